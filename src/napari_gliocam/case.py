@@ -1,0 +1,161 @@
+"""A case: one patient at one time point, its modalities on one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+from numpy.typing import NDArray
+
+#: Every volume in memory has these axes: slices from feet to head, rows from the forehead
+#: back, columns from the patient's right to the left (the radiological view).
+CANONICAL_AXES = ("S", "P", "L")
+
+
+class Modality(StrEnum):
+    """The four sequences of a BraTS case; the value is the name used in files."""
+
+    T1 = "t1"
+    T1CE = "t1ce"
+    T2 = "t2"
+    FLAIR = "flair"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The name a radiologist writes."""
+        return {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}[self.value]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where the voxels of a case lie, in the file and in memory.
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+        Voxel index in the file to RAS+ millimetres.
+    file_shape : tuple of 3 int
+        Shape of the volumes in the file's own axis order.
+    """
+
+    affine: NDArray[np.float64]
+    file_shape: tuple[int, int, int]
+
+    @cached_property
+    def _to_canonical(self) -> NDArray[np.float64]:
+        return ornt_transform(io_orientation(self.affine), axcodes2ornt(CANONICAL_AXES))
+
+    @cached_property
+    def _to_file(self) -> NDArray[np.float64]:
+        return ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine))
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape in memory: slices, rows, columns."""
+        order = np.argsort(self._to_canonical[:, 0])
+        s, p, l = (self.file_shape[axis] for axis in order)
+        return s, p, l
+
+    @cached_property
+    def canonical_affine(self) -> NDArray[np.float64]:
+        """Voxel index in memory to RAS+ millimetres."""
+        affine: NDArray[np.float64] = self.affine @ inv_ornt_aff(
+            self._to_canonical, self.file_shape
+        )
+        return affine
+
+    @cached_property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm along slices, rows, columns."""
+        s, p, l = (float(v) for v in voxel_sizes(self.canonical_affine))
+        return s, p, l
+
+    @cached_property
+    def origin(self) -> tuple[float, float, float]:
+        """Position in mm of voxel (0, 0, 0) along S, P and L."""
+        x, y, z = (float(v) for v in self.canonical_affine[:3, 3])
+        return z, -y, -x
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def from_file(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Reorder a volume from the file's axes to the canonical ones (C-contiguous)."""
+        return np.ascontiguousarray(apply_orientation(array, self._to_canonical))
+
+    def to_file(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Reorder a canonical volume back to the file's own axes."""
+        return np.asarray(apply_orientation(array, self._to_file))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertLabels:
+    """What an expert outlined, in the classes of this project.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (S, P, L)
+        0 background, 1 core, 2 edema.
+    scheme : str
+        The label scheme the file was read with (`napari_gliocam.io.schemes`).
+    source : Path or None
+        The file it came from.
+    """
+
+    labels: NDArray[np.uint8]
+    scheme: str
+    source: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Named modalities on one grid.
+
+    Parameters
+    ----------
+    name : str
+        What the case is called in layers and files.
+    volumes : mapping of Modality to ndarray, each of shape (S, P, L)
+        Finite values in the file's units, in canonical axes; any real dtype in native byte order.
+    grid : Grid
+        The grid they share.
+    sources : mapping of Modality to Path
+        The files they came from; empty for a case made by code.
+    expert : ExpertLabels or None
+        Expert labels where present.
+    header : nibabel Nifti1Header or None
+        Of the FLAIR (or the first) file, for saving with the same codes and units.
+    warnings : tuple of str
+        What a user should know: cleaned voxels, a skull, a missing modality.
+    """
+
+    name: str
+    volumes: Mapping[Modality, NDArray[Any]]
+    grid: Grid
+    sources: Mapping[Modality, Path] = field(default_factory=dict)
+    expert: ExpertLabels | None = None
+    header: Any = None
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def brain(self) -> NDArray[np.bool_]:
+        """Voxels that are not air: any modality differs from 0, shape (S, P, L)."""
+        brain = np.zeros(self.grid.shape, dtype=np.bool_)
+        for volume in self.volumes.values():
+            np.logical_or(brain, volume != 0, out=brain)
+        return brain

@@ -1,0 +1,23 @@
+"""Errors that a user meets: one sentence that names the file or setting and the remedy."""
+
+from __future__ import annotations
+
+
+class GliocamError(Exception):
+    """Base of every error that is shown to a user as it is, without a traceback."""
+
+
+class CaseError(GliocamError):
+    """A case, or a file of it, cannot be read as it is."""
+
+
+class BundleError(GliocamError):
+    """A bundle of weights is damaged, foreign, or does not fit the case."""
+
+
+class DeviceError(GliocamError):
+    """The device that was asked for is not there."""
+
+
+class SaveError(GliocamError):
+    """A result could not be written; what lay there before is untouched."""

@@ -1,0 +1,101 @@
+"""Maps to labels: thresholds, classes, gate.  Paper 1, section 3: tumour 0.4, class 0.5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.volume import CamVolume
+    from napari_gliocam.case import Grid
+
+BACKGROUND, CORE, EDEMA, BOTH = 0, 1, 2, 3
+CLASS_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "core and edema"}
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Labels of a case with what they were made from.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (S, P, L)
+        0 background, 1 core, 2 edema, 3 claimed by both (only where not exclusive).
+    maps : CamVolume
+        The maps the labels were cut from.
+    settings : Settings
+        The thresholds used.
+    """
+
+    labels: NDArray[np.uint8]
+    maps: CamVolume
+    settings: Settings
+
+    @property
+    def grid(self) -> Grid:
+        """The case's grid."""
+        return self.maps.grid
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volumes of core, edema and the whole tumour in ml; both-voxels count in each class."""
+        counts = np.bincount(self.labels.ravel(), minlength=4)
+        ml = self.grid.voxel_ml
+        return {
+            "core": float((counts[CORE] + counts[BOTH]) * ml),
+            "edema": float((counts[EDEMA] + counts[BOTH]) * ml),
+            "tumour": float(counts[1:].sum() * ml),
+        }
+
+
+def apply_thresholds(
+    maps: CamVolume,
+    settings: Settings | None = None,
+    *,
+    out: NDArray[np.uint8] | None = None,
+    where: slice | tuple[slice, ...] = slice(None),
+) -> Segmentation:
+    """Cut the maps into labels.
+
+    Parameters
+    ----------
+    maps : CamVolume
+    settings : Settings, optional
+        Paper 1's by default.
+    out : ndarray of uint8, shape (S, P, L), optional
+        Written in place, so that a viewer's array follows a slider without a copy.
+    where : slice or tuple of slice
+        The part to compute, in (S, P, L); the rest of ``out`` is left as it is.
+
+    Returns
+    -------
+    Segmentation
+    """
+    settings = settings or Settings()
+    labels = np.zeros(maps.grid.shape, dtype=np.uint8) if out is None else out
+    index = where if isinstance(where, tuple) else (where,)
+    core, edema = maps.core[index], maps.edema[index]
+    tumour = maps.tumour[index] > settings.tumour_threshold
+    is_core = (core > settings.class_threshold) & tumour
+    is_edema = (edema > settings.class_threshold) & tumour
+    if settings.gate:
+        open_ = maps.probabilities[index[0]] >= settings.gate_probability
+        gate_tumour, gate_core, gate_edema = (
+            open_[:, column, None, None] for column in range(3)
+        )
+        is_core &= gate_tumour & gate_core
+        is_edema &= gate_tumour & gate_edema
+    if settings.exclusive:
+        clash = is_core & is_edema
+        core_wins = core >= edema
+        is_core &= ~clash | core_wins
+        is_edema &= ~clash | ~core_wins
+    part = labels[index]
+    np.multiply(is_edema, EDEMA, out=part, casting="unsafe")
+    part += is_core.view(np.uint8)
+    return Segmentation(labels=labels, maps=maps, settings=settings)
