@@ -1,0 +1,52 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from napari_gliocam.errors import SaveError
+
+
+def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    """Write files that belong together; all are on disk before the first takes its place.
+
+    Parameters
+    ----------
+    contents : mapping of Path to bytes
+    overwrite : bool
+        Whether files that exist may be replaced.
+
+    Raises
+    ------
+    SaveError
+        A file exists, or cannot be written; then every file is as it was before.
+    """
+    for path in contents:
+        if path.is_dir():
+            raise SaveError(f"{path} is a folder; choose another name.")
+        if path.exists() and not overwrite:
+            raise SaveError(f"{path} exists; choose another name, or replace it (--overwrite).")
+    staged: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # In the same folder, so that taking its place is one step of the file system.
+            part = staged[path] = path.with_name(f".{uuid4().hex}.part")
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in staged.items():
+            part.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SaveError(
+            f"{path} could not be written ({reason}); "
+            "make room or choose another folder, the earlier files are as they were."
+        ) from error
+    finally:
+        for part in staged.values():
+            part.unlink(missing_ok=True)

@@ -1,0 +1,254 @@
+"""From files to a `Case`: every file decoded at once, checked, and brought onto one grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io import msd, schemes
+from napari_gliocam.io.find import CaseFiles, find_case, look_up
+from napari_gliocam.io.nifti import load_nifti
+from napari_gliocam.io.sidecar import written_here
+from napari_gliocam.io.volume import Volume, difference, is_oblique, make_volume
+
+#: T1 is not needed by the networks, so nobody is warned when it is missing.
+NEEDED = (Modality.T1CE, Modality.T2, Modality.FLAIR)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelFile:
+    """Expert labels read from a file.
+
+    Parameters
+    ----------
+    expert : ExpertLabels
+    grid : Grid
+        The grid of the file.
+    warnings : tuple of str
+        What a user should know: a label scheme in doubt.
+    """
+
+    expert: ExpertLabels
+    grid: Grid
+    warnings: tuple[str, ...] = ()
+
+
+def read_case(
+    source: str | Path | CaseFiles,
+    *,
+    modalities: Mapping[Modality, Path] | None = None,
+    label_scheme: str | None = None,
+) -> Case:
+    """Read a case.
+
+    Parameters
+    ----------
+    source : str, Path or CaseFiles
+        A folder, any file of the case, or what `find_case` found.
+    modalities : mapping of Modality to Path, optional
+        Which file is which, instead of what the names tell.
+    label_scheme : str, optional
+        A name in `schemes.SCHEMES`, instead of the one the labels tell.
+
+    Returns
+    -------
+    Case
+        With `Case.warnings`, one sentence each, for what was mended, missing or doubtful.
+
+    Raises
+    ------
+    CaseError
+        A file cannot be read as it is, or the files do not fit together.
+    """
+    if isinstance(source, CaseFiles):
+        files = source
+    else:
+        files = find_case(source) if modalities is None else look_up(source)
+    if modalities is None and files.problem:
+        raise CaseError(files.problem)
+    chosen = _chosen(files, modalities)
+    paths = tuple(dict.fromkeys(chosen.values()))
+
+    with ThreadPoolExecutor(min(len(paths) + 1, os.cpu_count() or 1)) as pool:
+        jobs = [pool.submit(_read_volumes, path, chosen, files) for path in paths]
+        label_job = (
+            pool.submit(_read_labels, files.labels, label_scheme, files) if files.labels else None
+        )
+        read = {modality: volume for job in jobs for modality, volume in job.result().items()}
+        labels = label_job.result() if label_job else None
+
+    volumes = {modality: read[modality] for modality in Modality if modality in read}
+    first = volumes.get(Modality.FLAIR) or next(iter(volumes.values()))
+    for volume in volumes.values():
+        _same_grid(first.path, first.grid, volume.path, volume.grid)
+    if labels and labels.expert.source:
+        _same_grid(first.path, first.grid, labels.expert.source, labels.grid)
+    return Case(
+        name=files.name,
+        volumes={modality: volume.data for modality, volume in volumes.items()},
+        grid=first.grid,
+        sources={modality: volume.path for modality, volume in volumes.items()},
+        expert=labels.expert if labels else None,
+        header=first.header.copy(),
+        warnings=(
+            *_warnings(volumes),
+            *_unread(files, paths),
+            *(labels.warnings if labels else ()),
+        ),
+    )
+
+
+def read_labels(
+    path: str | Path, grid: Grid | None = None, *, scheme: str | None = None, case_name: str = ""
+) -> LabelFile:
+    """Read expert labels, or a result that was saved before.
+
+    Parameters
+    ----------
+    path : str or Path
+    grid : Grid, optional
+        The grid of the case they must lie on.
+    scheme : str, optional
+        A name in `schemes.SCHEMES`; detected where it is not given.
+    case_name : str
+        Helps to tell a BraTS case; the file's own name is used besides.
+
+    Returns
+    -------
+    LabelFile
+
+    Raises
+    ------
+    CaseError
+        The file cannot be read, a value is not in the scheme, or the grid is another.
+    """
+    path = Path(path)
+    chosen = schemes.get_scheme(scheme) if scheme else None
+    file = load_nifti(path)
+    if file.array.ndim != 3:
+        raise CaseError(f"{path.name} is {file.array.ndim}-D; labels must be one 3-D volume.")
+    x, y, z = file.array.shape
+    own = Grid(file.affine, (x, y, z))
+    if grid is not None and (gap := difference(grid, own)):
+        raise CaseError(
+            f"{path.name} lies on another grid than the case ({gap}); "
+            "resample the labels onto the case."
+        )
+    raw = own.from_file(file.array)
+    values = schemes.label_values(raw)
+    hints = schemes.Hints(
+        case_name=f"{case_name} {path.name}",
+        msd=msd.is_msd_labels(path),
+        own=written_here(path, file.header),
+    )
+    try:
+        applied = chosen or schemes.detect_scheme(values, hints=hints)
+        labels = schemes.apply_scheme(raw, applied)
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
+    doubt = None if chosen else schemes.doubt(applied, values, hints=hints)
+    warning = f"The labels of {path.name} were read as {applied.title}, but {doubt}; check it."
+    return LabelFile(ExpertLabels(labels, applied.name, path), own, (warning,) if doubt else ())
+
+
+def _chosen(files: CaseFiles, modalities: Mapping[Modality, Path] | None) -> dict[Modality, Path]:
+    chosen = files.modalities if modalities is None else modalities
+    chosen = {Modality(modality): Path(path) for modality, path in chosen.items()}
+    if not chosen:
+        if files.unknown:
+            names = ", ".join(path.name for path in files.unknown[:4])
+            raise CaseError(
+                f"The modality of {names} cannot be told from the name; "
+                "say which it is, or rename the file to end in _flair, _t1, _t1ce or _t2."
+            )
+        raise CaseError(f"{files.name} has no image, only labels; add its FLAIR, T1ce and T2.")
+    seen: dict[Path, Modality] = {}
+    for modality, path in chosen.items():
+        other = seen.setdefault(path, modality)
+        if other is not modality and path != files.volume_4d:
+            raise CaseError(
+                f"{path.name} was chosen both as {other.title} and as {modality.title}; "
+                "choose one file for each."
+            )
+    return chosen
+
+
+def _read_volumes(
+    path: Path, chosen: Mapping[Modality, Path], files: CaseFiles
+) -> dict[Modality, Volume]:
+    """One file's modalities: several where it is the 4-D file, else one."""
+    wanted = [modality for modality, other in chosen.items() if other == path]
+    file = load_nifti(path)
+    shape = " × ".join(map(str, file.array.shape))
+    if path != files.volume_4d:
+        if file.array.ndim != 3:
+            raise CaseError(
+                f"{path.name} is {file.array.ndim}-D ({shape}) where one 3-D volume is meant; "
+                "split it into one file for each modality."
+            )
+        return {modality: make_volume(file, file.array, path.name) for modality in wanted}
+    order = msd.channel_order(path)
+    if file.array.ndim != 4 or file.array.shape[3] != len(order):
+        raise CaseError(
+            f"{path.name} is {shape} where a 4-D file of {len(order)} modalities is meant; "
+            "rename it to end in its modality, such as _flair, or correct dataset.json."
+        )
+    return {
+        modality: make_volume(
+            file, file.array[..., order.index(modality)], f"The {modality.title} of {path.name}"
+        )
+        for modality in wanted
+        if modality in order
+    }
+
+
+def _read_labels(path: Path, scheme: str | None, files: CaseFiles) -> LabelFile:
+    return read_labels(path, scheme=scheme, case_name=files.name)
+
+
+def _same_grid(path: Path, grid: Grid, other_path: Path, other: Grid) -> None:
+    gap = difference(grid, other)
+    if gap:
+        raise CaseError(
+            f"{path.name} and {other_path.name} lie on different grids ({gap}); "
+            "register and resample them onto one grid."
+        )
+
+
+def _warnings(volumes: Mapping[Modality, Volume]) -> list[str]:
+    """What a user should know about the images, one sentence each."""
+    every = list(volumes.values())
+    found = [
+        f"{volume.cleaned:,} voxels of {volume.path.name} were NaN or infinite and count as 0."
+        for volume in every
+        if volume.cleaned
+    ]
+    if skulls := [volume.path for volume in every if volume.has_skull]:
+        found.append(
+            f"Not skull-stripped, as it looks: {_listed(skulls)}; "
+            "the networks expect a brain on a background of 0."
+        )
+    if missing := [modality.title for modality in NEEDED if modality not in volumes]:
+        found.append(f"The case has no {' and no '.join(missing)}.")
+    if unoriented := [volume.path for volume in every if not volume.oriented]:
+        found.append(f"No orientation is stored in {_listed(unoriented)}; check that left is left.")
+    if is_oblique(every[0].grid):
+        found.append("The slices are oblique: shown straightened, saved as the files have them.")
+    return found
+
+
+def _unread(files: CaseFiles, paths: Sequence[Path]) -> list[str]:
+    unread = [path for path in files.unknown if path not in paths]
+    if not unread:
+        return []
+    return [f"Not read, because the name does not tell what it is: {_listed(unread)}."]
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    names = list(dict.fromkeys(path.name for path in paths))
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

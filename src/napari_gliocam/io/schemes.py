@@ -1,0 +1,211 @@
+"""Label schemes: what the numbers in an expert's file mean, in core and edema.
+
+Core is the tumour without the edema: necrosis, non-enhancing and enhancing tumour.  The
+values alone do not always tell the scheme, so what is known about the file helps; what stays
+in doubt is said (`doubt`) and can be changed by the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import CaseError
+from napari_gliocam.threshold import CORE, EDEMA
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """What the values of a label file mean; 0 is the background in each.
+
+    Parameters
+    ----------
+    name : str
+        What the scheme is called in settings and on the command line.
+    title : str
+        What a user reads.
+    core, edema : frozenset of int
+        The values of each class; a value in both is claimed by both.
+    other : frozenset of int
+        Values that are known and neither class, such as a resection cavity.
+    """
+
+    name: str
+    title: str
+    core: frozenset[int]
+    edema: frozenset[int]
+    other: frozenset[int] = frozenset()
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Every value that may occur, without 0."""
+        return self.core | self.edema | self.other
+
+    def class_of(self, value: int) -> int:
+        """0 background, 1 core, 2 edema, 3 both."""
+        return CORE * (value in self.core) + EDEMA * (value in self.edema)
+
+
+BRATS = LabelScheme(
+    "brats",
+    "BraTS until 2021: 1 necrosis, 2 edema, 4 enhancing tumour",
+    core=frozenset({1, 4}),
+    edema=frozenset({2}),
+)
+BRATS_2023 = LabelScheme(
+    "brats-2023",
+    "BraTS 2023 and later: 1 necrosis, 2 edema, 3 enhancing tumour, 4 resection cavity",
+    core=frozenset({1, 3}),
+    edema=frozenset({2}),
+    other=frozenset({4}),
+)
+MSD = LabelScheme(
+    "msd",
+    "Medical Segmentation Decathlon: 1 edema, 2 non-enhancing tumour, 3 enhancing tumour",
+    core=frozenset({2, 3}),
+    edema=frozenset({1}),
+)
+GLIOCAM = LabelScheme(
+    "gliocam",
+    "napari-gliocam: 1 core, 2 edema, 3 core and edema",
+    core=frozenset({1, 3}),
+    edema=frozenset({2, 3}),
+)
+
+#: Every scheme by its name.
+SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
+    {scheme.name: scheme for scheme in (BRATS, BRATS_2023, MSD, GLIOCAM)}
+)
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known about a label file besides its values.
+
+    Parameters
+    ----------
+    case_name : str
+        Tells a BraTS case.
+    msd : bool
+        The file lies in the layout of the Medical Segmentation Decathlon.
+    own : bool
+        This program wrote the file.
+    """
+
+    case_name: str = ""
+    msd: bool = False
+    own: bool = False
+
+
+def get_scheme(name: str) -> LabelScheme:
+    """The scheme of that name.
+
+    Raises
+    ------
+    CaseError
+        There is none; the message lists those there are.
+    """
+    try:
+        return SCHEMES[name]
+    except KeyError:
+        raise CaseError(
+            f"There is no label scheme {name!r}; choose one of {', '.join(SCHEMES)}."
+        ) from None
+
+
+def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> LabelScheme:
+    """Tell the scheme from the values that occur and from what is known about the file.
+
+    Parameters
+    ----------
+    values : iterable of int
+        The values that occur; 0 may be among them.
+    hints : Hints, optional
+        Decide where the values fit several schemes.
+
+    Returns
+    -------
+    LabelScheme
+
+    Raises
+    ------
+    CaseError
+        No scheme has all these values.
+    """
+    hints = hints or Hints()
+    present = set(values) - {0}
+    if hints.own and present <= GLIOCAM.values:
+        return GLIOCAM
+    if hints.msd and present <= MSD.values:
+        return MSD
+    # 1 and 2 mean the same in both BraTS schemes; the older is named unless a 3 occurs.
+    for scheme in (BRATS, BRATS_2023):
+        if present <= scheme.values:
+            return scheme
+    raise CaseError(_strange(present, "any label scheme"))
+
+
+def doubt(
+    scheme: LabelScheme, values: Iterable[float], *, hints: Hints | None = None
+) -> str | None:
+    """What the values could mean instead, as half a sentence; None where the scheme is sure."""
+    hints = hints or Hints()
+    present = set(values) - {0}
+    name = hints.case_name.casefold()
+    if not present or hints.own or hints.msd:
+        return None
+    if scheme is BRATS and 4 in present:
+        # BraTS 2024 (post-treatment) uses the same names as 2023, and 4 for the cavity.
+        return "4 may be a resection cavity" if "brats-gli" in name else None
+    if "brats" in name:
+        return None
+    return "other schemes have the same values"
+
+
+def label_values(raw: NDArray[Any]) -> NDArray[Any]:
+    """The values of a label file, sorted, without 0."""
+    return np.unique(raw[raw != 0])
+
+
+def apply_scheme(raw: NDArray[Any], scheme: LabelScheme) -> NDArray[np.uint8]:
+    """Turn the values of a label file into the classes of this project.
+
+    Parameters
+    ----------
+    raw : ndarray
+        Values as in the file, any real dtype.
+    scheme : LabelScheme
+
+    Returns
+    -------
+    ndarray of uint8
+        0 background, 1 core, 2 edema; 3 claimed by both, in the own scheme only.
+
+    Raises
+    ------
+    CaseError
+        A value is not in the scheme; the message lists them.
+    """
+    labels = np.zeros(raw.shape, dtype=np.uint8)
+    inside = np.flatnonzero(raw)  # lesions are small: everything below works on them alone
+    values, inverse = np.unique(raw.ravel()[inside], return_inverse=True)
+    strange = set(values.tolist()) - scheme.values
+    if strange:
+        raise CaseError(_strange(strange, f"the label scheme {scheme.name!r}"))
+    classes = np.array([scheme.class_of(int(value)) for value in values], dtype=np.uint8)
+    labels.ravel()[inside] = classes[inverse] if classes.size else 0
+    return labels
+
+
+def _strange(values: Iterable[float], where: str) -> str:
+    ordered = sorted(values)
+    listed = ", ".join(f"{value:g}" for value in ordered[:8]) + (", …" if len(ordered) > 8 else "")
+    return (
+        f"The label values {listed} are not in {where}; "
+        f"choose the label scheme of this file ({', '.join(SCHEMES)})."
+    )

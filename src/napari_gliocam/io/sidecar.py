@@ -1,0 +1,80 @@
+"""The json beside a result: what was used and what came out, enough to do it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import napari_gliocam
+from napari_gliocam.case import Case, Modality
+from napari_gliocam.io.naming import stem
+from napari_gliocam.threshold import BOTH, CLASS_NAMES, Segmentation
+
+SOFTWARE = "napari-gliocam"
+NOTICE = "Research use only, not a medical device."
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the json of a result lies: ``X_seg.nii.gz`` has ``X.json``, ``Y.nii`` ``Y.json``."""
+    name = stem(path.name)
+    return path.with_name((name.removesuffix("_seg") or name) + ".json")
+
+
+def written_here(path: Path, header: Any = None) -> bool:
+    """Whether this program wrote a label file, by its header or by the json beside it."""
+    if header is not None and header["descrip"].item().startswith(SOFTWARE.encode()):
+        return True
+    try:
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("software") == SOFTWARE
+
+
+def describe(segmentation: Segmentation, case: Case) -> str:
+    """The json of a result; files are named without their folders, which may name a patient."""
+    present = [CLASS_NAMES[label] for label in CLASS_NAMES if label != BOTH]
+    meaning = {str(label): name for label, name in CLASS_NAMES.items() if name in present}
+    if not segmentation.settings.exclusive:
+        meaning[str(BOTH)] = CLASS_NAMES[BOTH]
+    content = {
+        "software": SOFTWARE,
+        "version": napari_gliocam.__version__,
+        "notice": NOTICE,
+        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        "case": case.name,
+        "sources": case.sources,
+        "missing": [modality for modality in Modality if modality not in case.volumes],
+        "spacing_mm": case.grid.spacing,
+        "labels": {"0": "background", **meaning},
+        "volumes_ml": segmentation.volumes_ml,
+        "settings": asdict(segmentation.settings),
+        "provenance": segmentation.maps.provenance,
+        "warnings": case.warnings,
+    }
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """What json can hold: provenance may carry paths, numpy numbers and mappings."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case Path():
+            return value.name
+        case np.ndarray() | np.generic():
+            return _plain(value.tolist())
+        case float() if not math.isfinite(value):
+            return None
+        case str() | int() | float() | None:
+            return value
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+    return str(value)

@@ -1,0 +1,157 @@
+"""Results as NIfTI, on the case's own grid: any other viewer shows them in the right place."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+import napari_gliocam
+from napari_gliocam.errors import SaveError
+from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, safe_name
+from napari_gliocam.io.sidecar import SOFTWARE, describe, sidecar_path
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.volume import CamVolume
+    from napari_gliocam.case import Case
+    from napari_gliocam.threshold import Segmentation
+
+#: Labels and maps are mostly zeros: more effort makes the file hardly smaller, only slower.
+COMPRESSION = 1
+_LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
+
+
+def save_segmentation(
+    segmentation: Segmentation,
+    path: str | Path,
+    *,
+    case: Case,
+    overwrite: bool = False,
+    json_path: str | Path | None = None,
+) -> list[Path]:
+    """Write labels as NIfTI, and beside them a json that says what they are made from.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+    path : str or Path
+        Ends in ``.nii.gz`` or ``.nii``; its folder is made where it is missing.
+    case : Case
+        The case that was segmented: its header, grid and sources.
+    overwrite : bool
+        Whether earlier results may be replaced; the case's own files never are.
+    json_path : str or Path, optional
+        ``X.json`` for ``X_seg.nii.gz`` by default.
+
+    Returns
+    -------
+    list of Path
+        The files written: NIfTI (uint8: 1 core, 2 edema, 3 both where classes overlap), json.
+
+    Raises
+    ------
+    SaveError
+        The name does not fit, a file exists, or it cannot be written; earlier files are kept.
+    """
+    path = Path(path).expanduser()
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        raise SaveError(f"{path.name} does not end in .nii.gz or .nii; choose a name that does.")
+    json_path = sidecar_path(path) if json_path is None else Path(json_path).expanduser()
+    _refuse_sources((path, json_path), case)
+    image = _nifti(segmentation.labels.astype(np.uint8, copy=False), case, labels=True)
+    contents = {
+        path: _packed(image, path),
+        json_path: describe(segmentation, case).encode("utf-8"),
+    }
+    write_files(contents, overwrite=overwrite)
+    return list(contents)
+
+
+def save_maps(
+    maps: CamVolume, case: Case, folder: str | Path, overwrite: bool = False
+) -> list[Path]:
+    """Write the three aggregated maps as ``<case>_{tumour,core,edema}_map.nii.gz``.
+
+    Parameters
+    ----------
+    maps : CamVolume
+    case : Case
+        The case they belong to.
+    folder : str or Path
+        Made where it is missing.
+    overwrite : bool
+        Whether earlier maps may be replaced.
+
+    Returns
+    -------
+    list of Path
+        The files written: float32 in [0, 1], higher = more lesion, not gated.
+
+    Raises
+    ------
+    SaveError
+        A file exists or cannot be written; earlier files are kept.
+    """
+    folder = Path(folder).expanduser()
+    contents = {}
+    for target, values in (("tumour", maps.tumour), ("core", maps.core), ("edema", maps.edema)):
+        path = folder / f"{safe_name(case.name)}_{target}_map.nii.gz"
+        unit = np.clip(values, 0.0, 1.0, dtype=np.float32)
+        contents[path] = _packed(_nifti(unit, case, labels=False), path)
+    _refuse_sources(contents, case)
+    write_files(contents, overwrite=overwrite)
+    return list(contents)
+
+
+def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
+    """Never write over what was read; a result of our own that was read again may go."""
+    sources = list(case.sources.values())
+    if case.expert and case.expert.source and case.expert.scheme != "gliocam":
+        sources.append(case.expert.source)
+    taken = {source.resolve() for source in sources}
+    for path in paths:
+        if path.resolve() in taken:
+            raise SaveError(f"{path} is one of the case's own files; choose another name.")
+
+
+def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
+    """An image in the file's own axes, with the affines and codes of its header as they are."""
+    array = case.grid.to_file(values)
+    header = case.header.copy() if case.header is not None else _new_header(case)
+    header.extensions.clear()  # may hold what a scanner wrote about the patient
+    header.set_data_shape(array.shape)
+    header.set_data_dtype(array.dtype)
+    header.set_slope_inter(None, None)
+    header["vox_offset"] = 0  # nibabel fills it in
+    header["cal_min"], header["cal_max"] = 0, (0 if labels else 1)
+    header["intent_code"], header["intent_name"] = (_LABEL_INTENT if labels else 0), b""
+    header["descrip"] = f"{SOFTWARE} {napari_gliocam.__version__}".encode()[:79]
+    header["aux_file"] = b""
+    if "db_name" in header.keys():
+        header["db_name"] = b""
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    # Without an affine nibabel leaves sform and qform alone, with their codes.
+    return kind(array, None, header)
+
+
+def _new_header(case: Case) -> Any:
+    """For a case made by code: both forms say the same, in scanner space and mm."""
+    header = nib.Nifti1Header()
+    header.set_data_shape(case.grid.file_shape)
+    header.set_sform(case.grid.affine, code="scanner")
+    header.set_qform(case.grid.affine, code="scanner")
+    header.set_xyzt_units("mm")
+    return header
+
+
+def _packed(image: Any, path: Path) -> bytes:
+    raw: bytes = image.to_bytes()
+    if path.name.lower().endswith(".gz"):
+        return gzip.compress(raw, COMPRESSION, mtime=0)  # the same voxels give the same bytes
+    return raw
