@@ -1,0 +1,66 @@
+"""Where torch runs: CUDA, MPS or CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from napari_gliocam.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def list_devices() -> list[str]:
+    """What can be chosen on this machine, ``"auto"`` first.  Imports torch."""
+    import torch
+
+    names = ["auto", "cpu"]
+    if torch.cuda.is_available():
+        names.append("cuda")
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return names
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device for a name.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        ``"auto"`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    DeviceError
+        If the name is unknown or there is no such device.
+    """
+    import torch
+
+    known = ("auto", "cpu", "cuda", "mps")
+    if name not in known:
+        raise DeviceError(f'There is no device "{name}"; choose one of {", ".join(known)}.')
+    there = list_devices()
+    if name == "auto":
+        return torch.device(there[-1] if "cuda" not in there else "cuda")
+    if name not in there:
+        raise DeviceError(
+            f'The device "{name}" was asked for and this machine has none that torch can use; '
+            'choose "auto" or "cpu".'
+        )
+    return torch.device(name)
+
+
+def describe(name: str = "auto") -> str:
+    """The device in words, such as ``"CPU, 2 threads"``.  Imports torch."""
+    import torch
+
+    device = choose_device(name)
+    if device.type == "cuda":
+        return f"CUDA, {torch.cuda.get_device_name(device)}"
+    if device.type == "mps":
+        return "Apple GPU (MPS)"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}"

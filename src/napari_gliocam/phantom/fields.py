@@ -1,0 +1,131 @@
+"""Smooth random fields on the slices of a phantom, the material of every irregular shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SliceGrid:
+    """Where the voxels of a phantom lie: any slice positions, regular rows and columns.
+
+    Parameters
+    ----------
+    z : ndarray, (n,)
+        Slice positions in mm, upwards from the brain's centre.
+    shape : (rows, columns)
+    pixel_mm : (row, column)
+        In-plane spacing.
+    device : torch.device
+    """
+
+    z: np.ndarray
+    shape: tuple[int, int]
+    pixel_mm: tuple[float, float] = (1.5, 1.5)
+    device: torch.device = torch.device("cpu")
+
+    @cached_property
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coordinates in mm along S, P and L; rows and columns are centred."""
+        rows, columns = (
+            (np.arange(n) - (n - 1) / 2) * mm
+            for n, mm in zip(self.shape, self.pixel_mm, strict=True)
+        )
+        return np.asarray(self.z, dtype=np.float64), rows, columns
+
+    @cached_property
+    def points(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as tensors that broadcast to (n, rows, columns)."""
+        z, y, x = (torch.as_tensor(a, dtype=torch.float32, device=self.device) for a in self.axes)
+        return z[:, None, None], y[None, :, None], x[None, None, :]
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(n, rows, columns)."""
+        return len(self.z), *self.shape
+
+
+class Fields:
+    """Draws random numbers and unit-variance Gaussian fields from one seed.
+
+    Parameters
+    ----------
+    grid : SliceGrid
+    rng : numpy Generator
+    """
+
+    def __init__(self, grid: SliceGrid, rng: np.random.Generator) -> None:
+        self.grid = grid
+        self.rng = rng
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """One number between two bounds."""
+        return float(self.rng.uniform(low, high))
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return bool(self.rng.random() < probability)
+
+    def log_uniform(self, low: float, high: float) -> float:
+        """One number, uniform in its logarithm."""
+        return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+
+    def white(self) -> Tensor:
+        """Independent normal noise in every voxel, (n, rows, columns)."""
+        noise = self.rng.standard_normal(self.grid.size, dtype=np.float32)
+        return torch.from_numpy(noise).to(self.grid.device)
+
+    def smooth(self, scale_mm: float) -> Tensor:
+        """A Gaussian field of mean 0, variance 1 and this correlation length, (n, rows, columns).
+
+        White noise on a lattice as wide as the scale, spread by Gaussian kernels along each
+        axis: three small matrix products, whatever the scale.
+        """
+        kernels = [self._kernel(axis, scale_mm) for axis in self.grid.axes]
+        lattice = self.rng.standard_normal([k.shape[1] for k in kernels], dtype=np.float32)
+        device = self.grid.device
+        kz, ky, kx = (torch.from_numpy(k).to(device) for k in kernels)
+        field = torch.tensordot(kz, torch.from_numpy(lattice).to(device), dims=1)
+        return ky @ field @ kx.T
+
+    def fractal(self, scale_mm: float) -> Tensor:
+        """Three octaves of `smooth`, variance 1."""
+        octaves = ((1.0, 1.0), (0.6, 2.0), (0.35, 4.0))
+        total = sum(w * self.smooth(scale_mm / d) for w, d in octaves)
+        assert isinstance(total, Tensor)
+        return total / float(np.sqrt(sum(w * w for w, _ in octaves)))
+
+    def _kernel(self, axis: np.ndarray, scale: float) -> np.ndarray:
+        """Gaussian weights from lattice nodes to points, rows of unit norm, (points, nodes)."""
+        step = np.diff(np.sort(axis)).min() if len(axis) > 1 else np.inf
+        if scale < 0.8 * step:  # neighbours are independent
+            return np.eye(len(axis), dtype=np.float32)
+        offset = self.rng.random() * scale
+        nodes = np.arange(axis.min() - 2 * scale - offset, axis.max() + 3 * scale, scale)
+        weights = np.exp(-0.5 * ((axis[:, None] - nodes[None]) / (0.7 * scale)) ** 2)
+        weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+        return weights.astype(np.float32)
+
+
+def soft_step(level: Tensor, width: float | Tensor = 1.0) -> Tensor:
+    """Logistic step: 0 far below zero, 1 far above, over a width in the level's unit."""
+    return torch.sigmoid((level / width).clamp(-30, 30))
+
+
+def blur(image: Tensor, sigma_px: float) -> Tensor:
+    """Gaussian blur of each slice, (..., rows, columns)."""
+    if sigma_px < 0.15:
+        return image
+    radius = max(1, int(np.ceil(3 * sigma_px)))
+    x = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (x / sigma_px) ** 2)
+    kernel = kernel / kernel.sum()
+    flat = image.reshape(-1, 1, *image.shape[-2:])
+    flat = torch.nn.functional.conv2d(flat, kernel[None, None, :, None], padding=(radius, 0))
+    flat = torch.nn.functional.conv2d(flat, kernel[None, None, None, :], padding=(0, radius))
+    return flat.reshape(image.shape)

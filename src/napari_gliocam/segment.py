@@ -1,0 +1,236 @@
+"""The main job: a case in, its maps and labels out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.case import Case
+from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
+from napari_gliocam.errors import CaseError, DeviceError
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.settings import Settings
+from napari_gliocam.slices import SliceStack, cut_slices
+from napari_gliocam.threshold import Segmentation, apply_thresholds
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.gliocam import GliocamNet, Maps
+
+#: Slices a batch; small enough on the CPU that Cancel answers within half a second.
+BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
+
+
+def segment(
+    case: Case,
+    *,
+    bundle: Bundle | None = None,
+    device: str = "auto",
+    settings: Settings | None = None,
+) -> Segmentation:
+    """Segment a case in one call.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Bundle, optional
+        The one that ships with the package by default.
+    device : {"auto", "cpu", "cuda", "mps"}
+    settings : Settings, optional
+        Paper 1's thresholds by default.
+
+    Returns
+    -------
+    Segmentation
+        With all maps; cut it again with other settings by `apply_thresholds`.
+    """
+    maps = finish(compute_maps(case, bundle=bundle, device=device))
+    return apply_thresholds(maps, settings)
+
+
+def compute_maps(
+    case: Case, *, bundle: Bundle | None = None, device: str = "auto"
+) -> Generator[Progress, None, CamVolume]:
+    """Run the networks over a case, a batch of slices at a time.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Bundle, optional
+        The one that ships with the package by default.
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Yields
+    ------
+    Progress
+        Slices done; nothing stays open across a yield, so the generator can be closed any time.
+
+    Returns
+    -------
+    CamVolume
+
+    Raises
+    ------
+    CaseError
+        If the case lacks a modality that the bundle needs, or shows no brain.
+    DeviceError
+        If the device is not there or its memory does not suffice.
+    """
+    from napari_gliocam.device import choose_device, describe
+    from napari_gliocam.nets.bundle import load_bundle
+
+    clock = _Clock()
+    yield Progress(0, 1, "loading the bundle")
+    bundle = bundle or load_bundle()
+    torch_device = choose_device(device)
+    runner = _Runner.for_device(bundle.net, torch_device)
+    check_modalities(case, bundle.info)
+    clock.lap("bundle")
+    yield Progress(0, 1, "cutting slices")
+    info = bundle.info
+    stack = cut_slices(
+        case, info.modalities, pixel_mm=info.pixel_mm, normalisation=info.normalisation
+    )
+    clock.lap("slices")
+    total = len(stack.frame)
+    yield Progress(0, total, "running the networks")
+    collected = _Collected.empty(stack)
+    for start in range(0, total, runner.batch):
+        stop = min(start + runner.batch, total)
+        runner.run(stack, slice(start, stop), collected)
+        yield Progress(stop, total, "running the networks")
+    clock.lap("networks")
+    yield Progress(total, total, "putting the maps back")
+    aggregates = [stack.frame.put_back(a) for a in collected.aggregates]
+    clock.lap("maps")
+    probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
+    probabilities[list(stack.frame.indices)] = collected.probabilities
+    provenance = {
+        "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
+        "device": describe(device),
+        "precision": runner.precision,
+        "modalities": [m.value for m in info.modalities],
+        "missing_modalities": [m.value for m in stack.missing],
+        "slices": total,
+        "network_slice": list(stack.frame.network_shape),
+        "seconds": clock.laps,
+    }
+    return CamVolume(
+        grid=case.grid,
+        frame=stack.frame,
+        tumour=aggregates[0],
+        core=aggregates[1],
+        edema=aggregates[2],
+        probabilities=probabilities,
+        exits=collected.exits,
+        guided={"core": collected.guided[0], "edema": collected.guided[1]},
+        provenance=provenance,
+    )
+
+
+def check_modalities(case: Case, info: BundleInfo) -> None:
+    """Raise `CaseError` if the case lacks what the bundle needs."""
+    missing = [
+        m
+        for m in info.modalities
+        if m not in case.volumes and m not in info.optional_modalities
+    ]
+    if missing:
+        names = " and ".join(m.title for m in missing)
+        raise CaseError(
+            f'Case "{case.name}" has no {names}, which the bundle "{info.name}" needs; '
+            "add the file or name the modality in the panel."
+        )
+
+
+@dataclass
+class _Clock:
+    """Seconds a stage."""
+
+    laps: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self.last = round(now - self.last, 3), now
+
+
+@dataclass(eq=False)
+class _Collected:
+    """Maps of all slices on the network grid, filled batch by batch."""
+
+    aggregates: NDArray[np.float32]
+    guided: NDArray[np.float16]
+    exits: dict[Target, tuple[NDArray[np.float16], ...]]
+    probabilities: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, stack: SliceStack) -> _Collected:
+        n, (height, width) = len(stack.frame), stack.frame.network_shape
+        sizes = [(height // s, width // s) for s in (2, 4, 8, 8)]
+        return cls(
+            aggregates=np.zeros((3, n, height, width), dtype=np.float32),
+            guided=np.zeros((2, n, height, width), dtype=np.float16),
+            exits={t: tuple(np.zeros((n, *s), dtype=np.float16) for s in sizes) for t in TARGETS},
+            probabilities=np.zeros((n, 3), dtype=np.float32),
+        )
+
+    def put(self, where: slice, maps: Maps) -> None:
+        for target in range(3):
+            self.aggregates[target, where] = maps.aggregates[:, target].float().cpu().numpy()
+            for exit_, values in zip(self.exits[TARGETS[target]], maps.exits, strict=True):
+                exit_[where] = values[:, target].float().cpu().numpy()
+        for target in range(2):
+            self.guided[target, where] = maps.guided[:, target].float().cpu().numpy()
+        self.probabilities[where] = maps.logits.float().sigmoid().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Runner:
+    """A network on a device in the precision that is fastest there."""
+
+    net: GliocamNet
+    device: torch.device
+    dtype: torch.dtype
+    batch: int
+
+    @property
+    def precision(self) -> str:
+        """Name of the number format, such as ``"bfloat16"``."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @classmethod
+    def for_device(cls, net: GliocamNet, device: torch.device) -> _Runner:
+        import torch
+
+        dtype = torch.float32
+        if device.type == "cuda":
+            dtype = torch.float16
+        net = net.to(device=device, memory_format=torch.channels_last)
+        return cls(net, device, dtype, BATCH[device.type])
+
+    def run(self, stack: SliceStack, where: slice, into: _Collected) -> None:
+        import torch
+
+        try:
+            with torch.inference_mode():
+                images = torch.from_numpy(stack.images[where]).to(self.device)
+                images = images.contiguous(memory_format=torch.channels_last)
+                brain = torch.from_numpy(stack.brain[where]).to(self.device)[:, None].float()
+                with torch.autocast(
+                    self.device.type, self.dtype, enabled=self.dtype != torch.float32
+                ):
+                    maps = self.net(images, brain)
+                into.put(where, maps)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"The memory of {self.device.type.upper()} does not suffice for {self.batch} "
+                'slices at once; close other programs that use it or choose the device "cpu".'
+            ) from error

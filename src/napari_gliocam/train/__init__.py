@@ -1,0 +1,1 @@
+"""Training with image-level labels only: synthetic slices, exits, aggregators."""
