@@ -1,13 +1,13 @@
 """A case: one patient at one time point, its modalities on one grid."""
 
+# mypy: untyped-calls-exclude="nibabel"
+
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.affines import voxel_sizes
@@ -18,7 +18,12 @@ from nibabel.orientations import (
     io_orientation,
     ornt_transform,
 )
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 #: Every volume in memory has these axes: slices from feet to head, rows from the forehead
 #: back, columns from the patient's right to the left (the radiological view).
@@ -56,11 +61,17 @@ class Grid:
 
     @cached_property
     def _to_canonical(self) -> NDArray[np.float64]:
-        return ornt_transform(io_orientation(self.affine), axcodes2ornt(CANONICAL_AXES))
+        to_canonical: NDArray[np.float64] = ornt_transform(
+            io_orientation(self.affine), axcodes2ornt(CANONICAL_AXES)
+        )
+        return to_canonical
 
     @cached_property
     def _to_file(self) -> NDArray[np.float64]:
-        return ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine))
+        to_file: NDArray[np.float64] = ornt_transform(
+            axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine)
+        )
+        return to_file
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

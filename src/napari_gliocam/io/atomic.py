@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from napari_gliocam.errors import SaveError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
@@ -22,15 +25,16 @@ def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
     Raises
     ------
     SaveError
-        A file exists, or cannot be written; then every file is as it was before.
+        A file exists, or cannot be written; earlier files are as they were.
     """
-    for path in contents:
-        if path.is_dir():
-            raise SaveError(f"{path} is a folder; choose another name.")
-        if path.exists() and not overwrite:
-            raise SaveError(f"{path} exists; choose another name, or replace it (--overwrite).")
     staged: dict[Path, Path] = {}
+    path = next(iter(contents))
     try:
+        for path in contents:
+            if path.is_dir():
+                raise SaveError(f"{path} is a folder; choose another name.")
+            if path.exists() and not overwrite:
+                raise SaveError(f"{path} exists; choose another name, or --overwrite it.")
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             # In the same folder, so that taking its place is one step of the file system.

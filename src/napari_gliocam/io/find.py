@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import msd
 from napari_gliocam.io.naming import Role, is_nifti, parse_name, stem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class CaseFiles:
 
 
 def find_case(path: str | Path) -> CaseFiles:
-    """The case of a folder, or of any one of its files.
+    """Find the case of a folder, or of any one of its files.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def find_case(path: str | Path) -> CaseFiles:
 
 
 def look_up(path: str | Path) -> CaseFiles:
-    """As `find_case`, but what is ambiguous is told in ``problem`` and raises nothing."""
+    """Find a case as `find_case` does, but tell what is ambiguous in ``problem``."""
     path = Path(path).expanduser()
     if path.is_dir():
         return _case_of_folder(path)
@@ -82,7 +85,7 @@ def look_up(path: str | Path) -> CaseFiles:
 
 
 def find_cases(path: str | Path) -> list[CaseFiles]:
-    """Every case in a folder and the folders below it, in the order of their paths.
+    """Find every case in a folder and the folders below it, in the order of their paths.
 
     Parameters
     ----------
@@ -232,7 +235,7 @@ def _msd_case(volume: Path) -> CaseFiles:
 
 
 def _owner(name: str, cases: Iterable[str]) -> str | None:
-    """The case whose name a file's name begins with; the longest, where several do."""
+    """Pick the case whose name a file's name begins with; the longest, where several do."""
     fitting = [
         key for key in cases if key and name.startswith(key) and not name[len(key) :][:1].isalnum()
     ]
@@ -265,20 +268,24 @@ def _distinct(cases: list[tuple[Path, CaseFiles]], root: Path) -> list[CaseFiles
 
 
 def _niftis(folder: Path) -> list[Path]:
+    return [path for path in _children(folder) if is_nifti(path.name) and path.is_file()]
+
+
+def _children(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if is_nifti(path.name) and path.is_file())
+        return sorted(folder.iterdir())
     except OSError as error:
         reason = error.strerror or str(error)
         raise CaseError(f"{folder} cannot be read ({reason}); check the folder.") from error
 
 
 def _folders(folder: Path, *, seen: set[Path]) -> Iterator[Path]:
-    """The folder and all below it, in order; links are followed, but never in a circle."""
+    """Walk the folder and all below it, in order; follow links, but never in a circle."""
     real = folder.resolve()
     if real in seen:
         return
     seen.add(real)
     yield folder
-    for child in sorted(folder.iterdir()):
+    for child in _children(folder):
         if child.is_dir() and not child.name.startswith("."):
             yield from _folders(child, seen=seen)

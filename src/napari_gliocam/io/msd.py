@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.naming import Role, parse_name, stem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The channels of Task01_BrainTumour, where no ``dataset.json`` says otherwise.
 KNOWN_ORDER = (Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2)
@@ -35,17 +38,17 @@ def is_msd_labels(path: Path) -> bool:
 
 
 def labels_of(volume: Path) -> Path | None:
-    """The label file of a 4-D case, where there is one."""
+    """Find the label file of a 4-D case, where there is one."""
     return _twin(volume, _LABELS) if volume.parent.name.lower() in _IMAGES else None
 
 
 def volume_of(labels: Path) -> Path | None:
-    """The 4-D case of a label file, where there is one."""
+    """Find the 4-D case of a label file, where there is one."""
     return _twin(labels, _IMAGES[0]) or _twin(labels, _IMAGES[1])
 
 
 def channel_order(volume: Path) -> tuple[Modality, ...]:
-    """What the channels of a 4-D file are, in order.
+    """Tell what the channels of a 4-D file are, in order.
 
     Parameters
     ----------

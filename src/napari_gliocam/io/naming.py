@@ -45,40 +45,42 @@ class FileName:
     modality: Modality | None = None
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _MODALITY_WORDS = {
-    Modality.FLAIR: "flair fla t2f t2flair flairt2",
-    Modality.T1CE: (
-        "t1ce t1c t1gd t1gad t1gado t1post t1km t1wce t1wc t1contrast t1wpost t1wgd cet1 cet1w "
-        "t1+ t1c+ t1+c t1w+ t1w+c t1+gd t1enhanced"
+    Modality.FLAIR: _words("flair fla t2f t2flair flairt2"),
+    Modality.T1CE: _words(
+        "t1ce t1c t1gd t1gad t1gado t1post t1km t1wce t1wc t1wgd t1wpost t1contrast t1enhanced "
+        "cet1 cet1w t1+ t1c+ t1+c t1w+ t1w+c t1+gd"
     ),
-    Modality.T1: "t1 t1n t1w t1native t1pre",
-    Modality.T2: "t2 t2w",
+    Modality.T1: _words("t1 t1n t1w t1native t1pre"),
+    Modality.T2: _words("t2 t2w"),
 }
-_MODALITY = {
-    word: modality for modality, words in _MODALITY_WORDS.items() for word in words.split()
-}
-_LABELS = frozenset("seg segm segmentation label labels mask gt groundtruth truth".split())
+_MODALITY = {word: modality for modality, words in _MODALITY_WORDS.items() for word in words}
 
-# After T1 they make it T1ce at once; "post" before T1 may be a date after surgery.
-_CONTRAST_AFTER = frozenset(
-    "ce c c+ gd gad gado gadolinium post contrast postcontrast km enhanced".split()
-)
-_CONTRAST_BEFORE = frozenset("ce gd gad gado gadolinium contrast postcontrast".split())
-_CONTRAST = (_CONTRAST_AFTER | _CONTRAST_BEFORE) - {"c"}
-_NATIVE_AFTER = frozenset("n native pre".split())
+# Beside T1 they make it T1ce; "post" only after it, for before it may mean after surgery.
+_CONTRAST_BEFORE = _words("ce gd gad gado gadolinium contrast postcontrast")
+_CONTRAST_AFTER = _CONTRAST_BEFORE | _words("c c+ post km enhanced")
+# Elsewhere in a name with T1 they leave it open which of the two it is.
+_CONTRAST = _CONTRAST_AFTER - {"c"}
+_NATIVE_AFTER = _words("n native pre")
 
-# An image with one of these words is derived from a modality, or shows no lesion.
-_DERIVED = frozenset(
-    "map mask brain brainmask skull star diff difference subtraction subtracted warp prob "
-    "probability to".split()
-)
-# Words of processing and acquisition that follow the modality and are no part of the case.
-_PROCESSING = frozenset(
+_LABELS = _words("seg segm segmentation label labels mask gt groundtruth truth")
+_LABELS_PREFIX = _words("tumor tumour ground") | _LABELS
+# Before a word for labels: they outline something else than the lesion.
+_NO_LESION = _words("brain skull head tissue bet")
+
+# After a modality: the image was made from it and is another one.
+_DERIVED = _words("map star diff difference subtraction subtracted warp prob probability to")
+# After a modality or labels: processing and acquisition, no part of the case's name.
+_PROCESSING = _words(
     "bet brain stripped skullstripped reg registered coreg coregistered n4 bias biascorrected "
     "norm normalized normalised resampled iso 1mm mni sri sri24 pp preprocessed w weighted "
-    "ax axial tra transversal sag sagittal cor coronal 2d 3d mprage spgr tse fse se space".split()
+    "ax axial tra transversal sag sagittal cor coronal 2d 3d mprage spgr tse fse se space"
 )
-_TARGETS = frozenset(("tumour", "core", "edema"))
+_TARGETS = _words("tumour core edema")
 
 _WORD = re.compile(r"(?:[^\W_]|[+*])+")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -90,7 +92,7 @@ def is_nifti(name: str) -> bool:
 
 
 def stem(name: str) -> str:
-    """A file name without ``.nii`` or ``.nii.gz``."""
+    """Take ``.nii`` or ``.nii.gz`` off a file name."""
     for suffix in NIFTI_SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
@@ -98,7 +100,7 @@ def stem(name: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A case's name as part of a file name: what no system allows in one becomes ``_``."""
+    """Make a name fit for a file name: what some system forbids in one becomes ``_``."""
     return _FORBIDDEN.sub("_", name).strip(" .") or "case"
 
 
@@ -128,33 +130,37 @@ modality=<Modality.FLAIR: 'flair'>)
         return FileName(_around(whole, words, slice(len(words) - 2, None)), Role.MAP)
 
     found = _modalities(lower)
-    labels = [index for index, word in enumerate(lower) if word in _LABELS]
-    if found and labels or not (found or labels):
+    span = _labels(lower)
+    if span is not None and not found:
+        return FileName(_around(whole, words, span), Role.LABELS)
+    if span is not None or len({modality for modality, _ in found}) != 1:
         return unknown
-    if labels:
-        # "brain_mask" outlines the brain; "labels" in the middle may be part of a case's name.
-        at = labels[-1]
-        named_at_end = at == len(lower) - 1 or at == 0
-        if _DERIVED - {"mask"} & set(lower) or not named_at_end:
-            return unknown
-        start = at
-        while start and lower[start - 1] in {"tumor", "tumour", "ground", *_LABELS}:
-            start -= 1
-        return FileName(_around(whole, words, slice(start, at + 1)), Role.LABELS)
-
-    modalities = {modality for modality, _ in found}
-    span = found[-1][1]
-    after = set(lower[span.stop :])
-    if len(modalities) > 1 or (_DERIVED & after) - {"brain"}:
+    modality, span = found[-1]
+    if _DERIVED & set(lower[span.stop :]) or _LABELS & set(lower):
         return unknown
-    (modality,) = modalities
     if modality is Modality.T1 and _CONTRAST & set(lower):
         return unknown
     return FileName(_around(whole, words, span), Role.MODALITY, modality)
 
 
+def _labels(words: list[str]) -> slice | None:
+    """Find the words that name labels: at the beginning, or at the end but for processing."""
+    last = len(words)
+    while last and words[last - 1] in _PROCESSING:
+        last -= 1
+    for at in (last - 1, 0):
+        if words[at : at + 1] and words[at] in _LABELS:
+            start = at
+            while start and words[start - 1] in _LABELS_PREFIX:
+                start -= 1
+            if start and words[start - 1] in _NO_LESION:
+                return None
+            return slice(start, at + 1)
+    return None
+
+
 def _modalities(words: list[str]) -> list[tuple[Modality, slice]]:
-    """Each modality that is named, with the words that name it."""
+    """Find each modality that is named, with the words that name it."""
     found = []
     index = 0
     while index < len(words):
@@ -168,7 +174,9 @@ def _modalities(words: list[str]) -> list[tuple[Modality, slice]]:
             if following in _CONTRAST_AFTER:
                 modality, stop = Modality.T1CE, stop + 1
             elif start and words[start - 1] in _CONTRAST_BEFORE:
-                modality, start = Modality.T1CE, start - 1
+                modality = Modality.T1CE
+                while start and words[start - 1] in _CONTRAST_BEFORE:
+                    start -= 1
             elif following in _NATIVE_AFTER:
                 stop += 1
         elif modality is Modality.T2 and following == "flair":
@@ -179,7 +187,7 @@ def _modalities(words: list[str]) -> list[tuple[Modality, slice]]:
 
 
 def _around(whole: str, words: list[re.Match[str]], span: slice) -> str:
-    """The stem without the words of ``span`` and without the processing that follows them."""
+    """Take the words of ``span`` and the processing that follows them out of the stem."""
     start, stop, _ = span.indices(len(words))
     before = whole[: words[start].start()]
     rest = [word for word in words[stop:] if word.group().lower() not in _PROCESSING]

@@ -5,6 +5,8 @@ compressed data through Python's buffers.  Here the file is inflated in one call
 the interpreter free, so several files are decoded at once.
 """
 
+# mypy: untyped-calls-exclude="nibabel"
+
 from __future__ import annotations
 
 import gzip
@@ -14,15 +16,18 @@ import sys
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from napari_gliocam.errors import CaseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -94,16 +99,15 @@ def _inflated(path: Path) -> bytes:
 
 
 def _header(raw: bytes, path: Path) -> Any:
-    kind = None
-    for order in ("little", "big"):
-        kind = kind or _HEADERS.get(int.from_bytes(raw[:4], order))  # type: ignore[arg-type]
+    if not raw:
+        raise CaseError(f"{path.name} is empty; {_AGAIN}.")
+    kind = _HEADERS.get(int.from_bytes(raw[:4], _stored_order(raw)))
     if kind is None:
-        remedy = _AGAIN if not raw else "convert it to .nii or .nii.gz"
-        raise CaseError(f"{path.name} is {'empty' if not raw else 'not a NIfTI file'}; {remedy}.")
+        raise CaseError(f"{path.name} is not a NIfTI file; convert it to .nii or .nii.gz.")
     if len(raw) < kind.sizeof_hdr:
         raise CaseError(f"{path.name} is cut off within its header; {_AGAIN}.")
     try:
-        header = kind.from_fileobj(BytesIO(raw), check=False)
+        header: Any = kind.from_fileobj(BytesIO(raw), check=False)
         if header["magic"].item() != kind.single_magic:
             raise CaseError(
                 f"{path.name} is not a NIfTI file with its data inside; "
@@ -178,8 +182,9 @@ def _volume_shape(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
     return shape if len(shape) > 2 else (*shape, 1)
 
 
-def _stored_order(raw: bytes) -> str:
-    return "<" if int.from_bytes(raw[:4], "little") in _HEADERS else ">"
+def _stored_order(raw: bytes) -> Literal["little", "big"]:
+    """Tell the byte order by the header's size, the first number of a NIfTI file."""
+    return "little" if int.from_bytes(raw[:4], "little") in _HEADERS else "big"
 
 
 def _scaled(array: NDArray[Any], slope: float | None, inter: float | None) -> NDArray[Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.errors import CaseError
@@ -15,6 +15,9 @@ from napari_gliocam.io.find import CaseFiles, find_case, look_up
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.io.volume import Volume, difference, is_oblique, make_volume
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 #: T1 is not needed by the networks, so nobody is warned when it is missing.
 NEEDED = (Modality.T1CE, Modality.T2, Modality.FLAIR)
@@ -221,7 +224,7 @@ def _same_grid(path: Path, grid: Grid, other_path: Path, other: Grid) -> None:
 
 
 def _warnings(volumes: Mapping[Modality, Volume]) -> list[str]:
-    """What a user should know about the images, one sentence each."""
+    """Say what a user should know about the images, one sentence each."""
     every = list(volumes.values())
     found = [
         f"{volume.cleaned:,} voxels of {volume.path.name} were NaN or infinite and count as 0."

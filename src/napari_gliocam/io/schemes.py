@@ -7,16 +7,19 @@ in doubt is said (`doubt`) and can be changed by the user.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_gliocam.errors import CaseError
 from napari_gliocam.threshold import CORE, EDEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Hints:
 
 
 def get_scheme(name: str) -> LabelScheme:
-    """The scheme of that name.
+    """Look up a scheme by its name.
 
     Raises
     ------
@@ -153,7 +156,7 @@ def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> Lab
 def doubt(
     scheme: LabelScheme, values: Iterable[float], *, hints: Hints | None = None
 ) -> str | None:
-    """What the values could mean instead, as half a sentence; None where the scheme is sure."""
+    """Say what the values could mean instead, as half a sentence; None where the scheme is sure."""
     hints = hints or Hints()
     present = set(values) - {0}
     name = hints.case_name.casefold()
@@ -168,7 +171,7 @@ def doubt(
 
 
 def label_values(raw: NDArray[Any]) -> NDArray[Any]:
-    """The values of a label file, sorted, without 0."""
+    """List the values of a label file, sorted, without 0."""
     return np.unique(raw[raw != 0])
 
 

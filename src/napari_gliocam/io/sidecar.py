@@ -39,7 +39,7 @@ def written_here(path: Path, header: Any = None) -> bool:
 
 
 def describe(segmentation: Segmentation, case: Case) -> str:
-    """The json of a result; files are named without their folders, which may name a patient."""
+    """Write the json of a result; files without their folders, which may name a patient."""
     present = [CLASS_NAMES[label] for label in CLASS_NAMES if label != BOTH]
     meaning = {str(label): name for label, name in CLASS_NAMES.items() if name in present}
     if not segmentation.settings.exclusive:
@@ -63,7 +63,7 @@ def describe(segmentation: Segmentation, case: Case) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What json can hold: provenance may carry paths, numpy numbers and mappings."""
+    """Reduce to what json can hold: provenance may carry paths, numpy numbers and mappings."""
     match value:
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}

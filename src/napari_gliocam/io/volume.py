@@ -1,18 +1,24 @@
 """One modality as it is computed with: canonical axes, finite, not empty."""
 
+# mypy: untyped-calls-exclude="nibabel"
+
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.affines import obliquity
-from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError
-from napari_gliocam.io.nifti import NiftiFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_gliocam.io.nifti import NiftiFile
 
 #: More than any brain with its fluid, less than a head: beyond it a skull is likely.
 LARGEST_BRAIN_ML = 2500.0
@@ -107,7 +113,8 @@ def has_skull(data: NDArray[Any], voxel_ml: float) -> bool:
         for rows in (slice(height), slice(-height, None))
         for columns in (slice(width), slice(-width, None))
     ]
-    return sum(corners) > 0.5 * 4 * len(sample) * height * width
+    mostly: bool = sum(corners) > 0.5 * 4 * len(sample) * height * width
+    return mostly
 
 
 def is_oblique(grid: Grid) -> bool:
@@ -116,7 +123,7 @@ def is_oblique(grid: Grid) -> bool:
 
 
 def difference(one: Grid, other: Grid, *, tolerance: float = 1e-3) -> str | None:
-    """What two grids differ in, in words with both values; None where they agree.
+    """Say what two grids differ in, in words with both values; None where they agree.
 
     They are compared in canonical axes, so files that store the same voxels in another order
     agree.

@@ -1,15 +1,15 @@
 """Results as NIfTI, on the case's own grid: any other viewer shows them in the right place."""
 
+# mypy: untyped-calls-exclude="nibabel"
+
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
 import napari_gliocam
 from napari_gliocam.errors import SaveError
@@ -18,6 +18,10 @@ from napari_gliocam.io.naming import NIFTI_SUFFIXES, safe_name
 from napari_gliocam.io.sidecar import SOFTWARE, describe, sidecar_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
     from napari_gliocam.cams.volume import CamVolume
     from napari_gliocam.case import Case
     from napari_gliocam.threshold import Segmentation
@@ -121,7 +125,7 @@ def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
 
 
 def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
-    """An image in the file's own axes, with the affines and codes of its header as they are."""
+    """Put values into the file's own axes, with its header's affines and codes as they are."""
     array = case.grid.to_file(values)
     header = case.header.copy() if case.header is not None else _new_header(case)
     header.extensions.clear()  # may hold what a scanner wrote about the patient
@@ -133,9 +137,9 @@ def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
     header["intent_code"], header["intent_name"] = (_LABEL_INTENT if labels else 0), b""
     header["descrip"] = f"{SOFTWARE} {napari_gliocam.__version__}".encode()[:79]
     header["aux_file"] = b""
-    if "db_name" in header.keys():
+    if "db_name" in header:  # NIfTI-1 only
         header["db_name"] = b""
-    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     # Without an affine nibabel leaves sform and qform alone, with their codes.
     return kind(array, None, header)
 
