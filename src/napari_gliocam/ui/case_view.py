@@ -1,0 +1,99 @@
+"""Which case, which volume is which modality, what the expert's numbers mean.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QToolButton, QWidget
+
+from napari_gliocam.case import Modality
+from napari_gliocam.ui.widgets import SPACING, Choice, Section, row_label
+
+MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2, Modality.T1)
+_TIPS = {
+    Modality.FLAIR: "Shows edema bright.",
+    Modality.T1CE: "T1 after contrast: shows enhancing core bright.",
+    Modality.T2: "Shows fluid, edema and core bright.",
+    Modality.T1: "T1 before contrast.",
+}
+
+
+class CaseView(QWidget):
+    """Emits what the user asks for; shows what it is told."""
+
+    open_folder_requested = Signal()
+    open_file_requested = Signal()
+    case_requested = Signal(int)
+    modality_requested = Signal(object, int)
+    scheme_requested = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        section = Section("Case")
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(section)
+
+        self.cases = Choice("The case that the panel works on; the layers of others are hidden.")
+        self.cases.activated.connect(self.case_requested)
+        self.open_button = QToolButton()
+        self.open_button.setText("Open…")
+        self.open_button.setToolTip("Open a folder with the files of one case, or one of its files")
+        self.open_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.open_button)
+        menu.addAction("Folder of a case…", self.open_folder_requested.emit)
+        menu.addAction("File of a case…", self.open_file_requested.emit)
+        self.open_button.setMenu(menu)
+        top = QHBoxLayout()
+        top.setSpacing(SPACING)
+        top.addWidget(self.cases, 1)
+        top.addWidget(self.open_button)
+        section.body.addLayout(top)
+
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACING)
+        grid.setVerticalSpacing(SPACING // 2)
+        self.modalities: dict[Modality, Choice] = {}
+        for row, modality in enumerate(MODALITIES):
+            choice = Choice(f"{_TIPS[modality]} Choose another volume where this one is wrong.")
+            choice.activated.connect(
+                lambda index, modality=modality: self.modality_requested.emit(modality, index - 1)
+            )
+            self.modalities[modality] = choice
+            grid.addWidget(row_label(modality.title, _TIPS[modality]), row, 0)
+            grid.addWidget(choice, row, 1)
+        self.schemes = Choice("What the numbers in the expert's file mean.")
+        self.schemes.activated.connect(self._on_scheme)
+        self._scheme_names: list[str] = []
+        grid.addWidget(row_label("Expert", "Outlines drawn by an expert"), len(MODALITIES), 0)
+        grid.addWidget(self.schemes, len(MODALITIES), 1)
+        section.body.addLayout(grid)
+
+    def set_cases(self, names: Sequence[str], current: int) -> None:
+        """Offer the cases that are open."""
+        self.cases.fill(list(names) or ["No case is open"], max(current, 0))
+        self.cases.setEnabled(bool(names))
+
+    def set_modalities(
+        self, titles: Sequence[str], chosen: Mapping[Modality, int], optional: set[Modality]
+    ) -> None:
+        """Offer the volumes; ``chosen`` is -1 for a modality that is missing."""
+        for modality, choice in self.modalities.items():
+            none = "not there (not needed)" if modality in optional else "missing"
+            choice.fill([none, *titles] if titles else ["–"], chosen.get(modality, -1) + 1)
+            choice.setEnabled(bool(titles))
+
+    def set_schemes(self, names: Sequence[str], titles: Sequence[str], current: str | None) -> None:
+        """Offer the label schemes; None where the case has no expert labels."""
+        self._scheme_names = list(names)
+        if current is None:
+            self.schemes.fill(["no expert labels"], 0)
+        else:
+            self.schemes.fill(list(titles), self._scheme_names.index(current))
+            self.schemes.setToolTip(titles[self._scheme_names.index(current)])
+        self.schemes.setEnabled(current is not None)
+
+    def _on_scheme(self, index: int) -> None:
+        if index < len(self._scheme_names):
+            self.scheme_requested.emit(self._scheme_names[index])

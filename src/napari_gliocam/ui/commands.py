@@ -1,0 +1,60 @@
+"""Commands and their keys; each works on the active viewer, with or without the panel.
+
+napari 0.9 does not bind the keys that a manifest lists, so they are bound here, to every viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from napari_gliocam.ui import navigate
+
+NEXT_LESION = "N"
+PREVIOUS_LESION = "Shift-N"
+TOGGLE_OVERLAY = "T"
+CYCLE_MODALITY = "Q"
+
+
+def next_lesion(viewer: Any = None) -> None:
+    """Go to the next slice that shows tumour."""
+    _on(viewer, lambda v: navigate.step_lesion(v, 1))
+
+
+def previous_lesion(viewer: Any = None) -> None:
+    """Go to the previous slice that shows tumour."""
+    _on(viewer, lambda v: navigate.step_lesion(v, -1))
+
+
+def toggle_overlay(viewer: Any = None) -> None:
+    """Show or hide the segmentation."""
+    _on(viewer, navigate.toggle_overlay)
+
+
+def cycle_modality(viewer: Any = None) -> None:
+    """Show the next modality."""
+    _on(viewer, navigate.cycle_modality)
+
+
+def _on(viewer: Any, action: Callable[[Any], None]) -> None:
+    if viewer is None:
+        from napari import current_viewer
+
+        viewer = current_viewer()
+    if viewer is not None:
+        action(viewer)
+
+
+@lru_cache(maxsize=1)
+def bind_keys() -> None:
+    """Bind the keys to every viewer, once."""
+    from napari import Viewer
+
+    for key, command in (
+        (NEXT_LESION, next_lesion),
+        (PREVIOUS_LESION, previous_lesion),
+        (TOGGLE_OVERLAY, toggle_overlay),
+        (CYCLE_MODALITY, cycle_modality),
+    ):
+        Viewer.bind_key(key, command, overwrite=True)

@@ -1,0 +1,178 @@
+"""Layer data of cases, results and maps: what each layer shows, where it lies, whose it is.
+
+Every layer has the case's spacing, origin, units and axes: one layer without units would
+silently take the millimetres from the whole viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import Row, Target
+from napari_gliocam.case import CANONICAL_AXES, Case, Grid, Modality
+from napari_gliocam.ui.palette import labels_colormap, map_colormap
+from napari_gliocam.ui.assign import Source
+from napari_gliocam.ui.state import Record
+
+if TYPE_CHECKING:
+    from napari_gliocam.ui.reading import LabelsAlone
+
+LayerData = tuple[Any, dict[str, Any], str]
+KEY = "napari-gliocam"
+#: Of labels over an image.
+OPACITY = 0.55
+GRID_KEY = "napari-gliocam grid"
+
+#: From bottom to top in the layer list; the last one present is shown.
+STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
+
+Role = Literal["modality", "volume", "expert", "result", "map"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tag:
+    """Whose layer it is and what it shows; lies in the layer's metadata.
+
+    Parameters
+    ----------
+    record : Record
+    role : str
+    what : Modality, Source, (row, target) or None
+        Which modality, volume or map.
+    """
+
+    record: Record
+    role: Role
+    what: Any = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tag:
+        return self  # a duplicated layer shows the same case
+
+
+def placement(grid: Grid) -> dict[str, Any]:
+    """Where a layer of this grid lies in the viewer."""
+    return {
+        "scale": grid.spacing,
+        "translate": grid.origin,
+        "units": ("mm",) * 3,
+        "axis_labels": CANONICAL_AXES,
+    }
+
+
+def contrast_limits(volume: NDArray[Any], brain: NDArray[np.bool_]) -> tuple[float, float]:
+    """A window over the brain's grey values, from a sample of its voxels."""
+    values = volume[::3][brain[::3]]
+    values = values[:: max(1, values.size // 50_000)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (1.0, 99.7)))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def image_data(record: Record, modality: Modality, *, visible: bool) -> LayerData:
+    """The image layer of one modality."""
+    case = record.case
+    volume = case.volumes[modality]
+    source = case.sources.get(modality)
+    arguments = {
+        "name": modality.title,
+        "colormap": "gray",
+        "contrast_limits": contrast_limits(volume, case.brain),
+        "visible": visible,
+        "metadata": {KEY: Tag(record, "modality", modality), "source": str(source or "")},
+        **placement(case.grid),
+    }
+    return volume, arguments, "image"
+
+
+def volume_data(record: Record, source: Source, *, visible: bool) -> LayerData:
+    """The image layer of a volume whose modality is not known."""
+    assert source.volume is not None
+    arguments = {
+        "name": source.title,
+        "colormap": "gray",
+        "contrast_limits": contrast_limits(source.volume, source.volume != 0),
+        "visible": visible,
+        "metadata": {KEY: Tag(record, "volume", source), "source": str(source.path or "")},
+        **placement(record.case.grid),
+    }
+    return source.volume, arguments, "image"
+
+
+def unassigned(record: Record) -> list[Source]:
+    """Volumes that were read and are no modality."""
+    used = [id(volume) for volume in record.case.volumes.values()]
+    return [s for s in record.pool if s.volume is not None and id(s.volume) not in used]
+
+
+def expert_data(record: Record) -> LayerData:
+    """The hidden labels layer of the expert's outline."""
+    assert record.case.expert is not None
+    labels = record.case.expert.labels
+    return labels, _labels_arguments(record, "expert", "expert labels", visible=False), "labels"
+
+
+def result_data(record: Record) -> LayerData:
+    """The labels layer that follows the thresholds."""
+    assert record.live is not None
+    arguments = _labels_arguments(record, "result", "segmentation", visible=True)
+    return record.live.labels, arguments, "labels"
+
+
+def _labels_arguments(record: Record, role: Role, name: str, *, visible: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "colormap": labels_colormap(),
+        "opacity": OPACITY,
+        "visible": visible,
+        "metadata": {KEY: Tag(record, role)},
+        **placement(record.case.grid),
+    }
+
+
+def map_name(row: Row, target: Target) -> str:
+    """What the layer of a map is called."""
+    return f"{target} map" if row == "aggregate" else f"{target} {row}"
+
+
+def map_data(record: Record, row: Row, target: Target, *, visible: bool) -> LayerData:
+    """The overlay of one activation map, in [0, 1] and in its class's colour."""
+    assert record.maps is not None
+    arguments = {
+        "name": map_name(row, target),
+        "colormap": map_colormap(target),
+        "contrast_limits": (0.0, 1.0),
+        "opacity": 0.8,
+        "blending": "translucent",
+        "visible": visible,
+        "metadata": {KEY: Tag(record, "map", (row, target))},
+        **placement(record.case.grid),
+    }
+    return record.maps.volume(row, target), arguments, "image"
+
+
+def case_data(record: Record) -> list[LayerData]:
+    """Every layer of a case that was just read, bottom first, FLAIR on top of the images."""
+    present = [m for m in STACKING if m in record.case.volumes]
+    layers = [volume_data(record, s, visible=not present) for s in unassigned(record)]
+    layers += [image_data(record, m, visible=m is present[-1]) for m in present]
+    if record.case.expert is not None:
+        layers.append(expert_data(record))
+    return layers
+
+
+def labels_alone_data(labels: LabelsAlone) -> LayerData:
+    """Labels without their case, such as a result that was saved before."""
+    grid = labels.file.grid
+    arguments = {
+        "name": f"{labels.name} segmentation",
+        "colormap": labels_colormap(),
+        "opacity": OPACITY,
+        "metadata": {GRID_KEY: (grid, labels.header), "source": str(labels.file.expert.source)},
+        **placement(grid),
+    }
+    return labels.file.expert.labels, arguments, "labels"

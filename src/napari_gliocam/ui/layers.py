@@ -1,0 +1,236 @@
+"""The only place that adds, updates or removes layers in a viewer.
+
+Layers are found by the tag in their metadata, never remembered: a user may delete or rename
+any of them at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from napari.layers import Image, Labels, Layer
+
+from napari_gliocam.cams.volume import TARGETS, Row, Target
+from napari_gliocam.case import Modality
+from napari_gliocam.ui import layer_data
+from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Tag
+from napari_gliocam.ui.reading import LabelsAlone
+from napari_gliocam.ui.state import Record, unwrap
+
+
+def tag_of(layer: Any) -> Tag | None:
+    """Whose layer it is, None for a layer of someone else."""
+    tag = layer.metadata.get(KEY)
+    return tag if isinstance(tag, Tag) else None
+
+
+class LayerDesk:
+    """Adds, updates and finds the layers of cases in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer or napari.components.ViewerModel
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = unwrap(viewer)
+        self._set_aside: WeakSet[Layer] = WeakSet()
+
+    # ---- finding
+
+    def tagged(self) -> Iterator[tuple[Layer, Tag]]:
+        """Every layer of ours with its tag, bottom first."""
+        for layer in list(self.viewer.layers):
+            tag = tag_of(layer)
+            if tag is not None:
+                yield layer, tag
+
+    def records(self) -> tuple[Record, ...]:
+        """The cases that have an image in the viewer, in the order they came."""
+        return tuple(dict.fromkeys(t.record for _, t in self.tagged()))
+
+    def find(self, record: Record, role: layer_data.Role, what: Any = None) -> Layer | None:
+        """The layer of a case that shows this, None where there is none (any more)."""
+        for layer, tag in self.tagged():
+            if tag.record is record and tag.role == role and what in (None, tag.what):
+                return layer
+        return None
+
+    def result(self, record: Record) -> Labels | None:
+        """The labels layer of the result."""
+        layer = self.find(record, "result")
+        return layer if isinstance(layer, Labels) else None
+
+    def foreign_images(self) -> list[Image]:
+        """Three-dimensional image layers that are not ours."""
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image)
+            and not layer.rgb
+            and layer.ndim == 3
+            and tag_of(layer) is None
+        ]
+
+    # ---- cases
+
+    def add_case(self, record: Record) -> None:
+        """Add the layers of a case and look at it."""
+        for data in layer_data.case_data(record):
+            self.viewer.add_layer(Layer.create(*data))
+        image = self.find(record, "modality", self._top_modality(record))
+        if image is not None:
+            self.viewer.layers.selection.active = image
+
+    def add_labels(self, labels: LabelsAlone) -> None:
+        """Add labels without their case."""
+        self.viewer.add_layer(Layer.create(*layer_data.labels_alone_data(labels)))
+
+    def update_case(self, record: Record) -> None:
+        """Show a case whose modalities or expert labels were changed."""
+        with self._selection_kept():
+            for modality in STACKING:
+                layer = self.find(record, "modality", modality)
+                volume = record.case.volumes.get(modality)
+                if volume is None:
+                    if layer is not None:
+                        self.viewer.layers.remove(layer)
+                elif layer is None:
+                    shown = modality is self._top_modality(record)
+                    self._insert(layer_data.image_data(record, modality, visible=shown), record)
+                elif layer.data is not volume:
+                    layer.data = volume
+                    layer.contrast_limits = layer_data.contrast_limits(volume, record.case.brain)
+            self._update_volumes(record)
+            self._update_expert(record)
+
+    def _update_volumes(self, record: Record) -> None:
+        """Volumes without a modality have a hidden layer each, so that they can be looked at."""
+        left = layer_data.unassigned(record)
+        for layer, tag in self.tagged():
+            if tag.record is record and tag.role == "volume" and tag.what not in left:
+                self.viewer.layers.remove(layer)
+        for source in left:
+            if self.find(record, "volume", source) is None:
+                shown = not record.case.volumes
+                data = layer_data.volume_data(record, source, visible=shown)
+                self.viewer.layers.insert(0, Layer.create(*data))
+
+    def _update_expert(self, record: Record) -> None:
+        layer, expert = self.find(record, "expert"), record.case.expert
+        if expert is None:
+            if layer is not None:
+                self.viewer.layers.remove(layer)
+        elif layer is None:
+            self.viewer.add_layer(Layer.create(*layer_data.expert_data(record)))
+        elif layer.data is not expert.labels:
+            layer.data = expert.labels
+
+    @staticmethod
+    def _top_modality(record: Record) -> Modality | None:
+        present = [m for m in STACKING if m in record.case.volumes]
+        return present[-1] if present else None
+
+    def name_apart(self) -> None:
+        """With several cases in the viewer, say in the layers' names whose they are."""
+        records = self.records()
+        if len(records) < 2:
+            return
+        for layer, tag in self.tagged():
+            suffix = f" · {tag.record.case.name}"
+            if not layer.name.endswith(suffix):
+                plain = layer.name.partition(" [")[0].partition(" · ")[0]
+                layer.name = plain + suffix
+
+    def focus(self, record: Record) -> None:
+        """Show the layers of one case, set those of the others aside."""
+        for layer, tag in self.tagged():
+            if tag.record is not record and layer.visible:
+                layer.visible = False
+                self._set_aside.add(layer)
+            elif tag.record is record and layer in self._set_aside:
+                self._set_aside.discard(layer)
+                layer.visible = True
+
+    # ---- results
+
+    def show_result(self, record: Record) -> None:
+        """Show new maps and labels; what the user set on existing layers stays."""
+        assert record.live is not None
+        assert record.maps is not None
+        with self._selection_kept():
+            for target in TARGETS:
+                if self.find(record, "map", ("aggregate", target)) is None:
+                    data = layer_data.map_data(record, "aggregate", target, visible=False)
+                    self._insert(data, record)
+            for layer, tag in self.tagged():
+                if tag.record is record and tag.role == "map":
+                    row, target = tag.what
+                    volume = record.maps.volume(row, target)
+                    if layer.data is not volume:
+                        layer.data = volume
+            self.show_labels(record)
+
+    def show_labels(self, record: Record) -> None:
+        """Show the live labels, in the layer that is there or in a new one."""
+        assert record.live is not None
+        layer = self.result(record)
+        if layer is None:
+            with self._selection_kept():
+                made = Layer.create(*layer_data.result_data(record))
+                made.editable = False  # the thresholds would overwrite strokes of a brush
+                self.viewer.add_layer(made)
+        elif layer.data is not record.live.labels:
+            layer.data = record.live.labels
+        else:
+            layer.refresh(highlight=False, extent=False)
+
+    def repaint_labels(self, record: Record) -> None:
+        """Show what was written into the live labels in place, at the speed of a drag."""
+        layer = self.result(record)
+        if layer is not None:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def show_map(self, record: Record, row: Row, target: Target, shown: bool) -> None:
+        """Show or hide one map; its layer is made when it is first looked at."""
+        layer = self.find(record, "map", (row, target))
+        if layer is not None:
+            layer.visible = shown
+        elif shown and record.maps is not None and record.maps.has(row, target):
+            with self._selection_kept():
+                self._insert(layer_data.map_data(record, row, target, visible=True), record)
+
+    def shown_maps(self, record: Record) -> set[tuple[Row, Target]]:
+        """The maps of a case that can be seen."""
+        return {
+            tag.what
+            for layer, tag in self.tagged()
+            if tag.record is record and tag.role == "map" and layer.visible
+        }
+
+    # ---- helpers
+
+    def _insert(self, data: LayerData, record: Record) -> None:
+        """Add below the labels of the same case, so that these stay on top."""
+        index = len(self.viewer.layers)
+        for position, layer in enumerate(self.viewer.layers):
+            tag = tag_of(layer)
+            if tag is not None and tag.record is record and tag.role in ("expert", "result"):
+                index = position
+                break
+        self.viewer.layers.insert(index, Layer.create(*data))
+
+    @contextmanager
+    def _selection_kept(self) -> Iterator[None]:
+        selection = self.viewer.layers.selection
+        active, selected = selection.active, set(selection)
+        yield
+        kept = {layer for layer in selected if layer in self.viewer.layers}
+        if kept:
+            selection.clear()
+            selection.update(kept)
+            if active in kept:
+                selection.active = active

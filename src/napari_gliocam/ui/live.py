@@ -1,0 +1,100 @@
+"""Labels that follow the thresholds: the slice in view first, the rest in small steps.
+
+NumPy only.  The array is written in place, so that a viewer's layer shows it without a copy;
+voxels are counted slice by slice on the way, which gives volumes and lesion slices for free.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import CamVolume
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import BOTH, CORE, EDEMA, Segmentation, apply_thresholds
+
+
+class LiveLabels:
+    """The labels of a case for the settings last asked for.
+
+    Parameters
+    ----------
+    maps : CamVolume
+    settings : Settings
+    labels : ndarray of uint8, optional
+        Written in place; a new array by default.
+    """
+
+    def __init__(
+        self, maps: CamVolume, settings: Settings, labels: NDArray[np.uint8] | None = None
+    ) -> None:
+        self.maps = maps
+        self.settings = settings
+        shape = maps.grid.shape
+        self.labels = np.zeros(shape, dtype=np.uint8) if labels is None else labels
+        self._counts = np.zeros((shape[0], 4), dtype=np.int64)
+        self._stale = np.ones(shape[0], dtype=np.bool_)
+
+    @property
+    def pending(self) -> bool:
+        """Whether some slices still show older settings."""
+        return bool(self._stale.any())
+
+    def change(self, settings: Settings, first: tuple[slice, ...] | None = None) -> None:
+        """Take new settings; compute ``first``, the part in view, at once."""
+        self.settings = settings
+        self._stale[:] = True
+        if first is not None:
+            self.show(first)
+
+    def show(self, part: tuple[slice, ...]) -> None:
+        """Bring one part, such as the slice in view, up to date now."""
+        start, stop, _ = part[0].indices(len(self._stale))
+        if len(part) == 1 and stop - start == 1:
+            if self._stale[start]:
+                self._compute(start, stop)
+        elif self.pending:
+            apply_thresholds(self.maps, self.settings, out=self.labels, where=part)
+
+    def step(self, slices: int = 16) -> bool:
+        """Bring the next stale slices up to date; False when none is left."""
+        stale = np.flatnonzero(self._stale)
+        if stale.size:
+            start = int(stale[0])
+            run = int(np.argmin(np.append(self._stale[start : start + slices], False)))
+            self._compute(start, start + run)
+        return self.pending
+
+    def finish(self) -> None:
+        """Bring every slice up to date."""
+        while self.step(64):
+            pass
+
+    def _compute(self, start: int, stop: int) -> None:
+        part = slice(start, stop)
+        apply_thresholds(self.maps, self.settings, out=self.labels, where=part)
+        for index in range(start, stop):
+            self._counts[index] = np.bincount(self.labels[index].ravel(), minlength=4)[:4]
+        self._stale[part] = False
+
+    def segmentation(self) -> Segmentation:
+        """A copy of the finished labels with what they were made from."""
+        self.finish()
+        return Segmentation(labels=self.labels.copy(), maps=self.maps, settings=self.settings)
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volumes in ml of core, edema and both together, of the slices that are up to date."""
+        counts = self._counts.sum(axis=0)
+        ml = self.maps.grid.voxel_ml
+        return {
+            "core": float((counts[CORE] + counts[BOTH]) * ml),
+            "edema": float((counts[EDEMA] + counts[BOTH]) * ml),
+            "tumour": float(counts[1:].sum() * ml),
+        }
+
+    def lesion_voxels(self) -> NDArray[np.int64]:
+        """Voxels of any class per slice."""
+        self.finish()
+        voxels: NDArray[np.int64] = self._counts[:, 1:].sum(axis=1)
+        return voxels

@@ -1,0 +1,79 @@
+"""A matrix of toggles, one for each activation map.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_gliocam.cams.volume import ROWS, TARGETS, Row, Target
+from napari_gliocam.ui.palette import TARGET_COLOURS
+from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch_label
+
+_ROW_TIPS = {
+    "exit 1": "After the first residual stage: fine and noisy",
+    "exit 2": "After the second residual stage",
+    "exit 3": "After the third residual stage",
+    "exit 4": "After the last residual stage: coarse and sure",
+    "guided": "Class maps times the binary tumour map, mean over the exits",
+    "aggregate": "Exits combined by attention; what the thresholds cut",
+}
+
+
+class MapsView(QWidget):
+    """Emits which map to show or hide."""
+
+    map_requested = Signal(str, str, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        section = Section("Maps")
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(section)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACING // 2)
+        grid.setVerticalSpacing(2)
+        self.buttons: dict[tuple[Row, Target], QPushButton] = {}
+        for column, target in enumerate(TARGETS, start=1):
+            heading = swatch_label(target, TARGET_COLOURS[target])
+            grid.addWidget(heading, 0, column)
+            grid.setColumnStretch(column, 1)
+        for line, row in enumerate(ROWS, start=1):
+            grid.addWidget(row_label(row.capitalize(), _ROW_TIPS[row]), line, 0)
+            for column, target in enumerate(TARGETS, start=1):
+                grid.addWidget(self._button(row, target), line, column)
+        section.body.addLayout(grid)
+        self.set_available(None)
+
+    def _button(self, row: Row, target: Target) -> QPushButton:
+        button = QPushButton("show")
+        button.setCheckable(True)
+        button.setFixedHeight(20)
+        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.setAccessibleName(f"{row} {target}")
+        button.clicked.connect(partial(self.map_requested.emit, row, target))
+        self.buttons[row, target] = button
+        return button
+
+    def set_available(self, has: Callable[[Row, Target], bool] | None) -> None:
+        """Enable the maps there are; None before Segment has run."""
+        for (row, target), button in self.buttons.items():
+            there = has is not None and has(row, target)
+            button.setEnabled(there)
+            if there:
+                tip = f"{_ROW_TIPS[row]}."
+            elif has is None and (row, target) != ("guided", "tumour"):
+                tip = "Click Segment first."
+            else:
+                tip = "The tumour map is the guidance; there is no guided tumour map."
+            button.setToolTip(tip)
+
+    def set_shown(self, shown: Collection[tuple[Row, Target]]) -> None:
+        """Show which maps can be seen; tell nobody."""
+        for key, button in self.buttons.items():
+            button.setChecked(key in shown)
+            button.setText("shown" if key in shown else "show")

@@ -1,0 +1,124 @@
+"""Where the viewer looks in a case, and how to look elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_gliocam.case import Grid
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.state import Record, state_of, unwrap
+
+
+def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
+    """The voxels of the slice in view as an index in (S, P, L); None in 3-D or outside."""
+    dims = unwrap(viewer).dims
+    if dims.ndisplay != 2 or dims.ndim < 3:
+        return None
+    lead = dims.ndim - 3
+    axes = [axis - lead for axis in dims.not_displayed if axis >= lead]
+    if len(axes) != 1:
+        return None
+    axis = axes[0]
+    index = _index(dims.point[axis + lead], grid, axis)
+    if not 0 <= index < grid.shape[axis]:
+        return None
+    return (slice(None),) * axis + (slice(index, index + 1),)
+
+
+def slice_in_view(viewer: Any, grid: Grid) -> int | None:
+    """The axial slice that the viewer stands on; None outside the case."""
+    dims = unwrap(viewer).dims
+    if dims.ndim < 3:
+        return None
+    index = _index(dims.point[dims.ndim - 3], grid, 0)
+    return index if 0 <= index < grid.shape[0] else None
+
+
+def _index(point: float, grid: Grid, axis: int) -> int:
+    return int(np.round((point - grid.origin[axis]) / grid.spacing[axis]))
+
+
+def go_to_slice(viewer: Any, grid: Grid, index: int) -> None:
+    """Stand on an axial slice."""
+    dims = unwrap(viewer).dims
+    dims.set_point(dims.ndim - 3, grid.origin[0] + index * grid.spacing[0])
+
+
+def largest_lesion_slice(record: Record) -> int | None:
+    """The slice with most tumour; None where there is none."""
+    if record.live is None:
+        return None
+    voxels = record.live.lesion_voxels()
+    return int(np.argmax(voxels)) if voxels.any() else None
+
+
+def next_lesion_slice(record: Record, current: int, step: int) -> int | None:
+    """The nearest slice with tumour beyond ``current``, upwards (1) or downwards (-1).
+
+    Without a result the expert labels are followed, where the case has them.
+    """
+    if record.live is not None:
+        lesion = record.live.lesion_voxels() > 0
+    elif record.case.expert is not None:
+        lesion = record.case.expert.labels.any(axis=(1, 2))
+    else:
+        return None
+    slices = np.flatnonzero(lesion)
+    beyond = slices[slices > current] if step > 0 else slices[slices < current]
+    if not beyond.size:
+        return None
+    return int(beyond[0] if step > 0 else beyond[-1])
+
+
+def step_lesion(viewer: Any, step: int) -> None:
+    """Go to the next or previous slice that shows tumour."""
+    record = _record(viewer)
+    if record is None:
+        return
+    grid = record.case.grid
+    current = slice_in_view(viewer, grid)
+    start = current if current is not None else (-1 if step > 0 else grid.shape[0])
+    index = next_lesion_slice(record, start, step)
+    if index is None:
+        word = "above" if step > 0 else "below"
+        state_of(viewer).say(f"No slice {word} this one shows tumour.")
+    else:
+        go_to_slice(viewer, grid, index)
+
+
+def toggle_overlay(viewer: Any) -> None:
+    """Show or hide the segmentation (the expert labels where there is none)."""
+    record = _record(viewer)
+    if record is None:
+        return
+    desk = LayerDesk(viewer)
+    layer = desk.result(record) or desk.find(record, "expert")
+    if layer is not None:
+        layer.visible = not layer.visible
+
+
+def cycle_modality(viewer: Any) -> None:
+    """Show the next modality instead of the one in view."""
+    record = _record(viewer)
+    if record is None:
+        return
+    images = [layer for layer, tag in LayerDesk(viewer).tagged()
+              if tag.record is record and tag.role == "modality"]
+    if not images:
+        return
+    shown = [i for i, layer in enumerate(images) if layer.visible]
+    chosen = (shown[-1] - 1) % len(images) if shown else len(images) - 1
+    images[chosen].visible = True  # first on, then off: the canvas is never empty
+    for index, layer in enumerate(images):
+        layer.visible = index == chosen
+
+
+def _record(viewer: Any) -> Record | None:
+    """The case in work; found in the layers where no panel is open."""
+    current = state_of(viewer).current
+    records = LayerDesk(viewer).records()
+    if current in records:
+        return current
+    return records[-1] if records else None

@@ -1,0 +1,133 @@
+"""From a path to what a viewer can show: a case, or labels alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_gliocam.case import Case, ExpertLabels, Grid
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io import CaseFiles, LabelFile, read_case, read_labels
+from napari_gliocam.io.find import look_up
+from napari_gliocam.io.nifti import load_nifti
+from napari_gliocam.io.sidecar import written_here
+from napari_gliocam.io.volume import Volume, difference, make_volume
+from napari_gliocam.ui.assign import Source, sources_of
+from napari_gliocam.ui.state import Record
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsAlone:
+    """A label file without its case.
+
+    Parameters
+    ----------
+    name : str
+    file : LabelFile
+    header : nibabel header
+        For saving with the same codes.
+    """
+
+    name: str
+    file: LabelFile
+    header: Any
+
+
+def read_path(path: str | Path) -> Record | LabelsAlone:
+    """Read a folder or a file.
+
+    A result of this program opens alone; any other file opens the case it belongs to.
+
+    Raises
+    ------
+    CaseError
+        In one sentence with the file and the remedy.
+    """
+    path = Path(path)
+    files = look_up(path)
+    if files.problem:
+        raise CaseError(files.problem)
+    own = files.labels is not None and path.name == files.labels.name and written_here(path)
+    if own or (files.labels and not files.modalities and not files.unknown):
+        assert files.labels is not None
+        return _labels_alone(files.labels, files.name)
+    if not files.modalities:
+        return _record_of_unknown(files)
+    case = read_case(files)
+    later = tuple(Source(p.name, None, p) for p in files.unknown)
+    return Record(case, files=files, pool=(*sources_of(case), *later))
+
+
+def _labels_alone(path: Path, name: str) -> LabelsAlone:
+    return LabelsAlone(name, read_labels(path), load_nifti(path).header)
+
+
+def _record_of_unknown(files: CaseFiles) -> Record:
+    """A case whose modalities are to be asked for: its volumes are read, none is assigned."""
+    if not files.unknown:
+        read_case(files)  # says what is missing
+    first, *rest = (_volume(path) for path in files.unknown)
+    for volume in rest:
+        _same_grid(volume, first.grid, first.path.name)
+    labels = read_labels(files.labels, first.grid) if files.labels else None
+    case = Case(
+        name=files.name,
+        volumes={},
+        grid=first.grid,
+        expert=labels.expert if labels else None,
+        header=first.header.copy(),
+        warnings=("The file names do not tell which modality is which; choose them below.",),
+    )
+    pool = tuple(Source(v.path.name, v.data, v.path) for v in (first, *rest))
+    return Record(case, files=files, pool=pool)
+
+
+def load_source(source: Source, case: Case) -> Source:
+    """Read a volume that was only named so far.
+
+    Raises
+    ------
+    CaseError
+        It cannot be read, or lies on another grid.
+    """
+    if source.volume is not None:
+        return source
+    assert source.path is not None
+    volume = _volume(source.path)
+    _same_grid(volume, case.grid, f'case "{case.name}"')
+    return Source(source.title, volume.data, source.path)
+
+
+def _volume(path: Path) -> Volume:
+    file = load_nifti(path)
+    if file.array.ndim != 3:
+        shape = " × ".join(map(str, file.array.shape))
+        raise CaseError(
+            f"{path.name} is {file.array.ndim}-D ({shape}) where one 3-D volume is meant; "
+            "split it into one file for each modality."
+        )
+    return make_volume(file, file.array, path.name)
+
+
+def _same_grid(volume: Volume, grid: Grid, other: str) -> None:
+    gap = difference(grid, volume.grid)
+    if gap:
+        raise CaseError(
+            f"{other} and {volume.path.name} lie on different grids ({gap}); "
+            "register and resample them onto one grid."
+        )
+
+
+def read_expert(case: Case, scheme: str) -> ExpertLabels:
+    """The expert labels of a case with another label scheme.
+
+    Raises
+    ------
+    CaseError
+        The file is gone, or holds values that are not in the scheme.
+    """
+    assert case.expert is not None
+    if case.expert.source is None:
+        raise CaseError(f'The labels of case "{case.name}" came from no file; they stay.')
+    return read_labels(case.expert.source, case.grid, scheme=scheme, case_name=case.name).expert

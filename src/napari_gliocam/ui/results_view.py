@@ -1,0 +1,91 @@
+"""Volumes, the probabilities of the slice in view, Save.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_gliocam.ui.palette import TARGET_COLOURS
+from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch_label
+
+_COLUMNS = (("tumour", "whole"), ("core", "core"), ("edema", "edema"))
+
+
+class ResultsView(QWidget):
+    """Emits that the result is to be saved."""
+
+    save_requested = Signal()
+    lesion_step_requested = Signal(int)
+
+    def __init__(self, next_key: str, previous_key: str) -> None:
+        super().__init__()
+        section = Section("Result")
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(section)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACING // 2)
+        grid.setVerticalSpacing(SPACING // 2)
+        self.slice_label = row_label("Slice", "Slice in view, counted from the feet, from 0")
+        grid.addWidget(row_label("Volume", "At the thresholds above"), 1, 0)
+        grid.addWidget(self.slice_label, 2, 0)
+        self.volumes: dict[str, QLabel] = {}
+        self.probabilities: dict[str, QLabel] = {}
+        for column, (target, title) in enumerate(_COLUMNS, start=1):
+            colour = None if target == "tumour" else TARGET_COLOURS[target]  # type: ignore[index]
+            grid.addWidget(swatch_label(title, colour), 0, column)
+            grid.setColumnStretch(column, 1)
+            self.volumes[target] = self._number(f"Volume of {title}")
+            self.probabilities[target] = self._number(
+                f"Image-level probability that this slice shows {target}"
+            )
+            grid.addWidget(self.volumes[target], 1, column)
+            grid.addWidget(self.probabilities[target], 2, column)
+        section.body.addLayout(grid)
+
+        self.previous_button = QPushButton("◂ Lesion")
+        self.previous_button.setToolTip(f"Next slice below that shows tumour ({previous_key})")
+        self.previous_button.clicked.connect(lambda: self.lesion_step_requested.emit(-1))
+        self.next_button = QPushButton("Lesion ▸")
+        self.next_button.setToolTip(f"Next slice above that shows tumour ({next_key})")
+        self.next_button.clicked.connect(lambda: self.lesion_step_requested.emit(1))
+        self.save_button = QPushButton("Save…")
+        self.save_button.setToolTip(
+            "Write the labels as NIfTI on the case's own grid, and the settings beside it in json"
+        )
+        self.save_button.clicked.connect(self.save_requested)
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        row.addWidget(self.previous_button, 1)
+        row.addWidget(self.next_button, 1)
+        row.addWidget(self.save_button, 1)
+        section.body.addLayout(row)
+        self.set_volumes(None)
+        self.set_probabilities(None, None)
+        self.set_ready(False, False)
+
+    @staticmethod
+    def _number(tip: str) -> QLabel:
+        label = QLabel()
+        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        label.setToolTip(tip)
+        return label
+
+    def set_volumes(self, volumes_ml: Mapping[str, float] | None) -> None:
+        """Show volumes; None while there is no result."""
+        for target, label in self.volumes.items():
+            label.setText("–" if volumes_ml is None else f"{volumes_ml[target]:.1f} ml")
+
+    def set_probabilities(self, index: int | None, values: Sequence[float] | None) -> None:
+        """Show the image-level probabilities of a slice, in the order tumour, core, edema."""
+        self.slice_label.setText("Slice" if index is None else f"Slice {index}")
+        for column, label in enumerate(self.probabilities.values()):
+            label.setText("–" if values is None else f"{100 * values[column]:.0f} %")
+
+    def set_ready(self, can_save: bool, can_step: bool) -> None:
+        """Whether there is a result to save and a lesion to step through."""
+        self.save_button.setEnabled(can_save)
+        self.previous_button.setEnabled(can_step)
+        self.next_button.setEnabled(can_step)

@@ -1,0 +1,31 @@
+"""npe2 sample data: synthetic cases with their own truth, made when they are asked for."""
+
+from __future__ import annotations
+
+from napari_gliocam.ui.layer_data import LayerData
+
+
+def enhancing() -> list[LayerData]:
+    """A tumour with an enhancing core and edema."""
+    return _sample("enhancing")
+
+
+def low_grade() -> list[LayerData]:
+    """A tumour whose core does not enhance."""
+    return _sample("low-grade")
+
+
+def healthy() -> list[LayerData]:
+    """A brain without a tumour."""
+    return _sample("healthy")
+
+
+def _sample(kind: str) -> list[LayerData]:
+    from napari_gliocam.ui import work
+    from napari_gliocam.ui.commands import bind_keys
+    from napari_gliocam.ui.engine import engine
+    from napari_gliocam.ui.layer_data import case_data
+    from napari_gliocam.ui.state import Record
+
+    bind_keys()
+    return case_data(Record(engine().run(lambda: work.phantom(kind))))

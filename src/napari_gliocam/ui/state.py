@@ -1,0 +1,133 @@
+"""What the panels share about a viewer: its cases, the choices made, what runs.  No Qt here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
+
+from psygnal import SignalGroupDescriptor
+
+from napari_gliocam.cams.volume import CamVolume
+from napari_gliocam.case import Case, Modality
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
+from napari_gliocam.ui.assign import Source, sources_of
+from napari_gliocam.ui.live import LiveLabels
+
+
+@dataclass(eq=False)
+class Record:
+    """A case in a viewer and what became of it; its layers carry it in their metadata.
+
+    Parameters
+    ----------
+    case : Case
+    files : CaseFiles or None
+        Where it came from, to read it again another way.
+    pool : tuple of Source
+        Volumes to choose modalities from; those of the case as it was read by default.
+    segmented : Case or None
+        The case as it was when ``maps`` were made from it.
+    settings : Settings
+        The thresholds of this case.
+    maps : CamVolume or None
+        Set when Segment has finished.
+    live : LiveLabels or None
+        The labels that follow ``settings``.
+    volumes_ml : dict or None
+        Volumes for the current settings; None while they are being counted.
+    """
+
+    case: Case
+    files: Any = None
+    pool: tuple[Source, ...] = ()
+    segmented: Case | None = None
+    settings: Settings = field(default_factory=Settings)
+    maps: CamVolume | None = None
+    live: LiveLabels | None = None
+    volumes_ml: dict[str, float] | None = None
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    def __post_init__(self) -> None:
+        self.pool = self.pool or sources_of(self.case)
+
+    def assignment(self) -> dict[Modality, Source | None]:
+        """Which volume of the pool is which modality."""
+        return {
+            modality: next(
+                (
+                    source
+                    for source in self.pool
+                    if source.volume is not None
+                    and source.volume is self.case.volumes.get(modality)
+                ),
+                None,
+            )
+            for modality in Modality
+        }
+
+
+@dataclass(frozen=True)
+class Message:
+    """One sentence for the panel's strip."""
+
+    text: str
+    level: Literal["error", "warning", "info"] = "info"
+
+
+@dataclass(eq=False)
+class State:
+    """The state of one viewer's panels.
+
+    Parameters
+    ----------
+    records : tuple of Record
+        The cases whose layers are in the viewer.
+    current : Record or None
+        The case the panel works on.
+    device : str
+        Name of a device, or ``"auto"``.
+    devices : tuple of (name, title)
+        What this computer has; filled in by the engine.
+    bundle : BundleInfo or None
+        The weights in use.
+    running : Record or None
+        The case that Segment works on.
+    progress : Progress or None
+        How far it is.
+    message : Message or None
+        What the strip shows.
+    panels : int
+        How many panels show it.
+    """
+
+    records: tuple[Record, ...] = ()
+    current: Record | None = None
+    device: str = "auto"
+    devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
+    bundle: Any = None
+    running: Record | None = None
+    progress: Progress | None = None
+    message: Message | None = None
+    panels: int = 0
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    def say(self, text: str, level: Literal["error", "warning", "info"] = "info") -> None:
+        """Show a sentence."""
+        self.message = Message(text, level)
+
+
+_states: WeakKeyDictionary[Any, State] = WeakKeyDictionary()
+
+
+def unwrap(viewer: Any) -> Any:
+    """The viewer itself where napari handed out a proxy of it."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def state_of(viewer: Any) -> State:
+    """The state of a viewer; it lives as long as the viewer."""
+    return _states.setdefault(unwrap(viewer), State())

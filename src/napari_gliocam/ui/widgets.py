@@ -1,0 +1,125 @@
+"""Small pieces that the views are made of: headings, swatches, one spacing."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+SPACING = 6
+SWATCH = 10
+#: Width of the column of labels at the left of every row.
+LABEL_WIDTH = 62
+
+
+class Section(QWidget):
+    """A heading with a line, what may stand at its right, and a body below."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        heading = QLabel(title)
+        font = heading.font()
+        font.setBold(True)
+        heading.setFont(font)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        line.setFrameShadow(QFrame.Shadow.Plain)
+        line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        line.setEnabled(False)  # the theme's fainter colour
+        self.head = QHBoxLayout()
+        self.head.setSpacing(SPACING)
+        self.head.addWidget(heading)
+        self.head.addWidget(line, 1)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(SPACING)
+        self.body.addLayout(self.head)
+
+
+class Choice(QComboBox):
+    """A combo box that shrinks with the panel and does not turn under a passing wheel."""
+
+    def __init__(self, tip: str = "") -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setToolTip(tip)
+
+    def wheelEvent(self, event: object) -> None:  # noqa: N802
+        """Leave the wheel to the scroll area."""
+        event.ignore()  # type: ignore[attr-defined]
+
+    def fill(self, titles: list[str], index: int) -> None:
+        """Offer these, choose one, tell nobody."""
+        blocked = self.blockSignals(True)
+        self.clear()
+        self.addItems(titles)
+        self.setCurrentIndex(index)
+        self.blockSignals(blocked)
+
+
+class Elided(QLabel):
+    """One line of text that ends in an ellipsis where the panel is narrow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = ""
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def set_text(self, text: str) -> None:
+        """Show this text; the whole of it is the tooltip."""
+        self._text = text
+        self.setToolTip(text)
+        self._elide()
+
+    def resizeEvent(self, event: object) -> None:  # noqa: N802
+        """Cut the text anew."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        mode = Qt.TextElideMode.ElideRight
+        self.setText(self.fontMetrics().elidedText(self._text, mode, max(self.width(), 40)))
+
+
+def row_label(text: str, tip: str = "") -> QLabel:
+    """The label at the left of a row."""
+    label = QLabel(text)
+    label.setFixedWidth(LABEL_WIDTH)
+    label.setToolTip(tip)
+    return label
+
+
+def swatch(colour: str) -> QIcon:
+    """A small square in a class's colour."""
+    pixmap = QPixmap(QSize(SWATCH, SWATCH))
+    pixmap.fill(QColor(colour))
+    return QIcon(pixmap)
+
+
+def swatch_label(text: str, colour: str | None) -> QWidget:
+    """A column's heading with its colour."""
+    widget = QWidget()
+    layout = QHBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACING // 2 + 1)
+    layout.addStretch(1)
+    if colour is not None:
+        mark = QLabel()
+        mark.setPixmap(swatch(colour).pixmap(SWATCH, SWATCH))
+        layout.addWidget(mark)
+    layout.addWidget(QLabel(text))
+    layout.addStretch(1)
+    return widget

@@ -1,0 +1,45 @@
+"""What runs on the engine's thread: the only functions here that import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from napari_gliocam.cams.volume import CamVolume
+from napari_gliocam.case import Case
+from napari_gliocam.progress import Progress
+
+
+def segment(
+    case: Case, bundle: Path | None, device: str
+) -> Generator[Progress, None, CamVolume]:
+    """The maps of a case; the bundle stays loaded for the next."""
+    from napari_gliocam.segment import compute_maps
+
+    yield Progress(0, 1, "loading the networks")
+    maps = yield from compute_maps(case, _bundle(bundle), device)
+    return maps
+
+
+@lru_cache(maxsize=1)
+def _bundle(path: Path | None) -> Any:
+    from napari_gliocam.nets.bundle import load_bundle
+
+    return load_bundle(path)
+
+
+def devices() -> tuple[tuple[str, str], ...]:
+    """Name and title of each device there is; "auto" first."""
+    from napari_gliocam.device import describe, list_devices
+
+    return tuple((name, describe(name)) for name in list_devices())
+
+
+def phantom(kind: str, seed: int = 0) -> Case:
+    """A synthetic case."""
+    from napari_gliocam.phantom import make_phantom
+
+    case: Case = make_phantom(kind, seed=seed)  # type: ignore[arg-type]
+    return case

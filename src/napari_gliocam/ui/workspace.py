@@ -1,0 +1,296 @@
+"""The dock "Gliocam": puts the views together and connects them to a session.
+
+Views emit what is asked for and show what they are told; the session does the work; this
+module is the wiring between the two and the shared state.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_gliocam.cams.volume import Row, Target
+from napari_gliocam.case import Modality
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.io.schemes import SCHEMES
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
+from napari_gliocam.ui import commands, navigate
+from napari_gliocam.ui.case_view import CaseView
+from napari_gliocam.ui.engine import Job
+from napari_gliocam.ui.maps_view import MapsView
+from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.results_view import ResultsView
+from napari_gliocam.ui.run_view import RunView
+from napari_gliocam.ui.session import Session
+from napari_gliocam.ui.state import Message, Record
+from napari_gliocam.ui.threshold_view import ThresholdView
+from napari_gliocam.ui.widgets import SPACING
+
+if TYPE_CHECKING:
+    import napari
+
+WIDTH = 320
+_NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
+
+
+class Workspace(QWidget):
+    """The panel of one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.setObjectName("gliocam")
+        commands.bind_keys()
+        self.message_view = MessageView()
+        self.case_view = CaseView()
+        self.run_view = RunView()
+        self.threshold_view = ThresholdView()
+        self.maps_view = MapsView()
+        self.results_view = ResultsView(commands.NEXT_LESION, commands.PREVIOUS_LESION)
+        self._lay_out()
+        self.session = Session(viewer, self)
+        self.state = self.session.state
+        self._record: Record | None = None
+        self._connect_views()
+        self._connect_state()
+        self.destroyed.connect(partial(_close, self.session))
+        self.session.start()
+        self._show_everything()
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
+        column.setSpacing(SPACING * 2)
+        for view in (
+            self.case_view,
+            self.run_view,
+            self.threshold_view,
+            self.maps_view,
+            self.results_view,
+        ):
+            column.addWidget(view)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(body)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.message_view)
+        outer.addWidget(scroll, 1)
+        self.setMinimumWidth(WIDTH)
+
+    # ---- what the views ask for
+
+    def _connect_views(self) -> None:
+        session = self.session
+        self.message_view.dismissed.connect(self._on_dismissed)
+        case = self.case_view
+        case.open_folder_requested.connect(self._ask_folder)
+        case.open_file_requested.connect(self._ask_file)
+        case.case_requested.connect(self._on_case_requested)
+        case.modality_requested.connect(self._on_modality_requested)
+        case.scheme_requested.connect(session.set_scheme)
+        run = self.run_view
+        run.device_requested.connect(self._on_device_requested)
+        run.bundle_requested.connect(self._ask_bundle)
+        run.segment_requested.connect(self.segment)
+        run.cancel_requested.connect(self._on_cancel_requested)
+        self.threshold_view.settings_requested.connect(session.set_settings)
+        self.threshold_view.drag_ended.connect(session.settle)
+        self.maps_view.map_requested.connect(session.show_map)
+        self.results_view.save_requested.connect(self._ask_save)
+        self.results_view.lesion_step_requested.connect(
+            lambda step: navigate.step_lesion(session.viewer, step)
+        )
+
+    def open(self, path: str | Path) -> Job:
+        """Open a case; its layers come when it is read."""
+        return self.session.open(path)
+
+    def segment(self) -> Job | None:
+        """Run Segment on the case in work."""
+        return self.session.segment()
+
+    def save(self, path: str | Path) -> Job | None:
+        """Save the result, overwriting what was saved there before."""
+        return self.session.save(path)
+
+    def _on_dismissed(self) -> None:
+        self.state.message = None
+
+    def _ask_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a case")
+        if folder:
+            self.open(folder)
+
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "File of a case", "", _NIFTI_FILTER)
+        if path:
+            self.open(path)
+
+    def _ask_bundle(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a bundle")
+        if folder:
+            self.session.set_bundle(folder)
+
+    def _ask_save(self) -> None:
+        record = self._record
+        if record is None or record.live is None:
+            return
+        source = next(iter(record.case.sources.values()), None)
+        folder = source.parent if source is not None else Path.home()
+        default = folder / f"{safe_name(record.case.name)}_seg.nii.gz"
+        path, _ = QFileDialog.getSaveFileName(self, "Save result", str(default), _NIFTI_FILTER)
+        if path:
+            if not path.lower().endswith((".nii", ".nii.gz")):
+                path += ".nii.gz"
+            self.save(path)
+
+    def _on_case_requested(self, index: int) -> None:
+        if index < len(self.state.records):
+            self.session.select(self.state.records[index])
+
+    def _on_modality_requested(self, modality: Modality, index: int) -> None:
+        if self._record is not None:
+            source = self._record.pool[index] if index >= 0 else None
+            self.session.set_modality(modality, source)
+
+    def _on_device_requested(self, name: str) -> None:
+        self.state.device = name
+
+    def _on_cancel_requested(self) -> None:
+        self.run_view.set_cancelling()
+        self.session.cancel()
+
+    # ---- what the state says
+
+    def _connect_state(self) -> None:
+        events = self.state.events
+        events.records.connect(self._show_cases)
+        events.current.connect(self._on_current)
+        events.devices.connect(self._show_run)
+        events.bundle.connect(self._show_run)
+        events.device.connect(self._show_run)
+        events.running.connect(self._show_running)
+        events.progress.connect(self._show_progress)
+        events.message.connect(self._show_message)
+        self.session.maps_shown.connect(self._show_shown_maps)
+        self.session.slice_changed.connect(self._show_slice)
+        self.state.panels += 1
+
+    def _show_everything(self) -> None:
+        self._show_message(self.state.message)
+        self._show_run()
+        self._show_running(self.state.running)
+        self._on_current(self.state.current)
+
+    def _on_current(self, record: Record | None) -> None:
+        """Another case is in work: follow it instead of the one before."""
+        if self._record is not None:
+            events = self._record.events
+            events.case.disconnect(self._show_case)
+            events.settings.disconnect(self._show_settings)
+            events.maps.disconnect(self._show_result)
+            events.volumes_ml.disconnect(self._show_volumes)
+        self._record = record
+        if record is not None:
+            record.events.case.connect(self._show_case)
+            record.events.settings.connect(self._show_settings)
+            record.events.maps.connect(self._show_result)
+            record.events.volumes_ml.connect(self._show_volumes)
+            self._show_settings(record.settings)
+        self._show_cases()
+        self._show_case()
+        self._show_result()
+
+    def _show_cases(self) -> None:
+        records = self.state.records
+        index = records.index(self._record) if self._record in records else 0
+        self.case_view.set_cases([record.case.name for record in records], index)
+
+    def _show_case(self) -> None:
+        record, bundle = self._record, self.state.bundle
+        needed = set(Modality) if bundle is None else set(bundle.modalities)
+        optional = set(Modality) - needed
+        if bundle is not None:
+            optional |= set(bundle.optional_modalities)
+        if record is None:
+            self.case_view.set_modalities([], {}, optional)
+            self.case_view.set_schemes([], [], None)
+        else:
+            held = record.assignment()
+            chosen = {m: record.pool.index(s) for m, s in held.items() if s is not None}
+            self.case_view.set_modalities([s.title for s in record.pool], chosen, optional)
+            expert = record.case.expert
+            names = list(SCHEMES)
+            scheme = expert.scheme if expert is not None and expert.scheme in names else None
+            self.case_view.set_schemes(names, [s.title for s in SCHEMES.values()], scheme)
+        self.run_view.set_ready(record is not None and bool(record.case.volumes))
+
+    def _show_run(self) -> None:
+        names, titles = zip(*self.state.devices, strict=True)
+        self.run_view.set_devices(names, titles, self.state.device)
+        bundle = self.state.bundle
+        if bundle is None:
+            self.run_view.set_bundle("none", "Choose a bundle of weights.", "")
+        else:
+            self.run_view.set_bundle(bundle.name, bundle.origin, bundle.licence)
+
+    def _show_running(self, running: Record | None) -> None:
+        self.run_view.set_running(running is not None)
+
+    def _show_progress(self, progress: Progress | None) -> None:
+        if progress is not None:
+            self.run_view.set_progress(progress)
+
+    def _show_message(self, message: Message | None) -> None:
+        self.message_view.set_message(message)
+
+    def _show_settings(self, settings: Settings) -> None:
+        if settings != self.threshold_view.settings():
+            self.threshold_view.set_settings(settings)
+
+    def _show_result(self) -> None:
+        record = self._record
+        maps = None if record is None else record.maps
+        self.maps_view.set_available(None if maps is None else maps.has)
+        shown = set() if record is None else self.session.desk.shown_maps(record)
+        self.maps_view.set_shown(shown)
+        self._show_volumes(None if record is None else record.volumes_ml)
+        can_step = maps is not None or (record is not None and record.case.expert is not None)
+        self.results_view.set_ready(maps is not None, can_step)
+        self._show_slice()
+
+    def _show_volumes(self, volumes_ml: dict[str, float] | None) -> None:
+        self.results_view.set_volumes(volumes_ml)
+
+    def _show_shown_maps(self, record: Record, shown: set[tuple[Row, Target]]) -> None:
+        if record is self._record:
+            self.maps_view.set_shown(shown)
+
+    def _show_slice(self) -> None:
+        record = self._record
+        index = values = None
+        if record is not None:
+            index = navigate.slice_in_view(self.session.viewer, record.case.grid)
+            if record.maps is not None and index is not None:
+                values = record.maps.probabilities[index]
+        self.results_view.set_probabilities(index, values)
+
+
+def _close(session: Session, panel: Any = None) -> None:
+    """The panel is gone: nothing may report to it any more."""
+    session.close()

@@ -1,0 +1,76 @@
+"""npe2 writer: a labels layer as NIfTI on its case's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from napari_gliocam.case import Grid
+from napari_gliocam.errors import SaveError
+from napari_gliocam.io import save_segmentation
+from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.naming import NIFTI_SUFFIXES
+from napari_gliocam.ui.layer_data import GRID_KEY, KEY, Tag
+
+
+def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one labels layer.
+
+    A result is written with the settings it was made with in a json beside it; other labels
+    on the grid they were read with, or on the scale and translation of their layer.
+
+    Raises
+    ------
+    SaveError
+        In one sentence; the file that was there before is untouched.
+    """
+    metadata = meta.get("metadata", {})
+    tag = metadata.get(KEY)
+    labels = _as_uint8(np.asarray(data), path)
+    if isinstance(tag, Tag) and tag.role == "result" and tag.record.live is not None:
+        segmentation = replace(tag.record.live.segmentation(), labels=labels)
+        case = tag.record.segmented or tag.record.case
+        written = save_segmentation(segmentation, path, case=case, overwrite=True)
+        return [str(p) for p in written]
+    if isinstance(tag, Tag):
+        grid, header = tag.record.case.grid, tag.record.case.header
+    else:
+        grid, header = metadata.get(GRID_KEY) or (_grid_of_layer(labels, meta), None)
+    if labels.shape != grid.shape:
+        grid, header = _grid_of_layer(labels, meta), None
+    image = nib.Nifti1Image(grid.to_file(labels), grid.affine, header)
+    image.set_data_dtype(np.uint8)
+    if header is None:
+        image.header.set_xyzt_units("mm")
+    raw = image.to_bytes()
+    if path.lower().endswith(".gz"):
+        import gzip
+
+        raw = gzip.compress(raw, 1, mtime=0)
+    write_files({Path(path): raw}, overwrite=True)
+    return [path]
+
+
+def _as_uint8(labels: Any, path: str) -> Any:
+    if not path.lower().endswith(NIFTI_SUFFIXES):
+        raise SaveError(f"{Path(path).name} does not end in .nii.gz or .nii; choose such a name.")
+    if labels.ndim != 3:
+        raise SaveError(f"The labels are {labels.ndim}-D; only a 3-D labels layer can be saved.")
+    if labels.size and (labels.min() < 0 or labels.max() > 255):
+        raise SaveError("The labels go beyond 255; only values from 0 to 255 can be saved.")
+    return labels.astype(np.uint8, copy=False)
+
+
+def _grid_of_layer(labels: Any, meta: dict[str, Any]) -> Grid:
+    """Axes taken as slices from feet to head, rows to the back, columns to the left."""
+    s, p, l = (float(v) for v in meta.get("scale", (1.0, 1.0, 1.0)))
+    z, y, x = (float(v) for v in meta.get("translate", (0.0, 0.0, 0.0)))
+    affine = np.array(
+        [[-l, 0.0, 0.0, -x], [0.0, -p, 0.0, -y], [0.0, 0.0, s, z], [0.0, 0.0, 0.0, 1.0]]
+    )
+    slices, rows, columns = labels.shape
+    return Grid(affine, (columns, rows, slices))
