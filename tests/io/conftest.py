@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from napari_gliocam.cams.volume import CamVolume
-from napari_gliocam.case import Case, Grid
-from napari_gliocam.settings import Settings
+from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.threshold import apply_thresholds
+
+if TYPE_CHECKING:
+    from napari_gliocam.settings import Settings
 
 #: The axes of a BraTS file: left, posterior, superior.
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -33,13 +36,15 @@ def blob(shape=(18, 17, 16), *, seed=0, dtype=np.int16):
 
 
 def write(path: Path, array: Any = None, affine: Any = LPS, edit: Any = None) -> Path:
-    """Write one NIfTI; ``edit(header)`` may spoil the header."""
+    """Write one NIfTI; ``edit(header)`` may spoil the header, as it is in the file."""
     array = blob() if array is None else array
-    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
+    raw = nib.Nifti1Image(array, affine, dtype=array.dtype).to_bytes()
     if edit is not None:
-        edit(image.header)
+        header = nib.Nifti1Header(raw[:348], check=False)
+        edit(header)
+        raw = header.binaryblock + raw[348:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(image, path)
+    path.write_bytes(gzip.compress(raw, 1) if path.name.endswith(".gz") else raw)
     return path
 
 
@@ -109,8 +114,6 @@ def make_case():
     """A case made by code, on any affine."""
 
     def make(affine=LPS, file_shape=(6, 7, 5), name="Fall 7 Müller"):
-        from napari_gliocam.case import Modality
-
         grid = Grid(np.asarray(affine, dtype=float), file_shape)
         rng = np.random.default_rng(0)
         return Case(name, {Modality.FLAIR: rng.random(grid.shape, dtype=np.float32)}, grid)

@@ -129,7 +129,9 @@ def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
     array = case.grid.to_file(values)
     header = case.header.copy() if case.header is not None else _new_header(case)
     header.extensions.clear()  # may hold what a scanner wrote about the patient
+    pixdim = header["pixdim"].copy()
     header.set_data_shape(array.shape)
+    header["pixdim"] = pixdim  # nibabel sets those of the axes that are not there
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(None, None)
     header["vox_offset"] = 0  # nibabel fills it in

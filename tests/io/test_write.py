@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from itertools import permutations, product
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import napari_gliocam
+from napari_gliocam.case import Modality
+from napari_gliocam.errors import SaveError
+from napari_gliocam.io import read_case, read_labels, save_maps, save_segmentation
+from napari_gliocam.settings import Settings
+
+ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
+
+
+@pytest.fixture
+def saved(tmp_path, make_case, make_segmentation):
+    """A case with its result, and where it may go."""
+    case = make_case()
+    return case, make_segmentation(case), tmp_path / "out" / "P1_seg.nii.gz"
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORDERS)
+def test_each_voxel_order_comes_back(tmp_path, write_nifti, make_segmentation, axes, signs):
+    affine = np.zeros((4, 4))
+    for column, (axis, sign, size) in enumerate(zip(axes, signs, (1.0, 2.0, 3.0), strict=True)):
+        affine[axis, column] = sign * size
+    affine[:, 3] = 11, -7, 5, 1
+    array = np.zeros((6, 8, 10), np.int16)
+    array[2:4, 2:6, 2:8] = np.arange(48).reshape(2, 4, 6) + 1
+    case = read_case(write_nifti(tmp_path / "P1_flair.nii", array, affine))
+    segmentation = make_segmentation(case)
+    path, _ = save_segmentation(segmentation, tmp_path / "P1_seg.nii", case=case)
+
+    image = nib.load(path)
+    assert image.shape == array.shape
+    np.testing.assert_array_equal(image.affine, nib.load(case.sources[Modality.FLAIR]).affine)
+    np.testing.assert_array_equal(image.dataobj, case.grid.to_file(segmentation.labels))
+    # Read again it is the same: voxels and world positions.
+    again = read_labels(path, case.grid)
+    np.testing.assert_array_equal(again.expert.labels, segmentation.labels)
+    np.testing.assert_array_equal(again.grid.canonical_affine, case.grid.canonical_affine)
+    assert again.expert.scheme == "gliocam"
+
+
+def test_header_codes_and_units_are_the_files_own(tmp_path, write_nifti, make_segmentation, lps):
+    oblique = lps.copy()
+    oblique[:3, :3] = nib.eulerangles.euler2mat(0.1, 0.2, 0.3) @ np.diag([0.5, 0.75, 5])
+
+    def edit(header):
+        header.set_sform(oblique, code="mni")
+        header.set_qform(oblique, code="aligned")
+        header.set_xyzt_units("mm", "sec")
+        header["cal_max"], header["descrip"], header["db_name"] = 900, b"Mr. Smith", b"Smith"
+        header["scl_slope"] = 3
+
+    source = write_nifti(tmp_path / "P1_flair.nii.gz", affine=oblique, edit=edit)
+    case = read_case(source)
+    path, _ = save_segmentation(make_segmentation(case), tmp_path / "r_seg.nii.gz", case=case)
+    old, new = nib.load(source).header, nib.load(path).header
+    for key in ("sform_code", "qform_code", "xyzt_units", "pixdim", "srow_x", "srow_y", "srow_z"):
+        np.testing.assert_array_equal(new[key], old[key], err_msg=key)
+    for key in ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"):
+        np.testing.assert_array_equal(new[key], old[key], err_msg=key)
+    assert new.get_data_dtype() == np.uint8
+    assert new.get_slope_inter() == (None, None)
+    assert new["cal_max"] == 0
+    assert new.get_intent()[0] == "label"
+    assert b"Smith" not in nib.load(path).to_bytes()
+    assert new["descrip"].item().startswith(b"napari-gliocam")
+
+
+@pytest.mark.parametrize("kind", ["big-endian", "nifti-2", "4-D"])
+def test_unusual_sources(tmp_path, make_blob, make_segmentation, kind):
+    array = make_blob()
+    if kind == "big-endian":
+        image = nib.Nifti1Image(array, np.eye(4), nib.Nifti1Header(endianness=">"))
+    elif kind == "nifti-2":
+        image = nib.Nifti2Image(array, np.eye(4))
+    else:
+        image = nib.Nifti1Image(array[..., None], np.eye(4))
+    nib.save(image, tmp_path / "P1_flair.nii")
+    case = read_case(tmp_path)
+    segmentation = make_segmentation(case)
+    path, _ = save_segmentation(segmentation, tmp_path / "r_seg.nii.gz", case=case)
+    assert nib.load(path).shape == array.shape
+    assert isinstance(nib.load(path), nib.Nifti2Image) == (kind == "nifti-2")
+    np.testing.assert_array_equal(read_labels(path).expert.labels, segmentation.labels)
+
+
+def test_a_case_made_by_code(saved):
+    case, segmentation, path = saved
+    files = save_segmentation(segmentation, path, case=case)
+    assert files == [path, path.with_name("P1.json")]
+    image = nib.load(path)
+    np.testing.assert_allclose(image.affine, case.grid.affine)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert (image.header["sform_code"], image.header["qform_code"]) == (1, 1)
+    assert not leftovers(path.parent)
+
+
+def test_overlapping_classes_are_kept(saved):
+    case, segmentation, path = saved
+    segmentation = replace(segmentation, settings=Settings(exclusive=False, tumour_threshold=0))
+    segmentation.labels[0, 0, :3] = 1, 2, 3
+    save_segmentation(segmentation, path, case=case)
+    np.testing.assert_array_equal(read_labels(path).expert.labels, segmentation.labels)
+    content = json.loads(path.with_name("P1.json").read_text(encoding="utf-8"))
+    assert content["labels"]["3"] == "core and edema"
+
+
+def test_the_json_beside_it(saved):
+    case, segmentation, path = saved
+    source = Path("/home/mueller/P1_flair.nii.gz")
+    case = replace(case, sources={Modality.FLAIR: source}, warnings=("Something.",))
+    _, described = save_segmentation(segmentation, path, case=case)
+    text = described.read_text(encoding="utf-8")
+    assert "/home" not in text
+    content = json.loads(text)
+    assert content["settings"]["tumour_threshold"] == 0.4
+    assert content["volumes_ml"] == pytest.approx(segmentation.volumes_ml)
+    assert content["labels"] == {"0": "background", "1": "core", "2": "edema"}
+    assert content["sources"] == {"flair": "P1_flair.nii.gz"}
+    assert content["missing"] == ["t1", "t1ce", "t2"]
+    assert content["case"] == "Fall 7 Müller"
+    assert content["warnings"] == ["Something."]
+    assert content["version"] == napari_gliocam.__version__
+    assert "not a medical device" in content["notice"]
+    assert content["provenance"] == {
+        "bundle": "bundle",
+        "seconds": {"tumour": 1.5},
+        "lost": None,
+        "shape": [1, 2],
+    }
+    assert Settings(**content["settings"]) == segmentation.settings
+
+
+@pytest.mark.parametrize(
+    ("name", "described"),
+    [("P1_seg.nii.gz", "P1.json"), ("a b.nii", "a b.json"), ("_seg.nii", "_seg.json")],
+)
+def test_where_the_json_lies(tmp_path, saved, name, described):
+    case, segmentation, _ = saved
+    files = save_segmentation(segmentation, tmp_path / name, case=case)
+    assert [file.name for file in files] == [name, described]
+    other = save_segmentation(
+        segmentation, tmp_path / "x.nii", case=case, json_path=tmp_path / "sub" / "y.json"
+    )
+    assert other[1] == tmp_path / "sub" / "y.json"
+    assert other[1].is_file()
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path, saved):
+    case, segmentation, _ = saved
+    one, _ = save_segmentation(segmentation, tmp_path / "a.nii.gz", case=case)
+    two, _ = save_segmentation(segmentation, tmp_path / "b.nii.gz", case=case)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_maps(tmp_path, saved):
+    case, segmentation, _ = saved
+    segmentation.maps.core[0, 0, 0] = 1.0000001
+    files = save_maps(segmentation.maps, case, tmp_path / "Ordner ä")
+    names = [f"Fall 7 Müller_{target}_map.nii.gz" for target in ("tumour", "core", "edema")]
+    assert [file.name for file in files] == names
+    for file, target in zip(files, ("tumour", "core", "edema"), strict=True):
+        image = nib.load(file)
+        values = case.grid.from_file(np.asarray(image.dataobj))
+        assert image.get_data_dtype() == np.float32
+        assert values.min() >= 0
+        assert values.max() <= 1
+        np.testing.assert_allclose(values, getattr(segmentation.maps, target), atol=1e-6)
+    with pytest.raises(SaveError, match=r"tumour_map\.nii\.gz exists"):
+        save_maps(segmentation.maps, case, tmp_path / "Ordner ä")
+    assert len(save_maps(segmentation.maps, case, tmp_path / "Ordner ä", overwrite=True)) == 3
+
+
+def test_a_name_that_is_no_file_name(tmp_path, saved):
+    case, segmentation, _ = saved
+    case = replace(case, name="../a/b:c")
+    for file in save_maps(segmentation.maps, case, tmp_path / "x"):
+        assert file.parent == tmp_path / "x"
+
+
+@pytest.mark.parametrize("name", ["x.png", "x", "x.nii.zip"])
+def test_other_suffixes(tmp_path, saved, name):
+    case, segmentation, _ = saved
+    with pytest.raises(SaveError, match=r"choose a name that does"):
+        save_segmentation(segmentation, tmp_path / name, case=case)
+
+
+# Nothing is lost -----------------------------------------------------------------------------
+
+
+def test_existing_files_stay_unless_told(saved):
+    case, segmentation, path = saved
+    for existing in (path, path.with_name("P1.json")):
+        existing.parent.mkdir(exist_ok=True)
+        existing.write_text("old")
+        with pytest.raises(SaveError, match="--overwrite") as caught:
+            save_segmentation(segmentation, path, case=case)
+        assert existing.name in str(caught.value)
+        assert [file.read_text() for file in path.parent.iterdir()] == ["old"]
+        existing.unlink()
+    save_segmentation(segmentation, path, case=case)
+    save_segmentation(segmentation, path, case=case, overwrite=True)
+
+
+def refuse(patch, owner, name, code, *, after=0):
+    """Let a call fail with an error of the system, from the call after the first ``after`` on."""
+    real, calls = getattr(owner, name), []
+
+    def fail(*args, **options):
+        calls.append(args)
+        if len(calls) > after:
+            raise OSError(code, os.strerror(code))
+        return real(*args, **options)
+
+    patch.setattr(owner, name, fail)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "name", "code", "after"),
+    [
+        (os, "fsync", errno.ENOSPC, 0),
+        (os, "fsync", errno.ENOSPC, 1),
+        (Path, "open", errno.EACCES, 0),
+        (Path, "open", errno.EROFS, 1),
+        (Path, "replace", errno.EPERM, 0),
+    ],
+)
+def test_what_lay_there_stays(saved, monkeypatch, owner, name, code, after, maps):
+    case, segmentation, path = saved
+
+    def save():
+        if maps:
+            return save_maps(segmentation.maps, case, path.parent, overwrite=True)
+        return save_segmentation(segmentation, path, case=case, overwrite=True)
+
+    before = {file: file.read_bytes() for file in save()}
+    segmentation.labels[:] = 0
+    segmentation.maps.tumour[:] = 0
+    with monkeypatch.context() as patch:
+        refuse(patch, owner, name, code, after=after)
+        with pytest.raises(SaveError) as caught:
+            save()
+    message = str(caught.value)
+    assert os.strerror(code) in message
+    assert str(path.parent) in message
+    assert message.endswith(".")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    save()
+    assert any(file.read_bytes() != before[file] for file in before)
+
+
+def test_a_first_save_that_fails_leaves_nothing(saved, monkeypatch):
+    case, segmentation, path = saved
+    refuse(monkeypatch, os, "fsync", errno.ENOSPC)
+    with pytest.raises(SaveError, match="No space left"):
+        save_segmentation(segmentation, path, case=case)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, saved):
+    case, segmentation, _ = saved
+    (tmp_path / "file").touch()
+    with pytest.raises(SaveError, match="could not be written"):
+        save_segmentation(segmentation, tmp_path / "file" / "P1_seg.nii", case=case)
+    (tmp_path / "x.nii").mkdir()
+    with pytest.raises(SaveError, match="is a folder"):
+        save_segmentation(segmentation, tmp_path / "x.nii", case=case)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights work otherwise on Windows")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_write_permission(tmp_path, saved):
+    case, segmentation, _ = saved
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(SaveError, match="Permission denied"):
+            save_segmentation(segmentation, tmp_path / "P1_seg.nii", case=case)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_the_cases_own_files_are_never_replaced(tmp_path, write_case, make_segmentation):
+    folder = write_case(tmp_path, parts=("flair", "t1ce", "t2", "seg"))
+    case = read_case(folder)
+    segmentation = make_segmentation(case)
+    for target in (case.expert.source, case.sources[Modality.FLAIR]):
+        before = target.read_bytes()
+        with pytest.raises(SaveError, match="own files"):
+            save_segmentation(segmentation, target, case=case, overwrite=True)
+        assert target.read_bytes() == before
+
+
+def test_an_own_result_that_was_read_again_may_be_replaced(tmp_path, write_case, make_segmentation):
+    folder = write_case(tmp_path)
+    case = read_case(folder)
+    path = folder / f"{case.name}_seg.nii.gz"
+    save_segmentation(make_segmentation(case), path, case=case)
+    again = read_case(folder)
+    assert again.expert.scheme == "gliocam"
+    assert again.expert.source == path
+    save_segmentation(make_segmentation(again), path, case=again, overwrite=True)
+
+
+def test_an_own_result_is_known_by_the_json_alone(tmp_path, write_nifti):
+    path = write_nifti(tmp_path / "P1_seg.nii", np.eye(3, dtype=np.uint8)[None])
+    (tmp_path / "P1.json").write_text('{"software": "napari-gliocam"}', encoding="utf-8")
+    assert read_labels(path).expert.scheme == "gliocam"
+    (tmp_path / "P1.json").write_text("[1]", encoding="utf-8")
+    assert read_labels(path).expert.scheme == "brats"
+
+
+def test_a_real_case_comes_back(real_case, tmp_path, make_segmentation):
+    case = read_case(real_case)
+    segmentation = make_segmentation(case)
+    segmentation.labels[:] = case.expert.labels
+    path, _ = save_segmentation(segmentation, tmp_path / "r_seg.nii.gz", case=case)
+    flair, image = nib.load(case.sources[Modality.FLAIR]), nib.load(path)
+    np.testing.assert_array_equal(image.affine, flair.affine)
+    for key in ("sform_code", "qform_code", "xyzt_units", "pixdim"):
+        np.testing.assert_array_equal(image.header[key], flair.header[key])
+    np.testing.assert_array_equal(read_labels(path, case.grid).expert.labels, case.expert.labels)
