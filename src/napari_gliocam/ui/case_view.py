@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_gliocam.case import Modality
-from napari_gliocam.ui.widgets import SPACING, Choice, Section, row_label
+from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
 
 MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2, Modality.T1)
 _TIPS = {
@@ -37,10 +37,8 @@ class CaseView(QWidget):
 
         self.cases = Choice("The case that the panel works on; the layers of others are hidden.")
         self.cases.activated.connect(self.case_requested)
-        self.open_button = QToolButton()
-        self.open_button.setText("Open…")
+        self.open_button = QPushButton("Open…")
         self.open_button.setToolTip("Open a folder with the files of one case, or one of its files")
-        self.open_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.open_button)
         menu.addAction("Folder of a case…", self.open_folder_requested.emit)
         menu.addAction("File of a case…", self.open_file_requested.emit)
@@ -53,7 +51,7 @@ class CaseView(QWidget):
 
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(SPACING // 2)
+        grid.setVerticalSpacing(2)
         self.modalities: dict[Modality, Choice] = {}
         for row, modality in enumerate(MODALITIES):
             choice = Choice(f"{_TIPS[modality]} Choose another volume where this one is wrong.")
@@ -68,12 +66,24 @@ class CaseView(QWidget):
         self._scheme_names: list[str] = []
         grid.addWidget(row_label("Expert", "Outlines drawn by an expert"), len(MODALITIES), 0)
         grid.addWidget(self.schemes, len(MODALITIES), 1)
+        self.geometry_line = Elided()
+        grid.addWidget(self.geometry_line, len(MODALITIES) + 1, 0, 1, 2)
         section.body.addLayout(grid)
 
     def set_cases(self, names: Sequence[str], current: int) -> None:
         """Offer the cases that are open."""
         self.cases.fill(list(names) or ["No case is open"], max(current, 0))
         self.cases.setEnabled(bool(names))
+
+    def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
+        """Say how large the case is and from where one looks at it; empty for no case."""
+        if not shape:
+            self.geometry_line.set_text("")
+            return
+        voxels = " × ".join(str(n) for n in shape)
+        sides = dict.fromkeys(f"{v:.3g}" for v in spacing)
+        mm = " × ".join(f"{v:.3g}" for v in spacing) if len(sides) > 1 else next(iter(sides))
+        self.geometry_line.set_text(f"Patient's right at left · {voxels} · {mm} mm")
 
     def set_modalities(
         self, titles: Sequence[str], chosen: Mapping[Modality, int], optional: set[Modality]

@@ -82,6 +82,12 @@ class Job:
         """Ask for an end at the next step; the result, if it is already under way, is dropped."""
         self._cancel.set()
 
+    def forget(self) -> None:
+        """Cancel, and tell nobody: whoever asked for it is gone."""
+        self.cancel()
+        for signal in (self.progressed, self.succeeded, self.failed, self.cancelled):
+            signal.disconnect()
+
     @property
     def cancelling(self) -> bool:
         """Whether Cancel was asked for."""

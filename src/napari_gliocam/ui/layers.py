@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
+import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_gliocam.cams.volume import TARGETS, Row, Target
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Grid, Modality
+from napari_gliocam.errors import CaseError
 from napari_gliocam.ui import layer_data
+from napari_gliocam.ui.assign import Source, case_on_layers
 from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Tag
 from napari_gliocam.ui.reading import LabelsAlone
 from napari_gliocam.ui.state import Record, unwrap
@@ -38,6 +41,7 @@ class LayerDesk:
     def __init__(self, viewer: Any) -> None:
         self.viewer = unwrap(viewer)
         self._set_aside: WeakSet[Layer] = WeakSet()
+        self._foreign: WeakKeyDictionary[Layer, Source] = WeakKeyDictionary()
 
     # ---- finding
 
@@ -64,16 +68,52 @@ class LayerDesk:
         layer = self.find(record, "result")
         return layer if isinstance(layer, Labels) else None
 
-    def foreign_images(self) -> list[Image]:
-        """Three-dimensional image layers that are not ours."""
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Image)
-            and not layer.rgb
-            and layer.ndim == 3
-            and tag_of(layer) is None
-        ]
+    # ---- layers of others
+
+    def foreign_sources(self) -> list[Source]:
+        """Three-dimensional image layers that are not ours, as volumes to choose from."""
+        sources = []
+        for layer in self.viewer.layers:
+            if (
+                isinstance(layer, Image)
+                and not (layer.rgb or layer.multiscale)
+                and layer.ndim == 3
+                and tag_of(layer) is None
+            ):
+                if layer not in self._foreign:
+                    self._foreign[layer] = Source(layer.name, np.asarray(layer.data))
+                sources.append(self._foreign[layer])
+        return sources
+
+    def _layer_of(self, source: Source) -> Layer:
+        return next(layer for layer, own in self._foreign.items() if own is source)
+
+    def check_placement(self, source: Source, grid: Grid) -> None:
+        """Raise `CaseError` where a layer of others lies elsewhere than the case."""
+        layer = self._layer_of(source)
+        here, there = (*grid.spacing, *grid.origin), (*layer.scale, *layer.translate)
+        if not _upright(layer) or not np.allclose(here, there, atol=1e-3):
+            raise CaseError(
+                f"The layer {layer.name} lies elsewhere than the case; "
+                "resample it onto the case's grid."
+            )
+
+    def hand_over(self, source: Source, record: Record) -> None:
+        """Make a layer of others a volume of the case."""
+        layer = self._layer_of(source)
+        layer.metadata[KEY] = Tag(record, "volume", source)
+
+    def adopt(self, source: Source, modality: Modality) -> None:
+        """Make a case of a layer of others."""
+        layer = self._layer_of(source)
+        if not _upright(layer):
+            raise CaseError(
+                f"The layer {layer.name} is turned; open its file with Open… instead."
+            )
+        case = case_on_layers(layer.name, layer.scale, layer.translate, {modality: source})
+        record = Record(case, pool=(source,))
+        self.viewer.layers.remove(layer)
+        self.add_case(record)
 
     # ---- cases
 
@@ -234,3 +274,13 @@ class LayerDesk:
             selection.update(kept)
             if active in kept:
                 selection.active = active
+
+
+def _upright(layer: Layer) -> bool:
+    """Whether scale and translation alone place a layer."""
+    return bool(
+        np.allclose(layer.rotate, np.eye(layer.ndim))
+        and not np.any(layer.shear)
+        and np.all(layer.scale > 0)
+        and np.allclose(layer.affine.affine_matrix, np.eye(layer.ndim + 1))
+    )

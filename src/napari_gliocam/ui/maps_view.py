@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import ROWS, TARGETS, Row, Target
+from napari_gliocam.ui.layer_data import map_name
 from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch_label
+from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch, swatch_label
 
 _ROW_TIPS = {
     "exit 1": "After the first residual stage: fine and noisy",
@@ -36,6 +38,7 @@ class MapsView(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING // 2)
         grid.setVerticalSpacing(2)
+        self._marks = {target: swatch(colour) for target, colour in TARGET_COLOURS.items()}
         self.buttons: dict[tuple[Row, Target], QPushButton] = {}
         for column, target in enumerate(TARGETS, start=1):
             heading = swatch_label(target, TARGET_COLOURS[target])
@@ -49,7 +52,7 @@ class MapsView(QWidget):
         self.set_available(None)
 
     def _button(self, row: Row, target: Target) -> QPushButton:
-        button = QPushButton("show")
+        button = QPushButton()
         button.setCheckable(True)
         button.setFixedHeight(20)
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -65,7 +68,7 @@ class MapsView(QWidget):
             there = has is not None and has(row, target)
             button.setEnabled(there)
             if there:
-                tip = f"{_ROW_TIPS[row]}."
+                tip = f"Show or hide: {map_name(row, target)}. {_ROW_TIPS[row]}."
             elif has is None and (row, target) != ("guided", "tumour"):
                 tip = "Click Segment first."
             else:
@@ -76,4 +79,4 @@ class MapsView(QWidget):
         """Show which maps can be seen; tell nobody."""
         for key, button in self.buttons.items():
             button.setChecked(key in shown)
-            button.setText("shown" if key in shown else "show")
+            button.setIcon(self._marks[key[1]] if key in shown else QIcon())

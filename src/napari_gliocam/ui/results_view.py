@@ -82,7 +82,7 @@ class ResultsView(QWidget):
         """Show the image-level probabilities of a slice, in the order tumour, core, edema."""
         self.slice_label.setText("Slice" if index is None else f"Slice {index}")
         for column, label in enumerate(self.probabilities.values()):
-            label.setText("–" if values is None else f"{100 * values[column]:.0f} %")
+            label.setText("–" if values is None else f"p = {values[column]:.2f}")
 
     def set_ready(self, can_save: bool, can_step: bool) -> None:
         """Whether there is a result to save and a lesion to step through."""

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -42,17 +41,15 @@ class RunView(QWidget):
         self.devices.activated.connect(self._on_device)
         self._device_names: list[str] = []
         self.bundle = Elided()
-        self.bundle_button = QToolButton()
-        self.bundle_button.setText("Change…")
+        self.bundle_button = QPushButton("Change…")
         self.bundle_button.setToolTip("Choose the folder of another bundle of weights")
         self.bundle_button.clicked.connect(self.bundle_requested)
         self.origin = Elided()
-        self.origin.setEnabled(False)
-        self.notice = QLabel(NOTICE)
-        self.notice.setEnabled(False)
+        self.notice = Elided()
+        self.notice.set_text(NOTICE)
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(SPACING // 2)
+        grid.setVerticalSpacing(2)
         grid.addWidget(row_label("Device"), 0, 0)
         grid.addWidget(self.devices, 0, 1, 1, 2)
         grid.addWidget(row_label("Bundle", "Weights with all that is needed to use them"), 1, 0)

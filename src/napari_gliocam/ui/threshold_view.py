@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
@@ -28,8 +28,7 @@ class ThresholdView(QWidget):
         outer.addWidget(section)
         self._settings = Settings()
 
-        self.reset_button = QToolButton()
-        self.reset_button.setText("Reset")
+        self.reset_button = QPushButton("Reset")
         self.reset_button.setToolTip("Back to the paper's values: tumour 0.40, class 0.50")
         self.reset_button.clicked.connect(self.reset)
         section.head.addWidget(self.reset_button)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -17,7 +18,7 @@ from qtpy.QtWidgets import (
 SPACING = 6
 SWATCH = 10
 #: Width of the column of labels at the left of every row.
-LABEL_WIDTH = 62
+LABEL_WIDTH = 74
 
 
 class Section(QWidget):
@@ -30,10 +31,8 @@ class Section(QWidget):
         font.setBold(True)
         heading.setFont(font)
         line = QFrame()
-        line.setFrameShape(QFrame.Shape.HLine)
-        line.setFrameShadow(QFrame.Shadow.Plain)
-        line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        line.setEnabled(False)  # the theme's fainter colour
+        line.setObjectName("QtCustomTitleBarLine")  # napari's theme colours it
+        line.setFixedHeight(1)
         self.head = QHBoxLayout()
         self.head.setSpacing(SPACING)
         self.head.addWidget(heading)
@@ -70,6 +69,24 @@ class Choice(QComboBox):
         self.blockSignals(blocked)
 
 
+class Column(QScrollArea):
+    """A scroll area that is never narrower than what it holds."""
+
+    def __init__(self, body: QWidget) -> None:
+        super().__init__()
+        self.setWidget(body)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:  # noqa: N802
+        """Follow the minimum width of the content, which themes and fonts change."""
+        if event.type() == QEvent.Type.LayoutRequest and self.widget() is not None:
+            bar = self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(self.widget().minimumSizeHint().width() + bar)
+        return bool(super().eventFilter(watched, event))
+
+
 class Elided(QLabel):
     """One line of text that ends in an ellipsis where the panel is narrow."""
 
@@ -83,6 +100,10 @@ class Elided(QLabel):
         self._text = text
         self.setToolTip(text)
         self._elide()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """As narrow as the panel wants it."""
+        return QSize(40, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         """Cut the text anew."""

@@ -18,8 +18,8 @@ def segment(
     """The maps of a case; the bundle stays loaded for the next."""
     from napari_gliocam.segment import compute_maps
 
-    yield Progress(0, 1, "loading the networks")
-    maps = yield from compute_maps(case, _bundle(bundle), device)
+    yield Progress(0, 1, "loading the bundle")
+    maps = yield from compute_maps(case, bundle=_bundle(bundle), device=device)
     return maps
 
 
@@ -34,7 +34,10 @@ def devices() -> tuple[tuple[str, str], ...]:
     """Name and title of each device there is; "auto" first."""
     from napari_gliocam.device import describe, list_devices
 
-    return tuple((name, describe(name)) for name in list_devices())
+    return tuple(
+        (name, f"Automatic: {describe(name)}" if name == "auto" else describe(name))
+        for name in list_devices()
+    )
 
 
 def phantom(kind: str, seed: int = 0) -> Case:

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Modality
@@ -20,6 +20,7 @@ from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
 from napari_gliocam.ui import commands, navigate
+from napari_gliocam.ui.assign import Source
 from napari_gliocam.ui.case_view import CaseView
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.maps_view import MapsView
@@ -29,12 +30,12 @@ from napari_gliocam.ui.run_view import RunView
 from napari_gliocam.ui.session import Session
 from napari_gliocam.ui.state import Message, Record
 from napari_gliocam.ui.threshold_view import ThresholdView
-from napari_gliocam.ui.widgets import SPACING
+from napari_gliocam.ui.widgets import SPACING, Column
 
 if TYPE_CHECKING:
     import napari
 
-WIDTH = 320
+WIDTH = 340
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
 
@@ -60,6 +61,7 @@ class Workspace(QWidget):
         self.session = Session(viewer, self)
         self.state = self.session.state
         self._record: Record | None = None
+        self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
         self.destroyed.connect(partial(_close, self.session))
@@ -70,7 +72,7 @@ class Workspace(QWidget):
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING * 2)
+        column.setSpacing(SPACING + SPACING // 2)
         for view in (
             self.case_view,
             self.run_view,
@@ -80,17 +82,15 @@ class Workspace(QWidget):
         ):
             column.addWidget(view)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(body)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(self.message_view)
-        outer.addWidget(scroll, 1)
-        self.setMinimumWidth(WIDTH)
+        outer.addWidget(Column(body), 1)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough for file names, as high as the screen allows."""
+        return QSize(WIDTH, 820)
 
     # ---- what the views ask for
 
@@ -164,9 +164,7 @@ class Workspace(QWidget):
             self.session.select(self.state.records[index])
 
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
-        if self._record is not None:
-            source = self._record.pool[index] if index >= 0 else None
-            self.session.set_modality(modality, source)
+        self.session.set_modality(modality, self._sources[index] if index >= 0 else None)
 
     def _on_device_requested(self, name: str) -> None:
         self.state.device = name
@@ -189,7 +187,7 @@ class Workspace(QWidget):
         events.message.connect(self._show_message)
         self.session.maps_shown.connect(self._show_shown_maps)
         self.session.slice_changed.connect(self._show_slice)
-        self.state.panels += 1
+        self.session.layers_changed.connect(self._show_case)
 
     def _show_everything(self) -> None:
         self._show_message(self.state.message)
@@ -222,22 +220,20 @@ class Workspace(QWidget):
         self.case_view.set_cases([record.case.name for record in records], index)
 
     def _show_case(self) -> None:
-        record, bundle = self._record, self.state.bundle
+        record, bundle, view = self._record, self.state.bundle, self.case_view
         needed = set(Modality) if bundle is None else set(bundle.modalities)
         optional = set(Modality) - needed
         if bundle is not None:
             optional |= set(bundle.optional_modalities)
-        if record is None:
-            self.case_view.set_modalities([], {}, optional)
-            self.case_view.set_schemes([], [], None)
-        else:
-            held = record.assignment()
-            chosen = {m: record.pool.index(s) for m, s in held.items() if s is not None}
-            self.case_view.set_modalities([s.title for s in record.pool], chosen, optional)
-            expert = record.case.expert
-            names = list(SCHEMES)
-            scheme = expert.scheme if expert is not None and expert.scheme in names else None
-            self.case_view.set_schemes(names, [s.title for s in SCHEMES.values()], scheme)
+        self._sources = self.session.sources()
+        held = {} if record is None else record.assignment()
+        chosen = {m: self._sources.index(s) for m, s in held.items() if s is not None}
+        view.set_modalities([s.title for s in self._sources], chosen, optional)
+        expert = None if record is None else record.case.expert
+        scheme = expert.scheme if expert is not None and expert.scheme in SCHEMES else None
+        view.set_schemes(list(SCHEMES), [s.title for s in SCHEMES.values()], scheme)
+        grid = None if record is None else record.case.grid
+        view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
         self.run_view.set_ready(record is not None and bool(record.case.volumes))
 
     def _show_run(self) -> None:
