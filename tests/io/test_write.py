@@ -99,6 +99,24 @@ def test_unusual_sources(tmp_path, make_blob, make_segmentation, kind):
     np.testing.assert_array_equal(read_labels(path).expert.labels, segmentation.labels)
 
 
+def test_what_a_scanner_wrote_about_the_patient_is_left_out(
+    tmp_path, make_blob, make_segmentation, lps
+):
+    image = nib.Nifti1Image(make_blob(), lps)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Mr. Smith"))
+    nib.save(image, tmp_path / "P1_flair.nii")
+    case = read_case(tmp_path)
+    path, _ = save_segmentation(make_segmentation(case), tmp_path / "r_seg.nii", case=case)
+    assert b"Smith" not in path.read_bytes()
+    assert path.stat().st_size == 352 + make_blob().size
+
+
+def test_the_result_of_another_case(saved, make_case):
+    _, segmentation, path = saved
+    with pytest.raises(SaveError, match="not one of Fall 8"):
+        save_segmentation(segmentation, path, case=make_case(file_shape=(6, 7, 6), name="Fall 8"))
+
+
 def test_a_case_made_by_code(saved):
     case, segmentation, path = saved
     files = save_segmentation(segmentation, path, case=case)

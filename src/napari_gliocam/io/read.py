@@ -227,7 +227,8 @@ def _warnings(volumes: Mapping[Modality, Volume]) -> list[str]:
     """Say what a user should know about the images, one sentence each."""
     every = list(volumes.values())
     found = [
-        f"{volume.cleaned:,} voxels of {volume.path.name} were NaN or infinite and count as 0."
+        f"{volume.path.name} is NaN or infinite in {volume.cleaned:,} "
+        f"voxel{'s' if volume.cleaned > 1 else ''}, which count as 0."
         for volume in every
         if volume.cleaned
     ]

@@ -61,7 +61,8 @@ def save_segmentation(
     Raises
     ------
     SaveError
-        The name does not fit, a file exists, or it cannot be written; earlier files are kept.
+        The name or the case does not fit, a file exists, or it cannot be written; earlier
+        files are kept.
     """
     path = Path(path).expanduser()
     if not path.name.lower().endswith(NIFTI_SUFFIXES):
@@ -126,6 +127,8 @@ def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
 
 def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
     """Put values into the file's own axes, with its header's affines and codes as they are."""
+    if values.shape != case.grid.shape:
+        raise SaveError(f"The result is not one of {case.name}; segment that case again.")
     array = case.grid.to_file(values)
     header = case.header.copy() if case.header is not None else _new_header(case)
     header.extensions.clear()  # may hold what a scanner wrote about the patient
