@@ -113,8 +113,7 @@ def has_skull(data: NDArray[Any], voxel_ml: float) -> bool:
         for rows in (slice(height), slice(-height, None))
         for columns in (slice(width), slice(-width, None))
     ]
-    mostly: bool = sum(corners) > 0.5 * 4 * len(sample) * height * width
-    return mostly
+    return bool(sum(corners) > 0.5 * 4 * len(sample) * height * width)
 
 
 def is_oblique(grid: Grid) -> bool:
