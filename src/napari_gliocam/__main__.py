@@ -1,0 +1,6 @@
+"""``python -m napari_gliocam`` is the command ``napari-gliocam``."""
+
+from napari_gliocam.cli import main
+
+if __name__ == "__main__":
+    main()

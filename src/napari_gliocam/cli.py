@@ -1,0 +1,307 @@
+"""The command ``napari-gliocam``.
+
+torch, napari and Qt are imported by the command that needs them, so ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from napari_gliocam import __version__, cli_batch
+from napari_gliocam.cli_batch import Outcome, Request
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
+
+FAILED, INTERRUPTED = 1, 130
+Report = Callable[[Progress], None]
+
+app = typer.Typer(
+    name="napari-gliocam",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+Bundle = Annotated[
+    Path | None,
+    typer.Option("--bundle", metavar="DIR", help="Folder of a bundle of weights instead."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+_DEFAULTS = Settings()
+
+
+@app.command()
+def segment(
+    cases: Annotated[
+        list[Path],
+        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
+    ],
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
+    bundle: Bundle = None,
+    tumour_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
+    ] = _DEFAULTS.tumour_threshold,
+    class_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
+    ] = _DEFAULTS.class_threshold,
+    overlapping: Annotated[
+        bool, typer.Option("--overlapping", help="A voxel may be core and edema (label 3).")
+    ] = False,
+    no_gate: Annotated[
+        bool,
+        typer.Option("--no-gate", help="Look at slices that the networks call healthy, too."),
+    ] = False,
+    save_maps: Annotated[
+        bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Segment cases: DIR/CASE/CASE_seg.nii.gz (1 core, 2 edema) and CASE.json for each.
+
+    A case that fails does not stop the others; the exit status is 1 if any failed.
+    """
+    try:
+        settings = Settings(
+            tumour_threshold=tumour_threshold,
+            class_threshold=class_threshold,
+            exclusive=not overlapping,
+            gate=not no_gate,
+        )
+    except GliocamError as error:
+        raise typer.BadParameter(str(error)) from error
+    request = Request(out, bundle, device.value, settings, save_maps, overwrite)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in _segment_all(cases, request):
+            repeated = bool(outcomes) and outcome.error == outcomes[-1].error
+            outcomes.append(outcome)
+            if as_json:
+                typer.echo(json.dumps(outcome.to_json()))
+            elif outcome.error is None or not repeated:
+                _say_outcome(outcome)
+            if debug and outcome.trace and not repeated:
+                _say(outcome.trace)
+    except KeyboardInterrupt:
+        done = sum(outcome.error is None for outcome in outcomes)
+        _say(f"Stopped with {done} of the cases saved; nothing was written for the others.")
+        raise typer.Exit(INTERRUPTED) from None
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Print versions, devices and the bundle of weights."""
+    from napari_gliocam import cli_info
+
+    with _sentences(debug):
+        facts = cli_info.gather(bundle)
+        typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(cli_info.lines(facts)))
+        if "error" in facts["bundle"]:
+            raise typer.Exit(FAILED)
+
+
+@app.command(name="open")
+def open_(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files of cases.")],
+    debug: Debug = False,
+) -> None:
+    """Open cases in napari with the panel beside them."""
+    with _sentences(debug):
+        for path in paths:
+            if not path.exists():
+                raise GliocamError(f"{path} does not exist; check the path.")
+        _need_screen()
+        from napari_gliocam.ui.demo import open_in_napari
+
+        open_in_napari(paths)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the results go.")
+    ] = Path("demo-output"),
+    keep_open: Annotated[
+        bool, typer.Option(help="Leave the window open; else close it when all is saved.")
+    ] = True,
+    debug: Debug = False,
+) -> None:
+    """Open napari on a synthetic case, segment it, save picture and results."""
+    with _sentences(debug):
+        _need_screen()
+        from napari_gliocam.ui.demo import run_demo
+
+        run_demo(out, keep_open)
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Find glioma core and edema in brain MRI with class activation maps.
+
+    Research use, not a medical device.
+    """
+    if version:
+        typer.echo(f"napari-gliocam {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> NoReturn:
+    """Run the command line; the entry point of ``napari-gliocam``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be no text
+    try:
+        app(prog_name="napari-gliocam")
+    except KeyboardInterrupt:  # while Python was still importing
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _segment_all(sources: list[Path], request: Request) -> Iterator[Outcome]:
+    """One outcome after the other; the bundle is loaded once, when the first case needs it."""
+    planned = cli_batch.plan(sources, request)
+    bundle, broken = None, None
+    for number, item in enumerate(planned, start=1):
+        if item.files is None or broken:
+            yield Outcome(item.name, item.source, error=item.error or broken)
+            continue
+        title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
+        with _bar(title) as report:
+            try:
+                report(Progress(0, 1, "loading the networks"))
+                bundle = bundle or cli_batch.open_bundle(request)
+                outcome = _drive(cli_batch.segment_case(item, request, bundle), report)
+            except GliocamError as error:  # of the bundle or the device: the same for every case
+                broken = str(error)
+                outcome = Outcome(item.name, item.source, error=broken)
+        yield outcome
+
+
+def _drive(work: Generator[Progress, None, Outcome], report: Report) -> Outcome:
+    try:
+        while True:
+            report(next(work))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    finally:
+        work.close()
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    """A bar on standard error with the counts of the work; nothing where that is no terminal."""
+    console = _console()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[counts]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Bars(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # results on standard output stay there
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    ) as bars:
+        task = bars.add_task(title, total=None, counts="")
+
+        def report(progress: Progress) -> None:
+            counted = progress.total > 1
+            bars.update(
+                task,
+                description=f"{title}: {progress.what}",
+                total=progress.total if counted else None,
+                completed=progress.done,
+                counts=f"{progress.done} of {progress.total} slices" if counted else "",
+            )
+
+        yield report
+
+
+def _say_outcome(outcome: Outcome) -> None:
+    """A line for a person: what was found, or why nothing was."""
+    if outcome.error is not None:
+        _say(outcome.error if outcome.case in outcome.error else f"{outcome.case}: {outcome.error}")
+        return
+    for warning in outcome.facts["warnings"]:
+        _say(f"{outcome.case}: {warning}")
+    volumes = outcome.facts["volumes_ml"]
+    typer.echo(
+        f"{outcome.case}: core {volumes['core']:.1f} ml, edema {volumes['edema']:.1f} ml, "
+        f"{outcome.facts['seconds']:.1f} s, {outcome.files[0]}"
+    )
+
+
+def _say(sentence: str) -> None:
+    """Print on standard error, as it is: no markup, no wrapping."""
+    _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    return Console(stderr=True)
+
+
+@contextmanager
+def _sentences(debug: bool) -> Iterator[None]:
+    """Turn an error that a user can mend into its sentence and exit status 1."""
+    try:
+        yield
+    except GliocamError as error:
+        if debug:
+            raise
+        _say(str(error))
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _need_screen() -> None:
+    """Raise where Qt would end the process, as it does on a Linux without a screen."""
+    has_screen = any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    )
+    if sys.platform.startswith("linux") and not has_screen:
+        raise GliocamError(
+            "There is no screen for a window; run it on a desktop or under xvfb-run, "
+            'or use "napari-gliocam segment", which needs none.'
+        )

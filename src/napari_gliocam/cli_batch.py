@@ -1,0 +1,320 @@
+"""Many cases in one call: which there are, what became of each.
+
+Pure of the terminal: the command line decides how progress and outcomes are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.volume import CamVolume
+    from napari_gliocam.io import CaseFiles
+    from napari_gliocam.nets.bundle import Bundle
+
+TARGETS = ("tumour", "core", "edema")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call is asked to do with every case.
+
+    Parameters
+    ----------
+    out : Path
+        Each case gets a folder of its own in it.
+    bundle : Path or None
+        The bundle that ships by default.
+    device : str
+        As in `napari_gliocam.device.choose_device`.
+    settings : Settings
+    save_maps : bool
+        Whether the three aggregated maps are written too.
+    overwrite : bool
+        Whether earlier results are replaced.
+    """
+
+    out: Path
+    bundle: Path | None = None
+    device: str = "auto"
+    settings: Settings = field(default_factory=Settings)
+    save_maps: bool = False
+    overwrite: bool = False
+
+    def files_of(self, name: str) -> list[Path]:
+        """Every file that a case of this name will get: the labels, the json, the maps."""
+        from napari_gliocam.io.naming import safe_name
+
+        stem = safe_name(name)
+        names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
+        if self.save_maps:
+            names += [f"{stem}_{target}_map.nii.gz" for target in TARGETS]
+        return [self.out / stem / name for name in names]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A case that was asked for, or the sentence that says why it is none.
+
+    Parameters
+    ----------
+    name : str
+    source : Path
+        The argument it came from.
+    files : CaseFiles or None
+    error : str or None
+        One of ``files`` and ``error`` is set.
+    """
+
+    name: str
+    source: Path
+    files: CaseFiles | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case.
+
+    Parameters
+    ----------
+    case : str
+    source : Path
+        The argument it came from.
+    files : tuple of Path
+        What was written: the labels, the json, the maps.
+    facts : dict
+        Volumes, settings, device, seconds, warnings: what the json line says.
+    error : str or None
+        One sentence where it failed; then no file was written.
+    trace : str or None
+        The traceback of ``error``, for who asks for it.
+    """
+
+    case: str
+    source: Path
+    files: tuple[Path, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    trace: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object with plain values."""
+        return {
+            "case": self.case,
+            "source": str(self.source),
+            "status": "failed" if self.error else "done",
+            "error": self.error,
+            "files": [str(path) for path in self.files],
+            **self.facts,
+        }
+
+
+def plan(sources: Iterable[Path], request: Request) -> list[Planned]:
+    """Find the cases, and refuse what would fail or overwrite before any network runs.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Case folders, files of cases, folders of cases.  The files of one case, given one by
+        one, are one case.
+    request : Request
+
+    Returns
+    -------
+    list of Planned
+        In the order asked for.
+    """
+    planned: list[Planned] = []
+    seen: dict[str, tuple[Path, tuple[Path, ...]]] = {}
+    for source in sources:
+        for item in _find(source):
+            if item.files is None:
+                planned.append(item)
+                continue
+            paths = tuple(path.resolve() for path in item.files.paths)
+            folder = request.files_of(item.name)[0].parent
+            first = seen.get(folder.name.casefold())
+            if first is None:
+                seen[folder.name.casefold()] = (source, paths)
+                error = _occupied(item.files, request)
+            elif first[1] == paths:
+                continue  # the same case again, or another file of it
+            else:
+                error = (
+                    f'Two cases are called "{item.name}" ({first[0]} and {source}), their results '
+                    "would overwrite each other; segment them in two calls with different --out."
+                )
+            planned.append(replace(item, files=None, error=error) if error else item)
+    return planned
+
+
+def _find(source: Path) -> list[Planned]:
+    from napari_gliocam.io import find_cases
+
+    try:
+        cases = find_cases(source)
+    except GliocamError as error:
+        return [Planned(source.name or str(source), source, error=str(error))]
+    except OSError as error:
+        sentence = f"{source} cannot be read ({error.strerror or error}); check the path."
+        return [Planned(source.name or str(source), source, error=sentence)]
+    return [
+        Planned(files.name, source, error=files.problem)
+        if files.problem
+        else Planned(files.name, source, files)
+        for files in cases
+    ]
+
+
+def _occupied(files: CaseFiles, request: Request) -> str | None:
+    """Why the results of a case could not be written, as far as can be told now."""
+    from napari_gliocam.io.sidecar import written_here
+
+    targets = request.files_of(files.name)
+    sources = {path.resolve() for path in files.paths}
+    for path in targets:
+        if path.resolve() in sources and not written_here(path):
+            return f"{path} is one of the case's own files; choose another --out."
+        if path.exists() and not request.overwrite:
+            return f"{path} exists; choose another --out, or replace it (--overwrite)."
+    folder = next(p for p in (targets[0].parent, *targets[0].parents) if p.exists())
+    if not folder.is_dir():
+        return f"{folder} is a file, not a folder; choose another --out."
+    if not os.access(folder, os.W_OK):
+        return (
+            f"The folder {folder.absolute()} cannot be written to; choose another --out, "
+            "or ask for the permission."
+        )
+    return None
+
+
+def open_bundle(request: Request) -> Bundle:
+    """Load the bundle, after the cheap checks of what was asked for (imports torch).
+
+    Raises
+    ------
+    GliocamError
+        The bundle is damaged or foreign, or there is no such device.
+    """
+    from napari_gliocam.nets.bundle import read_bundle_info
+
+    read_bundle_info(request.bundle)
+    from napari_gliocam.device import choose_device
+    from napari_gliocam.nets.bundle import load_bundle
+
+    choose_device(request.device)
+    return load_bundle(request.bundle)
+
+
+def segment_case(
+    item: Planned, request: Request, bundle: Bundle
+) -> Generator[Progress, None, Outcome]:
+    """Read, segment and save one case.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Outcome
+        Failures are outcomes: only an interruption comes out of here.
+    """
+    started = time.perf_counter()
+    try:
+        return (yield from _segment_case(item, request, bundle, started))
+    except GliocamError as error:
+        sentence = str(error)
+    except MemoryError:
+        sentence = f'The memory does not suffice for "{item.name}"; close other programs.'
+    except Exception as error:  # one strange case must not stop the others
+        sentence = (
+            f'"{item.name}" failed unexpectedly ({type(error).__name__}: {error}); '
+            "run it again with --debug and report what is printed."
+        )
+    return Outcome(item.name, item.source, error=sentence, trace=traceback.format_exc())
+
+
+def _segment_case(
+    item: Planned, request: Request, bundle: Bundle, started: float
+) -> Generator[Progress, None, Outcome]:
+    from napari_gliocam.io import read_case
+    from napari_gliocam.segment import compute_maps
+    from napari_gliocam.threshold import apply_thresholds
+
+    if item.files is None:
+        raise CaseError(item.error or f"{item.source} is no case.")
+    yield Progress(0, 1, "reading")
+    # Nobody looks at expert labels here, so their troubles stop nothing.
+    case = read_case(replace(item.files, labels=None))
+    maps: CamVolume = yield from compute_maps(case, bundle=bundle, device=request.device)
+    segmentation = apply_thresholds(maps, request.settings)
+    yield Progress(0, 1, "saving")
+    files = _save(segmentation, case, request)
+    provenance = dict(maps.provenance)
+    facts = {
+        "volumes_ml": segmentation.volumes_ml,
+        "missing_modalities": provenance.get("missing_modalities", []),
+        "slices": provenance.get("slices"),
+        "settings": asdict(request.settings),
+        "bundle": bundle.info.name,
+        "device": provenance.get("device"),
+        "seconds": round(time.perf_counter() - started, 3),
+        "warnings": list(case.warnings),
+    }
+    return Outcome(item.name, item.source, tuple(files), facts)
+
+
+def _save(segmentation: Any, case: Any, request: Request) -> list[Path]:
+    """Write everything or, where something fails, leave nothing new behind."""
+    from napari_gliocam.io import save_maps, save_segmentation
+
+    labels, *_ = request.files_of(case.name)
+    folder_was_there = labels.parent.exists()
+    maps: list[Path] = []
+    with uninterrupted():
+        try:
+            if request.save_maps:
+                maps = save_maps(segmentation.maps, case, labels.parent, request.overwrite)
+            written = save_segmentation(
+                segmentation, labels, case=case, overwrite=request.overwrite
+            )
+        except BaseException:
+            if not request.overwrite:
+                for path in maps:
+                    path.unlink(missing_ok=True)
+            if not folder_was_there:
+                with suppress(OSError):
+                    labels.parent.rmdir()
+            raise
+    return [*written, *maps]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done, so that files come whole and together."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt

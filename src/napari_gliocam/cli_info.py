@@ -1,0 +1,90 @@
+"""What ``napari-gliocam info`` says: versions, devices, bundle."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from napari_gliocam import __version__
+from napari_gliocam.errors import GliocamError
+
+PACKAGES = ("torch", "napari", "nibabel", "numpy", "npe2", "superqt")
+
+
+def gather(bundle: Path | None) -> dict[str, Any]:
+    """Collect the facts, with plain values (imports torch and a Qt binding).
+
+    Parameters
+    ----------
+    bundle : Path or None
+        The bundle that ships by default.
+    """
+    return {
+        "napari-gliocam": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _version(name) for name in PACKAGES},
+        "qt": _qt(),
+        "devices": _devices(),
+        "bundle": _bundle(bundle),
+    }
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """The facts as lines of text."""
+    flat = dict(facts)
+    flat["qt"] = flat["qt"] or 'no binding (pip install "napari-gliocam[all]" brings one)'
+    flat["devices"] = "; ".join(
+        f"{name}: {words}" for name, words in flat["devices"].items() if name != "auto"
+    )
+    about = flat.pop("bundle")
+    if "error" in about:
+        flat["bundle"] = about["error"]
+    else:
+        flat["bundle"] = about["name"]
+        flat["origin"] = about["origin"]
+        flat["licence"] = about["licence"]
+        flat["modalities"] = ", ".join(about["modalities"])
+        flat["folder"] = about["path"]
+    width = max(len(name) for name in flat)
+    return [f"{name:<{width}}  {value}" for name, value in flat.items()]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _qt() -> str | None:
+    """The Qt binding that napari will take."""
+    try:
+        import qtpy
+    except Exception:  # none there, or one that does not load on this machine
+        return None
+    return f"{qtpy.API_NAME} {qtpy.PYQT_VERSION or qtpy.PYSIDE_VERSION}, Qt {qtpy.QT_VERSION}"
+
+
+def _devices() -> dict[str, str]:
+    from napari_gliocam.device import describe, list_devices
+
+    return {name: describe(name) for name in list_devices()}
+
+
+def _bundle(path: Path | None) -> dict[str, Any]:
+    from napari_gliocam.nets.bundle import read_bundle_info
+
+    try:
+        info = read_bundle_info(path)
+    except GliocamError as error:
+        return {"error": str(error)}
+    return {
+        "name": info.name,
+        "origin": info.origin,
+        "licence": info.licence,
+        "modalities": [modality.value for modality in info.modalities],
+        "path": str(info.path),
+    }
