@@ -121,7 +121,12 @@ class LayerDesk:
         """Add the layers of a case and look at it."""
         for data in layer_data.case_data(record):
             self.viewer.add_layer(Layer.create(*data))
-        image = self.find(record, "modality", self._top_modality(record))
+        self.activate(record)
+
+    def activate(self, record: Record) -> None:
+        """Select the topmost image of a case: its contrast is what is changed by hand."""
+        modality = self._top_modality(record)
+        image = None if modality is None else self.find(record, "modality", modality)
         if image is not None:
             self.viewer.layers.selection.active = image
 

@@ -21,6 +21,9 @@ def healthy() -> list[LayerData]:
 
 
 def _sample(kind: str) -> list[LayerData]:
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QApplication
+
     from napari_gliocam.ui import work
     from napari_gliocam.ui.commands import bind_keys
     from napari_gliocam.ui.engine import engine
@@ -28,4 +31,11 @@ def _sample(kind: str) -> list[LayerData]:
     from napari_gliocam.ui.state import Record
 
     bind_keys()
-    return case_data(Record(engine().run(lambda: work.phantom(kind))))
+    app = QApplication.instance()
+    if app is not None:
+        app.setOverrideCursor(Qt.CursorShape.WaitCursor)
+    try:
+        return case_data(Record(engine().run(lambda: work.phantom(kind))))
+    finally:
+        if app is not None:
+            app.restoreOverrideCursor()

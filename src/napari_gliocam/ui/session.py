@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Case, Modality
@@ -49,6 +49,10 @@ class Session:
         self.run = SegmentRun(self.state, self.desk)
         self.run.finished.connect(self._on_segmented)
         self._follower = Follower(self.viewer, self.desk, parent)
+        self._activate = QTimer(parent)
+        self._activate.setSingleShot(True)
+        self._activate.timeout.connect(self._on_activate)
+        self._closed = False
         self._jobs: list[Job] = []
         self._watched: set[int] = set()
         for emitter, slot in self._connections():
@@ -79,6 +83,9 @@ class Session:
 
     def close(self) -> None:
         """Stop everything that would report to this panel, which may be gone already."""
+        if self._closed:
+            return
+        self._closed = True
         self._follower.close()
         self.run.close()
         for job in self._jobs:
@@ -146,6 +153,7 @@ class Session:
         fresh = [record for record in records if record not in known]
         if fresh:
             self.select(fresh[-1])
+            self._activate.start(0)  # when the reader's other layers are in as well
         elif self.state.current not in records:
             self.select(records[-1] if records else None)
         self.desk.name_apart()
@@ -156,6 +164,10 @@ class Session:
         self._watched &= {id(layer) for layer in self.viewer.layers}
         self._on_map_visible()
         self.layers_changed.emit()
+
+    def _on_activate(self) -> None:
+        if self.state.current is not None and not self._closed:
+            self.desk.activate(self.state.current)
 
     # ---- which volume is which
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import Row, Target
@@ -49,6 +49,7 @@ class Workspace(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._docked = False
         self.setObjectName("gliocam")
         commands.bind_keys()
         self.message_view = MessageView()
@@ -91,6 +92,15 @@ class Workspace(QWidget):
     def sizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for file names, as high as the screen allows."""
         return QSize(WIDTH, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, the panel is closed; napari itself does not tell it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.session.close()
+        return bool(super().event(event))
 
     # ---- what the views ask for
 

@@ -1,0 +1,496 @@
+"""The real panel in a real viewer, with a stand-in for the networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.ui.state import Record, state_of
+
+from .conftest import make_case, make_maps
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def test_empty_panel_says_that_no_case_is_open(gliocam: Any) -> None:
+    panel = gliocam.panel
+    assert panel.case_view.cases.currentText() == "No case is open"
+    assert not panel.run_view.segment_button.isEnabled()
+    assert not panel.results_view.save_button.isEnabled()
+    assert panel.run_view.origin.toolTip() == "Made for a test."
+    assert "not a medical device" in panel.run_view.notice.toolTip()
+    assert panel.segment() is None
+    assert panel.save("nowhere.nii.gz") is None
+
+
+def test_case_comes_up_as_layers(opened: Any) -> None:
+    viewer, panel = opened.viewer, opened.panel
+    assert names(viewer) == ["T1", "T2", "T1ce", "FLAIR", "expert labels"]
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["FLAIR"]
+    assert viewer.layers.selection.active.name == "FLAIR"
+    assert panel.case_view.cases.currentText() == "small"
+    assert panel.run_view.segment_button.isEnabled()
+    assert panel.results_view.next_button.isEnabled()
+    assert not panel.results_view.save_button.isEnabled()
+
+
+def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
+    viewer, record = segmented.viewer, segmented.record
+    assert {"segmentation", "tumour map", "core map", "edema map"} <= set(names(viewer))
+    labels = viewer.layers["segmentation"]
+    expected = apply_thresholds(record.maps, Settings()).labels
+    np.testing.assert_array_equal(labels.data, expected)
+    assert labels.visible
+    assert not any(viewer.layers[f"{t} map"].visible for t in ("tumour", "core", "edema"))
+    assert names(viewer)[-1] == "segmentation"
+    assert viewer.layers.selection.active.name == "FLAIR"
+    assert segmented.panel.results_view.save_button.isEnabled()
+    volumes = segmented.panel.results_view.volumes
+    assert volumes["core"].text() == f"{record.live.volumes_ml['core']:.1f} ml"
+    assert record.volumes_ml["tumour"] == pytest.approx(
+        np.count_nonzero(expected) * record.case.grid.voxel_ml
+    )
+
+
+def test_bar_shows_real_counts_and_the_stage(opened: Any, stand_in: Any, qtbot: Any) -> None:
+    stand_in.steps, stand_in.delay = 20, 0.02
+    panel = opened.panel
+    job = panel.segment()
+    assert panel.run_view.stack.currentIndex() == 1
+    qtbot.waitUntil(lambda: opened.state.progress is not None and opened.state.progress.done > 3)
+    done = opened.state.progress.done
+    assert panel.run_view.stage.text() == f"Running the networks: {done} of 20"
+    assert (panel.run_view.bar.value(), panel.run_view.bar.maximum()) == (done, 20)
+    assert panel.segment() is None, "one run at a time"
+    qtbot.waitUntil(lambda: job.ended)
+    assert panel.run_view.stack.currentIndex() == 0
+
+
+def test_thresholds_follow_the_slider_without_a_network(
+    segmented: Any, stand_in: Any, qtbot: Any
+) -> None:
+    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    labels = viewer.layers["segmentation"]
+    array = labels.data
+    before = record.volumes_ml
+    for value in np.linspace(0.4, 0.2, 15):
+        panel.threshold_view.tumour.setValue(value)
+        qtbot.wait(2)
+    panel.threshold_view.class_.setValue(0.31)
+    wanted = Settings(tumour_threshold=0.2, class_threshold=0.31)
+    qtbot.waitUntil(lambda: record.settings == wanted and not record.live.pending)
+    assert stand_in.runs == 1
+    assert labels.data is array, "the array is written in place"
+    np.testing.assert_array_equal(array, apply_thresholds(record.maps, wanted).labels)
+    qtbot.waitUntil(lambda: record.volumes_ml != before)
+    assert record.volumes_ml == apply_thresholds(record.maps, wanted).volumes_ml
+
+
+def test_slice_in_view_is_first(segmented: Any) -> None:
+    viewer, record, session = segmented.viewer, segmented.record, segmented.panel.session
+    index = 9
+    session.go_to(index)
+    shown = []
+    viewer.layers["segmentation"].events.set_data.connect(lambda e: shown.append(1))
+    wanted = Settings(tumour_threshold=0.1, class_threshold=0.2)
+    session.set_settings(wanted)
+    expected = apply_thresholds(record.maps, wanted).labels
+    np.testing.assert_array_equal(record.live.labels[index], expected[index])
+    assert record.live.pending, "the rest comes later"
+    assert shown
+    session.go_to(index + 1)
+    np.testing.assert_array_equal(record.live.labels[index + 1], expected[index + 1])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_every_viewing_plane_is_live(segmented: Any, order: tuple[int, int, int]) -> None:
+    viewer, record, session = segmented.viewer, segmented.record, segmented.panel.session
+    viewer.dims.order = order
+    axis = order[0]
+    index = record.case.grid.shape[axis] // 2 + 1
+    viewer.dims.set_point(axis, record.case.grid.origin[axis] + index * SPACING_OF(record)[axis])
+    wanted = Settings(tumour_threshold=0.15, class_threshold=0.25)
+    session.set_settings(wanted)
+    expected = apply_thresholds(record.maps, wanted).labels
+    np.testing.assert_array_equal(
+        record.live.labels.take(index, axis), expected.take(index, axis)
+    )
+
+
+def SPACING_OF(record: Record) -> tuple[float, float, float]:  # noqa: N802
+    return record.case.grid.spacing
+
+
+def test_exclusive_off_shows_where_both_claim(segmented: Any, qtbot: Any) -> None:
+    panel, record = segmented.panel, segmented.record
+    panel.threshold_view.exclusive.setChecked(False)
+    qtbot.waitUntil(lambda: not record.live.pending)
+    assert 3 in record.live.labels
+    panel.threshold_view.reset()
+    assert not record.settings.exclusive
+    panel.threshold_view.exclusive.setChecked(True)
+    panel.threshold_view.gate.setChecked(False)
+    assert record.settings == Settings(gate=False)
+
+
+def test_maps_are_toggles_and_follow_the_layers(segmented: Any) -> None:
+    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    button = panel.maps_view.buttons["exit 2", "edema"]
+    button.click()
+    layer = viewer.layers["edema exit 2"]
+    assert layer.visible
+    assert tuple(layer.contrast_limits) == (0.0, 1.0)
+    np.testing.assert_array_equal(layer.data, record.maps.volume("exit 2", "edema"))
+    layer.visible = False
+    assert not button.isChecked(), "the eye in the layer list counts too"
+    button.click()
+    assert layer.visible
+    viewer.layers.remove("edema exit 2")
+    assert not button.isChecked()
+    button.click()
+    assert "edema exit 2" in names(viewer)
+    nothing = panel.maps_view.buttons["guided", "tumour"]
+    assert not nothing.isEnabled()
+    assert "no guided tumour map" in nothing.toolTip()
+
+
+def test_every_map_can_be_shown(segmented: Any) -> None:
+    panel, viewer = segmented.panel, segmented.viewer
+    for button in panel.maps_view.buttons.values():
+        button.click()
+    assert len(panel.session.desk.shown_maps(segmented.record)) == 17
+    assert {str(u) for layer in viewer.layers for u in layer.units} == {"millimeter"}
+    assert viewer.layers.units is not None
+    assert names(viewer)[-1] == "segmentation"
+
+
+def test_user_may_delete_any_layer(segmented: Any, qtbot: Any) -> None:
+    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    for name in ("segmentation", "core map", "FLAIR", "expert labels"):
+        viewer.layers.remove(name)
+    panel.threshold_view.tumour.setValue(0.3)
+    qtbot.waitUntil(lambda: not record.live.pending and record.settings.tumour_threshold == 0.3)
+    assert "segmentation" in names(viewer), "moving a threshold brings the labels back"
+    panel.maps_view.buttons["aggregate", "core"].click()
+    assert viewer.layers["core map"].visible
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert "FLAIR" not in names(viewer)
+    viewer.layers.clear()
+    assert panel.state.current is None
+    assert panel.case_view.cases.currentText() == "No case is open"
+    assert panel.results_view.volumes["core"].text() == "–"
+
+
+def test_new_result_keeps_what_the_user_set(segmented: Any, qtbot: Any) -> None:
+    viewer, panel = segmented.viewer, segmented.panel
+    labels, core = viewer.layers["segmentation"], viewer.layers["core map"]
+    labels.opacity, labels.visible, core.opacity = 0.9, False, 0.2
+    panel.maps_view.buttons["exit 1", "core"].click()
+    old = viewer.layers["core exit 1"].data
+    panel.session.set_settings(Settings(tumour_threshold=0.25))
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert (labels.opacity, labels.visible, core.opacity) == (0.9, False, 0.2)
+    assert not np.array_equal(viewer.layers["core exit 1"].data, old)
+    assert segmented.record.settings.tumour_threshold == 0.25
+    expected = apply_thresholds(segmented.record.maps, segmented.record.settings).labels
+    np.testing.assert_array_equal(labels.data, expected)
+
+
+def test_cancel_leaves_layers_as_they_were(segmented: Any, stand_in: Any, qtbot: Any) -> None:
+    viewer, panel = segmented.viewer, segmented.panel
+    before = [(layer, layer.data) for layer in viewer.layers]
+    stand_in.steps, stand_in.delay = 500, 0.01
+    job = panel.segment()
+    qtbot.waitUntil(lambda: panel.state.progress is not None)
+    panel.run_view.cancel_button.click()
+    assert panel.run_view.stage.text() == "Cancelling…"
+    qtbot.waitUntil(lambda: job.ended, timeout=500)
+    assert stand_in.closed == 1
+    assert [layer.name for layer, _ in before] == names(viewer)
+    assert all(layer.data is data for layer, data in before)
+    assert panel.run_view.stack.currentIndex() == 0
+    assert "nothing changed" in panel.message_view.text.text()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (CaseError("flair.nii.gz is bad; export it again."), "flair.nii.gz is bad; export"),
+        (ValueError("inside"), "Segment failed unexpectedly (ValueError)"),
+        (MemoryError(), "ran out of memory; close other programs"),
+    ],
+)
+def test_failure_is_one_sentence_in_the_panel(
+    segmented: Any, stand_in: Any, qtbot: Any, error: Exception, sentence: str
+) -> None:
+    viewer, panel = segmented.viewer, segmented.panel
+    before = [layer.data for layer in viewer.layers]
+    stand_in.error = error
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert sentence in panel.message_view.text.text()
+    assert "\n" not in panel.message_view.text.text()
+    assert not panel.message_view.isHidden()
+    assert all(a is layer.data for a, layer in zip(before, viewer.layers, strict=True))
+    panel.message_view.close_button.click()
+    assert panel.message_view.isHidden()
+
+
+def test_removing_the_case_while_it_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
+    stand_in.steps = 30
+    job = opened.panel.segment()
+    qtbot.waitUntil(lambda: opened.state.progress is not None)
+    opened.viewer.layers.clear()
+    qtbot.waitUntil(lambda: job.ended)
+    assert len(opened.viewer.layers) == 0
+    assert opened.record.maps is None
+
+
+def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
+    viewer, panel = opened.viewer, opened.panel
+    stand_in.steps = 30
+    job = panel.segment()
+    qtbot.waitUntil(lambda: opened.state.progress is not None)
+    second = Record(make_case("second", seed=1))
+    panel.session.desk.add_case(second)
+    assert opened.state.current is second
+    assert not viewer.layers["FLAIR · small"].visible, "the first is set aside"
+    qtbot.waitUntil(lambda: job.ended)
+    assert second.maps is None
+    assert opened.record.maps is not None, "its own case gets the result"
+    assert not panel.session.desk.result(opened.record).visible
+    assert panel.results_view.volumes["core"].text() == "–"
+    panel.case_view.cases.activated.emit(0)
+    assert opened.state.current is opened.record
+    assert viewer.layers["FLAIR · small"].visible
+    assert panel.session.desk.result(opened.record).visible
+    assert not viewer.layers["FLAIR · second"].visible
+    assert panel.results_view.volumes["core"].text() != "–"
+
+
+def test_result_of_a_changed_case_is_not_mixed_up(opened: Any, qtbot: Any) -> None:
+    panel, record = opened.panel, opened.record
+    before = record.case
+    job = panel.segment()
+    panel.case_view.modality_requested.emit(*_choice(panel, record, "t1", "t2"))
+    qtbot.waitUntil(lambda: job.ended)
+    assert record.segmented is before
+    assert record.case is not before
+
+
+def _choice(panel: Any, record: Record, target: str, source: str) -> tuple[Any, int]:
+    from napari_gliocam.case import Modality
+
+    held = record.assignment()[Modality(source)]
+    return Modality(target), panel._sources.index(held)
+
+
+def test_each_case_keeps_its_own_thresholds(segmented: Any) -> None:
+    panel = segmented.panel
+    panel.threshold_view.tumour.setValue(0.3)
+    panel.threshold_view.drag_ended.emit()
+    panel.session.set_settings(Settings(tumour_threshold=0.3))
+    panel.session.desk.add_case(Record(make_case("second")))
+    assert panel.threshold_view.tumour.value() == pytest.approx(0.40)
+    panel.case_view.cases.activated.emit(0)
+    assert panel.threshold_view.tumour.value() == pytest.approx(0.30)
+
+
+def test_probabilities_of_the_slice_in_view(segmented: Any) -> None:
+    panel, record = segmented.panel, segmented.record
+    for index in (3, 12):
+        panel.session.go_to(index)
+        assert panel.results_view.slice_label.text() == f"Slice {index}"
+        text = panel.results_view.probabilities["edema"].text()
+        assert text == f"p = {record.maps.probabilities[index, 2]:.2f}"
+
+
+def test_segment_goes_to_the_lesion_when_none_is_in_view(opened: Any, qtbot: Any) -> None:
+    opened.panel.session.go_to(0)
+    job = opened.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    index = int(np.argmax(opened.record.live.lesion_voxels()))
+    assert opened.panel.results_view.slice_label.text() == f"Slice {index}"
+
+
+def test_panel_can_be_closed_and_opened_again(segmented: Any, qtbot: Any) -> None:
+    viewer = segmented.viewer
+    viewer.window.remove_dock_widget("all")
+    qtbot.wait(50)
+    assert state_of(viewer).panels == 0
+    viewer.layers["segmentation"].visible = False
+    viewer.layers.remove("T1")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-gliocam", "Gliocam")
+    panel = getattr(panel, "__wrapped__", panel)
+    assert panel.state is segmented.state
+    assert panel.results_view.volumes["core"].text().endswith(" ml")
+    panel.maps_view.buttons["aggregate", "core"].click()
+    assert viewer.layers["core map"].visible
+
+
+def test_closing_the_panel_while_it_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
+    stand_in.steps = 1000
+    job = opened.panel.segment()
+    qtbot.waitUntil(lambda: opened.state.progress is not None)
+    opened.viewer.window.remove_dock_widget("all")
+    qtbot.waitUntil(lambda: job.ended, timeout=2000)
+    assert stand_in.closed == 1
+    assert opened.state.running is None
+    assert len(opened.viewer.layers) == 5
+
+
+def test_closing_the_window_while_it_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
+    stand_in.steps = 1000
+    opened.panel.segment()
+    qtbot.waitUntil(lambda: opened.state.progress is not None)
+    # the fixture closes the window, then checks that nothing of it is left
+
+
+def test_opening_a_folder(gliocam: Any, case_folder: Any, qtbot: Any) -> None:
+    panel = gliocam.panel
+    job = panel.open(case_folder)
+    qtbot.waitUntil(lambda: job.ended)
+    assert panel.case_view.cases.currentText() == "BraTS2021_00000"
+    assert panel.case_view.schemes.currentText().startswith("BraTS until 2021")
+    shown = panel.case_view.modalities
+    assert {c.currentText() for c in shown.values()} == {
+        f"BraTS2021_00000_{m}.nii.gz" for m in ("t1", "t1ce", "t2", "flair")
+    }
+
+
+def test_scheme_can_be_changed(gliocam: Any, case_folder: Any, qtbot: Any) -> None:
+    panel, state = gliocam.panel, gliocam.state
+    job = panel.open(case_folder)
+    qtbot.waitUntil(lambda: job.ended)
+    before = state.current.case.expert.labels
+    panel.case_view.scheme_requested.emit("brats-2023")
+    after = state.current.case.expert
+    assert after.scheme == "brats-2023"
+    np.testing.assert_array_equal(after.labels, np.where(before == 1, 0, before))
+    assert gliocam.viewer.layers["expert labels"].data is after.labels
+    panel.case_view.scheme_requested.emit("msd")
+    assert "not in the label scheme 'msd'" in panel.message_view.text.text()
+    assert panel.case_view.schemes.currentText().startswith("BraTS 2023")
+
+
+def test_wrong_modality_is_swapped(opened: Any) -> None:
+    from napari_gliocam.case import Modality
+
+    panel, record = opened.panel, opened.record
+    t1ce, flair = (record.case.volumes[m] for m in (Modality.T1CE, Modality.FLAIR))
+    panel.case_view.modality_requested.emit(*_choice(panel, record, "flair", "t1ce"))
+    assert record.case.volumes[Modality.FLAIR] is t1ce
+    assert record.case.volumes[Modality.T1CE] is flair
+    assert opened.viewer.layers["FLAIR"].data is t1ce
+    panel.case_view.modality_requested.emit(Modality.T2, -1)
+    assert Modality.T2 not in record.case.volumes
+    assert "T2" in names(opened.viewer), "shown as a volume without a modality"
+    assert panel.case_view.modalities[Modality.T2].currentText() == "missing"
+
+
+def test_image_layers_of_others_can_be_chosen(gliocam: Any) -> None:
+    from napari_gliocam.case import Modality
+
+    viewer, panel = gliocam.viewer, gliocam.panel
+    case = make_case()
+    for modality in (Modality.FLAIR, Modality.T2):
+        viewer.add_image(
+            case.volumes[modality],
+            name=f"scan {modality}",
+            scale=case.grid.spacing,
+            translate=case.grid.origin,
+        )
+    viewer.add_image(case.volumes[Modality.T1], name="elsewhere")
+    panel.case_view.modality_requested.emit(Modality.FLAIR, 0)
+    record = gliocam.state.current
+    assert record.case.volumes[Modality.FLAIR] is case.volumes[Modality.FLAIR]
+    np.testing.assert_allclose(record.case.grid.spacing, case.grid.spacing)
+    np.testing.assert_allclose(record.case.grid.origin, case.grid.origin)
+    titles = [s.title for s in panel._sources]
+    panel.case_view.modality_requested.emit(Modality.T2, titles.index("scan t2"))
+    assert set(record.case.volumes) == {Modality.FLAIR, Modality.T2}
+    titles = [s.title for s in panel._sources]
+    panel.case_view.modality_requested.emit(Modality.T1, titles.index("elsewhere"))
+    assert "lies elsewhere than the case" in panel.message_view.text.text()
+
+
+def test_unknown_files_are_asked_for(gliocam: Any, tmp_path: Any, qtbot: Any) -> None:
+    from napari_gliocam.case import Modality
+
+    from .conftest import write_case
+
+    panel = gliocam.panel
+    folder = write_case(make_case("x"), tmp_path / "x")
+    for path in folder.glob("*.nii.gz"):
+        word = {"flair": "alpha", "t1": "beta", "t2": "gamma"}.get(path.name[2:-7])
+        path.unlink() if word is None else path.rename(folder / f"{word}.nii.gz")
+    job = panel.open(folder)
+    qtbot.waitUntil(lambda: job.ended)
+    assert "do not tell which modality is which" in panel.message_view.text.text()
+    assert not panel.run_view.segment_button.isEnabled()
+    assert {"alpha.nii.gz", "beta.nii.gz", "gamma.nii.gz"} == set(names(gliocam.viewer))
+    index = [s.title for s in panel._sources].index("alpha.nii.gz")
+    panel.case_view.modality_requested.emit(Modality.FLAIR, index)
+    assert gliocam.state.current.case.sources[Modality.FLAIR].name == "alpha.nii.gz"
+    assert panel.run_view.segment_button.isEnabled()
+    assert "FLAIR" in names(gliocam.viewer)
+    assert "alpha.nii.gz" not in names(gliocam.viewer)
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_lost(
+    segmented: Any, tmp_path: Any, qtbot: Any
+) -> None:
+    panel = segmented.panel
+    before = names(segmented.viewer)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text_flair.nii").write_text("no image")
+    (tmp_path / "cut_t2.nii.gz").write_bytes(b"\x1f\x8b\x08\x00abc")
+    for name in ("empty", "text_flair.nii", "cut_t2.nii.gz", "nothing here.nii"):
+        job = panel.open(tmp_path / name)
+        qtbot.waitUntil(lambda job=job: job.ended)
+        text = panel.message_view.text.text()
+        assert name in text
+        assert ";" in text, "a remedy"
+        assert text.count(".  ") == 0
+        assert names(segmented.viewer) == before
+        panel.message_view.close_button.click()
+
+
+def test_save_failure_is_a_sentence(segmented: Any, tmp_path: Any, qtbot: Any) -> None:
+    job = segmented.panel.save(tmp_path / "result.txt")
+    qtbot.waitUntil(lambda: job.ended)
+    assert "does not end in .nii.gz or .nii" in segmented.panel.message_view.text.text()
+
+
+def test_bundle_that_is_none(gliocam: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Any = None) -> None:
+        raise GliocamError("That is no bundle; choose another folder.")
+
+    monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", refuse)
+    before = gliocam.state.bundle
+    gliocam.panel.session.set_bundle("somewhere")
+    assert gliocam.state.bundle is before
+    assert "That is no bundle" in gliocam.panel.message_view.text.text()
+
+
+def test_fits_a_screen_of_900_pixels(segmented: Any) -> None:
+    from qtpy.QtWidgets import QScrollArea
+
+    body = segmented.panel.findChild(QScrollArea).widget()
+    assert body.sizeHint().height() < 900 - 90
+    assert body.minimumSizeHint().width() < 340
+
+
+def test_maps_of_the_stand_in_are_real(case: Any) -> None:
+    maps = make_maps(case)
+    labels = apply_thresholds(maps, Settings()).labels
+    assert {1, 2} <= set(np.unique(labels))
