@@ -237,16 +237,20 @@ def segment_case(
     started = time.perf_counter()
     try:
         return (yield from _segment_case(item, request, bundle, started))
-    except GliocamError as error:
-        sentence = str(error)
-    except MemoryError:
-        sentence = f'The memory does not suffice for "{item.name}"; close other programs.'
     except Exception as error:  # one strange case must not stop the others
-        sentence = (
-            f'"{item.name}" failed unexpectedly ({type(error).__name__}: {error}); '
-            "run it again with --debug and report what is printed."
-        )
-    return Outcome(item.name, item.source, error=sentence, trace=traceback.format_exc())
+        sentence = _sentence(error, item.name)
+        return Outcome(item.name, item.source, error=sentence, trace=traceback.format_exc())
+
+
+def _sentence(error: Exception, name: str) -> str:
+    if isinstance(error, GliocamError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f'The memory does not suffice for "{name}"; close other programs.'
+    return (
+        f'"{name}" failed unexpectedly ({type(error).__name__}: {error}); '
+        "run it again with --debug and report what is printed."
+    )
 
 
 def _segment_case(
