@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -59,7 +60,7 @@ def run(tiny_bundle):
     def run(*arguments, bundle=tiny_bundle):
         line = [str(argument) for argument in arguments]
         if line[0] == "segment" and bundle is not None:
-            line += ["--bundle", str(bundle), "--device", "cpu"]
+            line[1:1] = ["--bundle", str(bundle), "--device", "cpu"]
         return CliRunner().invoke(app, line)
 
     return run
@@ -100,15 +101,8 @@ def test_maps_are_written_on_request(run, case, tmp_path):
 
 
 def test_the_settings_are_those_asked_for(run, case, tmp_path):
-    options = [
-        "--tumour-threshold",
-        "0.1",
-        "--class-threshold",
-        "0.2",
-        "--overlapping",
-        "--no-gate",
-        "--json",
-    ]
+    numbers = ["--tumour-threshold", "0.1", "--class-threshold", "0.2"]
+    options = [*numbers, "--overlapping", "--no-gate", "--json"]
     result = run("segment", case, "--out", tmp_path / "out", *options)
     (line,) = map(json.loads, result.stdout.splitlines())
     settings = line["settings"]
@@ -284,7 +278,7 @@ def test_out_must_be_a_folder_that_can_be_written_to(run, case, tmp_path, monkey
     assert result.exit_code == 1
     assert "is a file" in the_sentence(result)
     # root may write everywhere, so the answer of the system is made here
-    monkeypatch.setattr(cli_batch.os, "access", lambda *_: False)
+    monkeypatch.setattr(cli_batch.os, "access", lambda _, mode: mode != os.W_OK)
     result = run("segment", case, "--out", tmp_path / "locked")
     assert result.exit_code == 1
     assert "cannot be written to" in the_sentence(result)
