@@ -1,0 +1,268 @@
+"""The contracts of the package as a whole: what imports what, what is public, what ships."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import napari_gliocam
+
+ROOT = Path(__file__).parents[1]
+SOURCE = Path(napari_gliocam.__file__).parent
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+HEAVY = {
+    *("torch", "torchvision", "monai", "lightning", "safetensors"),
+    *("scipy", "skimage", "nibabel", "numpy"),
+    *("napari", "npe2", "qtpy", "superqt", "magicgui", "vispy", "PyQt6", "PySide6"),
+}
+WINDOW = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt5", "PyQt6", "PySide2", "PySide6"}
+#: Reads the version of the binding, inside a function; it opens no window.
+NAMES_QT = {"cli_info.py"}
+
+
+def each(modules):
+    """One test a module, called by its path."""
+    ids = [str(path.relative_to(SOURCE)) for path in modules]
+    return pytest.mark.parametrize("path", modules, ids=ids)
+
+
+UI = [path for path in MODULES if SOURCE / "ui" in path.parents]
+CORE = [path for path in MODULES if path not in UI]
+every_module = each(MODULES)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level packages that a fresh Python has loaded after some code."""
+    line = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def imported_by(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+# ---- imports
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert not loaded_by("import napari_gliocam") & HEAVY
+
+
+def test_importing_the_package_takes_under_100_ms():
+    seconds = []
+    for _ in range(5):
+        line = [sys.executable, "-X", "importtime", "-c", "import napari_gliocam"]
+        report = subprocess.run(line, capture_output=True, text=True, check=True).stderr
+        (own,) = (
+            row for row in report.splitlines() if row.split("|")[-1].strip() == "napari_gliocam"
+        )
+        seconds.append(int(own.split("|")[1]) / 1e6)
+    assert min(seconds) < 0.1
+
+
+def test_finding_and_reading_the_manifest_loads_no_torch():
+    loaded = loaded_by(
+        "from npe2 import PluginManifest\n"
+        "manifest = PluginManifest.from_distribution('napari-gliocam')\n"
+        "assert manifest.name == 'napari-gliocam'"
+    )
+    assert not loaded & {"torch", "torchvision", "napari", "scipy", "skimage", "monai", "lightning"}
+
+
+def test_the_reader_loads_no_torch():
+    assert "torch" not in loaded_by("import napari_gliocam.ui.reader")
+
+
+def test_reading_a_case_loads_neither_torch_nor_a_window():
+    assert not loaded_by("import napari_gliocam.io, napari_gliocam.threshold") & (
+        WINDOW | {"torch"}
+    )
+
+
+def test_segmenting_loads_no_window():
+    code = (
+        "import napari_gliocam.segment, napari_gliocam.nets.gliocam, napari_gliocam.phantom.sample"
+    )
+    assert not loaded_by(code) & WINDOW
+
+
+@each([path for path in CORE if path.name not in NAMES_QT])
+def test_only_the_user_interface_imports_napari_and_qt(path):
+    tops = {name.partition(".")[0] for name in imported_by(parse(path))}
+    assert not tops & WINDOW
+
+
+@each(CORE)
+def test_nothing_but_the_commands_that_open_it_imports_the_user_interface(path):
+    ui = {name for name in imported_by(parse(path)) if name.startswith("napari_gliocam.ui")}
+    if path.name == "cli.py":
+        ui = {name for name in ui if not name.startswith("napari_gliocam.ui.demo")}
+    assert not ui
+
+
+@each(UI)
+def test_no_module_of_the_user_interface_imports_torch_when_it_is_imported(path):
+    tops = {name.partition(".")[0] for name in imported_by(at_import(parse(path)))}
+    assert not tops & {"torch", "torchvision", "safetensors"}
+
+
+def at_import(tree: ast.Module) -> ast.Module:
+    """What runs when a module is imported: no functions, nothing for the type checker alone."""
+    body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            node.body = [n for n in node.body if not isinstance(n, ast.FunctionDef)]
+    return ast.Module(body, [])
+
+
+@each([path for path in MODULES if path != SOURCE / "ui" / "layers.py"])
+def test_only_one_module_touches_the_layers_of_a_viewer(path):
+    adding = re.compile(r"add_(image|labels|layer|points|shapes|surface|vectors|tracks)$")
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        name, owner = node.func.attr, node.func.value
+        of_viewer = isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner).endswith(
+            "viewer"
+        )
+        assert not (of_viewer and adding.match(name)), f"line {node.lineno}: {ast.unparse(node)}"
+        of_layers = ast.unparse(owner).endswith("viewer.layers")
+        changes = name in {"append", "insert", "remove", "pop", "clear", "extend", "move"}
+        assert not (of_layers and changes), f"line {node.lineno}: {ast.unparse(node)}"
+
+
+# ---- what is public
+
+
+@pytest.mark.parametrize("name", napari_gliocam._PUBLIC)
+def test_public_names_resolve(name):
+    import_module(f"napari_gliocam.{napari_gliocam._PUBLIC[name]}")
+    for _ in range(2):  # also when the module of that name has been imported
+        assert callable(getattr(napari_gliocam, name))
+    assert name in dir(napari_gliocam)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = napari_gliocam.nonsense
+
+
+@every_module
+def test_everything_public_is_described(path):
+    tree = parse(path)
+    nameless = [] if ast.get_docstring(tree) or path.stat().st_size == 0 else ["the module"]
+    for owner in [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]:
+        private = isinstance(owner, ast.ClassDef) and owner.name.startswith("_")
+        for node in [] if private else owner.body:
+            kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            if not isinstance(node, kinds) or node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node) and not _inherits_its_description(node):
+                nameless.append(node.name)
+    assert not nameless
+
+
+def _inherits_its_description(node: ast.AST) -> bool:
+    """``forward`` of a torch module and Qt's event methods are described where they are from."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    setter = any(ast.unparse(decorator).endswith(".setter") for decorator in node.decorator_list)
+    return (
+        setter or node.name == "forward" or re.fullmatch(r"[a-z]+[A-Z]\w*", node.name) is not None
+    )
+
+
+@every_module
+def test_every_function_is_annotated(path):
+    missing = []
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        bare = [
+            a.arg for a in every if a.annotation is None and a.arg not in {"self", "cls", "mcs"}
+        ]
+        if bare or node.returns is None:
+            missing.append(f"{node.name} (line {node.lineno})")
+    assert not missing
+
+
+@every_module
+def test_no_module_is_a_room_too_large(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+# ---- what ships
+
+
+def test_the_manifest_is_valid_and_every_command_can_be_imported():
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_file(SOURCE / "napari.yaml")
+    manifest.validate_imports()
+    assert manifest.name == "napari-gliocam"
+
+
+def test_the_manifest_is_seen_from_the_top():
+    link = ROOT / "napari.yaml"
+    if not link.exists():
+        pytest.skip("not a source tree")
+    assert link.read_bytes() == (SOURCE / "napari.yaml").read_bytes()
+
+
+def test_napari_finds_the_manifest():
+    (entry,) = entry_points(group="napari.manifest", name="napari-gliocam")
+    module, _, file = entry.value.partition(":")
+    assert files(module).joinpath(file).is_file()
+
+
+def test_the_bundle_ships_and_says_where_it_comes_from():
+    from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
+
+    info = read_bundle_info()
+    assert info.origin
+    assert info.licence
+    size = sum(path.stat().st_size for path in bundled_path().rglob("*") if path.is_file())
+    assert size < 60e6
+
+
+def test_the_base_install_brings_no_qt_binding_and_nothing_without_wheels():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = " ".join(project["dependencies"]).lower()
+    for word in ("pyqt", "pyside", "[", "git+", "pydensecrf"):
+        assert word not in base
+    assert "qt" in " ".join(project["optional-dependencies"]["all"])
+
+
+def test_public_functions_are_documented_with_their_parameters():
+    for name in napari_gliocam._PUBLIC:
+        thing = getattr(napari_gliocam, name)
+        if inspect.isfunction(thing) and inspect.signature(thing).parameters:
+            assert "Parameters" in (thing.__doc__ or ""), name
