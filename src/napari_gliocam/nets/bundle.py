@@ -192,16 +192,19 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
         Made if it is missing.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous()
         for k, v in net.state_dict().items()
     }
-    save_file(state, folder / WEIGHTS_FILE, {"name": info.name, "licence": info.licence})
-    text = json.dumps(info.to_json(), indent=2, ensure_ascii=False)
-    (folder / INFO_FILE).write_text(text + "\n", encoding="utf-8")
+    weights = save(state, {"name": info.name, "licence": info.licence})
+    text = json.dumps(info.to_json(), indent=2, ensure_ascii=False) + "\n"
+    for file, content in ((WEIGHTS_FILE, weights), (INFO_FILE, text.encode())):
+        temporary = folder / f"{file}.tmp"
+        temporary.write_bytes(content)
+        temporary.replace(folder / file)
 
 
 def _apply_polarity(net: GliocamNet, target: str, signs: list[int]) -> None:

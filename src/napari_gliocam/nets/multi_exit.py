@@ -102,6 +102,6 @@ def lse_pool(activation: Tensor, brain: Tensor, sharpness: float = 3.0) -> Tenso
         Image-level logits.
     """
     inside = nn.functional.adaptive_avg_pool2d(brain, activation.shape[-2:]) > 0.3
-    logits = torch.where(inside, activation, activation - 20.0)
+    logits = activation.masked_fill(~inside, -1e4)  # not -inf: a slice may hold no brain
     count = inside.sum(dim=(2, 3)) + 1
     return (torch.logsumexp(logits * sharpness, dim=(2, 3)) - torch.log(count)) / sharpness

@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, shrink, weigh
+from napari_gliocam.nets.gliocam import GliocamNet
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_attention_sums_to_1_and_starts_as_the_average(classes):
+    attention = ExitAttention(classes)
+    weights = attention(torch.randn(2, 3, 16, 16), torch.rand(2, 4, classes, 16, 16))
+    assert weights.shape == (2, 4, classes, 16, 16)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, classes, 16, 16))
+    torch.testing.assert_close(weights, torch.full_like(weights, 0.25))
+
+
+def test_equal_weights_give_the_mean():
+    maps = torch.rand(2, 4, 2, 32, 32)
+    weights = torch.full((2, 4, 2, 16, 16), 0.25)
+    torch.testing.assert_close(weigh(weights, maps), maps.mean(1))
+
+
+@pytest.mark.parametrize("form", ["product", "geometric"])
+def test_guidance_stays_in_range_and_is_0_where_there_is_no_tumour(form):
+    maps = torch.rand(1, 4, 2, 8, 8)
+    tumour = torch.rand(1, 1, 8, 8)
+    tumour[..., :4, :] = 0
+    guided = guide(maps, tumour, form)
+    assert guided.min() >= 0
+    assert guided.max() <= 1
+    assert guided[..., :4, :].max() <= 1e-3 + 1e-6
+    if form == "product":  # paper 1, Eq. 3
+        torch.testing.assert_close(guided, maps * tumour[:, None])
+
+
+def test_unknown_guidance_is_refused():
+    with pytest.raises(ValueError, match="unknown guidance"):
+        guide(torch.rand(1, 4, 2, 8, 8), torch.rand(1, 1, 8, 8), "harmonic")
+
+
+def test_maps_are_0_in_air():
+    brain = torch.zeros(1, 1, 32, 32)
+    brain[..., 8:24, 8:24] = 1
+    maps = exit_maps([torch.randn(1, 3, s, s) for s in (16, 8, 4, 4)], brain)
+    assert maps.shape == (1, 4, 3, 32, 32)
+    assert not maps[..., :8, :].any()
+    assert shrink(maps).shape == (1, 4, 3, 16, 16)
+
+
+def test_the_whole_network_gives_maps_in_0_1():
+    torch.manual_seed(0)
+    net = GliocamNet(width=8).eval()
+    brain = torch.ones(2, 1, 64, 48)
+    maps = net(torch.randn(2, 3, 64, 48), brain)
+    assert maps.aggregates.shape == (2, 3, 64, 48)
+    assert maps.guided.shape == (2, 2, 64, 48)
+    assert maps.logits.shape == (2, 3)
+    assert [m.shape[1] for m in maps.exits] == [3, 3, 3, 3]
+    for values in (maps.aggregates, maps.guided, *maps.exits):
+        assert values.min() >= 0
+        assert values.max() <= 1
