@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
@@ -266,3 +268,19 @@ def test_public_functions_are_documented_with_their_parameters():
         thing = getattr(napari_gliocam, name)
         if inspect.isfunction(thing) and inspect.signature(thing).parameters:
             assert "Parameters" in (thing.__doc__ or ""), name
+
+
+# ---- examples
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples_run_as_they_are(script, tmp_path, monkeypatch, capsys):
+    from napari_gliocam.phantom import make_phantom
+
+    # The same phantom with fewer voxels, so that it takes seconds.
+    small = partial(make_phantom, shape=(26, 120, 120), spacing=(6.0, 2.0, 2.0))
+    monkeypatch.setattr(napari_gliocam, "make_phantom", small, raising=False)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script), run_name="__main__")
+    assert "phantom" in capsys.readouterr().out or script.stem.startswith("02")
