@@ -64,8 +64,10 @@ def measure_times(asked: argparse.Namespace) -> dict[str, float]:
     device = choose_device(asked.device)
     stack = cut_slices(case, bundle.info.modalities, pixel_mm=bundle.info.pixel_mm)
     maps = finish(compute_maps(case, bundle=bundle, device=asked.device))  # warm-up
-    print(f"{case.name}, {len(stack.frame)} slices of {stack.frame.network_shape} pixels, "
-          f"{describe(asked.device)}, {maps.provenance['precision']}")
+    print(
+        f"{case.name}, {len(stack.frame)} slices of {stack.frame.network_shape} pixels, "
+        f"{describe(asked.device)}, {maps.provenance['precision']}"
+    )
     net = bundle.net
     dtype = getattr(torch, maps.provenance["precision"])
     size = BATCH[device.type]

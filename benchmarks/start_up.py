@@ -1,6 +1,6 @@
 """Import of the package over bare Python (target: no torch, at most 100 ms).
 
-    python benchmarks/start_up.py [--repeat 9]
+python benchmarks/start_up.py [--repeat 9]
 """
 
 from __future__ import annotations

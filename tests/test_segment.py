@@ -2,21 +2,22 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.cams.volume import ROWS, TARGETS
+from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.progress import finish
 from napari_gliocam.segment import compute_maps, segment
 from napari_gliocam.settings import Settings
-from napari_gliocam.progress import finish
 
 
 @pytest.fixture(scope="module")
 def bundle():
     torch.manual_seed(0)
-    info = BundleInfo("tiny", "random numbers", "CC0-1.0", width=8,
-                      optional_modalities=(Modality.T2,))
+    info = BundleInfo(
+        "tiny", "random numbers", "CC0-1.0", width=8, optional_modalities=(Modality.T2,)
+    )
     return Bundle(info, GliocamNet(width=8).eval())
 
 

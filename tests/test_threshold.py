@@ -19,7 +19,14 @@ def make_maps(shape=(5, 16, 12), seed=0, probabilities=None):
         probabilities = np.ones((shape[0], 3), dtype=np.float32)
     return CamVolume(
         Grid(np.diag([-1.0, -1.0, 2.0, 1.0]), shape[::-1]),
-        frame, tumour, core, edema, probabilities, {}, {}, {},
+        frame,
+        tumour,
+        core,
+        edema,
+        probabilities,
+        {},
+        {},
+        {},
     )
 
 

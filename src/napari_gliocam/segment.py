@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Case
 from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
+from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import Settings
@@ -138,9 +138,7 @@ def compute_maps(
 def check_modalities(case: Case, info: BundleInfo) -> None:
     """Raise `CaseError` if the case lacks what the bundle needs."""
     missing = [
-        m
-        for m in info.modalities
-        if m not in case.volumes and m not in info.optional_modalities
+        m for m in info.modalities if m not in case.volumes and m not in info.optional_modalities
     ]
     if missing:
         names = " and ".join(m.title for m in missing)
@@ -213,7 +211,7 @@ class _Runner:
         dtype = torch.float32
         if device.type == "cuda":
             dtype = torch.float16
-        net = net.to(device=device, memory_format=torch.channels_last)
+        net = net.to(device).to(memory_format=torch.channels_last)
         return cls(net, device, dtype, BATCH[device.type])
 
     def run(self, stack: SliceStack, where: slice, into: _Collected) -> None:

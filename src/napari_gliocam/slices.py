@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,9 @@ class SliceFrame:
         """The crop's part inside the volume, in the volume's and in the crop's own indices."""
         (r0, r1), (c0, c1) = self.rows, self.columns
         _, height, width = self.shape
-        volume_rows, volume_columns = slice(max(r0, 0), min(r1, height)), slice(
-            max(c0, 0), min(c1, width)
+        volume_rows, volume_columns = (
+            slice(max(r0, 0), min(r1, height)),
+            slice(max(c0, 0), min(c1, width)),
         )
         return (
             volume_rows,
@@ -74,7 +76,7 @@ class SliceFrame:
             slice(volume_columns.start - c0, volume_columns.stop - c0),
         )
 
-    def take(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    def take(self, volume: NDArray[Any]) -> NDArray[np.float32]:
         """Crop the network's slices and average them to its pixels, (S, P, L) -> (N, H, W)."""
         rows, columns, crop_rows, crop_columns = self._inside()
         height, width = self.network_shape
@@ -168,9 +170,7 @@ def cut_slices(
     return SliceStack(images=images, brain=brain, frame=frame, missing=missing)
 
 
-def frame_slices(
-    case: Case, pixel_mm: float, min_brain_cm2: float, margin_mm: float
-) -> SliceFrame:
+def frame_slices(case: Case, pixel_mm: float, min_brain_cm2: float, margin_mm: float) -> SliceFrame:
     """Find the slices with brain and a crop around it whose network size is a whole number."""
     _, row_mm, column_mm = case.grid.spacing
     brain = case.brain

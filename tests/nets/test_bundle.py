@@ -21,8 +21,9 @@ from napari_gliocam.nets.gliocam import GliocamNet
 def bundle(tmp_path):
     torch.manual_seed(0)
     net = GliocamNet(width=8).eval()
-    info = BundleInfo("tiny", "random numbers", "CC0-1.0", width=8,
-                      optional_modalities=(Modality.T2,))
+    info = BundleInfo(
+        "tiny", "random numbers", "CC0-1.0", width=8, optional_modalities=(Modality.T2,)
+    )
     save_bundle(net, info, tmp_path / "tiny bündle")
     return net, tmp_path / "tiny bündle"
 

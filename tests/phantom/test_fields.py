@@ -30,8 +30,6 @@ def test_fields_repeat_by_seed():
 
 
 def test_blur_keeps_a_constant_and_soft_step_its_bounds():
-    torch.testing.assert_close(
-        blur(torch.ones(2, 20, 20), 1.0)[:, 6:14, 6:14], torch.ones(2, 8, 8)
-    )
+    torch.testing.assert_close(blur(torch.ones(2, 20, 20), 1.0)[:, 6:14, 6:14], torch.ones(2, 8, 8))
     assert float(soft_step(torch.tensor(-1e9))) < 1e-12
     assert float(soft_step(torch.tensor(1e9))) == 1.0

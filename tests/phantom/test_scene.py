@@ -14,7 +14,9 @@ def anatomy():
 
 
 def fields_at(z, seed=0, shape=(64, 56), pixel=3.0):
-    return Fields(SliceGrid(np.asarray(z, float), shape, (pixel, pixel)), np.random.default_rng(seed))
+    return Fields(
+        SliceGrid(np.asarray(z, float), shape, (pixel, pixel)), np.random.default_rng(seed)
+    )
 
 
 def test_tissues_fill_the_brain(anatomy):

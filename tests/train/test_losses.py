@@ -85,7 +85,9 @@ def test_two_phase_contrast_is_0_for_the_two_phases_and_1_for_nothing():
 
 def test_uniformity_is_0_for_equal_weights():
     region = torch.ones(1, 1, 4, 4)
-    assert float(uniformity(torch.full((1, 4, 2, 4, 4), 0.25), region)) == pytest.approx(0, abs=1e-6)
+    assert float(uniformity(torch.full((1, 4, 2, 4, 4), 0.25), region)) == pytest.approx(
+        0, abs=1e-6
+    )
     one = torch.zeros(1, 4, 2, 4, 4)
     one[:, 0] = 1
     assert float(uniformity(one, region)) == pytest.approx(math.log(4), abs=1e-4)

@@ -50,16 +50,16 @@ def test_training_learns_repeats_and_resumes(slices, tmp_path):
     stopped = tmp_path / "c.safetensors"
     real_save = classifier.torch.save
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def save_and_die(*args, **kwargs):
         real_save(*args, **kwargs)
-        raise Killed
+        raise KilledError
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier.torch, "save", save_and_die)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train_classifier(images, labels, recipe, stopped)
     resumed = train_classifier(images, labels, recipe, stopped)
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
@@ -86,5 +86,9 @@ def test_no_mask_reaches_a_training_stage():
         names = set(inspect.signature(stage).parameters)
         assert names <= {"images", "labels", "recipe", "checkpoint", "net", "batch", "cache"}
     assert set(aggregator.Cache.__dataclass_fields__) == {
-        "images", "brain", "maps", "features", "labels",
+        "images",
+        "brain",
+        "maps",
+        "features",
+        "labels",
     }

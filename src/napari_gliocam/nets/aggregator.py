@@ -32,16 +32,17 @@ class ExitAttention(nn.Module):
     def __init__(self, classes: int = 1, in_channels: int = 3, hidden: int = 16) -> None:
         super().__init__()
         self.classes = classes
+        last = nn.Conv2d(hidden, EXITS * classes, 1)
+        nn.init.zeros_(last.weight)
+        assert last.bias is not None
+        nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(
             nn.Conv2d(EXITS * classes * in_channels, hidden, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, EXITS * classes, 1),
+            last,
         )
-        last = self.layers[-1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
         """Attention weights.
@@ -60,7 +61,7 @@ class ExitAttention(nn.Module):
         b, exits, classes, h, w = maps.shape
         masked = images[:, None, None] * maps[:, :, :, None]
         masked = masked.transpose(1, 2).reshape(b, -1, h, w)
-        scores = self.layers(masked).view(b, classes, exits, h, w)
+        scores: Tensor = self.layers(masked).view(b, classes, exits, h, w)
         return scores.softmax(dim=2).transpose(1, 2)
 
 
@@ -103,7 +104,8 @@ def guide(class_maps: Tensor, tumour: Tensor, form: str = "geometric") -> Tensor
 
 def shrink(maps: Tensor, stride: int = ATTENTION_STRIDE) -> Tensor:
     """Average pool the last two axes of a tensor with any number of leading ones."""
-    return F.avg_pool2d(maps.flatten(0, -4), stride).unflatten(0, maps.shape[:-3])
+    pooled = F.avg_pool2d(maps.flatten(0, -4), stride)
+    return pooled.reshape(*maps.shape[:-2], *pooled.shape[-2:])
 
 
 def weigh(attention: Tensor, maps: Tensor) -> Tensor:
@@ -120,5 +122,5 @@ def weigh(attention: Tensor, maps: Tensor) -> Tensor:
     """
     weights = F.interpolate(
         attention.flatten(1, 2), size=maps.shape[-2:], mode="bilinear", align_corners=False
-    ).unflatten(1, attention.shape[1:3])
-    return (weights * maps).sum(dim=1)
+    )
+    return (weights.reshape(maps.shape) * maps).sum(dim=1)

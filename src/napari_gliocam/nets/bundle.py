@@ -89,7 +89,7 @@ class Bundle:
     ----------
     info : BundleInfo
     net : GliocamNet
-        On the CPU, float32.
+        float32, on the device that it ran on last.
     """
 
     info: BundleInfo
@@ -209,11 +209,15 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
 
 def _apply_polarity(net: GliocamNet, target: str, signs: list[int]) -> None:
     """Flip exits that were learned the other way round, so that high means lesion everywhere."""
+    from torch.nn import Conv2d
+
     part = net.tumour if target == "tumour" else net.classes
     row = {"tumour": 0, "core": 0, "edema": 1}[target]
     for exit_, sign in zip(part.exits, signs, strict=True):
         if sign not in (1, -1):
             raise ValueError(f"polarity of {target} must be 1 or -1, not {sign}")
+        assert isinstance(exit_, Conv2d)
+        assert exit_.bias is not None
         if sign < 0:
             exit_.weight.data[row] *= -1
             exit_.bias.data[row] *= -1

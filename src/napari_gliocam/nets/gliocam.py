@@ -43,9 +43,7 @@ class GliocamNet(nn.Module):
         As in `guide`.
     """
 
-    def __init__(
-        self, in_channels: int = 3, width: int = 32, guidance: str = "geometric"
-    ) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 32, guidance: str = "geometric") -> None:
         super().__init__()
         self.guidance = guidance
         self.tumour = MultiExitResNet(in_channels, 1, width)
@@ -68,7 +66,9 @@ class GliocamNet(nn.Module):
         aggregates, guided = self.aggregate(images, [e.float() for e in exits], brain)
         return Maps(aggregates, guided, [e.sigmoid() for e in exits], image_logits)
 
-    def aggregate(self, images: Tensor, exits: list[Tensor], brain: Tensor) -> tuple[Tensor, Tensor]:
+    def aggregate(
+        self, images: Tensor, exits: list[Tensor], brain: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits' logits."""
         maps = exit_maps(exits, brain)
         small, small_images = shrink(maps), shrink(images)

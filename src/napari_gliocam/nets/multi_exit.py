@@ -64,8 +64,7 @@ class MultiExitResNet(nn.Module):
             Logits, unbounded; positive = lesion.
         """
         return [
-            exit_(feature)
-            for exit_, feature in zip(self.exits, self.features(images), strict=True)
+            exit_(feature) for exit_, feature in zip(self.exits, self.features(images), strict=True)
         ]
 
 
@@ -101,7 +100,8 @@ def lse_pool(activation: Tensor, brain: Tensor, sharpness: float = 3.0) -> Tenso
     Tensor, (B, C)
         Image-level logits.
     """
-    inside = nn.functional.adaptive_avg_pool2d(brain, activation.shape[-2:]) > 0.3
+    height, width = activation.shape[-2:]
+    inside = nn.functional.adaptive_avg_pool2d(brain, (height, width)) > 0.3
     logits = activation.masked_fill(~inside, -1e4)  # not -inf: a slice may hold no brain
     count = inside.sum(dim=(2, 3)) + 1
     return (torch.logsumexp(logits * sharpness, dim=(2, 3)) - torch.log(count)) / sharpness

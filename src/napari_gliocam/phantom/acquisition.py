@@ -21,7 +21,7 @@ def skull_strip_residue(
     brain : Tensor of bool, (n, rows, columns)
         Grown by the residues.
     """
-    reach = (fields.uniform(-3.5, 1.0) + fields.uniform(1.5, 5) * fields.smooth(u_scale(fields)))
+    reach = fields.uniform(-3.5, 1.0) + fields.uniform(1.5, 5) * fields.smooth(u_scale(fields))
     residue = ~brain & (-depth <= reach.clamp(0, 11)) & (depth > -12)
     if not residue.any():
         return image, brain
@@ -59,14 +59,16 @@ def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0
         centre = fields.rng.normal(size=3)
         centre *= np.array([55.0, 75.0, 60.0]) / np.linalg.norm(centre)
         reach = u(12, 40)
-        distance = sum((a - float(c)) ** 2 for a, c in zip((z, y, x), centre, strict=True))
-        shine = torch.exp(-distance / (2 * reach**2))
+        dz, dy, dx = (a - float(c) for a, c in zip((z, y, x), centre, strict=True))
+        shine = torch.exp(-(dz**2 + dy**2 + dx**2) / (2 * reach**2))
         for channel in (T1, T1CE, T2, FLAIR):
             if channel == FLAIR or fields.chance(0.6):
                 image[channel] *= torch.exp(u(0.05, 0.5) * shine)
     if fields.chance(0.2 * strong):  # susceptibility at the skull base
         centre_y, centre_x, centre_z = u(-70, 20), u(-40, 40), u(-50, -15)
-        distance = torch.sqrt((z - centre_z) ** 2 + (y - centre_y) ** 2 + ((x - centre_x) * u(0.6, 1.6)) ** 2)
+        distance = torch.sqrt(
+            (z - centre_z) ** 2 + (y - centre_y) ** 2 + ((x - centre_x) * u(0.6, 1.6)) ** 2
+        )
         weight = soft_step((1 - distance / u(7, 22) + 0.2 * fields.smooth(8)) * u(2, 6))
         sign = u(-0.7, 0.25)
         for channel, part in ((T1, 0.5), (T1CE, 0.5), (T2, 1.0), (FLAIR, u(0.5, 1))):
@@ -83,5 +85,7 @@ def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0
         if fields.chance(0.6):
             out = blur(out, u(0.2, 0.75) * 1.5 / fields.grid.pixel_mm[0])
         sigma = u(0.002, 0.018) * max(strong, 0.3)
-        image[channel] = torch.sqrt((out + sigma * fields.white()) ** 2 + (sigma * fields.white()) ** 2)
+        image[channel] = torch.sqrt(
+            (out + sigma * fields.white()) ** 2 + (sigma * fields.white()) ** 2
+        )
     return image

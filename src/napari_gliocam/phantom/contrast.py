@@ -60,7 +60,8 @@ def draw_contrast(fields: Fields) -> Contrast:
         return noise
 
     def between(low: float, high: float) -> np.ndarray:
-        return grey + u(low, high) * (white - grey)
+        level: np.ndarray = grey + u(low, high) * (white - grey)
+        return level
 
     means = np.zeros((4, len(Tissue)))
     means[:, Tissue.CSF] = csf + np.abs(jitter(0.06)) * np.array([1, 1, -1, 1])
@@ -119,7 +120,8 @@ def render_tissues(
     scale = fields.uniform(0.9, 3.8)
     weak = 0.4 if real is not None and mix > 0.99 else 1.0
     spread = torch.as_tensor(
-        fields.rng.uniform(0, 0.03, contrast.means.shape), dtype=torch.float32,
+        fields.rng.uniform(0, 0.03, contrast.means.shape),
+        dtype=torch.float32,
         device=fractions.device,
     )
     for channel in range(4):

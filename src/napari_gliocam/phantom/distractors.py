@@ -74,7 +74,7 @@ def add_distractors(
         for channel in range(4):
             image[channel] = image[channel] * (1 - weight) + weight * float(levels.csf[channel])
     if fields.chance(0.35):  # allocortex, insula, stem brighter on FLAIR, both sides
-        z, y, x = fields.grid.points
+        _, y, x = fields.grid.points
         insula = torch.exp(-(((y + 8) / 20) ** 2) - ((x.abs() - 33) / 14) ** 2)
         weight = fractions[Tissue.HIPPOCAMPUS] + 0.6 * fractions[Tissue.CORTEX] * insula
         if fields.chance(0.5):

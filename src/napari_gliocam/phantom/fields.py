@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -27,7 +27,7 @@ class SliceGrid:
     z: np.ndarray
     shape: tuple[int, int]
     pixel_mm: tuple[float, float] = (1.5, 1.5)
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @cached_property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,8 +90,9 @@ class Fields:
         lattice = self.rng.standard_normal([k.shape[1] for k in kernels], dtype=np.float32)
         device = self.grid.device
         kz, ky, kx = (torch.from_numpy(k).to(device) for k in kernels)
-        field = torch.tensordot(kz, torch.from_numpy(lattice).to(device), dims=1)
-        return ky @ field @ kx.T
+        planes = torch.tensordot(kz, torch.from_numpy(lattice).to(device), dims=1)
+        spread: Tensor = ky @ planes @ kx.T
+        return spread
 
     def fractal(self, scale_mm: float) -> Tensor:
         """Three octaves of `smooth`, variance 1."""

@@ -22,7 +22,7 @@ _BRAIN_MM = (192, 160)
 
 def make_phantom(
     kind: PhantomKind = "enhancing",
-    seed: int = 0,
+    seed: int = 3,
     *,
     shape: tuple[int, int, int] = (155, 240, 240),
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
@@ -34,7 +34,7 @@ def make_phantom(
     kind : {"enhancing", "low-grade", "healthy"}
         A glioblastoma with an enhancing rim, a glioma without enhancement, no tumour.
     seed : int
-        The same seed gives the same voxels.
+        The same seed gives the same voxels; 3 shows textbook findings.
     shape : (S, P, L)
         Voxels.
     spacing : (S, P, L)

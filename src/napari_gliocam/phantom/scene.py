@@ -65,9 +65,7 @@ class Scene:
     lesions: tuple[Lesion, ...]
 
 
-def draw_lesions(
-    fields: Fields, anatomy: Anatomy, settings: SceneSettings
-) -> tuple[Lesion, ...]:
+def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> tuple[Lesion, ...]:
     """Random lesions of one case, centred in the brain, more often in white matter."""
     names = list(settings.kinds)
     weights = np.array([settings.kinds[n] for n in names])
@@ -92,8 +90,11 @@ def draw_lesions(
         if lesions:  # satellites are smaller and of the same nature
             first = lesions[0]
             lesion = Lesion(
-                lesion.kind, lesion.centre, min(lesion.radius, 0.6 * first.radius + 3),
-                first.enhancing, lesion.left_out,
+                lesion.kind,
+                lesion.centre,
+                min(lesion.radius, 0.6 * first.radius + 3),
+                first.enhancing,
+                lesion.left_out,
             )
         lesions.append(lesion)
     return tuple(lesions)
@@ -148,9 +149,7 @@ def render_scene(
         core = torch.maximum(core, shape.core)
         edema = torch.maximum(edema * (1 - shape.core), shape.edema * (1 - core))
     if fields.chance(settings.distract):
-        image = add_distractors(
-            fields, image, fractions, depth, (core + edema).clamp(0, 1), levels
-        )
+        image = add_distractors(fields, image, fractions, depth, (core + edema).clamp(0, 1), levels)
     truth_brain = brain
     if fields.chance(0.35 * settings.distract):
         image, brain = skull_strip_residue(fields, image, brain, depth)

@@ -9,6 +9,7 @@ outside the brain; SynthSeg, Billot et al. 2023, Apache-2.0) and
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -118,8 +119,8 @@ def anatomy_from_contrasts(folder: Path, spacing: float = 1.5) -> Anatomy:
     return _resample(fractions, depth, contrasts, voxel, spacing)
 
 
-def _read(path: Path, dtype: type) -> tuple[NDArray, tuple[float, float, float]]:
-    image = nib.load(path)
+def _read(path: Path, dtype: type) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    image: Any = nib.load(path)
     grid = Grid(image.affine, image.shape[:3])
     return grid.from_file(np.asarray(image.dataobj).astype(dtype)), grid.spacing
 
@@ -144,10 +145,13 @@ def _resample(
     )
 
 
-def _signed_distance(mask: NDArray[np.bool_], voxel: tuple[float, float, float]) -> NDArray:
+def _signed_distance(
+    mask: NDArray[np.bool_], voxel: tuple[float, float, float]
+) -> NDArray[np.float32]:
     inside = ndi.distance_transform_edt(mask, sampling=voxel)
     outside = ndi.distance_transform_edt(~mask, sampling=voxel)
-    return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
+    distance: NDArray[np.float32] = np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
+    return distance
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -166,5 +170,6 @@ def _box(mask: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
     )
 
 
-def _logistic(x: NDArray) -> NDArray[np.float32]:
-    return (1 / (1 + np.exp(-np.clip(x, -30, 30)))).astype(np.float32)
+def _logistic(x: NDArray[Any]) -> NDArray[np.float32]:
+    share: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(x, -30, 30)))).astype(np.float32)
+    return share

@@ -58,9 +58,7 @@ class Shape:
 
 def draw_lesion(fields: Fields, centre: tuple[float, float, float], kind: Kind) -> Lesion:
     """Random size and make-up of a lesion at a place."""
-    radius = (
-        fields.uniform(9, 40) if fields.chance(0.65) else fields.log_uniform(6.5, 30)
-    )
+    radius = fields.uniform(9, 40) if fields.chance(0.65) else fields.log_uniform(6.5, 30)
     left_out: Literal["core", "edema"] | None = None
     if kind == "edema" and fields.chance(0.4):
         kind, left_out = "both", "core"
@@ -96,7 +94,9 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
     if lesion.kind in ("both", "edema"):
         edema_radius = r * u(0.9, 1.45)
         offset = fields.rng.standard_normal(3) * r * 0.22 * (lesion.kind == "both")
-        level = _level(fields, centre + offset, edema_radius, u(0.1, 0.35), edema_radius * u(0.2, 0.8))
+        level = _level(
+            fields, centre + offset, edema_radius, u(0.1, 0.35), edema_radius * u(0.2, 0.8)
+        )
         level = level + u(0.1, 1.0) * (white - 0.55) - u(0.2, 0.9) * csf
         if lesion.kind == "both" and fields.chance(0.7):  # a cuff around the core
             cuff = _level(fields, core_centre, core_radius * u(1.1, 1.5), 0.1, core_radius * 0.6)
@@ -123,8 +123,8 @@ def _level(
         rotation * stretch[:, None] / radius, dtype=torch.float32, device=fields.grid.device
     )
     offset = [a - float(c) for a, c in zip((z, y, x), centre, strict=True)]
-    rotated = [sum(m * o for m, o in zip(row, offset, strict=True)) for row in matrix]
-    distance = torch.sqrt(sum(v * v for v in rotated) + 1e-6)  # type: ignore[arg-type]
+    u, v, w = (row[0] * offset[0] + row[1] * offset[1] + row[2] * offset[2] for row in matrix)
+    distance = torch.sqrt(u * u + v * v + w * w + 1e-6)
     return 1 - distance + irregular * fields.fractal(max(scale, 2.0))
 
 
@@ -154,9 +154,16 @@ def paint_lesion(
     edema_levels = _edema_levels(fields, levels)
     if shape.edema.any():
         weight = shape.edema * fields.uniform(0.8, 1.0)
-        spread = [fields.uniform(*s) for s in ((0.01, 0.05), (0.01, 0.05), (0.02, 0.1), (0.02, 0.13))]
+        spread = [
+            fields.uniform(*s) for s in ((0.01, 0.05), (0.01, 0.05), (0.02, 0.1), (0.02, 0.13))
+        ]
         image = _blend(
-            fields, image, weight, edema_levels, spread, fields.uniform(3, 12),
+            fields,
+            image,
+            weight,
+            edema_levels,
+            spread,
+            fields.uniform(3, 12),
             keep=fields.uniform(0, 0.45),
         )
     if shape.core.any():
@@ -190,8 +197,12 @@ def _paint_enhancing(
     fluid = max(levels.csf[T2] - levels.grey[T2], 0.15)
     dark = levels.csf[T1] + u(0.1, 0.75) * t1_range
     necrosis = np.array(
-        [dark, dark * u(0.95, 1.1), levels.grey[T2] + u(0.15, 1.0) * fluid,
-         levels.grey[FLAIR] * u(0.35, 1.7)]
+        [
+            dark,
+            dark * u(0.95, 1.1),
+            levels.grey[T2] + u(0.15, 1.0) * fluid,
+            levels.grey[FLAIR] * u(0.35, 1.7),
+        ]
     )
     spread = [u(0.01, 0.06), u(0.01, 0.06), u(0.03, 0.14), u(0.03, 0.15)]
     image = _blend(fields, image, shape.core, necrosis, spread, u(2.2, 9))
@@ -205,16 +216,24 @@ def _paint_enhancing(
     rim = rim * shape.core
     bright = base * u(1.25, 2.3)
     enhancing = np.array(
-        [dark + u(0, 0.5) * t1_range, bright, levels.grey[T2] + u(-0.05, 0.55) * fluid,
-         levels.grey[FLAIR] * u(0.85, 1.5)]
+        [
+            dark + u(0, 0.5) * t1_range,
+            bright,
+            levels.grey[T2] + u(-0.05, 0.55) * fluid,
+            levels.grey[FLAIR] * u(0.85, 1.5),
+        ]
     )
     spread = [u(0.01, 0.06), u(0.03, 0.18) * base, u(0.02, 0.08), u(0.02, 0.1)]
     image = _blend(fields, image, rim, enhancing, spread, u(1.5, 6))
     if fields.chance(0.12):  # a bleed: bright on T1, dark spots on T2
         bleed = soft_step((fields.smooth(7) - u(1.2, 1.9)) * 5) * shape.core
         levels_bleed = np.array(
-            [base * u(1.1, 1.6), base * u(1.1, 1.7), levels.grey[T2] * u(0.3, 0.9),
-             levels.grey[FLAIR] * u(0.4, 1.2)]
+            [
+                base * u(1.1, 1.6),
+                base * u(1.1, 1.7),
+                levels.grey[T2] * u(0.3, 0.9),
+                levels.grey[FLAIR] * u(0.4, 1.2),
+            ]
         )
         image = _blend(fields, image, bleed, levels_bleed, [0.05] * 4, 3.0)
     return image
@@ -255,8 +274,12 @@ def _paint_solid(
     if fields.chance(0.2):  # a cyst
         cyst = soft_step((fields.fractal(9) - u(0.7, 1.3)) * 5) * shape.core
         levels_cyst = np.array(
-            [levels.csf[T1] * 1.1, levels.csf[T1CE] * 1.1, levels.csf[T2],
-             levels.grey[FLAIR] * u(0.2, 0.8)]
+            [
+                levels.csf[T1] * 1.1,
+                levels.csf[T1CE] * 1.1,
+                levels.csf[T2],
+                levels.grey[FLAIR] * u(0.2, 0.8),
+            ]
         )
         image = _blend(fields, image, cyst, levels_cyst, [0.01] * 4, 4.0)
     if fields.chance(0.12):  # calcified spots: dark everywhere

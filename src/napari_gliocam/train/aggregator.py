@@ -105,7 +105,8 @@ def cache_maps(
             )
         )
     x, brain, maps, features_ = (torch.cat(p) for p in zip(*parts, strict=True))
-    inside = (F.adaptive_avg_pool2d(brain.float(), features_.shape[-2:]) > 0.5)[:, 0]
+    height, width = features_.shape[-2:]
+    inside = (F.adaptive_avg_pool2d(brain.float(), (height, width)) > 0.5)[:, 0]
     values = features_.permute(0, 2, 3, 1)[inside].float()
     mean, std = values.mean(0), values.std(0) + 1e-3
     features_ = ((features_.float() - mean[:, None, None]) / std[:, None, None]).half()
@@ -161,7 +162,8 @@ def _train_classes(net: GliocamNet, cache: Cache, recipe: AggregatorRecipe) -> N
 
 def _pool(map_: Tensor, features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
     """Mean features inside and outside a map (paper 1, Eq. 6, on deep features)."""
-    size = features.shape[-2:]
+    height, width = features.shape[-2:]
+    size = (height, width)
     inside = F.adaptive_avg_pool2d(map_ * region, size)
     outside = F.adaptive_avg_pool2d((1 - map_) * region, size)
 
@@ -186,7 +188,7 @@ class _Batch:
 
     def step(self, loss: Tensor, **terms: Tensor) -> None:
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.schedule.step()
         if self.number % self.every == 0:

@@ -83,9 +83,7 @@ def augment(images: Tensor, generator: torch.Generator, drop_modality: float = 0
     return images
 
 
-def classifier_loss(
-    logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float]
-) -> Tensor:
+def classifier_loss(logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> Tensor:
     """Weighted sum over exits of the binary cross-entropy (paper 1, Eq. 2).
 
     Parameters
@@ -123,7 +121,7 @@ def train_classifier(
     """
     torch.manual_seed(recipe.seed)
     net = MultiExitResNet(images.shape[1], len(recipe.columns), recipe.width)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(net.parameters(), recipe.rate, weight_decay=1e-5)
     steps_an_epoch = len(images) // recipe.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -156,7 +154,7 @@ def train_classifier(
             logits = [lse_pool(m.float(), brain) for m in maps]
             loss = classifier_loss(logits, target, recipe.exit_weights)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += float(loss.detach())

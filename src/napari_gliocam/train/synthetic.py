@@ -109,4 +109,5 @@ def _normalise(
     std *= np.exp(rng.uniform(-0.12, 0.2))
     high += max(0.0, rng.uniform(-0.3, 1.0)) * (high - mean)
     out = (np.clip(image, low, high) - mean) / std
-    return np.clip(out, how.clip_low, how.clip_high) * brain
+    normalised: NDArray[np.float32] = np.clip(out, how.clip_low, how.clip_high) * brain
+    return normalised
