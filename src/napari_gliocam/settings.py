@@ -39,6 +39,4 @@ class Settings:
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 title = name.replace("_", " ")
-                raise GliocamError(
-                    f"The {title} is {value:g}; choose a value between 0 and 1."
-                )
+                raise GliocamError(f"The {title} is {value:g}; choose a value between 0 and 1.")

@@ -85,9 +85,7 @@ def apply_thresholds(
     is_edema = (edema > settings.class_threshold) & tumour
     if settings.gate:
         open_ = maps.probabilities[index[0]] >= settings.gate_probability
-        gate_tumour, gate_core, gate_edema = (
-            open_[:, column, None, None] for column in range(3)
-        )
+        gate_tumour, gate_core, gate_edema = (open_[:, column, None, None] for column in range(3))
         is_core &= gate_tumour & gate_core
         is_edema &= gate_tumour & gate_edema
     if settings.exclusive:
