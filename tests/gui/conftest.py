@@ -16,7 +16,7 @@ from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import frame_slices
-from napari_gliocam.ui import commands, state, work
+from napari_gliocam.ui import commands, preference, state, work
 from napari_gliocam.ui.engine import engine, files
 
 SHAPE = (20, 48, 40)
@@ -126,6 +126,14 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         path=None,
     )
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def preferences(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """napari's preferences for readers, empty and never written to the user's own."""
+    made = SimpleNamespace(extension2reader={})
+    monkeypatch.setattr(preference, "get_preferences", lambda: made)
     return made
 
 

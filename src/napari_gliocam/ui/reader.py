@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.find import look_up
@@ -12,6 +13,7 @@ from napari_gliocam.io.naming import is_nifti
 from napari_gliocam.ui.layer_data import LayerData
 
 Paths = str | Sequence[str]
+_ONE_DROP_S = 5.0
 _NOTHING: list[Any] = [(None,)]  # napari's word for "read, but nothing to add"
 
 
@@ -40,30 +42,43 @@ def read(path: Paths) -> list[LayerData]:
     Raises
     ------
     GliocamError
-        In one sentence with the file and the remedy.
+        In one sentence with the file and the remedy; inside napari's window it is shown
+        instead, for napari would hide it behind a page about plugins.
     """
     from napari_gliocam.ui.commands import bind_keys
+
+    bind_keys()
+    try:
+        layers = _read([Path(p) for p in _as_list(path)])
+    except GliocamError as error:
+        if not _show(str(error), "error"):
+            raise
+        layers = []
+    return layers or _NOTHING
+
+
+def _read(paths: Sequence[Path]) -> list[LayerData]:
     from napari_gliocam.ui.layer_data import case_data, labels_alone_data
     from napari_gliocam.ui.reading import LabelsAlone, read_path
 
-    bind_keys()
     layers: list[LayerData] = []
     taken: set[Path] = set()
-    for one in (Path(p) for p in _as_list(path)):
-        if one.resolve() in taken:
+    for path in paths:
+        if path.resolve() in taken:
             continue
-        missing = _missing_of_open_case(one)
+        missing = _missing_of_open_case(path)
         if missing is not None:
             layers += missing
             continue
-        found = read_path(one)
+        found = read_path(path)
         if isinstance(found, LabelsAlone):
             layers.append(labels_alone_data(found))
-        else:
-            taken |= {p.resolve() for p in found.case.sources.values()}
-            layers += case_data(found)
-            _warn(found.case.warnings)
-    return layers or _NOTHING
+            continue
+        taken |= {p.resolve() for p in found.files.paths}
+        layers += case_data(found)
+        if found.case.warnings:
+            _show(" ".join(found.case.warnings), "warning")
+    return layers
 
 
 def _as_list(path: Paths) -> list[str]:
@@ -74,7 +89,7 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
     """The layers that a user removed from the case this belongs to; None if it is not open."""
     from napari import current_viewer
 
-    from napari_gliocam.ui.layer_data import image_data
+    from napari_gliocam.ui.layer_data import expert_data, image_data
     from napari_gliocam.ui.layers import LayerDesk
     from napari_gliocam.ui.state import state_of
 
@@ -84,31 +99,43 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
     path = path.resolve()
     desk = LayerDesk(viewer)
     for record in desk.records():
-        sources = {m: source.resolve() for m, source in record.case.sources.items()}
+        case = record.case
+        sources = {m: source.resolve() for m, source in case.sources.items()}
+        outline = case.expert.source if case.expert is not None else None
+        others = [] if record.files is None else [p.resolve() for p in record.files.paths]
         folders = {source.parent for source in sources.values()}
-        if path in sources.values() or (path.is_dir() and folders == {path}):
-            state_of(viewer).say(f"{record.case.name} is open already.")
-            return [
-                image_data(record, modality, visible=True)
-                for modality, source in sources.items()
-                if path in (source, source.parent)
-                and desk.find(record, "modality", modality) is None
-            ]
+        if path not in (*sources.values(), *others) and folders != {path}:
+            continue
+        missing = [
+            image_data(record, modality, visible=True)
+            for modality, source in sources.items()
+            if path in (source, source.parent)
+            and desk.find(record, "modality", modality) is None
+        ]
+        if (
+            outline is not None
+            and path in (outline.resolve(), outline.resolve().parent)
+            and desk.find(record, "expert") is None
+        ):
+            missing.append(expert_data(record))
+        if not missing and time.monotonic() - record.opened > _ONE_DROP_S:
+            state_of(viewer).say(f"{case.name} is open already.")
+        return missing
     return None
 
 
-def _warn(warnings: Sequence[str]) -> None:
-    """In the panel where there is one, as napari's notification where there is none."""
-    if not warnings:
-        return
+def _show(text: str, level: Literal["error", "warning"]) -> bool:
+    """In the panel where one is open, else as napari's notification; False without a window."""
     from napari import current_viewer
-    from napari.utils.notifications import show_warning
+    from napari.utils.notifications import show_error, show_warning
 
     from napari_gliocam.ui.state import state_of
 
     viewer = current_viewer()
-    text = " ".join(warnings)
-    if viewer is not None and state_of(viewer).panels:
-        state_of(viewer).say(text, "warning")
+    if viewer is None:
+        return False
+    if state_of(viewer).panels:
+        state_of(viewer).say(text, level)
     else:
-        show_warning(text)
+        (show_error if level == "error" else show_warning)(text)
+    return True

@@ -132,6 +132,11 @@ class Session:
         if isinstance(found, LabelsAlone):
             self.desk.add_labels(found)
             return
+        same = [r for r in self.state.records if r.case.sources == found.case.sources != {}]
+        if same:
+            self.select(same[0])
+            self.state.say(f"{found.case.name} is open already.")
+            return
         self.desk.add_case(found)
         if found.case.warnings:
             self.state.say(" ".join(found.case.warnings), "warning")

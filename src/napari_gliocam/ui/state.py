@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -36,7 +37,9 @@ class Record:
     live : LiveLabels or None
         The labels that follow ``settings``.
     volumes_ml : dict or None
-        Volumes for the current settings; None while they are being counted.
+        Volumes for the current settings; None before Segment.
+    opened : float
+        When it came into the viewer, by the monotonic clock.
     """
 
     case: Case
@@ -47,6 +50,7 @@ class Record:
     maps: CamVolume | None = None
     live: LiveLabels | None = None
     volumes_ml: dict[str, float] | None = None
+    opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 

@@ -10,12 +10,14 @@ from typing import Any
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
+from napari_gliocam.ui.two_llvms import keep_triton_out
 
 
 def segment(
     case: Case, bundle: Path | None, device: str
 ) -> Generator[Progress, None, CamVolume]:
     """The maps of a case; the bundle stays loaded for the next."""
+    keep_triton_out()
     from napari_gliocam.segment import compute_maps
 
     yield Progress(0, 1, "loading the bundle")
@@ -32,6 +34,7 @@ def _bundle(path: Path | None) -> Any:
 
 def devices() -> tuple[tuple[str, str], ...]:
     """Name and title of each device there is; "auto" first."""
+    keep_triton_out()
     from napari_gliocam.device import describe, list_devices
 
     return tuple(
@@ -42,6 +45,7 @@ def devices() -> tuple[tuple[str, str], ...]:
 
 def phantom(kind: str, seed: int = 0) -> Case:
     """A synthetic case."""
+    keep_triton_out()
     from napari_gliocam.phantom import make_phantom
 
     case: Case = make_phantom(kind, seed=seed)  # type: ignore[arg-type]

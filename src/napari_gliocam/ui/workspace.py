@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import Row, Target
@@ -19,7 +20,7 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
-from napari_gliocam.ui import commands, navigate
+from napari_gliocam.ui import commands, navigate, preference
 from napari_gliocam.ui.assign import Source
 from napari_gliocam.ui.case_view import CaseView
 from napari_gliocam.ui.engine import Job
@@ -51,7 +52,9 @@ class Workspace(QWidget):
         super().__init__()
         self._docked = False
         self.setObjectName("gliocam")
+        self.setAcceptDrops(True)
         commands.bind_keys()
+        preference.prefer_case_reader()
         self.message_view = MessageView()
         self.case_view = CaseView()
         self.run_view = RunView()
@@ -101,6 +104,18 @@ class Workspace(QWidget):
             elif self._docked:
                 self.session.close()
         return bool(super().event(event))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Take files and folders."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Open what was dropped on the panel."""
+        for url in event.mimeData().urls():
+            if url.isLocalFile():
+                self.open(url.toLocalFile())
+        event.acceptProposedAction()
 
     # ---- what the views ask for
 

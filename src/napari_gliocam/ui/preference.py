@@ -1,0 +1,46 @@
+"""Which reader napari takes for a NIfTI file or a case's folder.
+
+napari's built-in reader claims these too, without being able to read them, so a drop would
+ask which reader to use each time.  Opening the panel says enough: from then on the case reader
+is preferred, unless the user chose another or has another reader for NIfTI.  The choice shows
+in napari's preferences and can be changed there.
+"""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatch
+from typing import Any
+
+PLUGIN = "napari-gliocam"
+_BUILTIN = "napari"
+_PATTERNS = {
+    "*.nii": "case_flair.nii",
+    "*.nii.gz": "case_flair.nii.gz",
+    f"*[Bb][Rr][Aa][Tt][Ss]*{os.sep}": f"{os.sep}BraTS{os.sep}",
+}
+
+
+def get_preferences() -> Any:
+    """What the user prefers about plugins."""
+    from napari.settings import get_settings
+
+    return get_settings().plugins
+
+
+def prefer_case_reader() -> None:
+    """Prefer the case reader where nobody else is preferred or able."""
+    from npe2 import PluginManager
+
+    able = {r.plugin_name for r in PluginManager.instance().iter_compatible_readers(["x.nii"])}
+    if able - {PLUGIN, _BUILTIN} or PLUGIN not in able:
+        return
+    settings = get_preferences()
+    chosen = dict(settings.extension2reader)
+    free = {
+        pattern: PLUGIN
+        for pattern, example in _PATTERNS.items()
+        if not any(fnmatch(example, other) for other in chosen)
+    }
+    if free:
+        settings.extension2reader = {**chosen, **free}

@@ -1,0 +1,125 @@
+"""Keys, navigation, manifest, preferences."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+from typing import Any
+
+import numpy as np
+import pytest
+from napari import Viewer
+from napari.utils.key_bindings import coerce_keybinding
+from npe2 import PluginManifest
+
+from napari_gliocam.ui import commands, navigate, preference
+
+MANIFEST = PluginManifest.from_file(str(resources("napari_gliocam") / "napari.yaml"))
+
+
+def press(viewer: Any, key: str) -> None:
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    Viewer.class_keymap[coerce_keybinding(key)](viewer)
+
+
+def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
+    viewer, record = segmented.viewer, segmented.record
+    slices = np.flatnonzero(record.live.lesion_voxels())
+    segmented.panel.session.go_to(0)
+    seen = []
+    for _ in slices:
+        press(viewer, commands.NEXT_LESION)
+        seen.append(navigate.slice_in_view(viewer, record.case.grid))
+    assert seen == list(slices)
+    press(viewer, commands.NEXT_LESION)
+    assert segmented.state.message.text == "No slice above this one shows tumour."
+    press(viewer, commands.PREVIOUS_LESION)
+    assert navigate.slice_in_view(viewer, record.case.grid) == slices[-2]
+    segmented.panel.results_view.previous_button.click()
+    assert navigate.slice_in_view(viewer, record.case.grid) == slices[-3]
+
+
+def test_expert_labels_are_followed_before_there_is_a_result(opened: Any) -> None:
+    opened.panel.session.go_to(0)
+    press(opened.viewer, commands.NEXT_LESION)
+    expert = opened.record.case.expert.labels.any(axis=(1, 2))
+    first = int(np.flatnonzero(expert)[0])
+    assert navigate.slice_in_view(opened.viewer, opened.record.case.grid) == first
+
+
+def test_overlay_is_toggled(segmented: Any) -> None:
+    labels = segmented.viewer.layers["segmentation"]
+    press(segmented.viewer, commands.TOGGLE_OVERLAY)
+    assert not labels.visible
+    press(segmented.viewer, commands.TOGGLE_OVERLAY)
+    assert labels.visible
+
+
+def test_modalities_are_cycled(opened: Any) -> None:
+    viewer = opened.viewer
+    seen = []
+    for _ in range(5):
+        press(viewer, commands.CYCLE_MODALITY)
+        seen += [layer.name for layer in viewer.layers if layer.visible]
+    assert seen == ["T1ce", "T2", "T1", "FLAIR", "T1ce"]
+
+
+def test_keys_do_nothing_without_a_case(make_napari_viewer_proxy: Any) -> None:
+    viewer = make_napari_viewer_proxy()
+    for key in ("NEXT_LESION", "PREVIOUS_LESION", "TOGGLE_OVERLAY", "CYCLE_MODALITY"):
+        press(viewer, getattr(commands, key))
+    commands.next_lesion()
+    assert len(viewer.layers) == 0
+
+
+def test_commands_work_on_the_active_viewer(opened: Any) -> None:
+    commands.cycle_modality()
+    assert [layer.name for layer in opened.viewer.layers if layer.visible] == ["T1ce"]
+
+
+@pytest.mark.parametrize("index", [0, 1, 7, 19])
+def test_slice_and_part_in_view_agree(opened: Any, index: int) -> None:
+    grid = opened.record.case.grid
+    navigate.go_to_slice(opened.viewer, grid, index)
+    assert navigate.slice_in_view(opened.viewer, grid) == index
+    assert navigate.part_in_view(opened.viewer, grid) == (slice(index, index + 1),)
+    layer = opened.viewer.layers["FLAIR"].__wrapped__
+    np.testing.assert_array_equal(layer._slice.image.raw, layer.data[index])
+
+
+def test_nothing_is_in_view_in_3d_or_outside(opened: Any) -> None:
+    grid = opened.record.case.grid
+    opened.viewer.dims.ndisplay = 3
+    assert navigate.part_in_view(opened.viewer, grid) is None
+    opened.viewer.dims.ndisplay = 2
+    opened.viewer.add_points(np.array([[900.0, 0, 0]]))
+    opened.viewer.dims.set_point(0, 900.0)
+    assert navigate.part_in_view(opened.viewer, grid) is None
+    assert navigate.slice_in_view(opened.viewer, grid) is None
+
+
+def test_manifest_names_things_that_exist() -> None:
+    assert MANIFEST.name == "napari-gliocam"
+    for command in MANIFEST.contributions.commands:
+        assert command.python_name
+        module, _, attribute = command.python_name.partition(":")
+        assert callable(getattr(__import__(module, fromlist=[attribute]), attribute))
+
+
+def test_manifest_lists_the_keys_that_are_bound() -> None:
+    keys = {b.command.partition(".")[2]: b.key for b in MANIFEST.contributions.keybindings}
+    bound = {name.lower(): getattr(commands, name) for name in dir(commands) if name.isupper()}
+    names = {"next_lesion", "previous_lesion", "toggle_overlay", "cycle_modality"}
+    assert set(keys) == names
+    for name in names:
+        assert coerce_keybinding(keys[name]) == coerce_keybinding(bound[name])
+
+
+def test_case_reader_is_preferred_where_nobody_else_is(
+    gliocam: Any, preferences: Any
+) -> None:
+    assert set(preferences.extension2reader.values()) == {"napari-gliocam"}
+    assert {"*.nii", "*.nii.gz"} <= set(preferences.extension2reader)
+    preferences.extension2reader = {"*.gz": "other", "*.nii": "other"}
+    preference.prefer_case_reader()
+    assert preferences.extension2reader["*.nii"] == "other"
+    assert "*.nii.gz" not in preferences.extension2reader
