@@ -284,7 +284,10 @@ def _segment_case(
 
 
 def _save(segmentation: Any, case: Any, request: Request) -> list[Path]:
-    """Write everything or, where something fails, leave nothing new behind."""
+    """Write everything or, where something fails, leave nothing new behind.
+
+    With ``overwrite`` each of the two, maps and labels with json, is replaced whole or not at all.
+    """
     from napari_gliocam.io import save_maps, save_segmentation
 
     labels, *_ = request.files_of(case.name)
