@@ -1,0 +1,172 @@
+"""The whole main job as a user does it: open, Segment, thresholds, maps, save, reopen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_gliocam.case import Modality
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.ui.demo import dice
+
+TIMEOUT_MS = 120_000
+
+
+def segment(gliocam: Any, qtbot: Any) -> Any:
+    """Click Segment and wait; real counts are seen on the way."""
+    panel = gliocam.panel
+    seen = []
+    gliocam.state.events.progress.connect(lambda p: seen.append(p) if p else None)
+    panel.run_view.segment_button.click()
+    assert gliocam.state.running is gliocam.state.current
+    qtbot.waitUntil(lambda: gliocam.state.running is None, timeout=TIMEOUT_MS)
+    record = gliocam.state.current
+    assert record.maps is not None, gliocam.state.message
+    assert {p.done for p in seen} >= {0, len(record.maps.frame)}
+    assert all(p.total in (1, len(record.maps.frame)) for p in seen)
+    return record
+
+
+def drag(slider: Any, to: float, qtbot: Any) -> None:
+    """Move a slider in steps, as a hand does."""
+    for value in np.linspace(slider.value(), to, 8)[1:]:
+        slider.setValue(float(value))
+        qtbot.wait(15)
+    slider.sliderReleased.emit()
+
+
+def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything after the case is open."""
+    viewer, panel = gliocam.viewer, gliocam.panel
+    record = segment(gliocam, qtbot)
+    labels = viewer.layers["segmentation"]
+    np.testing.assert_array_equal(labels.data, apply_thresholds(record.maps, Settings()).labels)
+
+    def refuse(*args: Any) -> None:
+        raise AssertionError("a network ran for a threshold")
+
+    monkeypatch.setattr("napari_gliocam.ui.work.segment", refuse)
+    panel.threshold_view.gate.setChecked(False)
+    brain = record.case.brain
+    tumour = round(float(np.quantile(record.maps.tumour[brain], 0.9)), 2)
+    class_ = round(float(np.quantile(record.maps.edema[record.maps.tumour > tumour], 0.5)), 2)
+    drag(panel.threshold_view.tumour, tumour, qtbot)
+    drag(panel.threshold_view.class_, class_, qtbot)
+    qtbot.waitUntil(lambda: not record.live.pending)
+    wanted = Settings(tumour, class_, gate=False)
+    assert record.settings == wanted
+    np.testing.assert_array_equal(labels.data, apply_thresholds(record.maps, wanted).labels)
+    assert labels.data.any()
+
+    button = panel.maps_view.buttons["exit 3", "edema"]
+    button.click()
+    shown = viewer.layers["edema exit 3"]
+    assert shown.visible
+    assert shown.data.shape == record.case.grid.shape
+    assert 0 <= shown.data.min() <= shown.data.max() <= 1
+    button.click()
+    assert not shown.visible
+
+    path = out / f"{record.case.name}_seg.nii.gz"
+    before = labels.data.copy()
+    job = panel.save(path)
+    qtbot.waitUntil(lambda: job.ended, timeout=TIMEOUT_MS)
+    written = json.loads((out / f"{record.case.name}.json").read_text())
+    assert written["settings"]["tumour_threshold"] == tumour
+    assert written["volumes_ml"]["tumour"] == pytest.approx(record.volumes_ml["tumour"])
+    image = nib.load(path)
+    assert image.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(image.affine, record.case.grid.affine)
+    in_file = np.asarray(image.dataobj)
+    np.testing.assert_array_equal(record.case.grid.from_file(in_file), before)
+
+    scale, translate = tuple(labels.scale), tuple(labels.translate)
+    viewer.layers.clear()
+    viewer.open(path, plugin="napari-gliocam")
+    (again,) = viewer.layers
+    np.testing.assert_array_equal(again.data, before)
+    assert tuple(again.scale) == pytest.approx(scale)
+    assert tuple(again.translate) == pytest.approx(translate)
+    assert {str(unit) for unit in again.units} == {"millimeter"}
+
+
+@pytest.mark.usefixtures("small_phantom")
+def test_sample(
+    gliocam: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gliocam.viewer.open_sample("napari-gliocam", "enhancing")
+    assert gliocam.state.current.case.name.startswith("phantom-enhancing")
+    work_through(gliocam, qtbot, tmp_path, monkeypatch)
+
+
+def test_real_case(
+    gliocam: Any, qtbot: Any, tmp_path: Path, real_case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gliocam.viewer.open(real_case, plugin="napari-gliocam")
+    record = gliocam.state.current
+    assert record.case.name == real_case.name
+    assert set(record.case.volumes) == set(Modality)
+    work_through(gliocam, qtbot, tmp_path, monkeypatch)
+    source = nib.load(record.case.sources[Modality.FLAIR])
+    saved = nib.load(tmp_path / f"{record.case.name}_seg.nii.gz")
+    for code in ("sform_code", "qform_code", "xyzt_units"):
+        assert saved.header[code] == source.header[code]
+    np.testing.assert_array_equal(saved.affine, source.affine)
+
+
+@pytest.mark.usefixtures("small_phantom")
+def test_cancel_is_quick_and_changes_nothing(gliocam: Any, qtbot: Any) -> None:
+    from time import perf_counter
+
+    from napari_gliocam.ui.engine import engine
+
+    viewer, panel = gliocam.viewer, gliocam.panel
+    viewer.open_sample("napari-gliocam", "low-grade")
+    before = [(layer, layer.data) for layer in viewer.layers]
+    job = panel.segment()
+    qtbot.waitUntil(
+        lambda: gliocam.state.progress is not None and gliocam.state.progress.done > 0,
+        timeout=TIMEOUT_MS,
+    )
+    start = perf_counter()
+    panel.run_view.cancel_button.click()
+    assert engine().wait_idle(5)
+    seconds = perf_counter() - start
+    qtbot.waitUntil(lambda: job.ended)
+    assert [(layer, id(layer.data)) for layer in viewer.layers] == [
+        (layer, id(data)) for layer, data in before
+    ]
+    assert seconds < 2.0, "0.5 s on a machine with nothing else to do"
+
+
+@pytest.mark.usefixtures("small_phantom")
+def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: Any) -> None:
+    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.ui.demo import run_demo
+
+    info = read_bundle_info(bundle)
+    monkeypatch.setattr(
+        "napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info
+    )
+    assert run_demo(tmp_path / "demo-output") == 0
+    out = tmp_path / "demo-output"
+    report = json.loads((out / "demo.json").read_text())
+    assert set(report["files"]) == {path.name for path in out.iterdir()}
+    assert set(report["dice"]) == set(report["volumes_ml"]) == {"tumour", "core", "edema"}
+    assert report["seconds"]["segment"] > 0
+    assert (out / "window.png").stat().st_size > 10_000
+
+
+def test_dice_counts_a_voxel_of_both_in_each() -> None:
+    labels, truth = np.array([0, 1, 2, 3]), np.array([0, 1, 1, 2])
+    assert dice(labels, truth) == {
+        "tumour": 1.0,
+        "core": pytest.approx(0.5),
+        "edema": pytest.approx(0.6667, abs=1e-3),
+    }
