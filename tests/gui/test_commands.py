@@ -114,9 +114,7 @@ def test_manifest_lists_the_keys_that_are_bound() -> None:
         assert coerce_keybinding(keys[name]) == coerce_keybinding(bound[name])
 
 
-def test_case_reader_is_preferred_where_nobody_else_is(
-    gliocam: Any, preferences: Any
-) -> None:
+def test_case_reader_is_preferred_where_nobody_else_is(gliocam: Any, preferences: Any) -> None:
     assert set(preferences.extension2reader.values()) == {"napari-gliocam"}
     assert {"*.nii", "*.nii.gz"} <= set(preferences.extension2reader)
     preferences.extension2reader = {"*.gz": "other", "*.nii": "other"}

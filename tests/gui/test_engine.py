@@ -109,9 +109,7 @@ def test_forgotten_job_tells_nobody(own: Engine, qtbot: Any) -> None:
     assert set(heard) == {"progress", "threads"}
 
 
-def test_errors_are_sentences(
-    own: Engine, qtbot: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_errors_are_sentences(own: Engine, qtbot: Any, caplog: pytest.LogCaptureFixture) -> None:
     def known() -> None:
         raise DeviceError("There is no CUDA here; choose another device.")
 
@@ -179,7 +177,7 @@ end = time.monotonic() + 0.3
 while time.monotonic() < end:
     app.processEvents()
 """
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script], timeout=30, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")

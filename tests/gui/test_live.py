@@ -39,9 +39,7 @@ def test_ends_where_one_call_would(
     assert not live.pending
     np.testing.assert_array_equal(live.labels, expected.labels)
     assert live.volumes_ml == pytest.approx(expected.volumes_ml)
-    np.testing.assert_array_equal(
-        live.lesion_voxels(), (expected.labels > 0).sum(axis=(1, 2))
-    )
+    np.testing.assert_array_equal(live.lesion_voxels(), (expected.labels > 0).sum(axis=(1, 2)))
 
 
 def test_array_is_written_in_place() -> None:

@@ -66,7 +66,7 @@ def test_bar_shows_real_counts_and_the_stage(opened: Any, stand_in: Any, qtbot: 
     assert panel.run_view.stack.currentIndex() == 1
     qtbot.waitUntil(lambda: opened.state.progress is not None and opened.state.progress.done > 3)
     done = opened.state.progress.done
-    assert panel.run_view.stage.text() == f"Running the networks: {done} of 20"
+    assert panel.run_view.stage.text() == f"Running the networks: {done} of 20 slices"
     assert (panel.run_view.bar.value(), panel.run_view.bar.maximum()) == (done, 20)
     assert panel.segment() is None, "one run at a time"
     qtbot.waitUntil(lambda: job.ended)
@@ -115,17 +115,13 @@ def test_every_viewing_plane_is_live(segmented: Any, order: tuple[int, int, int]
     viewer.dims.order = order
     axis = order[0]
     index = record.case.grid.shape[axis] // 2 + 1
-    viewer.dims.set_point(axis, record.case.grid.origin[axis] + index * SPACING_OF(record)[axis])
+    viewer.dims.set_point(
+        axis, record.case.grid.origin[axis] + index * record.case.grid.spacing[axis]
+    )
     wanted = Settings(tumour_threshold=0.15, class_threshold=0.25)
     session.set_settings(wanted)
     expected = apply_thresholds(record.maps, wanted).labels
-    np.testing.assert_array_equal(
-        record.live.labels.take(index, axis), expected.take(index, axis)
-    )
-
-
-def SPACING_OF(record: Record) -> tuple[float, float, float]:  # noqa: N802
-    return record.case.grid.spacing
+    np.testing.assert_array_equal(record.live.labels.take(index, axis), expected.take(index, axis))
 
 
 def test_exclusive_off_shows_where_both_claim(segmented: Any, qtbot: Any) -> None:

@@ -153,9 +153,7 @@ def _read_any(path: str, labels: Any) -> list[Any]:
         ("gone/x/y.nii", np.full((2, 2, 2), -1), "beyond 255"),
     ],
 )
-def test_writer_says_what_it_cannot(
-    tmp_path: Path, path: str, labels: Any, sentence: str
-) -> None:
+def test_writer_says_what_it_cannot(tmp_path: Path, path: str, labels: Any, sentence: str) -> None:
     with pytest.raises(SaveError, match=sentence):
         write_labels(str(tmp_path / path), labels, {})
     assert list(tmp_path.iterdir()) == []
@@ -169,7 +167,9 @@ def test_expert_labels_are_written_on_their_grid(case_folder: Path, tmp_path: Pa
     again = nib.load(path)
     np.testing.assert_allclose(again.affine, source.affine)
     raw = np.asarray(source.dataobj)
-    np.testing.assert_array_equal(np.asarray(again.dataobj), np.select([raw == 4, raw == 2], [1, 2]))
+    np.testing.assert_array_equal(
+        np.asarray(again.dataobj), np.select([raw == 4, raw == 2], [1, 2])
+    )
 
 
 def test_samples(stand_in: Any, qapp: Any) -> None:

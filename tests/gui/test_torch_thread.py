@@ -104,7 +104,7 @@ def test_triton_is_kept_away_from_the_llvm_of_software_gl(
 
 
 def test_torch_belongs_to_the_engine(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "bundle")],
         timeout=120,
         capture_output=True,

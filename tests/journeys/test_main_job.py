@@ -97,9 +97,7 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("small_phantom")
-def test_sample(
-    gliocam: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sample(gliocam: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gliocam.viewer.open_sample("napari-gliocam", "enhancing")
     assert gliocam.state.current.case.name.startswith("phantom-enhancing")
     work_through(gliocam, qtbot, tmp_path, monkeypatch)
@@ -151,9 +149,7 @@ def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qap
     from napari_gliocam.ui.demo import run_demo
 
     info = read_bundle_info(bundle)
-    monkeypatch.setattr(
-        "napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info
-    )
+    monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
     assert run_demo(tmp_path / "demo-output") == 0
     out = tmp_path / "demo-output"
     report = json.loads((out / "demo.json").read_text())

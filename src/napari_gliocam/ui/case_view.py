@@ -28,9 +28,9 @@ class CaseView(QWidget):
     modality_requested = Signal(object, int)
     scheme_requested = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, cycle_key: str) -> None:
         super().__init__()
-        section = Section("Case")
+        section = Section("Case", f"Key {cycle_key}: show the next modality")
         outer = QHBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
@@ -54,12 +54,13 @@ class CaseView(QWidget):
         grid.setVerticalSpacing(2)
         self.modalities: dict[Modality, Choice] = {}
         for row, modality in enumerate(MODALITIES):
+            tip = f"{_TIPS[modality]} Key {cycle_key}: show the next modality."
             choice = Choice(f"{_TIPS[modality]} Choose another volume where this one is wrong.")
             choice.activated.connect(
                 lambda index, modality=modality: self.modality_requested.emit(modality, index - 1)
             )
             self.modalities[modality] = choice
-            grid.addWidget(row_label(modality.title, _TIPS[modality]), row, 0)
+            grid.addWidget(row_label(modality.title, tip), row, 0)
             grid.addWidget(choice, row, 1)
         self.schemes = Choice("What the numbers in the expert's file mean.")
         self.schemes.activated.connect(self._on_scheme)
@@ -76,9 +77,9 @@ class CaseView(QWidget):
         self.cases.setEnabled(bool(names))
 
     def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
-        """Say how large the case is and from where one looks at it; empty for no case."""
+        """Say how large the case is and from where one looks at it; empty shape: no case."""
         if not shape:
-            self.geometry_line.set_text("")
+            self.geometry_line.set_text("Drop a case's folder here, or click Open…")
             return
         voxels = " × ".join(str(n) for n in shape)
         sides = dict.fromkeys(f"{v:.3g}" for v in spacing)

@@ -36,9 +36,7 @@ def dock_panel(viewer: Any) -> Workspace:
     return getattr(panel, "__wrapped__", panel)
 
 
-def run_demo(
-    out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 900)
-) -> int:
+def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 900)) -> int:
     """Open the enhancing phantom, segment it, show and save the result.
 
     Parameters

@@ -31,7 +31,7 @@ Work = Callable[[], Any]
 _numbers = count(1)
 
 
-class _Cancelled(Exception):
+class _CancelledError(Exception):
     """Cancel was asked for between two steps."""
 
 
@@ -252,7 +252,7 @@ class Engine:
         work, job.work = job.work, None  # nothing outlives its run
         try:
             result = None if job.cancelling else self._steps(job, work)
-        except _Cancelled:
+        except _CancelledError:
             self._relay.post(job._end)
         except GliocamError as error:
             sentence = str(error)
@@ -273,7 +273,7 @@ class Engine:
         try:
             while True:
                 if job.cancelling or self._closing:
-                    raise _Cancelled
+                    raise _CancelledError
                 try:
                     progress = next(outcome)
                 except StopIteration as stop:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Row, Target
-from napari_gliocam.case import CANONICAL_AXES, Case, Grid, Modality
-from napari_gliocam.ui.palette import labels_colormap, map_colormap
+from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
 from napari_gliocam.ui.assign import Source
+from napari_gliocam.ui.palette import labels_colormap, map_colormap
 from napari_gliocam.ui.state import Record
 
 if TYPE_CHECKING:

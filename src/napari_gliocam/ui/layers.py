@@ -107,9 +107,7 @@ class LayerDesk:
         """Make a case of a layer of others."""
         layer = self._layer_of(source)
         if not _upright(layer):
-            raise CaseError(
-                f"The layer {layer.name} is turned; open its file with Open… instead."
-            )
+            raise CaseError(f"The layer {layer.name} is turned; open its file with Open… instead.")
         case = case_on_layers(layer.name, layer.scale, layer.translate, {modality: source})
         record = Record(case, pool=(source,))
         self.viewer.layers.remove(layer)

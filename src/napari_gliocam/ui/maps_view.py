@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
@@ -58,7 +57,7 @@ class MapsView(QWidget):
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setAccessibleName(f"{row} {target}")
-        button.clicked.connect(partial(self.map_requested.emit, row, target))
+        button.clicked.connect(lambda shown: self.map_requested.emit(row, target, shown))
         self.buttons[row, target] = button
         return button
 

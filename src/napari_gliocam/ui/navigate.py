@@ -104,8 +104,11 @@ def cycle_modality(viewer: Any) -> None:
     record = _record(viewer)
     if record is None:
         return
-    images = [layer for layer, tag in LayerDesk(viewer).tagged()
-              if tag.record is record and tag.role == "modality"]
+    images = [
+        layer
+        for layer, tag in LayerDesk(viewer).tagged()
+        if tag.record is record and tag.role == "modality"
+    ]
     if not images:
         return
     shown = [i for i, layer in enumerate(images) if layer.visible]

@@ -109,8 +109,7 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
         missing = [
             image_data(record, modality, visible=True)
             for modality, source in sources.items()
-            if path in (source, source.parent)
-            and desk.find(record, "modality", modality) is None
+            if path in (source, source.parent) and desk.find(record, "modality", modality) is None
         ]
         if (
             outline is not None

@@ -19,9 +19,9 @@ class ResultsView(QWidget):
     save_requested = Signal()
     lesion_step_requested = Signal(int)
 
-    def __init__(self, next_key: str, previous_key: str) -> None:
+    def __init__(self, next_key: str, previous_key: str, overlay_key: str) -> None:
         super().__init__()
-        section = Section("Result")
+        section = Section("Result", f"Key {overlay_key}: show or hide the segmentation")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
@@ -29,7 +29,11 @@ class ResultsView(QWidget):
         grid.setHorizontalSpacing(SPACING // 2)
         grid.setVerticalSpacing(SPACING // 2)
         self.slice_label = row_label("Slice", "Slice in view, counted from the feet, from 0")
-        grid.addWidget(row_label("Volume", "At the thresholds above"), 1, 0)
+        grid.addWidget(
+            row_label("Volume", f"At the thresholds above; key {overlay_key} hides the labels"),
+            1,
+            0,
+        )
         grid.addWidget(self.slice_label, 2, 0)
         self.volumes: dict[str, QLabel] = {}
         self.probabilities: dict[str, QLabel] = {}
@@ -46,10 +50,10 @@ class ResultsView(QWidget):
         section.body.addLayout(grid)
 
         self.previous_button = QPushButton("◂ Lesion")
-        self.previous_button.setToolTip(f"Next slice below that shows tumour ({previous_key})")
+        self.previous_button.setToolTip(f"Next slice below that shows tumour (key {previous_key})")
         self.previous_button.clicked.connect(lambda: self.lesion_step_requested.emit(-1))
         self.next_button = QPushButton("Lesion ▸")
-        self.next_button.setToolTip(f"Next slice above that shows tumour ({next_key})")
+        self.next_button.setToolTip(f"Next slice above that shows tumour (key {next_key})")
         self.next_button.clicked.connect(lambda: self.lesion_step_requested.emit(1))
         self.save_button = QPushButton("Save…")
         self.save_button.setToolTip(

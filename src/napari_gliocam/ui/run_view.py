@@ -55,8 +55,8 @@ class RunView(QWidget):
         grid.addWidget(row_label("Bundle", "Weights with all that is needed to use them"), 1, 0)
         grid.addWidget(self.bundle, 1, 1)
         grid.addWidget(self.bundle_button, 1, 2)
-        grid.addWidget(self.origin, 2, 1, 1, 2)
-        grid.addWidget(self.notice, 3, 1, 1, 2)
+        grid.addWidget(self.origin, 2, 0, 1, 3)
+        grid.addWidget(self.notice, 3, 0, 1, 3)
         grid.setColumnStretch(1, 1)
         section.body.addLayout(grid)
 
@@ -123,7 +123,7 @@ class RunView(QWidget):
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         what = progress.what[:1].upper() + progress.what[1:]
-        counts = f": {progress.done} of {progress.total}" if progress.total > 1 else ""
+        counts = f": {progress.done} of {progress.total} slices" if progress.total > 1 else ""
         self.stage.setText(what + counts)
 
     def set_cancelling(self) -> None:

@@ -24,9 +24,10 @@ LABEL_WIDTH = 74
 class Section(QWidget):
     """A heading with a line, what may stand at its right, and a body below."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, tip: str = "") -> None:
         super().__init__()
         heading = QLabel(title)
+        heading.setToolTip(tip)
         font = heading.font()
         font.setBold(True)
         heading.setFont(font)
@@ -48,9 +49,7 @@ class Choice(QComboBox):
 
     def __init__(self, tip: str = "") -> None:
         super().__init__()
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

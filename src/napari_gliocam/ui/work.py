@@ -13,20 +13,23 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.ui.two_llvms import keep_triton_out
 
 
-def segment(
-    case: Case, bundle: Path | None, device: str
-) -> Generator[Progress, None, CamVolume]:
+def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, CamVolume]:
     """The maps of a case; the bundle stays loaded for the next."""
     keep_triton_out()
     from napari_gliocam.segment import compute_maps
 
     yield Progress(0, 1, "loading the bundle")
-    maps = yield from compute_maps(case, bundle=_bundle(bundle), device=device)
+    from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
+
+    file = (bundle or bundled_path()) / INFO_FILE
+    written = file.stat().st_mtime_ns if file.exists() else 0
+    maps = yield from compute_maps(case, bundle=_bundle(bundle, written), device=device)
     return maps
 
 
 @lru_cache(maxsize=1)
-def _bundle(path: Path | None) -> Any:
+def _bundle(path: Path | None, written: int) -> Any:
+    """The bundle of a folder, loaded once until it is written anew."""
     from napari_gliocam.nets.bundle import load_bundle
 
     return load_bundle(path)

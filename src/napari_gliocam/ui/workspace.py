@@ -56,11 +56,13 @@ class Workspace(QWidget):
         commands.bind_keys()
         preference.prefer_case_reader()
         self.message_view = MessageView()
-        self.case_view = CaseView()
+        self.case_view = CaseView(commands.CYCLE_MODALITY)
         self.run_view = RunView()
         self.threshold_view = ThresholdView()
         self.maps_view = MapsView()
-        self.results_view = ResultsView(commands.NEXT_LESION, commands.PREVIOUS_LESION)
+        self.results_view = ResultsView(
+            commands.NEXT_LESION, commands.PREVIOUS_LESION, commands.TOGGLE_OVERLAY
+        )
         self._lay_out()
         self.session = Session(viewer, self)
         self.state = self.session.state
@@ -206,6 +208,7 @@ class Workspace(QWidget):
         events.current.connect(self._on_current)
         events.devices.connect(self._show_run)
         events.bundle.connect(self._show_run)
+        events.bundle.connect(self._show_case)
         events.device.connect(self._show_run)
         events.running.connect(self._show_running)
         events.progress.connect(self._show_progress)
