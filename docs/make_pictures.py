@@ -1,0 +1,62 @@
+"""Make the pictures of the user guide: the window with the panel, dark and light.
+
+Run with a screen, or under a virtual one:
+``xvfb-run -a -s "-screen 0 1920x1080x24" python docs/make_pictures.py [FOLDER]``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+from napari_gliocam.ui.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.navigate import largest_lesion_slice
+
+
+def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Keep the window alive until something is done."""
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def main(folder: Path) -> None:
+    """Open the sample, segment it, and take a picture of each stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    viewer = napari.Viewer()
+    panel = dock_panel(viewer)
+    viewer.window.resize(1280, 900)
+
+    def picture(name: str) -> None:
+        until(lambda: False, 0.7)
+        viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
+
+    picture("panel-empty")
+    viewer.open_sample(PLUGIN, "enhancing")
+    picture("case-open")
+    job = panel.segment()
+    until(lambda: panel.state.progress is not None and panel.state.progress.done > 40)
+    picture("segment-running")
+    until(lambda: job is None or job.ended)
+    record = panel.state.current
+    best = None if record is None else largest_lesion_slice(record)
+    if best is not None:
+        panel.session.go_to(best)
+    picture("segment-done")
+    panel.threshold_view.exclusive.setChecked(False)
+    picture("both-classes")
+    panel.threshold_view.exclusive.setChecked(True)
+    panel.maps_view.buttons["aggregate", "edema"].click()
+    viewer.theme = "light"
+    picture("maps-light")
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "pictures")
