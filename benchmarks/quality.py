@@ -19,7 +19,7 @@ from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.measure import score
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.phantom import make_phantom
-from napari_gliocam.segment import segment
+from napari_gliocam.segmentation import segment
 from napari_gliocam.slices import normalise
 
 

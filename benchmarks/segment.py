@@ -57,7 +57,7 @@ def measure_times(asked: argparse.Namespace) -> dict[str, float]:
     from napari_gliocam.device import choose_device, describe
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.progress import finish
-    from napari_gliocam.segment import BATCH, compute_maps
+    from napari_gliocam.segmentation import BATCH, compute_maps
     from napari_gliocam.slices import cut_slices
 
     case, bundle = load(asked.case), load_bundle()
@@ -120,7 +120,7 @@ def peak_memory(asked: argparse.Namespace) -> float:
     if asked.peak_of == "segment":
         from napari_gliocam.nets.bundle import load_bundle
         from napari_gliocam.progress import finish
-        from napari_gliocam.segment import compute_maps
+        from napari_gliocam.segmentation import compute_maps
         from napari_gliocam.threshold import apply_thresholds
 
         case = load(asked.case)

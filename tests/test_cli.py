@@ -301,7 +301,7 @@ def test_what_nobody_foresaw_is_a_sentence_and_a_traceback_on_request(
     def broken(*_, **__):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(import_module("napari_gliocam.segment"), "compute_maps", broken)
+    monkeypatch.setattr(import_module("napari_gliocam.segmentation"), "compute_maps", broken)
     result = run("segment", case, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "--debug" in the_sentence(result)
@@ -313,7 +313,7 @@ def test_what_nobody_foresaw_is_a_sentence_and_a_traceback_on_request(
 
 def test_ctrl_c_ends_with_130_and_keeps_what_is_done(run, case, tmp_path, monkeypatch):
     write_case(case.parent / "two", "two")
-    module = import_module("napari_gliocam.segment")
+    module = import_module("napari_gliocam.segmentation")
     original, calls = module.compute_maps, []
 
     def interrupted_at_the_second(*arguments, **options):

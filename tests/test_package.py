@@ -104,9 +104,7 @@ def test_reading_a_case_loads_neither_torch_nor_a_window():
 
 
 def test_segmenting_loads_no_window():
-    code = (
-        "import napari_gliocam.segment, napari_gliocam.nets.gliocam, napari_gliocam.phantom.sample"
-    )
+    code = "import napari_gliocam.segmentation, napari_gliocam.nets.gliocam, napari_gliocam.phantom.sample"
     assert not loaded_by(code) & WINDOW
 
 

@@ -8,7 +8,7 @@ Examples
 >>> import napari_gliocam as gliocam
 >>> case = gliocam.read_case("BraTS2021_00006")            # doctest: +SKIP
 >>> segmentation = gliocam.segment(case)                   # doctest: +SKIP
->>> gliocam.save_segmentation(segmentation, "00006_seg.nii.gz")  # doctest: +SKIP
+>>> gliocam.save_segmentation(segmentation, "00006_seg.nii.gz", case=case)  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _PUBLIC = {
     "apply_thresholds": "threshold",
     "read_case": "io",
     "save_segmentation": "io",
-    "compute_maps": "segment",
-    "segment": "segment",
+    "compute_maps": "segmentation",
+    "segment": "segmentation",
     "load_bundle": "nets.bundle",
     "make_phantom": "phantom",
 }

@@ -257,7 +257,7 @@ def _segment_case(
     item: Planned, request: Request, bundle: Bundle, started: float
 ) -> Generator[Progress, None, Outcome]:
     from napari_gliocam.io import read_case
-    from napari_gliocam.segment import compute_maps
+    from napari_gliocam.segmentation import compute_maps
     from napari_gliocam.threshold import apply_thresholds
 
     if item.files is None:

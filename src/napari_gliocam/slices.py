@@ -7,7 +7,7 @@ linear operators (one small matrix an axis), so they need no torch and run as ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import CaseError
+from napari_gliocam.progress import Progress, finish
 
 #: Network slices have sides that are multiples of this: the deepest exit's stride.
 SIDE_MULTIPLE = 16
@@ -137,6 +138,8 @@ def cut_slices(
 ) -> SliceStack:
     """Normalise a case, crop it to the brain and bring it to the network's pixels.
 
+    `cutting_slices` is the same with progress.
+
     Parameters
     ----------
     case : Case
@@ -159,10 +162,35 @@ def cut_slices(
     CaseError
         If no slice shows enough brain.
     """
+    return finish(
+        cutting_slices(
+            case,
+            modalities,
+            pixel_mm=pixel_mm,
+            normalisation=normalisation,
+            min_brain_cm2=min_brain_cm2,
+            margin_mm=margin_mm,
+        )
+    )
+
+
+def cutting_slices(
+    case: Case,
+    modalities: Sequence[Modality],
+    *,
+    pixel_mm: float = 1.5,
+    normalisation: Normalisation | None = None,
+    min_brain_cm2: float = 5.0,
+    margin_mm: float = 6.0,
+) -> Generator[Progress, None, SliceStack]:
+    """As `cut_slices`, a modality at a time."""
+    total = len(modalities)
+    yield Progress(0, total, "cutting slices")
     frame = frame_slices(case, pixel_mm, min_brain_cm2, margin_mm)
     brain = frame.take(case.brain) > 0.5
-    images = np.zeros((len(frame), len(modalities), *frame.network_shape), dtype=np.float32)
+    images = np.zeros((len(frame), total, *frame.network_shape), dtype=np.float32)
     for channel, modality in enumerate(modalities):
+        yield Progress(channel, total, "cutting slices")
         if modality in case.volumes:
             volume = normalise(case.volumes[modality], case.brain, normalisation)
             images[:, channel] = frame.take(volume) * brain

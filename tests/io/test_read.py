@@ -595,4 +595,4 @@ def test_reading_needs_no_torch_and_no_window():
         "import sys, napari_gliocam.io; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'napari', 'qtpy', 'vispy')))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,6 @@ import pytest
 from napari_gliocam.case import Modality
 from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.ui.demo import dice
 
 TIMEOUT_MS = 120_000
 
@@ -119,9 +118,7 @@ def test_real_case(
 
 
 @pytest.mark.usefixtures("small_phantom")
-def test_cancel_is_quick_and_changes_nothing(gliocam: Any, qtbot: Any) -> None:
-    from time import perf_counter
-
+def test_cancel_changes_nothing(gliocam: Any, qtbot: Any) -> None:
     from napari_gliocam.ui.engine import engine
 
     viewer, panel = gliocam.viewer, gliocam.panel
@@ -132,15 +129,12 @@ def test_cancel_is_quick_and_changes_nothing(gliocam: Any, qtbot: Any) -> None:
         lambda: gliocam.state.progress is not None and gliocam.state.progress.done > 0,
         timeout=TIMEOUT_MS,
     )
-    start = perf_counter()
     panel.run_view.cancel_button.click()
-    assert engine().wait_idle(5)
-    seconds = perf_counter() - start
+    assert engine().wait_idle(30)  # how fast: benchmarks/segment.py
     qtbot.waitUntil(lambda: job.ended)
     assert [(layer, id(layer.data)) for layer in viewer.layers] == [
         (layer, id(data)) for layer, data in before
     ]
-    assert seconds < 2.0, "0.5 s on a machine with nothing else to do"
 
 
 @pytest.mark.usefixtures("small_phantom")
@@ -157,12 +151,3 @@ def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qap
     assert set(report["dice"]) == set(report["volumes_ml"]) == {"tumour", "core", "edema"}
     assert report["seconds"]["segment"] > 0
     assert (out / "window.png").stat().st_size > 10_000
-
-
-def test_dice_counts_a_voxel_of_both_in_each() -> None:
-    labels, truth = np.array([0, 1, 2, 3]), np.array([0, 1, 1, 2])
-    assert dice(labels, truth) == {
-        "tumour": 1.0,
-        "core": pytest.approx(0.5),
-        "edema": pytest.approx(0.6667, abs=1e-3),
-    }

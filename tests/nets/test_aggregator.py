@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, shrink, weigh
+from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, share, shrink, weigh
 from napari_gliocam.nets.gliocam import GliocamNet
 
 
@@ -59,3 +59,15 @@ def test_the_whole_network_gives_maps_in_0_1():
     for values in (maps.aggregates, maps.guided, *maps.exits):
         assert values.min() >= 0
         assert values.max() <= 1
+
+
+def test_sharing_makes_the_larger_class_the_tumour():
+    classes, tumour = torch.rand(2, 2, 8, 8), torch.rand(2, 1, 8, 8)
+    shared = share(classes, tumour)
+    torch.testing.assert_close(shared.amax(1, keepdim=True), tumour.sqrt())
+    assert torch.equal(shared.argmax(1), classes.argmax(1))
+    torch.testing.assert_close(
+        shared[:, 0] / shared[:, 1], classes[:, 0] / classes[:, 1], atol=1e-4, rtol=1e-3
+    )
+    # Above the tumour's threshold some class is above its own.
+    assert (shared.amax(1)[tumour[:, 0] > 0.4] > 0.5).all()

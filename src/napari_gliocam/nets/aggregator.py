@@ -102,6 +102,24 @@ def guide(class_maps: Tensor, tumour: Tensor, form: str = "geometric") -> Tensor
     raise ValueError(f"unknown guidance {form!r}")
 
 
+def share(classes: Tensor, tumour: Tensor) -> Tensor:
+    """Hand the tumour map out to the classes by the ratio of their maps.
+
+    The larger class map becomes ``sqrt(tumour)``, the other one keeps its ratio to it.  So the
+    two agree by construction where paper 1 asks for it by a loss (Eq. 8), and at the paper's
+    thresholds (0.4, 0.5) every tumour voxel is core, edema or both.
+
+    Parameters
+    ----------
+    classes : Tensor, (B, C, H, W)
+        Aggregated class maps in [0, 1].
+    tumour : Tensor, (B, 1, H, W)
+        In [0, 1].
+    """
+    largest = classes.amax(dim=1, keepdim=True).clamp_min(1e-4)
+    return tumour.sqrt() * classes / largest
+
+
 def shrink(maps: Tensor, stride: int = ATTENTION_STRIDE) -> Tensor:
     """Average pool the last two axes of a tensor with any number of leading ones."""
     pooled = F.avg_pool2d(maps.flatten(0, -4), stride)

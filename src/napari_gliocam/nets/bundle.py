@@ -45,6 +45,8 @@ class BundleInfo:
         Channels of the first stage.
     guidance : str
         Form of Eq. 3 of paper 1, see `napari_gliocam.nets.aggregator.guide`.
+    sharing : bool
+        Whether the class maps share out the tumour map, see `napari_gliocam.nets.aggregator.share`.
     polarity : dict of str to list of int
         For tumour, core, edema: per exit 1 where high means lesion, -1 where the network
         learned it the other way round.
@@ -65,6 +67,7 @@ class BundleInfo:
     pixel_mm: float = 1.5
     width: int = 32
     guidance: str = "geometric"
+    sharing: bool = True
     polarity: dict[str, list[int]] = field(
         default_factory=lambda: {t: [1, 1, 1, 1] for t in ("tumour", "core", "edema")}
     )
@@ -163,7 +166,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     file = info.path / WEIGHTS_FILE
     try:
         state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(file).items()}
-        net = GliocamNet(len(info.modalities), info.width, info.guidance)
+        net = GliocamNet(len(info.modalities), info.width, info.guidance, info.sharing)
         net.load_state_dict(state)
         for target, signs in info.polarity.items():
             _apply_polarity(net, target, signs)

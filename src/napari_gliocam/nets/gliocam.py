@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, shrink, weigh
+from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, share, shrink, weigh
 from napari_gliocam.nets.multi_exit import MultiExitResNet, lse_pool
 
 
@@ -41,11 +41,21 @@ class GliocamNet(nn.Module):
         As in `MultiExitResNet`.
     guidance : {"geometric", "product"}
         As in `guide`.
+    sharing : bool
+        Whether the aggregated class maps share out the tumour map, see `share`; the papers'
+        own form is False.
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 32, guidance: str = "geometric") -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        width: int = 32,
+        guidance: str = "geometric",
+        sharing: bool = True,
+    ) -> None:
         super().__init__()
         self.guidance = guidance
+        self.sharing = sharing
         self.tumour = MultiExitResNet(in_channels, 1, width)
         self.classes = MultiExitResNet(in_channels, 2, width)
         self.tumour_attention = ExitAttention(1, in_channels)
@@ -79,4 +89,6 @@ class GliocamNet(nn.Module):
         guided = guide(maps[:, :, 1:], tumour, self.guidance) * brain[:, None]
         small_guided = guide(small[:, :, 1:], small_tumour, self.guidance)
         classes = weigh(self.class_attention(small_images, small_guided), guided)
+        if self.sharing:
+            classes = share(classes, tumour)
         return torch.cat([tumour, classes], dim=1), guided.mean(dim=1)

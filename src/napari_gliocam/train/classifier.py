@@ -106,6 +106,7 @@ def train_classifier(
     labels: NDArray[np.float32],
     recipe: ClassifierRecipe,
     checkpoint: Path,
+    start: MultiExitResNet | None = None,
 ) -> MultiExitResNet:
     """Train, with a checkpoint after each epoch that a killed run goes on from.
 
@@ -118,9 +119,13 @@ def train_classifier(
     recipe : ClassifierRecipe
     checkpoint : Path
         ``.safetensors`` file.
+    start : MultiExitResNet, optional
+        Weights to go on from, instead of random ones.
     """
     torch.manual_seed(recipe.seed)
     net = MultiExitResNet(images.shape[1], len(recipe.columns), recipe.width)
+    if start is not None:
+        net.load_state_dict(start.state_dict())
     net.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(net.parameters(), recipe.rate, weight_decay=1e-5)
     steps_an_epoch = len(images) // recipe.batch

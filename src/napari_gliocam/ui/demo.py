@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.measure import score
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.navigate import largest_lesion_slice
 from napari_gliocam.ui.workspace import Workspace
@@ -93,7 +92,9 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     report: dict[str, Any] = {
         "case": record.case.name,
         "volumes_ml": {k: round(v, 2) for k, v in record.live.volumes_ml.items()},
-        "dice": {} if truth is None else dice(record.live.labels, truth),
+        "dice": {}
+        if truth is None
+        else {k: round(v, 4) for k, v in score(record.live.labels, truth).items()},
         "seconds": {**seconds, "of segment": record.maps.provenance.get("seconds", {})},
         "device": record.maps.provenance.get("device"),
     }
@@ -117,19 +118,6 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     else:
         viewer.close()
     return 0
-
-
-def dice(labels: Any, truth: Any) -> dict[str, float]:
-    """Overlap of whole tumour, core and edema with the truth; a voxel of both counts in each."""
-    found = {
-        "tumour": (labels > 0, truth > 0),
-        "core": ((labels & 1) > 0, (truth & 1) > 0),
-        "edema": ((labels & 2) > 0, (truth & 2) > 0),
-    }
-    return {
-        name: round(float(2 * np.sum(a & b) / max(int(np.sum(a)) + int(np.sum(b)), 1)), 4)
-        for name, (a, b) in found.items()
-    }
 
 
 def _wait(job: Job | None, panel: Workspace) -> Any:

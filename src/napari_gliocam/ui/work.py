@@ -16,7 +16,7 @@ from napari_gliocam.ui.two_llvms import keep_triton_out
 def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, CamVolume]:
     """The maps of a case; the bundle stays loaded for the next."""
     keep_triton_out()
-    from napari_gliocam.segment import compute_maps
+    from napari_gliocam.segmentation import compute_maps
 
     yield Progress(0, 1, "loading the bundle")
     from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
@@ -46,7 +46,7 @@ def devices() -> tuple[tuple[str, str], ...]:
     )
 
 
-def phantom(kind: str, seed: int = 0) -> Case:
+def phantom(kind: str, seed: int = 3) -> Case:
     """A synthetic case."""
     keep_triton_out()
     from napari_gliocam.phantom import make_phantom

@@ -15,7 +15,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import Settings
-from napari_gliocam.slices import SliceStack, cut_slices
+from napari_gliocam.slices import SliceStack, cutting_slices
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 
 if TYPE_CHECKING:
@@ -93,9 +93,8 @@ def compute_maps(
     runner = _Runner.for_device(bundle.net, torch_device)
     check_modalities(case, bundle.info)
     clock.lap("bundle")
-    yield Progress(0, 1, "cutting slices")
     info = bundle.info
-    stack = cut_slices(
+    stack = yield from cutting_slices(
         case, info.modalities, pixel_mm=info.pixel_mm, normalisation=info.normalisation
     )
     clock.lap("slices")
@@ -107,8 +106,10 @@ def compute_maps(
         runner.run(stack, slice(start, stop), collected)
         yield Progress(stop, total, "running the networks")
     clock.lap("networks")
-    yield Progress(total, total, "putting the maps back")
-    aggregates = [stack.frame.put_back(a) for a in collected.aggregates]
+    aggregates = []
+    for done, network_map in enumerate(collected.aggregates):
+        yield Progress(done, len(TARGETS), "putting the maps back")
+        aggregates.append(stack.frame.put_back(network_map))
     clock.lap("maps")
     probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
     probabilities[list(stack.frame.indices)] = collected.probabilities
