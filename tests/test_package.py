@@ -104,7 +104,8 @@ def test_reading_a_case_loads_neither_torch_nor_a_window():
 
 
 def test_segmenting_loads_no_window():
-    code = "import napari_gliocam.segmentation, napari_gliocam.nets.gliocam, napari_gliocam.phantom.sample"
+    rooms = ("segmentation", "nets.gliocam", "phantom.sample", "train.aggregator")
+    code = "; ".join(f"import napari_gliocam.{room}" for room in rooms)
     assert not loaded_by(code) & WINDOW
 
 
