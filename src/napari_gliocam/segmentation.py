@@ -108,7 +108,7 @@ def compute_maps(
     clock.lap("networks")
     aggregates = []
     for done, network_map in enumerate(collected.aggregates):
-        yield Progress(done, len(TARGETS), "putting the maps back")
+        yield Progress(done * total // len(TARGETS), total, "putting the maps back")
         aggregates.append(stack.frame.put_back(network_map))
     clock.lap("maps")
     probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)

@@ -184,13 +184,13 @@ def cutting_slices(
     margin_mm: float = 6.0,
 ) -> Generator[Progress, None, SliceStack]:
     """As `cut_slices`, a modality at a time."""
-    total = len(modalities)
-    yield Progress(0, total, "cutting slices")
+    yield Progress(0, 1, "cutting slices")
     frame = frame_slices(case, pixel_mm, min_brain_cm2, margin_mm)
     brain = frame.take(case.brain) > 0.5
-    images = np.zeros((len(frame), total, *frame.network_shape), dtype=np.float32)
+    total, channels = len(frame), len(modalities)
+    images = np.zeros((total, channels, *frame.network_shape), dtype=np.float32)
     for channel, modality in enumerate(modalities):
-        yield Progress(channel, total, "cutting slices")
+        yield Progress(channel * total // channels, total, "cutting slices")
         if modality in case.volumes:
             volume = normalise(case.volumes[modality], case.brain, normalisation)
             images[:, channel] = frame.take(volume) * brain

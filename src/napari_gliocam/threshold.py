@@ -45,12 +45,16 @@ class Segmentation:
     def volumes_ml(self) -> dict[str, float]:
         """Volumes of core, edema and the whole tumour in ml; both-voxels count in each class."""
         counts = np.bincount(self.labels.ravel(), minlength=4)
-        ml = self.grid.voxel_ml
-        return {
-            "core": float((counts[CORE] + counts[BOTH]) * ml),
-            "edema": float((counts[EDEMA] + counts[BOTH]) * ml),
-            "tumour": float(counts[1:].sum() * ml),
-        }
+        return volumes_of(counts, self.grid.voxel_ml)
+
+
+def volumes_of(counts: NDArray[np.integer], voxel_ml: float) -> dict[str, float]:
+    """Volumes in ml from the numbers of voxels with label 0 to 3."""
+    return {
+        "core": float((counts[CORE] + counts[BOTH]) * voxel_ml),
+        "edema": float((counts[EDEMA] + counts[BOTH]) * voxel_ml),
+        "tumour": float(counts[1:].sum() * voxel_ml),
+    }
 
 
 def apply_thresholds(

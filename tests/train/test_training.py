@@ -84,7 +84,16 @@ def test_no_mask_reaches_a_training_stage():
     # What the stages take are images and image-level labels; a mask would need a parameter.
     for stage in (train_classifier, cache_maps, train_aggregators):
         names = set(inspect.signature(stage).parameters)
-        assert names <= {"images", "labels", "recipe", "checkpoint", "net", "batch", "cache"}
+        assert names <= {
+            "images",
+            "labels",
+            "recipe",
+            "checkpoint",
+            "start",
+            "net",
+            "batch",
+            "cache",
+        }
     assert set(aggregator.Cache.__dataclass_fields__) == {
         "images",
         "brain",

@@ -21,7 +21,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtCore import Signal as QtSignal
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress
+from napari_gliocam.progress import Progress, finish
 
 logger = logging.getLogger("napari_gliocam")
 
@@ -286,13 +286,7 @@ class Engine:
 
 def drain(outcome: Any) -> Any:
     """The value of a job's outcome: a generator is run to its end."""
-    if not isinstance(outcome, Generator):
-        return outcome
-    while True:
-        try:
-            next(outcome)
-        except StopIteration as stop:
-            return stop.value
+    return finish(outcome) if isinstance(outcome, Generator) else outcome
 
 
 def _sentence(name: str, error: BaseException) -> str:

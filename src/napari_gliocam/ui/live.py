@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.settings import Settings
-from napari_gliocam.threshold import BOTH, CORE, EDEMA, Segmentation, apply_thresholds
+from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
 
 
 class LiveLabels:
@@ -85,13 +85,7 @@ class LiveLabels:
     @property
     def volumes_ml(self) -> dict[str, float]:
         """Volumes in ml of core, edema and both together, of the slices that are up to date."""
-        counts = self._counts.sum(axis=0)
-        ml = self.maps.grid.voxel_ml
-        return {
-            "core": float((counts[CORE] + counts[BOTH]) * ml),
-            "edema": float((counts[EDEMA] + counts[BOTH]) * ml),
-            "tumour": float(counts[1:].sum() * ml),
-        }
+        return volumes_of(self._counts.sum(axis=0), self.maps.grid.voxel_ml)
 
     def lesion_voxels(self) -> NDArray[np.int64]:
         """Voxels of any class per slice."""
