@@ -30,15 +30,14 @@ def main() -> None:
     if asked.peak_of:
         print(json.dumps(peak_memory(asked)))
         return
-    times = measure_times(asked)
-    for name, value in times.items():
-        print(f"{name:<44} {value:8.2f}")
-    peaks = {}
+    peaks = {}  # first: a child's peak begins with what its parent holds when it is started
     for what in ("bare", "segment"):
         command = [sys.executable, __file__, "--peak-of", what, "--device", asked.device]
         command += [str(asked.case)] if asked.case else []
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         peaks[what] = json.loads(done.stdout.splitlines()[-1])
+    for name, value in measure_times(asked).items():
+        print(f"{name:<44} {value:8.2f}")
     print(f"{'peak memory over bare imports, MiB':<44} {peaks['segment'] - peaks['bare']:8.0f}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -106,10 +107,9 @@ def compute_maps(
         runner.run(stack, slice(start, stop), collected)
         yield Progress(stop, total, "running the networks")
     clock.lap("networks")
-    aggregates = []
-    for done, network_map in enumerate(collected.aggregates):
-        yield Progress(done * total // len(TARGETS), total, "putting the maps back")
-        aggregates.append(stack.frame.put_back(network_map))
+    yield Progress(total, total, "putting the maps back")
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
+        aggregates = list(pool.map(stack.frame.put_back, collected.aggregates))
     clock.lap("maps")
     probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
     probabilities[list(stack.frame.indices)] = collected.probabilities

@@ -79,7 +79,11 @@ def exit_maps(logits: list[Tensor], brain: Tensor) -> Tensor:
         In [0, 1].
     """
     size = brain.shape[-2:]
-    enlarged = [F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m in logits]
+    # Few channels enlarge faster one after the other than interleaved (channels last).
+    enlarged = [
+        F.interpolate(m.contiguous(), size=size, mode="bilinear", align_corners=False)
+        for m in logits
+    ]
     return torch.stack(enlarged, dim=1).sigmoid() * brain[:, None]
 
 
