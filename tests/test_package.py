@@ -29,8 +29,6 @@ HEAVY = {
     *("napari", "npe2", "qtpy", "superqt", "magicgui", "vispy", "PyQt6", "PySide6"),
 }
 WINDOW = {"napari", "qtpy", "superqt", "magicgui", "vispy", "PyQt5", "PyQt6", "PySide2", "PySide6"}
-#: Reads the version of the binding, inside a function; it opens no window.
-NAMES_QT = {"cli_info.py"}
 
 
 def each(modules):
@@ -109,7 +107,7 @@ def test_segmenting_loads_no_window():
     assert not loaded_by(code) & WINDOW
 
 
-@each([path for path in CORE if path.name not in NAMES_QT])
+@each(CORE)
 def test_only_the_user_interface_imports_napari_and_qt(path):
     tops = {name.partition(".")[0] for name in imported_by(parse(path))}
     assert not tops & WINDOW

@@ -44,6 +44,9 @@ def test_every_map_is_in_0_1_on_the_cases_grid(case, bundle):
                 assert volume.dtype == np.float32
                 assert volume.min() >= 0
                 assert volume.max() <= 1
+                # Air is no lesion; half a network pixel around the brain is still brain.
+                assert not volume[:, :7].any()
+                assert not volume[:, :, :5].any()
     assert not maps.has("guided", "tumour")
     assert maps.probabilities.shape == (20, 3)
     assert not maps.probabilities[:3].any()

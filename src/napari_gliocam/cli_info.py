@@ -14,7 +14,7 @@ PACKAGES = ("torch", "napari", "nibabel", "numpy", "npe2", "superqt")
 
 
 def gather(bundle: Path | None) -> dict[str, Any]:
-    """Collect the facts, with plain values (imports torch and a Qt binding).
+    """Collect the facts, with plain values (imports torch).
 
     Parameters
     ----------
@@ -60,12 +60,9 @@ def _version(name: str) -> str | None:
 
 
 def _qt() -> str | None:
-    """The Qt binding that napari will take."""
-    try:
-        import qtpy
-    except Exception:  # none there, or one that does not load on this machine
-        return None
-    return f"{qtpy.API_NAME} {qtpy.PYQT_VERSION or qtpy.PYSIDE_VERSION}, Qt {qtpy.QT_VERSION}"
+    """The Qt bindings that are installed, the one that napari takes first."""
+    found = [f"{name} {_version(name)}" for name in ("PyQt6", "PySide6") if _version(name)]
+    return ", ".join(found) or None
 
 
 def _devices() -> dict[str, str]:

@@ -61,6 +61,8 @@ class CamVolume:
         if row == "aggregate":
             volume: NDArray[np.float32] = getattr(self, target)
             return volume
-        if row == "guided":
-            return self.frame.put_back(self.guided[target])
-        return self.frame.put_back(self.exits[target][int(row[-1]) - 1])
+        guided = row == "guided"
+        maps = self.guided[target] if guided else self.exits[target][int(row[-1]) - 1]
+        enlarged = self.frame.put_back(maps)
+        enlarged[self.tumour == 0] = 0  # what a network says of air; aggregates are 0 there alone
+        return enlarged
