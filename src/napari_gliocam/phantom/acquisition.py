@@ -21,11 +21,11 @@ def skull_strip_residue(
     brain : Tensor of bool, (n, rows, columns)
         Grown by the residues.
     """
-    reach = fields.uniform(-3.5, 1.0) + fields.uniform(1.5, 5) * fields.smooth(u_scale(fields))
+    u = fields.uniform
+    reach = u(-3.5, 1.0) + u(1.5, 5) * fields.smooth(u(6, 21))
     residue = ~brain & (-depth <= reach.clamp(0, 11)) & (depth > -12)
     if not residue.any():
         return image, brain
-    u = fields.uniform
     t1 = u(0.02, 0.25) if fields.chance(0.4) else u(0.3, 0.9)
     values = (t1, t1 * u(1.0, 2.2), u(0.03, 0.9), u(0.03, 1.2))
     out = [
@@ -33,11 +33,6 @@ def skull_strip_residue(
         for channel, value in zip(image, values, strict=True)
     ]
     return torch.stack(out), brain | residue
-
-
-def u_scale(fields: Fields) -> float:
-    """Length in mm over which residues come and go."""
-    return fields.uniform(6, 21)
 
 
 def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0) -> Tensor:
