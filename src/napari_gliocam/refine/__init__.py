@@ -1,0 +1,1 @@
+"""Refinement of a segmentation: dense CRF, BoundaryFit, connected components."""
