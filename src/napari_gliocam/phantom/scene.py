@@ -38,7 +38,7 @@ class SceneSettings:
     """
 
     kinds: dict[str, float] = field(
-        default_factory=lambda: {"none": 0.2, "both": 0.5, "core": 0.17, "edema": 0.13}
+        default_factory=lambda: {"none": 0.18, "both": 0.54, "core": 0.13, "edema": 0.15}
     )
     deform: float = 1.0
     distract: float = 1.0
@@ -76,7 +76,7 @@ def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> t
     white = anatomy.tissues[Tissue.WHITE].float() + 0.3
     z = torch.arange(anatomy.depth.shape[0])[:, None, None]
     low = int(0.22 * anatomy.depth.shape[0])  # gliomas below the tentorium are rare
-    places = white * (anatomy.depth > 5) * torch.where(z < low, 0.1, 1.0)
+    places = white * (anatomy.depth > 5) * torch.where(z < low, 0.06, 1.0)
     cumulative = np.cumsum(places.flatten().double().numpy())
     lesions: list[Lesion] = []
     for _ in range(count):

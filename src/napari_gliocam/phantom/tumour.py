@@ -58,7 +58,7 @@ class Shape:
 
 def draw_lesion(fields: Fields, centre: tuple[float, float, float], kind: Kind) -> Lesion:
     """Random size and make-up of a lesion at a place."""
-    radius = fields.uniform(9, 40) if fields.chance(0.65) else fields.log_uniform(6.5, 30)
+    radius = fields.uniform(12, 46) if fields.chance(0.7) else fields.log_uniform(6.5, 30)
     left_out: Literal["core", "edema"] | None = None
     if kind == "edema" and fields.chance(0.4):
         kind, left_out = "both", "core"
@@ -83,7 +83,7 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
     core, edema, depth = empty, empty, empty - 10.0
     core_centre, core_radius = centre, 0.0
     if lesion.kind in ("both", "core"):
-        core_radius = max(r * (u(0.4, 0.85) if lesion.kind == "both" else u(0.55, 1.0)), 4.5)
+        core_radius = _core_radius(fields, lesion)
         core_centre = centre + fields.rng.standard_normal(3) * 0.12 * r * (lesion.kind == "both")
         round_ = not lesion.enhancing and fields.chance(0.6)
         irregular = u(0.04, 0.14) if round_ else u(0.08, 0.25)
@@ -102,6 +102,8 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
             cuff = _level(fields, core_centre, core_radius * u(1.1, 1.5), 0.1, core_radius * 0.6)
             level = torch.maximum(level, cuff + u(0, 0.6) * (white - 0.5) - 0.4 * csf)
         edema = soft_step(level * edema_radius, u(0.5, 2.1))
+    if lesion.kind == "both" and lesion.enhancing and fields.chance(0.25):
+        core, depth = _foci(fields, core_centre, r, core, depth, edema)
     if lesion.left_out == "core":
         if fields.chance(0.7):
             edema = torch.maximum(edema, core)
@@ -109,6 +111,36 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
     elif lesion.left_out == "edema":
         edema = empty
     return Shape(core, edema * (1 - core), depth)
+
+
+def _core_radius(fields: Fields, lesion: Lesion) -> float:
+    """From a speck in a wide edema to a core that leaves but a thin edema, in mm."""
+    u, r = fields.uniform, lesion.radius
+    if lesion.kind != "both":
+        return max(r * u(0.55, 1.0), 4.5)
+    draw = u()
+    if draw < 0.3:
+        share = u(0.15, 0.45)
+    elif draw < 0.8:
+        share = u(0.4, 0.85)
+    else:
+        share = u(0.8, 1.15)
+    return max(r * share, 3.5 if lesion.enhancing else 5.0)
+
+
+def _foci(
+    fields: Fields, centre: np.ndarray, reach: float, core: Tensor, depth: Tensor, edema: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One to three small cores beside the main one, inside the edema."""
+    for _ in range(int(fields.rng.integers(1, 4))):
+        radius = fields.uniform(2.5, 8)
+        place = centre + fields.rng.standard_normal(3) * 0.5 * reach
+        level = _level(fields, place, radius, fields.uniform(0.05, 0.25), radius)
+        focus_depth = level * radius
+        focus = soft_step(focus_depth, fields.uniform(0.4, 1.0)) * (edema > 0.5)
+        depth = torch.where(focus > core, focus_depth, depth)
+        core = torch.maximum(core, focus)
+    return core, depth
 
 
 def _level(
@@ -181,8 +213,8 @@ def _edema_levels(fields: Fields, levels: Contrast) -> np.ndarray:
         [
             levels.white[T1] - dark,
             levels.white[T1CE] - dark,
-            levels.grey[T2] + u(0.06, 0.78) * fluid,
-            bright * (1 + u(0.15, 0.9)),
+            levels.grey[T2] + u(0.12, 0.85) * fluid,
+            bright * (1 + u(0.22, 1.0)),
         ]
     )
 
@@ -200,8 +232,8 @@ def _paint_enhancing(
         [
             dark,
             dark * u(0.95, 1.1),
-            levels.grey[T2] + u(0.15, 1.0) * fluid,
-            levels.grey[FLAIR] * u(0.35, 1.7),
+            levels.grey[T2] + u(0.2, 1.0) * fluid,
+            levels.grey[FLAIR] * u(0.45, 2.0),
         ]
     )
     spread = [u(0.01, 0.06), u(0.01, 0.06), u(0.03, 0.14), u(0.03, 0.15)]
@@ -220,7 +252,7 @@ def _paint_enhancing(
             dark + u(0, 0.5) * t1_range,
             bright,
             levels.grey[T2] + u(-0.05, 0.55) * fluid,
-            levels.grey[FLAIR] * u(0.85, 1.5),
+            levels.grey[FLAIR] * u(0.9, 1.7),
         ]
     )
     spread = [u(0.01, 0.06), u(0.03, 0.18) * base, u(0.02, 0.08), u(0.02, 0.1)]
@@ -247,16 +279,16 @@ def _paint_solid(
     t1_range = max(levels.white[T1] - levels.csf[T1], 0.1)
     fluid = max(levels.csf[T2] - levels.grey[T2], 0.15)
     draw = u()
-    if draw < 0.15:  # hardly different from edema
+    if draw < 0.2:  # hardly different from edema
         t1 = edema[T1] - u(0.03, 0.3) * t1_range
-        t2, flair = edema[T2] + u(0.03, 0.3) * fluid, edema[FLAIR] * u(0.9, 1.25)
-    elif draw < 0.5:  # the T2-FLAIR mismatch
+        t2, flair = edema[T2] + u(0.03, 0.3) * fluid, edema[FLAIR] * u(0.95, 1.35)
+    elif draw < 0.42:  # the T2-FLAIR mismatch
         t1 = min(edema[T1], levels.white[T1]) - u(0.4, 0.85) * t1_range
         t2 = max(edema[T2], levels.grey[T2] + u(0.3, 0.7) * fluid) + u(0.1, 0.5) * fluid
         flair = edema[FLAIR] * u(0.62, 0.95)
     else:
         t1 = min(edema[T1], levels.white[T1]) - u(0.35, 0.9) * t1_range
-        t2, flair = edema[T2] + u(0.15, 0.6) * fluid, edema[FLAIR] * u(0.85, 1.1)
+        t2, flair = edema[T2] + u(0.1, 0.6) * fluid, edema[FLAIR] * u(0.85, 1.2)
     t1 = max(t1, levels.csf[T1])
     solid = np.array([t1, t1 * u(0.95, 1.12), t2, flair])
     homogeneous = fields.chance(0.6)
