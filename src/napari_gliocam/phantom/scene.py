@@ -155,8 +155,9 @@ def render_scene(
         image, brain = skull_strip_residue(fields, image, brain, depth)
     image = acquire(fields, image, depth, strong=settings.acquire) * brain
     labels = torch.zeros(fields.grid.size, dtype=torch.uint8, device=fields.grid.device)
-    labels[(edema > 0.5) & truth_brain] = 2
-    labels[(core > 0.5) & truth_brain] = 1
+    shown = (core + edema > 0.5) & truth_brain
+    labels[shown] = 2
+    labels[shown & (core >= edema)] = 1
     return Scene(image.clamp_min(0), brain, labels, lesions)
 
 
