@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from napari_gliocam.phantom.contrast import FLAIR, T1, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, blur, soft_step
+from napari_gliocam.slices import area_matrix, bilinear_matrix
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How often each fault of an acquisition occurs, in a case or in a channel of it.
+
+    Parameters
+    ----------
+    coil, susceptibility, shading : float
+        In a case: shine of a surface coil, loss at the skull base, a slope over the head.
+    edge, blur, thick, motion : float
+        In a channel: brightness that changes towards the surface, loss of sharpness, thick
+        slices of another plane, ghosts of a moving head.
+    cropped : float
+        In a case: the field of view ends inside the brain.
+    coarse : float
+        In a channel: 8-bit values.
+    """
+
+    coil: float = 0.35
+    susceptibility: float = 0.2
+    shading: float = 0.3
+    edge: float = 0.35
+    blur: float = 0.45
+    thick: float = 0.12
+    motion: float = 0.05
+    cropped: float = 0.08
+    coarse: float = 0.1
 
 
 def skull_strip_residue(
@@ -35,8 +66,35 @@ def skull_strip_residue(
     return torch.stack(out), brain | residue
 
 
-def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0) -> Tensor:
-    """Bias fields, coil shine, susceptibility, edge shading, blur and Rician noise.
+def field_of_view(fields: Fields, extent: tuple[float, float]) -> Tensor:
+    """A field of view that ends inside the brain, bool, (n, rows, columns).
+
+    Parameters
+    ----------
+    fields : Fields
+    extent : (low, high)
+        mm; where the brain begins and ends along z.
+    """
+    u = fields.uniform
+    z, y, x = fields.grid.points
+    low, high = extent
+    missing = u(0.02, 0.16) * (high - low)
+    # The slab was planned along the skull base, so it is tilted to the head.
+    height = z + u(-0.15, 0.15) * y + u(-0.05, 0.05) * x
+    top = fields.chance(0.5)
+    seen = height < high - missing if top else height > low + missing
+    return seen.expand(fields.grid.size)
+
+
+def acquire(
+    fields: Fields,
+    image: Tensor,
+    depth: Tensor,
+    *,
+    strong: float = 1.0,
+    faults: Faults | None = None,
+) -> Tensor:
+    """Shine, loss, shading, thick slices, motion, blur, bias field, Rician noise, coarse values.
 
     Parameters
     ----------
@@ -46,11 +104,34 @@ def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0
         mm below the brain's surface.
     strong : float
         Scales all of it; 0 leaves a clean image.
+    faults : Faults, optional
     """
     u = fields.uniform
+    faults = faults or Faults()
+    image = _shade(fields, image.clone(), strong, faults)
+    for channel in range(4):
+        out = image[channel] * torch.exp(u(0, 0.2) * strong * fields.smooth(u(30, 70)))
+        if fields.chance(faults.edge * strong):  # brighter or darker towards the edge
+            out = out * (1 + u(-0.2, 0.25) * torch.exp(-depth.clamp_min(0) / u(6, 18)))
+        if fields.chance(faults.thick * strong):
+            out = thick_slices(fields, out, u(2.5, 6.0))
+        if fields.chance(faults.motion * strong):
+            out = move(fields, out, u(0.5, 4.0))
+        if fields.chance(faults.blur):
+            out = blur(out, u(0.2, 0.7) * 1.5 / fields.grid.pixel_mm[0])
+        sigma = u(0.002, 0.022) * max(strong, 0.3)
+        out = torch.sqrt((out + sigma * fields.white()) ** 2 + (sigma * fields.white()) ** 2)
+        if fields.chance(faults.coarse * strong):
+            out = coarsen(out, u(1.2, 2.5))
+        image[channel] = out
+    return image
+
+
+def _shade(fields: Fields, image: Tensor, strong: float, faults: Faults) -> Tensor:
+    """What is bright or dark over a large part of the head, in place."""
+    u = fields.uniform
     z, y, x = fields.grid.points
-    image = image.clone()
-    if fields.chance(0.35 * strong):  # a surface coil near the edge
+    if fields.chance(faults.coil * strong):  # a surface coil near the edge
         centre = fields.rng.normal(size=3)
         centre *= np.array([55.0, 75.0, 60.0]) / np.linalg.norm(centre)
         reach = u(12, 40)
@@ -59,7 +140,7 @@ def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0
         for channel in (T1, T1CE, T2, FLAIR):
             if channel == FLAIR or fields.chance(0.6):
                 image[channel] *= torch.exp(u(0.05, 0.5) * shine)
-    if fields.chance(0.2 * strong):  # susceptibility at the skull base
+    if fields.chance(faults.susceptibility * strong):  # susceptibility at the skull base
         centre_y, centre_x, centre_z = u(-70, 20), u(-40, 40), u(-50, -15)
         distance = torch.sqrt(
             (z - centre_z) ** 2 + (y - centre_y) ** 2 + ((x - centre_x) * u(0.6, 1.6)) ** 2
@@ -68,19 +149,65 @@ def acquire(fields: Fields, image: Tensor, depth: Tensor, *, strong: float = 1.0
         sign = u(-0.7, 0.25)
         for channel, part in ((T1, 0.5), (T1CE, 0.5), (T2, 1.0), (FLAIR, u(0.5, 1))):
             image[channel] *= 1 + weight * sign * part
-    if fields.chance(0.3 * strong):  # linear shading
+    if fields.chance(faults.shading * strong):  # linear shading
         angle = u(0, 2 * np.pi)
         slope = (np.cos(angle) * x + np.sin(angle) * y) / 90
         for channel in range(4):
             image[channel] *= torch.exp(u(0, 0.3) * slope)
-    for channel in range(4):
-        out = image[channel] * torch.exp(u(0, 0.2) * strong * fields.smooth(u(30, 70)))
-        if fields.chance(0.35 * strong):  # brighter or darker towards the edge
-            out = out * (1 + u(-0.2, 0.25) * torch.exp(-depth.clamp_min(0) / u(6, 18)))
-        if fields.chance(0.6):
-            out = blur(out, u(0.2, 0.75) * 1.5 / fields.grid.pixel_mm[0])
-        sigma = u(0.002, 0.018) * max(strong, 0.3)
-        image[channel] = torch.sqrt(
-            (out + sigma * fields.white()) ** 2 + (sigma * fields.white()) ** 2
-        )
     return image
+
+
+def thick_slices(fields: Fields, image: Tensor, thickness_mm: float) -> Tensor:
+    """An image that was acquired in thick slices of one plane and brought to this grid.
+
+    Each thick slice is the mean over its thickness; between their centres it is interpolated,
+    as registration to the other modalities does.
+
+    Parameters
+    ----------
+    fields : Fields
+        The plane is drawn: sagittal, coronal or, where the slices lie evenly, axial.
+    image : Tensor, (n, rows, columns)
+    thickness_mm : float
+        As wide as a pixel, or less, changes nothing.
+    """
+    axes = fields.grid.axes
+    even = len(axes[0]) > 2 and np.ptp(np.diff(axes[0])) < 1e-3
+    along = int(fields.rng.integers(0 if even else 1, 3))
+    count = len(axes[along])
+    few = max(1, round(count * abs(axes[along][1] - axes[along][0]) / thickness_mm))
+    if few >= count:
+        return image
+    matrix = torch.from_numpy(bilinear_matrix(few, count) @ area_matrix(count, few))
+    return torch.tensordot(image, matrix.to(image.device), dims=([along], [1])).movedim(-1, along)
+
+
+def move(fields: Fields, image: Tensor, shift_mm: float) -> Tensor:
+    """Ghosts: part of the lines of k-space was read while the head lay elsewhere.
+
+    Parameters
+    ----------
+    fields : Fields
+    image : Tensor, (n, rows, columns)
+    shift_mm : float
+        How far the head moved, along the direction that is phase-encoded (the rows).
+    """
+    rows = image.shape[1]
+    frequency = torch.fft.fftfreq(rows, device=image.device)
+    order = torch.fft.fftshift(torch.arange(rows, device=image.device))
+    # Lines are read from one edge of k-space to the other; the head jumps now and then.
+    jumps = np.sort(fields.rng.integers(0, rows, int(fields.rng.integers(2, 7))))
+    place = np.zeros(rows)
+    for jump in jumps:
+        place[jump:] = fields.rng.normal(0, shift_mm / fields.grid.pixel_mm[0])
+    shift = torch.zeros(rows, device=image.device)
+    shift[order] = torch.as_tensor(place, dtype=torch.float32, device=image.device)
+    # Most of the energy, and so the place of the head, is in the middle: it stays.
+    shift = shift - shift[0]
+    turn = torch.polar(torch.ones_like(shift), -2 * np.pi * frequency * shift)
+    return torch.fft.ifft(torch.fft.fft(image, dim=1) * turn[:, None], dim=1).abs()
+
+
+def coarsen(image: Tensor, top: float) -> Tensor:
+    """8-bit values: 256 steps from 0 to ``top``; what is brighter is cut off."""
+    return torch.round(image.clamp(0, top) * (255 / top)) * (top / 255)

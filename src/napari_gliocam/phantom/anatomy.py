@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class Anatomy:
     spacing: float
     contrasts: Tensor | None = None
 
-    @property
+    @cached_property
     def extent(self) -> tuple[float, float]:
         """Lowest and highest slice with brain in mm."""
         seen = torch.nonzero((self.depth > 0).flatten(1).sum(1) > 200 / self.spacing**2)[:, 0]
@@ -64,15 +65,63 @@ class Anatomy:
         shape = self.depth.shape
         half = [max(n - 1, 1) / 2 * self.spacing for n in shape]
         where = torch.stack([x / half[2], y / half[1], z / half[0]], dim=-1)[None]
-        # Positions beyond the grid take the border: depth there is well below zero.
-        stack = [self.tissues, self.depth[None]]
-        if self.contrasts is not None:
-            stack.append(self.contrasts)
-        volume = torch.cat(stack).to(where.device, torch.float32)[None]
-        values = grid_sample(volume, where, padding_mode="border", align_corners=True)[0]
-        count = len(Tissue)
-        contrasts = values[count + 1 :] if self.contrasts is not None else None
-        return values[:count].clamp_min(0.0), values[count], contrasts
+
+        def at(volume: Tensor) -> Tensor:
+            # Positions beyond the grid take the border: depth there is well below zero.
+            volume = volume.to(where.device).float()[None]
+            return grid_sample(volume, where, padding_mode="border", align_corners=True)[0]
+
+        contrasts = None if self.contrasts is None else at(self.contrasts)
+        return at(self.tissues).clamp_min(0.0), at(self.depth[None])[0], contrasts
+
+    @cached_property
+    def ventricle_centre(self) -> tuple[float, float, float]:
+        """Centre of mass of the ventricles, (z, y, x) in mm."""
+        weight = self.tissues[Tissue.VENTRICLE].double()
+        total = float(weight.sum())
+        centre = []
+        for axis, count in enumerate(weight.shape):
+            others = [a for a in range(3) if a != axis]
+            place = (torch.arange(count) - (count - 1) / 2) * self.spacing
+            profile = weight.sum(others).cpu()
+            centre.append(float((profile * place).sum()) / total if total > 0 else 0.0)
+        return centre[0], centre[1], centre[2]
+
+
+def enlarge_ventricles(
+    fields: Fields, anatomy: Anatomy, z: Tensor, y: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions in the healthy brain before its ventricles grew (or, seldom, shrank).
+
+    Around the ventricles the brain is magnified, less and less with the distance; every
+    position moves along a ray from their centre and none passes another.
+    """
+    grown = fields.uniform(0.1, 0.4) if fields.chance(0.75) else -fields.uniform(0.05, 0.25)
+    reach = fields.uniform(24, 40)
+    offset = [a - c for a, c in zip((z, y, x), anatomy.ventricle_centre, strict=True)]
+    square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2
+    pull = grown * torch.exp(-square / (2 * reach**2))
+    return z - offset[0] * pull, y - offset[1] * pull, x - offset[2] * pull
+
+
+def vary_folds(fields: Fields, fractions: Tensor) -> Tensor:
+    """Wider sulci (atrophy) or tighter ones, and borders between tissues as sharp as on a scan.
+
+    Parameters
+    ----------
+    fields : Fields
+    fractions : Tensor, (12, n, rows, columns)
+        Sum to 1; label maps, interpolated, come blurred.
+
+    Returns
+    -------
+    Tensor, (12, n, rows, columns)
+        Sum to 1.
+    """
+    sharp = fields.uniform(0, 1)
+    weighted = fractions * (1 - sharp + sharp * fractions)
+    weighted[Tissue.CSF] *= fields.log_uniform(0.3, 2.0)
+    return weighted / weighted.sum(0).clamp_min(1e-3)
 
 
 def procedural_anatomy(seed: int, spacing: float = 1.5) -> Anatomy:

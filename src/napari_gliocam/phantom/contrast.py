@@ -82,12 +82,22 @@ def draw_contrast(fields: Fields) -> Contrast:
 
 
 def random_curve(fields: Fields, image: Tensor, strength: float) -> Tensor:
-    """A monotone change of a real contrast: gamma, offset, a bend in the middle."""
+    """A strictly rising change of a real contrast: a bend in the middle, gamma, offset.
+
+    Parameters
+    ----------
+    fields : Fields
+    image : Tensor
+        1 is about the brightest tissue; below 0 counts as 0.
+    strength : float
+        Gamma lies between exp(-strength) and exp(strength).
+    """
     u = fields.uniform
     gamma, offset = float(np.exp(u(-strength, strength))), u(-0.06, 0.06)
     bend = u(-0.15, 0.15) * 0.5
     x = image.clamp_min(0)
-    return x**gamma + offset + bend * torch.sin(np.pi * x.clamp(0, 1))
+    # Bent before the power: |bend| < 1 / pi keeps that rising, whatever the gamma.
+    return (x + bend * torch.sin(np.pi * x.clamp(0, 1))).clamp_min(0) ** gamma + offset
 
 
 def render_tissues(

@@ -8,11 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_gliocam.phantom.acquisition import acquire, skull_strip_residue
-from napari_gliocam.phantom.anatomy import Anatomy, Tissue
-from napari_gliocam.phantom.contrast import draw_contrast, measured_levels, render_tissues
+from napari_gliocam.phantom.acquisition import (
+    Faults,
+    acquire,
+    field_of_view,
+    skull_strip_residue,
+)
+from napari_gliocam.phantom.anatomy import Anatomy, Tissue, enlarge_ventricles, vary_folds
+from napari_gliocam.phantom.contrast import (
+    T1,
+    T1CE,
+    draw_contrast,
+    measured_levels,
+    render_tissues,
+)
 from napari_gliocam.phantom.distractors import add_distractors
 from napari_gliocam.phantom.fields import Fields, SliceGrid
+from napari_gliocam.phantom.lookalikes import Lookalikes, add_lookalikes
 from napari_gliocam.phantom.tumour import (
     Kind,
     Lesion,
@@ -33,16 +45,25 @@ class SceneSettings:
         What a case shows: none, both classes, core alone, edema alone.
     deform : float
         Scale of the random shape changes; 0 keeps the anatomy.
+    atrophy : float
+        Probability of ventricles of another size.
     distract, acquire : float
         Probability of distractors and residues; strength of the acquisition's faults.
+    faults : Faults
+        How often each fault occurs at strength 1.
+    lookalikes : Lookalikes
+        How often each of them occurs among the distractors.
     """
 
     kinds: dict[str, float] = field(
-        default_factory=lambda: {"none": 0.2, "both": 0.5, "core": 0.17, "edema": 0.13}
+        default_factory=lambda: {"none": 0.18, "both": 0.54, "core": 0.13, "edema": 0.15}
     )
     deform: float = 1.0
+    atrophy: float = 0.4
     distract: float = 1.0
     acquire: float = 1.0
+    faults: Faults = field(default_factory=Faults)
+    lookalikes: Lookalikes = field(default_factory=Lookalikes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +77,15 @@ class Scene:
     brain : Tensor of bool, (n, rows, columns)
     labels : Tensor of uint8, (n, rows, columns)
         0 background, 1 core, 2 edema: the truth.
+    enhancing : Tensor of bool, (n, rows, columns)
+        The part of the core that takes up contrast agent.
     lesions : tuple of Lesion
     """
 
     image: Tensor
     brain: Tensor
     labels: Tensor
+    enhancing: Tensor
     lesions: tuple[Lesion, ...]
 
 
@@ -76,7 +100,7 @@ def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> t
     white = anatomy.tissues[Tissue.WHITE].float() + 0.3
     z = torch.arange(anatomy.depth.shape[0])[:, None, None]
     low = int(0.22 * anatomy.depth.shape[0])  # gliomas below the tentorium are rare
-    places = white * (anatomy.depth > 5) * torch.where(z < low, 0.1, 1.0)
+    places = white * (anatomy.depth > 5) * torch.where(z < low, 0.06, 1.0)
     cumulative = np.cumsum(places.flatten().double().numpy())
     lesions: list[Lesion] = []
     for _ in range(count):
@@ -123,14 +147,18 @@ def render_scene(
         if fields.chance(0.6):
             z, y, x = mass_effect(fields, lesion, z, y, x)
     z, y, x = _deform(fields, z, y, x, settings.deform)
+    if fields.chance(settings.atrophy):
+        z, y, x = enlarge_ventricles(fields, anatomy, z, y, x)
     fractions, depth, real = anatomy.sample(z, y, x)
 
     # How much CSF the skull-strip left around the tissue; real images end where they end.
-    rind = 0.0 if real is not None else u(0.4, 4.0) + 0.8 * fields.smooth(18)
+    # A mask that is cut tightly takes a little of the cortex with it.
+    rind = 0.0 if real is not None else u(-1.0, 2.5) + 0.8 * fields.smooth(18)
     brain = depth + rind > 0
-    outside = (1 - fractions.sum(0)).clamp_min(0)
-    fractions[Tissue.CSF] += outside
-    fractions = fractions / fractions.sum(0).clamp_min(1e-3)
+    if fields.chance(settings.faults.cropped * settings.acquire):
+        brain = brain & field_of_view(fields, anatomy.extent)
+    fractions[Tissue.CSF] += (1 - fractions.sum(0)).clamp_min(0)
+    fractions = vary_folds(fields, fractions)
 
     contrast = draw_contrast(fields)
     mix = 0.0
@@ -148,16 +176,22 @@ def render_scene(
         image = paint_lesion(fields, lesion, shape, image, levels)
         core = torch.maximum(core, shape.core)
         edema = torch.maximum(edema * (1 - shape.core), shape.edema * (1 - core))
+    # What takes up contrast agent, before noise and vessels: brighter than on T1.
+    uptake = image[T1CE] - image[T1] * (levels.white[T1CE] / max(levels.white[T1], 0.1))
+    enhancing = uptake > 0.15 * max(levels.white[T1CE], levels.grey[T1CE])
     if fields.chance(settings.distract):
-        image = add_distractors(fields, image, fractions, depth, (core + edema).clamp(0, 1), levels)
+        lesion = (core + edema).clamp(0, 1)
+        image = add_distractors(fields, image, fractions, depth, lesion, levels)
+        image = add_lookalikes(fields, image, fractions, depth, lesion, levels, settings.lookalikes)
     truth_brain = brain
     if fields.chance(0.35 * settings.distract):
         image, brain = skull_strip_residue(fields, image, brain, depth)
-    image = acquire(fields, image, depth, strong=settings.acquire) * brain
+    image = acquire(fields, image, depth, strong=settings.acquire, faults=settings.faults) * brain
     labels = torch.zeros(fields.grid.size, dtype=torch.uint8, device=fields.grid.device)
-    labels[(edema > 0.5) & truth_brain] = 2
-    labels[(core > 0.5) & truth_brain] = 1
-    return Scene(image.clamp_min(0), brain, labels, lesions)
+    shown = (core + edema > 0.5) & truth_brain
+    labels[shown] = 2
+    labels[shown & (core >= edema)] = 1
+    return Scene(image.clamp_min(0), brain, labels, (labels == 1) & enhancing, lesions)
 
 
 def _deform(

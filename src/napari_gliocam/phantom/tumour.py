@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_gliocam.phantom.contrast import FLAIR, T1, T1CE, T2, Contrast
-from napari_gliocam.phantom.fields import Fields, soft_step
+from napari_gliocam.phantom.fields import Fields, blur, soft_step
 
 Kind = Literal["none", "both", "core", "edema"]
 
@@ -49,16 +49,19 @@ class Shape:
     core, edema : Tensor
     depth : Tensor
         Distance in mm into the core, for the enhancing rim.
+    edema_depth : Tensor
+        Distance in mm into the edema, which fades towards its border.
     """
 
     core: Tensor
     edema: Tensor
     depth: Tensor
+    edema_depth: Tensor
 
 
 def draw_lesion(fields: Fields, centre: tuple[float, float, float], kind: Kind) -> Lesion:
     """Random size and make-up of a lesion at a place."""
-    radius = fields.uniform(9, 40) if fields.chance(0.65) else fields.log_uniform(6.5, 30)
+    radius = fields.uniform(12, 46) if fields.chance(0.7) else fields.log_uniform(6.5, 30)
     left_out: Literal["core", "edema"] | None = None
     if kind == "edema" and fields.chance(0.4):
         kind, left_out = "both", "core"
@@ -80,15 +83,18 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
     u, r = fields.uniform, lesion.radius
     centre = np.array(lesion.centre)
     empty = torch.zeros_like(white)
-    core, edema, depth = empty, empty, empty - 10.0
+    core, edema, depth, edema_depth = empty, empty, empty - 10.0, empty
+    # Swelling closes sulci, and edema does not follow every streak of white matter.
+    white, wide = blur(white, 1.3), blur(csf, 1.5)
+    open_csf = csf if fields.chance(0.3) else wide
     core_centre, core_radius = centre, 0.0
     if lesion.kind in ("both", "core"):
-        core_radius = max(r * (u(0.4, 0.85) if lesion.kind == "both" else u(0.55, 1.0)), 4.5)
+        core_radius = _core_radius(fields, lesion)
         core_centre = centre + fields.rng.standard_normal(3) * 0.12 * r * (lesion.kind == "both")
         round_ = not lesion.enhancing and fields.chance(0.6)
         irregular = u(0.04, 0.14) if round_ else u(0.08, 0.25)
         level = _level(fields, core_centre, core_radius, irregular, core_radius * u(0.4, 0.9))
-        level = level - (0.25 if lesion.enhancing else 0.5) * (csf > 0.6)
+        level = level - (0.25 if lesion.enhancing else 0.5) * (wide > 0.6)
         depth = level * core_radius
         core = soft_step(depth, u(0.3, 0.75) if round_ else u(0.4, 1.0))
     if lesion.kind in ("both", "edema"):
@@ -97,18 +103,51 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
         level = _level(
             fields, centre + offset, edema_radius, u(0.1, 0.35), edema_radius * u(0.2, 0.8)
         )
-        level = level + u(0.1, 1.0) * (white - 0.55) - u(0.2, 0.9) * csf
+        level = level + u(0.1, 0.8) * (white - 0.55) - u(0.2, 0.9) * open_csf
         if lesion.kind == "both" and fields.chance(0.7):  # a cuff around the core
             cuff = _level(fields, core_centre, core_radius * u(1.1, 1.5), 0.1, core_radius * 0.6)
-            level = torch.maximum(level, cuff + u(0, 0.6) * (white - 0.5) - 0.4 * csf)
-        edema = soft_step(level * edema_radius, u(0.5, 2.1))
+            level = torch.maximum(level, cuff + u(0, 0.5) * (white - 0.5) - 0.4 * open_csf)
+        edema_depth = level * edema_radius
+        edema = soft_step(edema_depth, u(0.7, 2.8))
+    if lesion.kind == "both" and lesion.enhancing and fields.chance(0.25):
+        core, depth = _foci(fields, core_centre, r, core, depth, edema)
     if lesion.left_out == "core":
         if fields.chance(0.7):
             edema = torch.maximum(edema, core)
         core, depth = empty, empty - 10.0
     elif lesion.left_out == "edema":
         edema = empty
-    return Shape(core, edema * (1 - core), depth)
+    return Shape(core, edema * (1 - core), depth, edema_depth)
+
+
+def _core_radius(fields: Fields, lesion: Lesion) -> float:
+    """From a speck in a wide edema to a core that leaves but a thin edema, in mm."""
+    u, r = fields.uniform, lesion.radius
+    if lesion.kind != "both":
+        return max(r * u(0.55, 1.0), 4.5)
+    draw = u()
+    if draw < 0.25:
+        share = u(0.15, 0.45)
+    elif draw < 0.7:
+        share = u(0.4, 0.85)
+    else:
+        share = u(0.8, 1.2)
+    return max(r * share, 3.5 if lesion.enhancing else 5.0)
+
+
+def _foci(
+    fields: Fields, centre: np.ndarray, reach: float, core: Tensor, depth: Tensor, edema: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One to three small cores beside the main one, inside the edema."""
+    for _ in range(int(fields.rng.integers(1, 4))):
+        radius = fields.uniform(2.5, 8)
+        place = centre + fields.rng.standard_normal(3) * 0.5 * reach
+        level = _level(fields, place, radius, fields.uniform(0.05, 0.25), radius)
+        focus_depth = level * radius
+        focus = soft_step(focus_depth, fields.uniform(0.4, 1.0)) * (edema > 0.5)
+        depth = torch.where(focus > core, focus_depth, depth)
+        core = torch.maximum(core, focus)
+    return core, depth
 
 
 def _level(
@@ -153,9 +192,10 @@ def paint_lesion(
     """Blend the lesion's intensities into an image, (4, n, rows, columns)."""
     edema_levels = _edema_levels(fields, levels)
     if shape.edema.any():
-        weight = shape.edema * fields.uniform(0.8, 1.0)
+        fade = torch.exp(-shape.edema_depth.clamp_min(0) / fields.uniform(3, 10))
+        weight = shape.edema * fields.uniform(0.8, 1.0) * (1 - fields.uniform(0, 0.55) * fade)
         spread = [
-            fields.uniform(*s) for s in ((0.01, 0.05), (0.01, 0.05), (0.02, 0.1), (0.02, 0.13))
+            fields.uniform(*s) for s in ((0.01, 0.06), (0.01, 0.06), (0.03, 0.14), (0.03, 0.18))
         ]
         image = _blend(
             fields,
@@ -163,8 +203,8 @@ def paint_lesion(
             weight,
             edema_levels,
             spread,
-            fields.uniform(3, 12),
-            keep=fields.uniform(0, 0.45),
+            fields.uniform(2, 10),
+            keep=fields.uniform(0.1, 0.6),
         )
     if shape.core.any():
         paint = _paint_enhancing if lesion.enhancing else _paint_solid
@@ -181,16 +221,20 @@ def _edema_levels(fields: Fields, levels: Contrast) -> np.ndarray:
         [
             levels.white[T1] - dark,
             levels.white[T1CE] - dark,
-            levels.grey[T2] + u(0.06, 0.78) * fluid,
-            bright * (1 + u(0.15, 0.9)),
+            levels.grey[T2] + u(0.15, 0.95) * fluid,
+            bright * (1 + u(0.22, 1.0)),
         ]
     )
 
 
 def _paint_enhancing(
-    fields: Fields, shape: Shape, image: Tensor, levels: Contrast, _: np.ndarray
+    fields: Fields, shape: Shape, image: Tensor, levels: Contrast, edema: np.ndarray
 ) -> Tensor:
-    """Necrosis with an enhancing rim, solid or patchy enhancement, sometimes a bleed."""
+    """Necrosis with an enhancing rim, solid or patchy enhancement, sometimes a bleed.
+
+    On FLAIR the core is mostly as bright as its edema or brighter; fluid-dark necrosis is the
+    exception.
+    """
     u = fields.uniform
     base = max(levels.white[T1CE], levels.grey[T1CE])
     t1_range = max(levels.white[T1] - levels.csf[T1], 0.1)
@@ -200,30 +244,34 @@ def _paint_enhancing(
         [
             dark,
             dark * u(0.95, 1.1),
-            levels.grey[T2] + u(0.15, 1.0) * fluid,
-            levels.grey[FLAIR] * u(0.35, 1.7),
+            levels.grey[T2] + u(0.3, 1.05) * fluid,
+            levels.grey[FLAIR] * u(0.4, 1.1)
+            if fields.chance(0.25)
+            else edema[FLAIR] * u(0.85, 1.3),
         ]
     )
-    spread = [u(0.01, 0.06), u(0.01, 0.06), u(0.03, 0.14), u(0.03, 0.15)]
-    image = _blend(fields, image, shape.core, necrosis, spread, u(2.2, 9))
-    if fields.chance(0.3):  # patchy
+    coarse = u(0.3, 1.0)
+    spread = [coarse * u(0.01, 0.06), coarse * u(0.01, 0.06), coarse * u(0.03, 0.12)]
+    spread.append(coarse * u(0.03, 0.13))
+    image = _blend(fields, image, shape.core, necrosis, spread, u(2.5, 14))
+    if fields.chance(0.38):  # patchy
         rim = soft_step((fields.fractal(u(2.2, 6)) + u(-0.6, 0.5)) * 3)
     else:
-        thickness = u(1.5, 5.4) if fields.chance(0.78) else 150.0
+        thickness = u(1.2, 5.4) if fields.chance(0.85) else 150.0
         rim = soft_step((thickness + 1.2 * fields.fractal(4.5) - shape.depth) * u(1.0, 2.7))
     if fields.chance(0.35):  # interrupted
         rim = rim * soft_step((fields.smooth(12) + u(-0.2, 1.2)) * 4)
     rim = rim * shape.core
-    bright = base * u(1.25, 2.3)
+    bright = base * u(1.2, 2.2)
     enhancing = np.array(
         [
             dark + u(0, 0.5) * t1_range,
             bright,
-            levels.grey[T2] + u(-0.05, 0.55) * fluid,
-            levels.grey[FLAIR] * u(0.85, 1.5),
+            levels.grey[T2] + u(0.05, 0.8) * fluid,
+            edema[FLAIR] * u(0.8, 1.3),
         ]
     )
-    spread = [u(0.01, 0.06), u(0.03, 0.18) * base, u(0.02, 0.08), u(0.02, 0.1)]
+    spread = [u(0.01, 0.06), u(0.05, 0.28) * base, u(0.02, 0.1), u(0.02, 0.12)]
     image = _blend(fields, image, rim, enhancing, spread, u(1.5, 6))
     if fields.chance(0.12):  # a bleed: bright on T1, dark spots on T2
         bleed = soft_step((fields.smooth(7) - u(1.2, 1.9)) * 5) * shape.core
@@ -242,21 +290,21 @@ def _paint_enhancing(
 def _paint_solid(
     fields: Fields, shape: Shape, image: Tensor, levels: Contrast, edema: np.ndarray
 ) -> Tensor:
-    """A core without enhancement: darker on T1, fluid on T2, often darker than edema on FLAIR."""
+    """A core without enhancement: darker on T1, fluid on T2, on FLAIR mostly above edema."""
     u = fields.uniform
     t1_range = max(levels.white[T1] - levels.csf[T1], 0.1)
     fluid = max(levels.csf[T2] - levels.grey[T2], 0.15)
     draw = u()
-    if draw < 0.15:  # hardly different from edema
+    if draw < 0.3:  # hardly different from edema
         t1 = edema[T1] - u(0.03, 0.3) * t1_range
-        t2, flair = edema[T2] + u(0.03, 0.3) * fluid, edema[FLAIR] * u(0.9, 1.25)
-    elif draw < 0.5:  # the T2-FLAIR mismatch
+        t2, flair = edema[T2] + u(-0.05, 0.3) * fluid, edema[FLAIR] * u(0.95, 1.4)
+    elif draw < 0.42:  # the T2-FLAIR mismatch
         t1 = min(edema[T1], levels.white[T1]) - u(0.4, 0.85) * t1_range
         t2 = max(edema[T2], levels.grey[T2] + u(0.3, 0.7) * fluid) + u(0.1, 0.5) * fluid
         flair = edema[FLAIR] * u(0.62, 0.95)
     else:
-        t1 = min(edema[T1], levels.white[T1]) - u(0.35, 0.9) * t1_range
-        t2, flair = edema[T2] + u(0.15, 0.6) * fluid, edema[FLAIR] * u(0.85, 1.1)
+        t1 = min(edema[T1], levels.white[T1]) - u(0.3, 0.9) * t1_range
+        t2, flair = edema[T2] + u(0.05, 0.55) * fluid, edema[FLAIR] * u(0.9, 1.4)
     t1 = max(t1, levels.csf[T1])
     solid = np.array([t1, t1 * u(0.95, 1.12), t2, flair])
     homogeneous = fields.chance(0.6)
@@ -271,7 +319,7 @@ def _paint_solid(
         foci = soft_step((fields.fractal(3) - u(1.6, 2.4)) * 5) * shape.core
         base = max(levels.white[T1CE], levels.grey[T1CE]) * u(1.05, 1.6)
         image[T1CE] = image[T1CE] * (1 - foci) + foci * base
-    if fields.chance(0.2):  # a cyst
+    if fields.chance(0.13):  # a cyst
         cyst = soft_step((fields.fractal(9) - u(0.7, 1.3)) * 5) * shape.core
         levels_cyst = np.array(
             [
