@@ -92,7 +92,7 @@ def running_crf(
     slicewise: bool = False,
     device: str = "cpu",
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """As `dense_crf`, with progress after each kernel and each iteration."""
+    """As `dense_crf`, with progress while the kernels are built and after each iteration."""
     import torch
 
     from napari_gliocam.device import choose_device
@@ -107,15 +107,14 @@ def running_crf(
     unary = torch.from_numpy(-np.log(np.maximum(start[:, taking_part], FLOOR)))
     unary = unary.to(choose_device(device))
     sizes = [1.0] * len(grid) if spacing is None else list(spacing)
-    kernels = []
-    for make, weight in (
-        (_smoothness, parameters.gaussian_weight),
-        (_bilateral, parameters.bilateral_weight if image is not None else 0.0),
-    ):
-        if weight > 0:
-            yield Progress(0, parameters.iterations, "building the CRF")
-            points = _Points(taking_part, image, sizes, slicewise, unary.device)
-            kernels.append((make(points, parameters), weight))
+    points = _Points(taking_part, image, sizes, slicewise, unary.device)
+    kernels: list[tuple[Kernel, float]] = []
+    if parameters.gaussian_weight > 0:
+        yield Progress(0, 1, "building the CRF")
+        kernels.append((_smoothness(points, parameters), parameters.gaussian_weight))
+    if parameters.bilateral_weight > 0 and image is not None:
+        bilateral = yield from _bilateral(points, parameters)
+        kernels.append((bilateral, parameters.bilateral_weight))
     marginals = yield from mean_field(unary, kernels, parameters.iterations)
     start[:, taking_part] = marginals.cpu().numpy()
     return start
@@ -234,7 +233,7 @@ class _Points:
     device: torch.device
 
 
-def _smoothness(points: _Points, parameters: CrfParameters) -> Kernel:
+def _smoothness(points: _Points, parameters: CrfParameters) -> GridFilter:
     """The kernel of positions alone, exact."""
     import torch
 
@@ -247,11 +246,11 @@ def _smoothness(points: _Points, parameters: CrfParameters) -> Kernel:
     return make_grid_filter(where, points.mask.shape, widths)
 
 
-def _bilateral(points: _Points, parameters: CrfParameters) -> Kernel:
+def _bilateral(points: _Points, parameters: CrfParameters) -> Generator[Progress, None, Lattice]:
     """The kernel of positions and intensities, on the permutohedral lattice."""
     import torch
 
-    from napari_gliocam.refine.lattice import make_lattice
+    from napari_gliocam.refine.lattice import making_lattice
 
     assert points.image is not None
     where = np.nonzero(points.mask)
@@ -261,4 +260,4 @@ def _bilateral(points: _Points, parameters: CrfParameters) -> Kernel:
     features += [modality[where] / parameters.intensity_width for modality in points.image]
     stacked = torch.from_numpy(np.stack(features).astype(np.float32)).to(points.device)
     group = torch.from_numpy(where[0]).to(points.device) if points.slicewise else None
-    return make_lattice(stacked, group)
+    return (yield from making_lattice(stacked, group))

@@ -36,6 +36,12 @@ MARGIN_MM = 20.0
 Clusters = MutableMapping[int, NDArray[np.int32]]
 
 
+def slices_with_lesion(segmentation: Segmentation) -> list[int]:
+    """Indices of the slices that show tumour, in order."""
+    found: list[int] = np.flatnonzero((segmentation.labels > 0).any(axis=(1, 2))).tolist()
+    return found
+
+
 def refine(
     segmentation: Segmentation,
     case: Case,
@@ -56,8 +62,8 @@ def refine(
         The case it is of.
     refinement : Refinement
     slices : iterable of int, optional
-        Refine these alone, for a preview; components and holes need the whole case and are
-        left as they are then.
+        Refine these alone, for a preview.  A CRF in 3-D sees what lies within `MARGIN_MM` of
+        them; components and holes need the whole case and are left as they are.
     clusters : mapping of int to ndarray, optional
         Filled with the clusters of each slice and looked up in, so that they are made once
         while thresholds move.  Empty it when the `ClusterParameters` change.
@@ -77,7 +83,7 @@ def refine(
         With new labels, ``refinement`` and ``unrefined``.
     """
     before = segmentation.unrefined or segmentation
-    there = np.flatnonzero((before.labels > 0).any(axis=(1, 2))).tolist()
+    there = slices_with_lesion(before)
     chosen = there if slices is None else sorted(set(there) & {int(s) for s in slices})
     labels = before.labels.copy()
     if refinement.method != "none" and chosen:
@@ -137,13 +143,22 @@ class _Job:
             yield from self.smooth_at_once(slices, device)
 
     def smooth_at_once(self, slices: list[int], device: str) -> Generator[Progress, None, None]:
-        """Dense CRF of the box around all boxes, in one call."""
+        """Dense CRF of the box around all boxes, in one call; other slices stay as they were."""
         boxes = list(map(self._box, slices))
-        around = (
+        depth, *plane = (
             slice(min(part.start for part in parts), max(part.stop for part in parts))
             for parts in zip(*boxes, strict=True)
         )
-        yield from self._smooth(tuple(around), device)
+        if self.refinement.crf.volume:
+            lesion = slices_with_lesion(self.before)
+            margin = math.ceil(MARGIN_MM / self.case.grid.spacing[0])
+            depth = slice(
+                max(depth.start - margin, lesion[0]), min(depth.stop + margin, lesion[-1] + 1)
+            )
+        others = np.setdiff1d(np.arange(depth.start, depth.stop), slices)
+        before = self.labels[others]
+        yield from self._smooth((depth, *plane), device)
+        self.labels[others] = before
 
     def _box(self, index: int) -> tuple[slice, ...]:
         """The lesion of a slice with a margin, clipped to the case."""
