@@ -52,8 +52,8 @@ class EvaluationSettings:
         mm that HD95 counts where only one of two masks is empty; None: the diagonal of the
         slice or volume.
     min_pixels : int
-        A slice shows a class from this many pixels on; slices with fewer, but some, are left
-        out of the image-level figures.
+        A slice shows a class from this many pixels of the expert on (paper 2: 577); slices with
+        fewer, but some, are left out of the image-level figures.
     probability : float
         A slice is called positive at this image-level probability or above, in [0, 1].
     """
@@ -192,7 +192,7 @@ def overlaps(
         penalised=int((counts.labels > 0) != (counts.expert > 0)),
     )
     return {
-        Convention.PRESENT_SLICES: over(theirs > 0),
+        Convention.PRESENT_SLICES: over(theirs >= settings.min_pixels),
         Convention.VOLUME: volume,
         Convention.ALL_SLICES: over(np.ones(len(total), dtype=np.bool_)),
         Convention.POOLED: pooled,

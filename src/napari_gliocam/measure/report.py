@@ -21,6 +21,8 @@ from napari_gliocam.measure.record import METHOD, CaseRecord, Key
 from napari_gliocam.measure.summary import Figure, summarise
 
 JSON_NAME, CASES_NAME, SUMMARY_NAME = "evaluation.json", "cases.csv", "summary.csv"
+#: Every file of an evaluation.
+FILE_NAMES = (JSON_NAME, CASES_NAME, SUMMARY_NAME)
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,7 @@ def compare_with(
     GliocamError
         The file is no evaluation, or was made with other settings, or no case is in both.
     """
-    document = load_evaluation(other)
-    for name, value in asdict(settings).items():
-        if (theirs := document["settings"].get(name)) != value:
-            raise GliocamError(
-                f"{other} was made with {name.replace('_', ' ')} {_said(theirs)}, this run with "
-                f"{_said(value)}; evaluate both with the same options."
-            )
+    document = load_evaluation(other, settings)
     here = figures_by_case(records)
     there = saved_figures(document)
     common = tuple(case for case in here if case in there)
@@ -155,18 +151,32 @@ def compare_with(
     )
 
 
-def load_evaluation(path: Path) -> dict[str, Any]:
+def load_evaluation(path: Path, settings: EvaluationSettings | None = None) -> dict[str, Any]:
     """Read a `JSON_NAME` that was saved before.
+
+    Parameters
+    ----------
+    path : Path
+    settings : EvaluationSettings, optional
+        What it must have been made with, so that its figures mean the same.
+
+    Returns
+    -------
+    dict
+        ``settings`` and ``cases``, as `Evaluation.to_json` writes them.
 
     Raises
     ------
     GliocamError
-        It cannot be read, or is something else.
+        It cannot be read, is something else, or was made with other settings.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         saved_figures(document)
-        return {"settings": dict(document["settings"]), "cases": list(document["cases"])}
+        saved: dict[str, Any] = {
+            "settings": dict(document["settings"]),
+            "cases": list(document["cases"]),
+        }
     except OSError as error:
         reason = error.strerror or str(error)
         raise GliocamError(f"{path} cannot be read ({reason}); check the path.") from error
@@ -175,6 +185,13 @@ def load_evaluation(path: Path) -> dict[str, Any]:
             f"{path} is no evaluation; choose an {JSON_NAME} that was written by "
             '"napari-gliocam evaluate".'
         ) from error
+    for name, value in asdict(settings).items() if settings else ():
+        if (theirs := saved["settings"].get(name)) != value:
+            raise GliocamError(
+                f"{path} was made with {name.replace('_', ' ')} {_said(theirs)}, this run with "
+                f"{_said(value)}; evaluate both with the same options."
+            )
+    return saved
 
 
 def saved_figures(

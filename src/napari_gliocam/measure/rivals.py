@@ -22,14 +22,14 @@ def rivals(case: Case) -> dict[str, NDArray[np.uint8]]:
     -------
     dict of str to ndarray of uint8, shape (S, P, L)
         ``"nothing"``; ``"all brain"``, which calls every voxel of it core and edema (3); and,
-        where there is a FLAIR, ``"intensity threshold"``.
+        where there is a FLAIR, ``"intensity"`` (`intensity_threshold`).
     """
     everything = {
         "nothing": np.zeros(case.grid.shape, dtype=np.uint8),
         "all brain": case.brain.astype(np.uint8) * np.uint8(BOTH),
     }
     if Modality.FLAIR in case.volumes and case.brain.any():
-        everything["intensity threshold"] = intensity_threshold(case)
+        everything["intensity"] = intensity_threshold(case)
     return everything
 
 
