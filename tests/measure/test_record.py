@@ -86,6 +86,9 @@ def test_labels_are_scored_as_they_are(make_case):
     (record,) = evaluate_case(case, case.expert.labels, with_rivals=False)
     assert record.class_overlap is None
     assert record.image_level("core").undefined["auc"]
+    both = np.where(case.expert.labels == 1, 3, case.expert.labels)
+    (record,) = evaluate_case(case, both, with_rivals=False)
+    assert record.class_overlap.union_fraction == 8 / 32
 
 
 def test_a_case_without_expert_labels_is_named(make_case, segmentation):

@@ -25,7 +25,7 @@ from napari_gliocam.measure.image_level import ImageLevel, SliceCalls, call_slic
 from napari_gliocam.measure.overlap import masks_of
 from napari_gliocam.measure.rivals import rivals
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.threshold import Segmentation, apply_thresholds
+from napari_gliocam.threshold import BOTH, Segmentation, apply_thresholds
 
 #: What the evaluated segmentation is called beside its rivals.
 METHOD = "gliocam"
@@ -197,7 +197,8 @@ def evaluate_case(
     case : Case
         With expert labels.
     result : Segmentation, or ndarray of uint8, shape (S, P, L)
-        A segmentation brings probabilities and the overlap of its classes with it.
+        A segmentation brings probabilities and the overlap of its classes with it; labels show
+        the overlap where any of them is 3.
     settings : EvaluationSettings, optional
     with_rivals : bool
 
@@ -235,6 +236,7 @@ def evaluating_case(
         before = apply_thresholds(maps, replace(result.settings, exclusive=False)).labels
     else:
         labels = result
+        before = labels if (labels == BOTH).any() else None
     spacing, brain = case.grid.spacing, case.brain
     yield Progress(0, 1, "scoring")
     records = [
