@@ -68,7 +68,7 @@ def test_pairs_must_be_pairs():
 
 
 def test_patients_are_paired_by_name(make_record):
-    first = figures_by_case([make_record(c, n) for c, n in zip("abc", (9, 8, 5), strict=True)])
+    first = figures_by_case([make_record(c, n) for c, n in zip("abcy", (9, 8, 5, 7), strict=True)])
     second = figures_by_case([make_record(c, n) for c, n in zip("xcab", (1, 5, 6, 7), strict=True)])
     test = compare(first, second)[DICE]
     assert test.n == 3
