@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
-from napari_gliocam.measure import score
+from napari_gliocam.measure import rivals, score
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.segmentation import segment
-from napari_gliocam.slices import normalise
 
 
 def cases(paths: list[Path], phantoms: int) -> Iterator[tuple[str, Case]]:
@@ -33,18 +32,6 @@ def cases(paths: list[Path], phantoms: int) -> Iterator[tuple[str, Case]]:
     for seed in range(phantoms):
         for kind in ("enhancing", "low-grade"):
             yield "phantom", make_phantom(kind, 1000 + seed)
-
-
-def intensity(case: Case) -> np.ndarray:
-    """FLAIR brighter than 1.25 sd is tumour, T1ce brighter than 1.5 sd in it is core.
-
-    The two numbers were once tuned on the cases of BraTS 2021 that this project validates on,
-    so the rival has an advantage.
-    """
-    flair = normalise(case.volumes[Modality.FLAIR], case.brain)
-    t1ce = normalise(case.volumes[Modality.T1CE], case.brain)
-    tumour = flair > 1.25
-    return np.where(tumour, np.where(t1ce > 1.5, 1, 2), 0).astype(np.uint8)
 
 
 def main() -> None:
@@ -61,9 +48,7 @@ def main() -> None:
         result = segment(case, bundle=bundle)
         everything = {
             "gliocam": result.labels,
-            "intensity threshold": intensity(case),
-            "all brain is edema": case.brain.astype(np.uint8) * 2,
-            "nothing": np.zeros_like(result.labels),
+            **rivals(case),
         }
         for method, labels in everything.items():
             values = score(labels, case.expert.labels)

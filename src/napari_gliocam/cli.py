@@ -122,6 +122,74 @@ def segment(
 
 
 @app.command()
+def evaluate(
+    cases: Annotated[
+        list[Path],
+        typer.Argument(metavar="CASE", help="Cases with expert labels, as for segment."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Measure labels saved earlier; no network runs."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
+    bundle: Bundle = None,
+    tumour_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
+    ] = _DEFAULTS.tumour_threshold,
+    class_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
+    ] = _DEFAULTS.class_threshold,
+    hd95: Annotated[str, typer.Option(metavar="pooled|max-directed", help="Kind of HD95.")] = (
+        "pooled"
+    ),
+    max_distance: Annotated[
+        str,
+        typer.Option(metavar="diagonal|brats|MM", help="HD95 where one mask is empty."),
+    ] = "diagonal",
+    min_pixels: Annotated[
+        int, typer.Option(min=1, help="Slices with fewer, but some, pixels are left out.")
+    ] = 1,
+    label_scheme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score segmentations against expert labels, beside trivial rivals.
+
+    Writes evaluation.json, cases.csv and summary.csv.
+
+    A case that fails does not stop the others; the exit status is 1 if any failed.
+    """
+    from napari_gliocam import cli_evaluate
+    from napari_gliocam.measure import EvaluationSettings
+
+    try:
+        thresholds = Settings(tumour_threshold=tumour_threshold, class_threshold=class_threshold)
+        settings = EvaluationSettings(
+            hd95=hd95,  # type: ignore[arg-type]  # checked there
+            max_distance=cli_evaluate.parse_distance(max_distance),
+            min_pixels=min_pixels,
+        )
+    except GliocamError as error:
+        raise typer.BadParameter(str(error)) from error
+    run = Request(out, bundle, device.value, thresholds, overwrite=overwrite)
+    request = cli_evaluate.EvaluationRequest(run, settings, results, against, label_scheme)
+    with _sentences(debug):
+        cli_evaluate.run(cases, request, _bar, _say, as_json=as_json, debug=debug)
+
+
+@app.command()
 def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Print versions, devices and the bundle of weights."""
     from napari_gliocam import cli_info
