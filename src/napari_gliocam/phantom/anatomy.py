@@ -52,6 +52,11 @@ class Anatomy:
     spacing: float
     contrasts: Tensor | None = None
 
+    def to(self, device: torch.device) -> Anatomy:
+        """The same on another device, so that sampling there copies nothing."""
+        contrasts = None if self.contrasts is None else self.contrasts.to(device)
+        return Anatomy(self.tissues.to(device), self.depth.to(device), self.spacing, contrasts)
+
     @cached_property
     def extent(self) -> tuple[float, float]:
         """Lowest and highest slice with brain in mm."""

@@ -148,12 +148,7 @@ def _towards(image: Tensor, weight: Tensor, values: tuple[float | None, ...]) ->
 
 def _somewhere(fields: Fields, weight: Tensor) -> tuple[float, float, float] | None:
     """A voxel drawn by weight, (z, y, x) in mm; None where all weights are 0."""
-    cumulative = weight.flatten().double().cumsum(0)
-    total = float(cumulative[-1])
-    if total <= 0:
-        return None
-    drawn = torch.tensor([fields.rng.random() * total], dtype=torch.float64)
-    found = int(torch.searchsorted(cumulative, drawn.to(cumulative.device)))
-    index = np.unravel_index(min(found, weight.numel() - 1), tuple(weight.shape))
-    z, y, x = (float(axis[int(i)]) for axis, i in zip(fields.grid.axes, index, strict=True))
-    return z, y, x
+    for index in fields.places(weight, 1):
+        z, y, x = (float(axis[i]) for axis, i in zip(fields.grid.axes, index, strict=True))
+        return z, y, x
+    return None
