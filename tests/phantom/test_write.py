@@ -52,7 +52,7 @@ def test_a_case_is_read_back_with_its_truth_and_can_be_segmented(tmp_path):
     assert not case.expert.labels[~case.brain].any()
     torch.manual_seed(0)
     info = BundleInfo("tiny", "random numbers", "CC0-1.0", width=8)
-    found = segment(case, bundle=Bundle(GliocamNet(width=8).eval(), info), device="cpu")
+    found = segment(case, bundle=Bundle(info, GliocamNet(width=8).eval()), device="cpu")
     assert found.labels.shape == case.grid.shape
 
 

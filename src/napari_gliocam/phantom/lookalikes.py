@@ -12,7 +12,6 @@ from napari_gliocam.phantom.anatomy import Tissue
 from napari_gliocam.phantom.contrast import FLAIR, T1, T1CE, T2, Contrast
 from napari_gliocam.phantom.fields import Fields, soft_step
 
-
 #: (z, y, x) in mm that arteries and surgeons' ways point to.
 _MIDDLE = np.array([5.0, 0.0, 0.0])
 
