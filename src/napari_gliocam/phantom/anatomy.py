@@ -102,7 +102,7 @@ def enlarge_ventricles(
     position moves along a ray from their centre and none passes another.
     """
     grown = fields.uniform(0.1, 0.4) if fields.chance(0.75) else -fields.uniform(0.05, 0.25)
-    reach = fields.uniform(24, 40)
+    reach = fields.uniform(18, 30)  # so that the surface hardly moves
     offset = [a - c for a, c in zip((z, y, x), anatomy.ventricle_centre, strict=True)]
     square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2
     pull = grown * torch.exp(-square / (2 * reach**2))

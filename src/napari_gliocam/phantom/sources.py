@@ -38,6 +38,9 @@ FREESURFER: dict[Tissue, tuple[int, ...]] = {
     Tissue.VESSEL: (30, 62, 85, 136, 137, 163, 164),
 }
 
+#: What a folder of real contrasts holds.
+CONTRAST_FILES = ("t1.nii.gz", "t1ce.nii.gz", "t2.nii.gz", "flair.nii.gz", "lesions.nii.gz")
+
 
 def load_anatomies(folder: Path, spacing: float = 1.5) -> dict[str, Anatomy]:
     """All anatomies of a folder by name; label maps first, then real contrasts."""
@@ -78,13 +81,16 @@ def load_anatomy(path: Path, spacing: float = 1.5) -> Anatomy:
     CaseError
         A file is missing, damaged, or shows no brain.
     """
+    if path.is_dir():
+        absent = [n for n in CONTRAST_FILES if not (path / n).is_file()]
+        if absent:
+            raise CaseError(f"The anatomy {path} lacks {', '.join(absent)}; add it.")
     try:
         read = anatomy_from_contrasts if path.is_dir() else anatomy_from_labels
         return read(path, spacing)
     except (OSError, EOFError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        where = getattr(error, "filename", None) or path
         raise CaseError(
-            f"The anatomy {where} cannot be read ({type(error).__name__}); "
+            f"The anatomy {path} cannot be read ({type(error).__name__}); "
             "copy it again or take it out of the folder."
         ) from error
     except IndexError as error:
