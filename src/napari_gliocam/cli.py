@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -190,6 +191,40 @@ def evaluate(
 
 
 @app.command()
+def phantom(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
+    ],
+    cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Brains from files (labels/, ms/) instead of formulas."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="mixed, enhancing, low-grade or healthy.")
+    ] = "mixed",
+    missing: Annotated[
+        float, typer.Option(metavar="P", help="Leave out T1, T1ce, T2 with this probability each.")
+    ] = 0.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace cases of an earlier run.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write synthetic cases with their truth as BraTS folders.
+
+    DIR/phantom_S_0000/phantom_S_0000_{t1,t1ce,t2,flair,seg}.nii.gz and so on; seg has 1 for
+    core that does not enhance, 2 for edema, 4 for enhancing core.
+    """
+    from napari_gliocam import cli_phantom
+
+    wishes = cli_phantom.Wishes(out, cases, seed, anatomy, kind, missing, overwrite)
+    with _sentences(debug):
+        cli_phantom.run(wishes, partial(_bar, unit="cases"), _say)
+
+
+@app.command()
 def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Print versions, devices and the bundle of weights."""
     from napari_gliocam import cli_info
@@ -294,7 +329,7 @@ def _drive(work: Generator[Progress, None, Outcome], report: Report) -> Outcome:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str, unit: str = "slices") -> Iterator[Report]:
     """A bar on standard error with the counts of the work; nothing where that is no terminal."""
     console = _console()
     columns = (
@@ -320,7 +355,7 @@ def _bar(title: str) -> Iterator[Report]:
                 description=f"{title}: {progress.what}",
                 total=progress.total if counted else None,
                 completed=progress.done,
-                counts=f"{progress.done} of {progress.total} slices" if counted else "",
+                counts=f"{progress.done} of {progress.total} {unit}" if counted else "",
             )
 
         yield report

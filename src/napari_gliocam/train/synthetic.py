@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_gliocam.phantom.anatomy import Anatomy
 from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
@@ -45,6 +47,7 @@ def synthetic_slices(
     near: int = 9,
     settings: SceneSettings | None = None,
     min_pixels: int = 8,
+    device: torch.device | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.uint8]]:
     """Slices of one synthetic case.
 
@@ -59,6 +62,9 @@ def synthetic_slices(
     settings : SceneSettings, optional
     min_pixels : int
         A class with fewer pixels on a slice does not count as shown; such slices are left out.
+    device : torch.device, optional
+        Where the slices are drawn; the random numbers come from the CPU, so they are the same
+        within rounding.  Quickest where the anatomy lies (`Anatomy.to`).
 
     Returns
     -------
@@ -81,33 +87,41 @@ def synthetic_slices(
         else:
             z = np.append(z, rng.uniform(low, high))
     z = np.clip(z, low, high)
-    fields = Fields(SliceGrid(z, SHAPE, (PIXEL_MM, PIXEL_MM)), rng)
+    grid = SliceGrid(z, SHAPE, (PIXEL_MM, PIXEL_MM), device or torch.device("cpu"))
+    fields = Fields(grid, rng)
     scene = render_scene(fields, anatomy, lesions, settings)
 
-    brain = scene.brain.numpy()
-    images = np.zeros((len(z), 3, *SHAPE), dtype=np.float32)
-    for channel, source in enumerate((T1CE, T2, FLAIR)):
-        images[:, channel] = _normalise(scene.image[source].numpy(), brain, spread, rng)
-    truth = scene.labels.numpy()
-    core, edema = ((truth == k).sum(axis=(1, 2)) for k in (1, 2))
-    labels = np.stack([core + edema, core, edema], axis=1) >= min_pixels
+    images = torch.stack(
+        [_normalise(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)], dim=1
+    )
+    core, edema = ((scene.labels == k).sum(dim=(1, 2)) for k in (1, 2))
+    labels = torch.stack([core + edema, core, edema], dim=1) >= min_pixels
     unsure = ((core > 0) & ~labels[:, 1]) | ((edema > 0) & ~labels[:, 2])
-    keep = ~unsure & (brain.sum(axis=(1, 2)) > 350)
-    return images[keep].astype(np.float16), labels[keep].astype(np.float32), truth[keep]
+    keep = ~unsure & (scene.brain.sum(dim=(1, 2)) > 350)
+    return (
+        images[keep].half().cpu().numpy(),
+        labels[keep].float().cpu().numpy(),
+        scene.labels[keep].cpu().numpy(),
+    )
 
 
-def _normalise(
-    image: NDArray[np.float32], brain: NDArray[np.bool_], spread: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _normalise(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
     """Normalise as for a real case, with the scatter that real statistics have."""
     how = Normalisation()
+    mean_off, std_off, high_off = (
+        rng.uniform(-0.12, 0.12),
+        float(np.exp(rng.uniform(-0.12, 0.2))),
+        max(0.0, rng.uniform(-0.3, 1.0)),
+    )
     values = image[:spread][brain[:spread]]
-    low, high = np.percentile(values, (how.low_percentile, how.high_percentile))
-    clipped = np.clip(values, low, high)
-    mean, std = clipped.mean(), clipped.std() + 1e-6
-    mean += rng.uniform(-0.12, 0.12) * std
-    std *= np.exp(rng.uniform(-0.12, 0.2))
-    high += max(0.0, rng.uniform(-0.3, 1.0)) * (high - mean)
-    out = (np.clip(image, low, high) - mean) / std
-    normalised: NDArray[np.float32] = np.clip(out, how.clip_low, how.clip_high) * brain
-    return normalised
+    if not len(values):  # the field of view ends below every one of these slices
+        return torch.zeros_like(image)
+    bounds = torch.tensor([how.low_percentile, how.high_percentile], device=image.device) / 100
+    low, high = torch.quantile(values, bounds)
+    clipped = values.clamp(low, high)
+    mean, std = clipped.mean(), clipped.std(correction=0) + 1e-6
+    mean = mean + mean_off * std
+    std = std * std_off
+    high = high + high_off * (high - mean)
+    out = (image.clamp(low, high) - mean) / std
+    return out.clamp(how.clip_low, how.clip_high) * brain
