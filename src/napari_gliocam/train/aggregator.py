@@ -140,7 +140,7 @@ def _train_classes(net: GliocamNet, cache: Cache, recipe: AggregatorRecipe) -> N
         with torch.no_grad():
             weights = net.tumour_attention(batch.images, batch.maps[:, :, :1])
             tumour = (weights * batch.maps[:, :, :1]).sum(dim=1)
-        guided = guide(batch.maps[:, :, 1:], tumour, net.guidance)
+        guided = guide(batch.maps[:, :, 1:], tumour, net.design.guidance)
         weights = attention(batch.images, guided)
         classes = (weights * guided).sum(dim=1) * batch.brain
         foregrounds, l_class = [], classes.sum() * 0.0
