@@ -168,6 +168,18 @@ def stretch(maps: Tensor, brain: Tensor) -> Tensor:
     return torch.where(inside, scaled, 0.0)
 
 
+def seen_by_attention(maps: Tensor, brain: Tensor, map_range: str) -> Tensor:
+    """N(.) of paper 1, Eq. 4: maps in [0, 1] for the attention; sigmoid maps have their scale.
+
+    Parameters
+    ----------
+    maps : Tensor, (B, 4, C, h, w)
+    brain : Tensor, (B, 1, h, w)
+    map_range : {"sigmoid", "min-max", "raw"}
+    """
+    return maps if map_range == "sigmoid" else stretch(maps, brain[:, None])
+
+
 def guide(class_maps: Tensor, tumour: Tensor, form: str = "geometric") -> Tensor:
     """Multiply the tumour map into the class maps (paper 1, Eq. 3).
 

@@ -6,7 +6,7 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +68,6 @@ class BundleInfo(Design):
     normalisation: Normalisation = field(default_factory=Normalisation)
     training: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
-
-    @property
-    def design(self) -> Design:
-        """How the networks are built, alone."""
-        return Design(**{f.name: getattr(self, f.name) for f in fields(Design)})
 
     def to_json(self) -> dict[str, Any]:
         """All fields but the path, with plain values."""

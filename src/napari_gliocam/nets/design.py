@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -85,3 +85,8 @@ class Design:
                 f'guidance "{self.guidance}" with map_range "raw": a root needs maps in [0, 1]; '
                 'choose "product"'
             )
+
+    @property
+    def design(self) -> Design:
+        """These choices alone, where a subclass holds more."""
+        return Design(**{f.name: getattr(self, f.name) for f in fields(Design)})

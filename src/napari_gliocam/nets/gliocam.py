@@ -13,6 +13,7 @@ from napari_gliocam.nets.aggregator import (
     exit_maps,
     guide,
     make_attention,
+    seen_by_attention,
     share,
     shrink,
     stretch,
@@ -162,18 +163,23 @@ class GliocamNet(nn.Module):
 
         The logits are those of `turned`.
         """
-        raw = self.design.map_range == "raw"
-        maps = exit_maps(exits, brain, self.design.map_range)
+        map_range = self.design.map_range
+        raw = map_range == "raw"
+        maps = exit_maps(exits, brain, map_range)
         small, small_images, small_brain = shrink(maps), shrink(images), shrink(brain)
         tumour_maps = maps[:, :, :1]
-        attention = self.attend_tumour(small_images, small[:, :, :1], small_brain)
+        attention = self.tumour_attention(
+            small_images, seen_by_attention(small[:, :, :1], small_brain, map_range)
+        )
         tumour = weigh(attention, tumour_maps)
         small_tumour = (attention * small[:, :, :1]).sum(dim=1)
         if raw:
             tumour, small_tumour = stretch(tumour, brain), stretch(small_tumour, small_brain)
         guided = guide(maps[:, :, 1:], tumour, self.design.guidance) * brain[:, None]
         small_guided = guide(small[:, :, 1:], small_tumour, self.design.guidance)
-        weights = self.attend_classes(small_images, small_guided, small_brain)
+        weights = self.class_attention(
+            small_images, seen_by_attention(small_guided, small_brain, map_range)
+        )
         classes = weigh(weights, guided)
         if raw:
             classes, guided = stretch(classes, brain), stretch(guided, brain[:, None])
@@ -182,29 +188,6 @@ class GliocamNet(nn.Module):
         if self.design.sharing:
             classes = share(classes, tumour)
         return torch.cat([tumour, classes], dim=1), guided.mean(dim=1)
-
-    def attend_tumour(self, images: Tensor, maps: Tensor, brain: Tensor) -> Tensor:
-        """Weights of the exits' tumour maps, (B, 4, 1, h, w), on the attention's grid.
-
-        Parameters
-        ----------
-        images : Tensor, (B, in_channels, h, w)
-        maps : Tensor, (B, 4, 1, h, w)
-        brain : Tensor, (B, 1, h, w)
-        """
-        weights: Tensor = self.tumour_attention(images, self._seen(maps, brain))
-        return weights
-
-    def attend_classes(self, images: Tensor, maps: Tensor, brain: Tensor) -> Tensor:
-        """Weights of the exits' guided class maps, (B, 4, 2, h, w), as `attend_tumour`."""
-        weights: Tensor = self.class_attention(images, self._seen(maps, brain))
-        return weights
-
-    def _seen(self, maps: Tensor, brain: Tensor) -> Tensor:
-        """What attention sees of maps: n(.) of the papers; sigmoid maps have their scale."""
-        if self.design.map_range == "sigmoid":
-            return maps
-        return stretch(maps, brain[:, None])
 
     def _in_range(self, maps: Tensor, brain: Tensor) -> Tensor:
         return stretch(maps, brain[:, None]) if self.design.map_range == "raw" else maps
