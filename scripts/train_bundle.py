@@ -85,7 +85,8 @@ def tell(report: TrainingReport) -> None:
 
 def make_slices(anatomy: Path | None, work: Path, cases: int, workers: int, data: Data) -> SliceSet:
     """Synthetic slices, kept in shards of a hundred cases."""
-    cached = work / "anatomies.pt"
+    kind = "procedural" if anatomy is None else "anatomies"
+    cached = work / f"{kind}.pt"
     if not cached.exists():
         if anatomy is None:
             made = {f"procedural_{seed}": procedural_anatomy(seed) for seed in range(BRAINS)}
@@ -98,7 +99,7 @@ def make_slices(anatomy: Path | None, work: Path, cases: int, workers: int, data
         temporary.replace(cached)
     starts = range(0, cases, SHARD)
     # The rule for the labels is part of the name: another one is another set of slices.
-    rule = f"{data.few_pixels}{data.min_pixels}"
+    rule = f"{kind}_{data.few_pixels}{data.min_pixels}"
     folders = [work / f"slices_{rule}_{s:06d}-{min(s + SHARD, cases):06d}" for s in starts]
     with ProcessPoolExecutor(workers) as pool:
         n = len(folders)

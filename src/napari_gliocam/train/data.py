@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lightning import LightningDataModule
 
 from napari_gliocam.train.batches import Batched, BatchLoader
@@ -38,9 +36,9 @@ class StageData(LightningDataModule):
         self._loader = self._make(self.train, training=True, position=self._position)
         return self._loader
 
-    def val_dataloader(self) -> BatchLoader | list[Any]:
-        """In order; nothing where no patient is kept for validation."""
-        return self._make(self.validation, training=False) if len(self.validation) else []
+    def val_dataloader(self) -> BatchLoader:
+        """In order."""
+        return self._make(self.validation, training=False)
 
     def state_dict(self) -> dict[str, int]:
         """Goes into the checkpoint."""

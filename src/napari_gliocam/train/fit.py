@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from napari_gliocam.train.data import StageData
-from napari_gliocam.train.report import ReportEachStep, Reporter
+from napari_gliocam.train.report import ReportEachStep, Reporter, StoppedError
 from napari_gliocam.train.stage import Stage
 
 #: Written when a stage is done.
@@ -83,10 +83,13 @@ def fit_stage(
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with quiet_lightning():
-            trainer = _trainer(name, stage, folder, machine, report)
+            reporter = ReportEachStep(name, report, folder / LAST) if report else None
+            trainer = _trainer(stage, data, folder, machine, reporter)
             last = folder / LAST
             trainer.fit(stage, data, ckpt_path=last if last.exists() else None)
         only_once(done, lambda: _save_network(stage, folder))
+        if reporter is not None and reporter.asked:
+            raise StoppedError
     stage.network.load_state_dict(load_file(done))
 
 
@@ -116,7 +119,6 @@ def quiet_lightning() -> Iterator[None]:
                 "Checkpoint directory .* exists and is not empty",  # it goes on from there
                 ".* available but not used",  # the user chose the device
                 "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, torch 2.15
-                "You defined a `validation_step` but have no `val_dataloader`",  # no patient kept
             ):
                 warnings.filterwarnings("ignore", message)
             yield
@@ -125,13 +127,25 @@ def quiet_lightning() -> Iterator[None]:
             log.setLevel(level)
 
 
+class _WithinEpochs(ModelCheckpoint):
+    """Checkpoints between the steps of an epoch; after the last one it is not yet judged."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
 def _trainer(
-    name: str, stage: Stage, folder: Path, machine: Machine, report: Reporter | None
+    stage: Stage,
+    data: StageData,
+    folder: Path,
+    machine: Machine,
+    reporter: ReportEachStep | None,
 ) -> Trainer:
     fit = stage.fit
-    callbacks: list[Callback] = []
-    if report is not None:
-        callbacks.append(ReportEachStep(name, report, folder / LAST))
+    callbacks: list[Callback] = [reporter] if reporter is not None else []
     mode = "max" if fit.monitor == "val_auc" else "min"
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, patience=fit.patience, mode=mode))
@@ -146,7 +160,7 @@ def _trainer(
     callbacks.append(ModelCheckpoint(filename=Path(LAST).stem, **common))
     if fit.checkpoint_steps:
         common["save_on_train_epoch_end"] = False
-        often = ModelCheckpoint(
+        often = _WithinEpochs(
             filename=Path(LAST).stem, every_n_train_steps=fit.checkpoint_steps, **common
         )
         callbacks.append(often)
@@ -162,6 +176,7 @@ def _trainer(
         logger=CSVLogger(folder, name="logs"),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
+        limit_val_batches=None if len(data.validation) else 0,
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -36,7 +36,7 @@ class TrainingReport:
     values: dict[str, float] = field(default_factory=dict)
 
 
-#: Takes every report; returning True stops the training at that step, to go on another time.
+#: Takes every report; returning True stops the training there, to go on another time.
 Reporter = Callable[[TrainingReport], bool | None]
 
 
@@ -57,12 +57,15 @@ class ReportEachStep(Callback):
 
     def __init__(self, stage: str, report: Reporter, checkpoint: Path) -> None:
         self.stage, self.report, self.checkpoint = stage, report, checkpoint
+        #: Whether somebody asked to stop.
+        self.asked = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A step is done."""
-        if self._report(trainer, 0):
+        """A step is done; after the last of an epoch its validation still belongs to it."""
+        self._report(trainer, 0)
+        if self.asked and not trainer.is_last_batch:
             trainer.save_checkpoint(self.checkpoint)
             raise StoppedError
 
@@ -70,8 +73,7 @@ class ReportEachStep(Callback):
         """An epoch is done, and judged on the validation patients."""
         self._report(trainer, 1)
 
-    def _report(self, trainer: Trainer, ended: int) -> bool:
-        stop = False
+    def _report(self, trainer: Trainer, ended: int) -> None:
         if trainer.is_global_zero:
             values = {k: float(v) for k, v in trainer.callback_metrics.items()}
             values["rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
@@ -83,7 +85,6 @@ class ReportEachStep(Callback):
                 steps=int(trainer.estimated_stepping_batches),
                 values={k: v for k, v in values.items() if math.isfinite(v)},
             )
-            stop = bool(self.report(told))
+            self.asked = bool(self.report(told)) or self.asked
         if trainer.world_size > 1:
-            stop = bool(trainer.strategy.broadcast(stop))
-        return stop and not ended
+            self.asked = bool(trainer.strategy.broadcast(self.asked))
