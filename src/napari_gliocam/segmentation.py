@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -101,7 +101,7 @@ def compute_maps(
     clock.lap("slices")
     total = len(stack.frame)
     yield Progress(0, total, "running the networks")
-    collected = _Collected.empty(stack)
+    collected = _Collected.empty(stack, info.strides)
     for start in range(0, total, runner.batch):
         stop = min(start + runner.batch, total)
         runner.run(stack, slice(start, stop), collected)
@@ -171,9 +171,9 @@ class _Collected:
     probabilities: NDArray[np.float32]
 
     @classmethod
-    def empty(cls, stack: SliceStack) -> _Collected:
+    def empty(cls, stack: SliceStack, strides: Sequence[int]) -> _Collected:
         n, (height, width) = len(stack.frame), stack.frame.network_shape
-        sizes = [(height // s, width // s) for s in (2, 4, 8, 8)]
+        sizes = [(-(-height // s), -(-width // s)) for s in strides]
         return cls(
             aggregates=np.zeros((3, n, height, width), dtype=np.float32),
             guided=np.zeros((2, n, height, width), dtype=np.float16),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,29 +12,11 @@ from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_scene
 from napari_gliocam.slices import Normalisation
+from napari_gliocam.train.labels import image_labels
 
 #: Rows and columns of a training slice at 1.5 mm.
 SHAPE = (128, 112)
 PIXEL_MM = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class SliceSet:
-    """Training slices.
-
-    Parameters
-    ----------
-    images : ndarray of float16, (N, 3, H, W)
-        T1ce, T2, FLAIR, normalised over the case as `napari_gliocam.slices.normalise` does.
-    labels : ndarray of float32, (N, 3)
-        Image-level labels: the slice shows tumour, core, edema.
-    case : ndarray of int, (N,)
-        Which case a slice belongs to, for splits by patient.
-    """
-
-    images: NDArray[np.float16]
-    labels: NDArray[np.float32]
-    case: NDArray[np.int64]
 
 
 def synthetic_slices(
@@ -47,6 +27,7 @@ def synthetic_slices(
     near: int = 9,
     settings: SceneSettings | None = None,
     min_pixels: int = 8,
+    few_pixels: str = "exclude",
     device: torch.device | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.uint8]]:
     """Slices of one synthetic case.
@@ -60,8 +41,8 @@ def synthetic_slices(
     near : int
         More slices around a lesion, where there is one.
     settings : SceneSettings, optional
-    min_pixels : int
-        A class with fewer pixels on a slice does not count as shown; such slices are left out.
+    min_pixels, few_pixels
+        As in `napari_gliocam.train.labels.image_labels`.
     device : torch.device, optional
         Where the slices are drawn; the random numbers come from the CPU, so they are the same
         within rounding.  Quickest where the anatomy lies (`Anatomy.to`).
@@ -94,15 +75,11 @@ def synthetic_slices(
     images = torch.stack(
         [_normalise(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)], dim=1
     )
-    core, edema = ((scene.labels == k).sum(dim=(1, 2)) for k in (1, 2))
-    labels = torch.stack([core + edema, core, edema], dim=1) >= min_pixels
-    unsure = ((core > 0) & ~labels[:, 1]) | ((edema > 0) & ~labels[:, 2])
-    keep = ~unsure & (scene.brain.sum(dim=(1, 2)) > 350)
-    return (
-        images[keep].half().cpu().numpy(),
-        labels[keep].float().cpu().numpy(),
-        scene.labels[keep].cpu().numpy(),
-    )
+    truth = scene.labels.cpu().numpy()
+    core, edema = ((truth == k).sum(axis=(1, 2)) for k in (1, 2))
+    labels, keep = image_labels(core, edema, min_pixels=min_pixels, few_pixels=few_pixels)
+    keep &= (scene.brain.sum(dim=(1, 2)) > 350).cpu().numpy()
+    return images.half().cpu().numpy()[keep], labels[keep].astype(np.float32), truth[keep]
 
 
 def _normalise(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
