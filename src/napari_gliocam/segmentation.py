@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
@@ -108,8 +109,13 @@ def compute_maps(
         yield Progress(stop, total, "running the networks")
     clock.lap("networks")
     yield Progress(total, total, "putting the maps back")
+    sigma = info.across_slices_mm / case.grid.spacing[0]
+
+    def finished(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        return stack.frame.put_back(smooth_across_slices(maps, stack.brain, sigma))
+
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
-        aggregates = list(pool.map(stack.frame.put_back, collected.aggregates))
+        aggregates = list(pool.map(finished, collected.aggregates))
     clock.lap("maps")
     probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
     probabilities[list(stack.frame.indices)] = collected.probabilities
@@ -120,6 +126,7 @@ def compute_maps(
         "modalities": [m.value for m in info.modalities],
         "missing_modalities": [m.value for m in stack.missing],
         "slices": total,
+        "across_slices_mm": info.across_slices_mm,
         "network_slice": list(stack.frame.network_shape),
         "seconds": clock.laps,
     }

@@ -45,6 +45,9 @@ class BundleInfo(Design):
     polarity : dict of str to list of int
         For tumour, core, edema: per exit 1 where high means lesion, -1 where the network
         learned it the other way round.
+    across_slices_mm : float
+        How far the maps are averaged over neighbouring slices, see
+        `napari_gliocam.across_slices.smooth_across_slices`; 0: each slice by itself.
     tumour_threshold, class_threshold : float
         The paper's.
     normalisation : Normalisation
@@ -63,6 +66,7 @@ class BundleInfo(Design):
     polarity: dict[str, list[int]] = field(
         default_factory=lambda: {t: [1, 1, 1, 1] for t in ("tumour", "core", "edema")}
     )
+    across_slices_mm: float = 0.0
     tumour_threshold: float = 0.40
     class_threshold: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
