@@ -15,7 +15,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 SHAPE = (12, 60, 50)
 
 
-def make_net(seed: int = 0, width: int = 8) -> GliocamNet:
+def _make_net(seed: int = 0, width: int = 8) -> GliocamNet:
     """Random weights, and statistics that keep some channels of every layer alive."""
     torch.manual_seed(seed)
     net = GliocamNet(width=width)
@@ -33,7 +33,7 @@ def make_net(seed: int = 0, width: int = 8) -> GliocamNet:
 
 @pytest.fixture(scope="session")
 def net():
-    return make_net()
+    return _make_net()
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,23 @@ def prepared(case, bundle):
 
 @pytest.fixture
 def batch(net):
-    return make_batch(net)
+    return _make_batch(net)
 
 
-def make_batch(net: GliocamNet, slices: int = 3, seed: int = 0) -> Batch:
+def _make_batch(net: GliocamNet, slices: int = 3, seed: int = 0) -> Batch:
     """Noise in an oval brain."""
     generator = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.linspace(-1, 1, 48), torch.linspace(-1, 1, 32), indexing="ij")
     brain = ((y**2 + x**2) < 0.8).float().expand(slices, 1, -1, -1)
     images = torch.randn(slices, 3, 48, 32, generator=generator) * brain
     return Batch(net, images, brain)
+
+
+@pytest.fixture(scope="session")
+def make_net():
+    return _make_net
+
+
+@pytest.fixture(scope="session")
+def make_batch():
+    return _make_batch

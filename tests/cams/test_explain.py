@@ -102,3 +102,15 @@ def test_sentences(prepared):
         explain(prepared, scope=12)
     with pytest.raises(GliocamError, match="no scale of their own"):
         explain(prepared, normalise="none")
+
+
+def test_air_does_not_dim_the_cortex(prepared, case):
+    """A map that is the same everywhere in the brain is so up to its rim."""
+    from dataclasses import replace
+
+    result = explain(prepared, "gradcam", "tumour", layer=4)
+    flat = np.ones_like(result.raw["tumour"])
+    flat[:, 3, 2] = 0  # else it is constant, and says nothing
+    volume = replace(result, raw={"tumour": flat}).volume("tumour")[3:]
+    rim = volume[:, 12, 10:40]
+    assert (rim > 0.999).all()

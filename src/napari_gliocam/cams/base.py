@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.cams.volume import Target
 
@@ -44,15 +44,15 @@ class Method(ABC):
     """
 
     #: What a user types.
-    name: ClassVar[str]
+    name: str
     #: What a user reads.
-    title: ClassVar[str]
+    title: str
     #: Whether the raw maps are probabilities in [0, 1], so that they need no min-max.
-    bounded: ClassVar[bool] = False
+    bounded: bool = False
     #: Whether the maps depend on the layer that is chosen.
-    layered: ClassVar[bool] = True
-    #: Unit of the steps of a long method; None where a batch is one step.
-    unit: ClassVar[str | None] = None
+    layered: bool = True
+    #: What the steps of a method count that takes one slice at a time; None for batches.
+    unit: str | None = None
 
     @abstractmethod
     def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
@@ -85,3 +85,13 @@ class Method(ABC):
     def describe(self) -> dict[str, Any]:
         """Name and settings with plain values, for the json."""
         return {"name": self.name, **vars(self)}
+
+
+def finish_steps(steps: Steps) -> Tensor:
+    """Take every step and return the maps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            maps: Tensor = end.value
+            return maps

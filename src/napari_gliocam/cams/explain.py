@@ -167,12 +167,14 @@ class Explaining:
                 while True:
                     step = next(steps)
                     units = step.total
-                    yield self._report(start * units + step.done, len(rows) * units)
+                    done = start * units + step.done * len(part)
+                    yield self._report(done, len(rows) * units)
             except StopIteration as end:
                 self._keep(rows, slice(start, start + len(part)), end.value, finished=True)
             except (GeneratorExit, KeyboardInterrupt):
                 if step is not None:
-                    self._keep(rows, slice(start, start + 1), step.so_far(), finished=False)
+                    where = slice(start, start + len(part))
+                    self._keep(rows, where, step.so_far(), finished=False)
                 raise
             except torch.OutOfMemoryError as error:
                 raise memory_error(self.prepared.device) from error

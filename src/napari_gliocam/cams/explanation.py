@@ -88,10 +88,7 @@ class Explanation:
 
     def volume(self, target: Target) -> NDArray[np.float32]:
         """The map in [0, 1] on the case's grid, enlarged bilinearly, (S, P, L); 0 in air."""
-        volume = self.frame.put_back(self.maps(target))
-        for index in self.frame.indices:
-            volume[index] *= self.brain[index]
-        return volume
+        return self._enlarge(target, self.frame, slice(None), self.brain)
 
     def plane(self, target: Target, index: int) -> NDArray[np.float32]:
         """One slice of `volume`, (P, L), at the price of one; 0 if it was not asked for."""
@@ -100,6 +97,27 @@ class Explanation:
             return np.zeros((height, width), dtype=np.float32)
         where = self.frame.indices.index(index)
         frame = replace(self.frame, shape=(1, height, width), indices=(0,))
-        plane: NDArray[np.float32] = frame.put_back(self.maps(target)[where : where + 1])[0]
-        plane *= self.brain[index]
+        brain = self.brain[index : index + 1]
+        plane: NDArray[np.float32] = self._enlarge(target, frame, slice(where, where + 1), brain)[0]
         return plane
+
+    def _enlarge(
+        self, target: Target, frame: SliceFrame, where: slice, brain: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Some slices on a frame's grid.
+
+        A pixel of a map is several voxels wide.  One that lies in air was set to 0 and would dim
+        the cortex next to it, so it takes no part: the mean is over those in the brain.
+        """
+        volume = frame.put_back(self.maps(target)[where])
+        share = (
+            None
+            if self.normalise == "none"
+            else frame.put_back(self.inside[where].astype(np.float32))
+        )
+        for index in frame.indices:
+            volume[index] *= brain[index]
+            if share is not None:
+                there = share[index] > 0
+                np.divide(volume[index], share[index], out=volume[index], where=there)
+        return np.clip(volume, 0.0, 1.0, out=volume)

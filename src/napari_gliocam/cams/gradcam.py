@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -43,8 +43,8 @@ class GradCAM(GradientMethod):
     before an exit this is that exit's own map without its bias, cut at 0.
     """
 
-    name: ClassVar[str] = "gradcam"
-    title: ClassVar[str] = "GradCAM"
+    name = "gradcam"
+    title = "GradCAM"
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Channels weighted by their mean gradient."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,8 +19,8 @@ class LayerCAM(GradientMethod):
     shallow layers keep their detail.
     """
 
-    name: ClassVar[str] = "layercam"
-    title: ClassVar[str] = "LayerCAM"
+    name = "layercam"
+    title = "LayerCAM"
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Channels weighted by their positive gradient, pixel by pixel."""

@@ -26,17 +26,18 @@ def normalise_maps(
     raw : ndarray of float32, (N, h, w)
         Values that are not finite count as 0.
     inside : ndarray of bool, (N, h, w)
-        The brain; the maps are 0 elsewhere.
+        The brain; what lies elsewhere has no say in minimum and maximum, and becomes 0.
     how : {"slice", "volume", "none"}
 
     Returns
     -------
     ndarray of float32, (N, h, w)
-        In [0, 1]; a constant map, and a slice without brain, become 0.
+        In [0, 1]; a constant map, and a slice without brain, become 0.  With ``none`` nothing
+        is touched, air included.
     """
-    finite = np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0)
+    finite: NDArray[np.float32] = np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0)
     if how == "none":
-        return np.where(inside, np.clip(finite, 0.0, 1.0), np.float32(0.0))
+        return finite.clip(0.0, 1.0)
     axes: Any = (0, 1, 2) if how == "volume" else (1, 2)
     wide = finite.astype(np.float64)
     low = wide.min(axis=axes, keepdims=True, where=inside, initial=np.inf)
