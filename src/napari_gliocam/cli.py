@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from napari_gliocam import __version__, cli_batch
+from napari_gliocam import __version__, cli_batch, cli_explain
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
@@ -182,6 +182,9 @@ def top(
         typer.echo(context.get_help())
 
 
+app.command(name="explain")(cli_explain.explain)
+
+
 def main() -> NoReturn:
     """Run the command line; the entry point of ``napari-gliocam``."""
     for stream in (sys.stdout, sys.stderr):
@@ -226,7 +229,7 @@ def _drive(work: Generator[Progress, None, Outcome], report: Report) -> Outcome:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str, unit: str = "slices") -> Iterator[Report]:
     """A bar on standard error with the counts of the work; nothing where that is no terminal."""
     console = _console()
     columns = (
@@ -252,7 +255,7 @@ def _bar(title: str) -> Iterator[Report]:
                 description=f"{title}: {progress.what}",
                 total=progress.total if counted else None,
                 completed=progress.done,
-                counts=f"{progress.done} of {progress.total} slices" if counted else "",
+                counts=f"{progress.done} of {progress.total} {unit}" if counted else "",
             )
 
         yield report

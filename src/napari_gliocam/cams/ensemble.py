@@ -50,6 +50,11 @@ class Ensemble:
         if self.votes < 1:
             raise GliocamError(f"{self.votes} votes are too few; choose 1 or more.")
 
+    @property
+    def title(self) -> str:
+        """What a user reads, such as ``"intersection"`` or ``"2 votes"``."""
+        return f"{self.votes} votes" if self.rule == "vote" else self.rule
+
     def combine(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
         """One mask from two or more, all of shape (S, ...).
 

@@ -37,7 +37,8 @@ def normalise_maps(
     """
     finite: NDArray[np.float32] = np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0)
     if how == "none":
-        return finite.clip(0.0, 1.0)
+        clipped: NDArray[np.float32] = finite.clip(0.0, 1.0)
+        return clipped
     axes: Any = (0, 1, 2) if how == "volume" else (1, 2)
     wide = finite.astype(np.float64)
     low = wide.min(axis=axes, keepdims=True, where=inside, initial=np.inf)
@@ -45,5 +46,6 @@ def normalise_maps(
     span = high - low
     tells = np.isfinite(span) & (span > _CONSTANT * np.maximum(np.abs(high), np.abs(low)))
     low, span = np.where(tells, low, 0.0), np.where(tells, span, 1.0)
-    unit = np.clip((wide - low) / span, 0.0, 1.0) * (inside & tells)
-    return unit.astype(np.float32)
+    scaled = np.clip((wide - low) / span, 0.0, 1.0) * (inside & tells)
+    unit: NDArray[np.float32] = scaled.astype(np.float32)
+    return unit

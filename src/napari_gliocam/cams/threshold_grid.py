@@ -69,9 +69,9 @@ def search_thresholds(
     cases: Iterable[tuple[Sequence[NDArray[np.float32]], NDArray[np.bool_]]],
     ensemble: Ensemble | None = None,
 ) -> ThresholdGrid:
-    """Try all combinations of thresholds on cases with expert labels.  **Uses pixel masks.**
+    """Try all combinations of thresholds on cases with expert labels: uses pixel masks.
 
-    Every combination is counted in one look at each slice: all that a threshold of the grid can
+    Every combination is counted in one look at the voxels: all that a threshold of the grid can
     tell of a voxel is how many of its steps the map exceeds there.
 
     Parameters
@@ -98,7 +98,8 @@ def search_thresholds(
             raise GliocamError(
                 f"The thresholds of {len(maps)} maps cannot be searched for; choose 2 or 3."
             )
-        for row in range(len(truth)):
+        by_slice = chosen.rule in ("smaller", "larger")
+        for row in range(len(truth)) if by_slice else [slice(None)]:
             found = _count([m[row] for m in maps], truth[row], chosen)
             counts = found if counts is None else counts + found
     if counts is None:
@@ -112,16 +113,17 @@ def search_thresholds(
 def _count(
     maps: list[NDArray[np.float32]], truth: NDArray[np.bool_], ensemble: Ensemble
 ) -> NDArray[np.int64]:
-    """Hits, marked, truth and voxels of one slice for every combination, (4, 11, 11, ...)."""
+    """Hits, marked, truth and voxels of a part for every combination, (4, 11, 11, ...)."""
     steps, count = len(GRID), len(maps)
-    levels = [np.searchsorted(np.float32(GRID), m, side="left") for m in maps]  # steps exceeded
+    grid = np.array(GRID, dtype=np.float32)
+    levels = [np.searchsorted(grid, m, side="left") for m in maps]  # steps exceeded
     code = truth.astype(np.intp)
     for level in levels:
         code = code * (steps + 1) + level
     shape = (2, *[steps + 1] * count)
     voxels = np.bincount(code.ravel(), minlength=int(np.prod(shape))).reshape(shape)
     areas = [_exceeding(voxels, axis) for axis in range(count)]  # each (2, 11)
-    every, out = voxels.sum(axis=tuple(range(1, count + 1))), np.zeros((4, *[steps] * count), int)
+    every, found = voxels.sum(axis=tuple(range(1, count + 1))), []
     grids = np.indices(shape[1:])
     for where in product(range(steps), repeat=count):
         if ensemble.rule in ("smaller", "larger"):
@@ -131,15 +133,16 @@ def _count(
         else:
             cells = [grids[axis] > index for axis, index in enumerate(where)]
             background, hits = voxels[:, ensemble.combine(cells)].sum(axis=1)
-        out[(slice(None), *where)] = hits, background + hits, every[1], every.sum()
-    return out
+        found.append((hits, background + hits, every[1], every.sum()))
+    return np.array(found, dtype=np.int64).T.reshape(4, *[steps] * count)
 
 
 def _exceeding(voxels: NDArray[np.intp], axis: int) -> NDArray[np.int64]:
     """Voxels without and with lesion where one map exceeds each step, (2, 11)."""
     others = tuple(a for a in range(1, voxels.ndim) if a != axis + 1)
     by_level = voxels.sum(axis=others)
-    return by_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    above: NDArray[np.int64] = by_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    return above
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
