@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from napari_gliocam import __version__, cli_batch
+from napari_gliocam import __version__, cli_batch, cli_explain
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
@@ -283,6 +283,9 @@ def top(
         typer.echo(f"napari-gliocam {__version__}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+app.command(name="explain")(cli_explain.explain)
 
 
 def main() -> NoReturn:
