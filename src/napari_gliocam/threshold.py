@@ -13,6 +13,7 @@ from napari_gliocam.settings import Settings
 if TYPE_CHECKING:
     from napari_gliocam.cams.volume import CamVolume
     from napari_gliocam.case import Grid
+    from napari_gliocam.refine.parameters import Refinement
 
 BACKGROUND, CORE, EDEMA, BOTH = 0, 1, 2, 3
 CLASS_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "core and edema"}
@@ -30,11 +31,17 @@ class Segmentation:
         The maps the labels were cut from.
     settings : Settings
         The thresholds used.
+    refinement : Refinement or None
+        What was done to the labels after the thresholds.
+    unrefined : Segmentation or None
+        What they were before.
     """
 
     labels: NDArray[np.uint8]
     maps: CamVolume
     settings: Settings
+    refinement: Refinement | None = None
+    unrefined: Segmentation | None = None
 
     @property
     def grid(self) -> Grid:

@@ -56,6 +56,7 @@ def describe(segmentation: Segmentation, case: Case) -> str:
         "labels": {"0": "background", **meaning},
         "volumes_ml": segmentation.volumes_ml,
         "settings": asdict(segmentation.settings),
+        "refinement": segmentation.refinement and segmentation.refinement.used,
         "provenance": segmentation.maps.provenance,
         "warnings": case.warnings,
     }

@@ -1,0 +1,239 @@
+"""Mean field of the fully connected CRF (Krähenbühl and Koltun 2011), in 2-D and 3-D.
+
+The energy is that of ``pydensecrf``: unary ``-log p``, Potts, one smoothness and one bilateral
+kernel, each normalised symmetrically.  An iteration is ``Q <- softmax(-U + sum_k w_k K̃_k Q)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.refine.parameters import CrfParameters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from napari_gliocam.refine.lattice import Lattice
+
+#: Probabilities below this count as this, so that no class is ruled out; as in ``pydensecrf``.
+FLOOR = 1e-5
+
+
+def dense_crf(
+    probabilities: NDArray[np.floating],
+    image: NDArray[Any] | None = None,
+    parameters: CrfParameters | None = None,
+    *,
+    spacing: Sequence[float] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    slicewise: bool = False,
+    device: str = "cpu",
+) -> NDArray[np.float32]:
+    """Marginals of the dense CRF; their arg-max is the label map.  Imports torch.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (K, P, L) or (K, S, P, L)
+        At least 0, finite, of K >= 1 classes; scaled to sum to 1.
+    image : ndarray, shape (C, P, L) or (C, S, P, L), optional
+        Any number of modalities in intensities of 0 to 255 (see `to_bytes`), finite inside the
+        mask.  Without one the bilateral kernel is left out.
+    parameters : CrfParameters, optional
+        Paper 2's by default.
+    spacing : sequence of float, optional
+        Voxel size in mm along each axis of the grid, 1 by default.
+    mask : ndarray of bool, shape of the grid, optional
+        Voxels that take part; the others keep their probabilities and are not looked at.
+    slicewise : bool
+        True: the slices of a 3-D grid do not see each other.
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Returns
+    -------
+    ndarray of float32, shape of the probabilities
+        In [0, 1], summing to 1 over the classes.
+
+    Raises
+    ------
+    GliocamError
+        If shapes do not fit or values are not finite.
+    """
+    return finish(
+        running_crf(
+            probabilities,
+            image,
+            parameters,
+            spacing=spacing,
+            mask=mask,
+            slicewise=slicewise,
+            device=device,
+        )
+    )
+
+
+def running_crf(
+    probabilities: NDArray[np.floating],
+    image: NDArray[Any] | None = None,
+    parameters: CrfParameters | None = None,
+    *,
+    spacing: Sequence[float] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    slicewise: bool = False,
+    device: str = "cpu",
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """As `dense_crf`, with progress after each kernel and each iteration."""
+    import torch
+
+    from napari_gliocam.device import choose_device
+
+    parameters = parameters or CrfParameters()
+    start = _normalised(probabilities)
+    grid = start.shape[1:]
+    taking_part = np.ones(grid, dtype=np.bool_) if mask is None else mask
+    _check_shapes(grid, image, taking_part, spacing)
+    where = np.nonzero(taking_part)
+    if not len(where[0]):
+        return start
+    unary = torch.from_numpy(-np.log(np.maximum(start[:, taking_part], FLOOR)))
+    unary = unary.to(choose_device(device))
+    kernels = []
+    for features, weight in _features(where, image, parameters, spacing, slicewise):
+        yield Progress(0, parameters.iterations, "building the CRF")
+        group = torch.from_numpy(where[0]).to(unary.device) if slicewise else None
+        kernels.append((_lattice(features, group, unary.device), weight))
+    marginals = yield from mean_field(unary, kernels, parameters.iterations)
+    start[:, taking_part] = marginals.cpu().numpy()
+    return start
+
+
+def mean_field(
+    unary: Tensor, kernels: Sequence[tuple[Lattice, float]], iterations: int
+) -> Generator[Progress, None, Tensor]:
+    """Mean field over N points.
+
+    Parameters
+    ----------
+    unary : Tensor of float32, shape (K, N)
+    kernels : sequence of (Lattice, float)
+        Filters with their Potts weights.
+    iterations : int
+
+    Yields
+    ------
+    Progress
+        After each iteration.
+
+    Returns
+    -------
+    Tensor of float32, shape (K, N)
+        Marginals.
+    """
+    marginals = (-unary).softmax(0)
+    for done in range(1, iterations + 1):
+        points = marginals.T.contiguous()
+        energy = -unary
+        for kernel, weight in kernels:
+            energy.add_((kernel @ points).T, alpha=weight)
+        marginals = energy.softmax(0)
+        yield Progress(done, iterations, "dense CRF")
+    return marginals
+
+
+def to_bytes(volume: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Intensities as 0 to 255: the 0.5 and 99.5 percentiles of the brain become the ends.
+
+    The papers stretch the whole volume from its minimum to its maximum; percentiles keep one
+    bright voxel from deciding what ``intensity_width`` means.
+
+    Parameters
+    ----------
+    volume, brain : ndarray, same shape
+
+    Returns
+    -------
+    ndarray of float32
+        0 where the volume is constant over the brain.
+    """
+    values = volume[brain]
+    low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 0.0)
+    if not high > low:
+        return np.zeros(volume.shape, dtype=np.float32)
+    scaled = (volume.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.clip(scaled, 0.0, 255.0, out=scaled)
+
+
+def _normalised(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    values = np.array(probabilities, dtype=np.float32)
+    if values.ndim not in (3, 4) or not len(values):
+        raise GliocamError(
+            f"The probabilities have the shape {values.shape}; give classes first, then two or "
+            "three axes of a grid."
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise GliocamError(
+            "The probabilities hold values that are negative, NaN or infinite; compute the maps "
+            "again or clear those voxels."
+        )
+    total = values.sum(axis=0)
+    values[:, total == 0] = 1.0  # nothing is known there
+    values /= values.sum(axis=0)
+    return values
+
+
+def _check_shapes(
+    grid: tuple[int, ...],
+    image: NDArray[Any] | None,
+    mask: NDArray[np.bool_],
+    spacing: Sequence[float] | None,
+) -> None:
+    if mask.shape != grid or (image is not None and image.shape[1:] != grid):
+        raise GliocamError(
+            f"The probabilities lie on a grid of {grid}, the image or the mask on another; "
+            "cut them from the same case."
+        )
+    if spacing is not None and (len(spacing) != len(grid) or not min(spacing) > 0):
+        raise GliocamError(
+            f"The spacing is {tuple(spacing)}; give a size above 0 mm for each of the "
+            f"{len(grid)} axes."
+        )
+    if image is not None and not np.isfinite(image[:, mask]).all():
+        raise GliocamError(
+            "The image holds NaN or infinite voxels; replace them, or leave them out by the mask."
+        )
+
+
+def _features(
+    where: tuple[NDArray[np.intp], ...],
+    image: NDArray[Any] | None,
+    parameters: CrfParameters,
+    spacing: Sequence[float] | None,
+    slicewise: bool,
+) -> Generator[tuple[NDArray[np.float32], float]]:
+    """Positions in standard deviations, and weights, of the kernels that are on."""
+    sizes = [1.0] * len(where) if spacing is None else list(spacing)
+    axes = range(1 if slicewise else 0, len(where))
+    position = np.stack([where[axis] * sizes[axis] for axis in axes]).astype(np.float32)
+    if parameters.gaussian_weight > 0:
+        yield position / np.float32(parameters.gaussian_width), parameters.gaussian_weight
+    if parameters.bilateral_weight > 0 and image is not None:
+        intensity = np.stack([modality[where] for modality in image]).astype(np.float32)
+        features = [
+            position / np.float32(parameters.bilateral_width),
+            intensity / np.float32(parameters.intensity_width),
+        ]
+        yield np.concatenate(features), parameters.bilateral_weight
+
+
+def _lattice(features: NDArray[np.float32], group: Tensor | None, device: torch.device) -> Lattice:
+    import torch
+
+    from napari_gliocam.refine.lattice import make_lattice
+
+    return make_lattice(torch.from_numpy(features).to(device), group)

@@ -1,0 +1,223 @@
+"""Gaussian filtering of scattered points in a few dimensions, on the permutohedral lattice.
+
+Adams, Baek and Davis 2010, "Fast high-dimensional filtering using the permutohedral lattice":
+values are spread over the corners of the simplex that a point lies in (splat), blurred along
+the lattice's d + 1 directions, and gathered again (slice).  The three are sparse matrices; here
+each is a bag sum of torch, so one piece of code runs on every device and on all cores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Number of keys that a 64-bit integer can tell apart for certain.
+_ROOM = 2**62
+
+
+@dataclass(frozen=True, eq=False)
+class Bags:
+    """A sparse matrix: row i is the weighted sum of the values that bag i names.
+
+    Parameters
+    ----------
+    index : Tensor of int32, shape (E,)
+    offset : Tensor of int32, shape (rows + 1,)
+        Bag i holds ``index[offset[i] : offset[i + 1]]``.
+    weight : Tensor of float32, shape (E,)
+    """
+
+    index: Tensor
+    offset: Tensor
+    weight: Tensor
+
+    def __matmul__(self, values: Tensor) -> Tensor:
+        return F.embedding_bag(
+            self.index,
+            values,
+            self.offset,
+            mode="sum",
+            per_sample_weights=self.weight,
+            include_last_offset=True,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """A Gaussian filter over N points, ``K̃ = D^-1/2 K D^-1/2`` with ``D = K 1``.
+
+    The symmetric normalisation is that of Krähenbühl and Koltun's released code; what a
+    point gives itself is part of the sum.
+
+    Parameters
+    ----------
+    splat, slice_ : Bags
+        From points to vertices and back; the normalisation is in their weights.
+    blurs : tuple of Bags
+        One for each of the d + 1 directions.
+    """
+
+    splat: Bags
+    blurs: tuple[Bags, ...]
+    slice_: Bags
+
+    def __matmul__(self, values: Tensor) -> Tensor:
+        """Filter values of shape (N, K) of float32; each column by itself."""
+        values = self.splat @ values
+        for blur in self.blurs:
+            values = blur @ values
+        return self.slice_ @ values
+
+
+def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
+    """The filter ``exp(-|f_i - f_j|² / 2)`` over points, on the device of the features.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (d, N)
+        Finite positions, in standard deviations of the kernel.
+    group : Tensor of int64, shape (N,), optional
+        From 0; points of different groups do not see each other, so that many slices are
+        filtered in one call.
+
+    Returns
+    -------
+    Lattice
+    """
+    d, count = features.shape
+    vertex, rank = _nearest_vertex(features)
+    weight = _barycentric(vertex, rank)
+    keys, directions = _keys(vertex[1], rank, group)
+    # Sorting the corners by key gives the vertices, and the splat's bags with them.
+    keys, order = keys.flatten().sort()
+    new = torch.ones_like(keys, dtype=torch.bool)
+    torch.ne(keys[1:], keys[:-1], out=new[1:])
+    starts = new.nonzero().flatten()
+    corner = torch.empty_like(order)
+    corner[order] = new.cumsum(0) - 1
+    corner = corner.view(d + 1, count).T.flatten().int()
+    blurs = tuple(_blurs(keys[starts], directions))
+    splat = Bags(
+        (order % count).int(),
+        F.pad(starts, (0, 1), value=len(keys)).int(),
+        weight.flatten()[order],
+    )
+    ends = torch.arange(0, len(keys) + 1, d + 1, dtype=torch.int32, device=features.device)
+    plain = Lattice(splat, blurs, Bags(corner, ends, weight.T.flatten()))
+    norm = (plain @ features.new_ones(count, 1)).flatten().add_(1e-20).rsqrt_()
+    splat.weight.mul_(norm[splat.index])
+    plain.slice_.weight.view(count, d + 1).mul_(norm[:, None])
+    return plain
+
+
+def _nearest_vertex(features: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Embed points in the plane of sum 0 and find each one's simplex (Adams et al., section 3.2).
+
+    Returns
+    -------
+    (elevated, origin), rank : Tensor
+        All (d + 1, N): the embedded point, the nearest vertex of remainder 0 in units of d + 1,
+        and the order of the differences (rank 0 is the largest).
+    """
+    d, count = features.shape
+    # A blur of [1 2 1] along each direction has this spread in the embedding.
+    spread = math.sqrt(2 / 3) * (d + 1)
+    elevated = features.new_empty(d + 1, count)
+    total = features.new_zeros(count)
+    for axis in range(d, 0, -1):
+        scaled = features[axis - 1] * (spread / math.sqrt(axis * (axis + 1)))
+        elevated[axis] = total - axis * scaled
+        total += scaled
+    elevated[0] = total
+    origin = (elevated / (d + 1)).round_()
+    difference = elevated - origin * (d + 1)
+    excess = origin.sum(0).int()
+    rank = excess.expand(d + 1, count).clone()
+    for a in range(d + 1):
+        for b in range(a + 1, d + 1):
+            less = difference[a] < difference[b]
+            rank[a] += less
+            rank[b] += ~less
+    # Where the rounded point left the plane, the outermost coordinates step back.
+    step = (rank < 0).int() - (rank > d).int()
+    rank += step * (d + 1)
+    origin += step
+    return (elevated, origin), rank
+
+
+def _barycentric(vertex: tuple[Tensor, Tensor], rank: Tensor) -> Tensor:
+    """Weights of the d + 1 corners, (d + 1, N), each in [0, 1], summing to 1."""
+    elevated, origin = vertex
+    d = len(rank) - 1
+    delta = elevated / (d + 1) - origin
+    falling = torch.empty_like(delta).scatter_(0, rank.long(), delta)
+    weight = torch.empty_like(delta)
+    weight[0] = 1 - (falling[0] - falling[d])
+    weight[1:] = (falling[:-1] - falling[1:]).flip(0)
+    return weight
+
+
+def _keys(origin: Tensor, rank: Tensor, group: Tensor | None) -> tuple[Tensor, list[int]]:
+    """Number the corners, (d + 1, N) of int64, and what is added to step along each direction.
+
+    A key is linear in the coordinates, so a neighbour's key is a sum.  Where they would not fit
+    into 64 bits, fixed random factors stand for the strides; two of M vertices then share a key
+    with a probability of M² / 2^64.
+    """
+    d = len(rank) - 1
+    base = (origin[:d] * (d + 1)).long()
+    low = base.amin(1, keepdim=True) - 2 * (d + 1)
+    sizes: list[int] = (base.amax(1) + 2 * (d + 1) - low[:, 0] + 1).tolist()
+    groups = 1 if group is None else int(group.max()) + 1
+    if math.prod(sizes) * groups < _ROOM:
+        strides = [math.prod(sizes[axis + 1 :]) for axis in range(d)]
+        group_stride = math.prod(sizes)
+    else:
+        random = torch.Generator().manual_seed(0)
+        drawn = torch.randint(_ROOM, (d + 1,), generator=random).tolist()
+        *strides, group_stride = (value | 1 for value in drawn)
+    stride = torch.tensor([*strides, 0], device=rank.device)
+    key = ((base - low) * stride[:d, None]).sum(0)
+    if group is not None:
+        key += group * group_stride
+    # From corner r to r + 1 every coordinate grows by 1, but that of rank d - r falls by d.
+    by_rank = torch.empty(rank.shape, dtype=torch.int64, device=rank.device)
+    by_rank.scatter_(0, rank.long(), stride[:, None].expand(rank.shape))
+    whole = sum(strides)
+    keys = torch.empty_like(by_rank)
+    keys[0] = key
+    for r in range(d):
+        keys[r + 1] = keys[r] + _wrap(whole) - (d + 1) * by_rank[d - r]
+    return keys, [_wrap(whole - (d + 1) * s) for s in (*strides, 0)]
+
+
+def _wrap(value: int) -> int:
+    """What 64-bit arithmetic makes of an integer."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _blurs(keys: Tensor, directions: list[int]) -> list[Bags]:
+    """For each direction: a vertex, and half of each neighbour that exists."""
+    count = len(keys)
+    own = torch.arange(count, dtype=torch.int32, device=keys.device)
+    blurs = []
+    for step in directions:
+        wanted = keys + step
+        ahead = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
+        first = keys.index_select(0, ahead).eq_(wanted).nonzero().flatten()
+        second = ahead.index_select(0, first)  # pairs that see each other
+        one = torch.ones_like(first, dtype=torch.int32)
+        size = torch.ones_like(own).index_add_(0, first, one).index_add_(0, second, one)
+        offset = F.pad(size.cumsum(0, dtype=torch.int32), (1, 0))
+        start, last = offset[:-1].long(), offset[1:].long() - 1
+        index = own.new_empty(count + 2 * len(first))
+        index.scatter_(0, start, own)
+        index.scatter_(0, start.index_select(0, first) + 1, second.int())
+        index.scatter_(0, last.index_select(0, second), first.int())
+        weight = torch.full(index.shape, 0.5, device=keys.device).scatter_(0, start, 1.0)
+        blurs.append(Bags(index, offset, weight))
+    return blurs

@@ -1,0 +1,245 @@
+"""What a user can set for each refinement; needs neither torch nor SciPy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from napari_gliocam.errors import GliocamError
+
+Superpixels = Literal["slic", "quickshift"]
+SUPERPIXELS: tuple[Superpixels, ...] = ("slic", "quickshift")
+
+Classes = Literal["by cluster", "as they are"]
+CLASSES: tuple[Classes, ...] = ("by cluster", "as they are")
+
+Method = Literal["none", "crf", "boundary-fit", "boundary-fit+crf"]
+METHODS: tuple[Method, ...] = ("none", "crf", "boundary-fit", "boundary-fit+crf")
+
+
+def _check(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> None:
+    """Raise the sentence that says what a parameter may be."""
+    title = name.replace("_", " ")
+    if above is not None and not (value > above and math.isfinite(value)):
+        raise GliocamError(f"The {title} is {value:g}; choose a value above {above:g}.")
+    if least is not None and not (value >= least and math.isfinite(value)):
+        raise GliocamError(f"The {title} is {value:g}; choose a value of at least {least:g}.")
+    if most is not None and not value <= most:
+        raise GliocamError(f"The {title} is {value:g}; choose a value of at most {most:g}.")
+
+
+def _check_count(name: str, value: int) -> None:
+    if not 1 <= value <= 1000 or value != int(value):
+        title = name.replace("_", " ")
+        raise GliocamError(f"The number of {title} is {value:g}; choose a whole number up to 1000.")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        title = name.replace("_", " ")
+        raise GliocamError(f'There is no {title} "{value}"; choose one of {", ".join(choices)}.')
+
+
+@dataclass(frozen=True)
+class CrfParameters:
+    """Kernels and iterations of the dense CRF (Krähenbühl and Koltun 2011, Eq. 3).
+
+    Parameters
+    ----------
+    gaussian_width : float
+        Standard deviation of the smoothness kernel in mm.
+    gaussian_weight : float
+        Its Potts weight; 0 leaves it out.
+    bilateral_width : float
+        Standard deviation in mm of the kernel that looks at the image.
+    intensity_width : float
+        Standard deviation of that kernel in intensities of 0 to 255, for each modality.
+    bilateral_weight : float
+        Its Potts weight; 0 leaves it out.
+    iterations : int
+        Of mean field.
+    volume : bool
+        Whether slices see each other: one CRF in 3-D instead of one for each slice.
+
+    Notes
+    -----
+    The defaults are those of paper 2's released code, ``CRF_PRESETS`` has others.
+    """
+
+    gaussian_width: float = 3.0
+    gaussian_weight: float = 3.0
+    bilateral_width: float = 10.0
+    intensity_width: float = 13.0
+    bilateral_weight: float = 10.0
+    iterations: int = 10
+    volume: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("gaussian_width", "bilateral_width", "intensity_width"):
+            _check(name, getattr(self, name), above=0.0)
+        for name in ("gaussian_weight", "bilateral_weight"):
+            _check(name, getattr(self, name), least=0.0)
+        _check_count("iterations", self.iterations)
+
+
+#: Named sets of parameters: paper 2 as released; DeepLab (Chen et al. 2015) as SEC uses it.
+CRF_PRESETS = {
+    "paper 2": CrfParameters(),
+    "DeepLab": CrfParameters(bilateral_width=80.0),
+}
+
+
+@dataclass(frozen=True)
+class ComponentParameters:
+    """Which parts of a tumour stay.
+
+    Parameters
+    ----------
+    min_fraction : float
+        A 3-D component stays if it has at least this fraction of the largest one's voxels,
+        in [0, 1]; 0 keeps all.
+    min_ml : float
+        Above 0, a component of at least this volume stays as well.
+    fill_holes : bool
+        Whether background that the tumour encloses becomes tumour.
+    fill_core : bool
+        Whether edema that the core encloses becomes core (necrosis).
+    """
+
+    min_fraction: float = 0.3
+    min_ml: float = 0.0
+    fill_holes: bool = True
+    fill_core: bool = True
+
+    def __post_init__(self) -> None:
+        _check("min_fraction", self.min_fraction, least=0.0, most=1.0)
+        _check("min_ml", self.min_ml, least=0.0)
+
+
+@dataclass(frozen=True)
+class ClusterParameters:
+    """How a slice is cut into clusters (paper 4, section 2.1, and its released code).
+
+    Parameters
+    ----------
+    superpixels : {"slic", "quickshift"}
+    network : bool
+        Whether the network groups the superpixels; False: they are the clusters.
+    superpixel_mm2 : float
+        Area of a SLIC superpixel in mm²; the paper has 700 in a crop of 128 x 128 mm.
+    compactness : float
+        Of SLIC, for intensities of 0 to 100.
+    kernel_size, max_dist, ratio : float
+        Of Quickshift, for intensities of 0 to 1.
+    max_labels : int
+        Output channels of the network: the paper's q.
+    min_labels : int
+        It stops learning when no more labels than this are left.
+    width : int
+        Channels of its two hidden layers.
+    iterations : int
+    learning_rate : float
+    stride : int
+        The network looks at every so many pixels; 1 in the paper.
+    seed : int
+    """
+
+    superpixels: Superpixels = "slic"
+    network: bool = True
+    superpixel_mm2: float = 23.4
+    compactness: float = 20.0
+    kernel_size: float = 1.0
+    max_dist: float = 4.0
+    ratio: float = 1.0
+    max_labels: int = 32
+    min_labels: int = 4
+    width: int = 32
+    iterations: int = 64
+    learning_rate: float = 0.05
+    stride: int = 2
+    seed: int = 43
+
+    def __post_init__(self) -> None:
+        _check_choice("superpixels", self.superpixels, SUPERPIXELS)
+        for name in ("superpixel_mm2", "compactness", "kernel_size", "max_dist", "learning_rate"):
+            _check(name, getattr(self, name), above=0.0)
+        _check("ratio", self.ratio, least=0.0, most=1.0)
+        for name in ("max_labels", "min_labels", "width", "iterations", "stride"):
+            _check_count(name, getattr(self, name))
+        if self.min_labels > self.max_labels:
+            raise GliocamError(
+                f"The network is to keep {self.min_labels} labels and has {self.max_labels}; "
+                "choose a smaller number of labels to keep."
+            )
+
+
+@dataclass(frozen=True)
+class FitParameters:
+    """How a mask is fitted to clusters (paper 4, section 2.3).
+
+    Parameters
+    ----------
+    min_inside : float
+        Fraction of a cluster that must lie inside the mask for it to stay, in (0, 1]; 1 in
+        the paper.
+    classes : {"by cluster", "as they are"}
+        Whether core and edema follow the clusters, too.
+    """
+
+    min_inside: float = 1.0
+    classes: Classes = "by cluster"
+
+    def __post_init__(self) -> None:
+        _check("min_inside", self.min_inside, above=0.0, most=1.0)
+        _check_choice("classes", self.classes, CLASSES)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What is done to a segmentation after the thresholds; written beside the result.
+
+    Parameters
+    ----------
+    method : {"none", "crf", "boundary-fit", "boundary-fit+crf"}
+    crf : CrfParameters
+    clusters : ClusterParameters
+    fit : FitParameters
+    components : ComponentParameters or None
+        None: every part of the tumour stays, holes stay open.
+    """
+
+    method: Method = "none"
+    crf: CrfParameters = field(default_factory=CrfParameters)
+    clusters: ClusterParameters = field(default_factory=ClusterParameters)
+    fit: FitParameters = field(default_factory=FitParameters)
+    components: ComponentParameters | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("refinement", self.method, METHODS)
+
+    @property
+    def fits(self) -> bool:
+        """Whether BoundaryFit runs."""
+        return self.method.startswith("boundary-fit")
+
+    @property
+    def smooths(self) -> bool:
+        """Whether the dense CRF runs."""
+        return self.method.endswith("crf")
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """What ran, with its parameters, for the json."""
+        parts = asdict(self)
+        kept = {"method", *["components"] * (self.components is not None)}
+        kept |= {"crf"} if self.smooths else set()
+        kept |= {"clusters", "fit"} if self.fits else set()
+        return {name: part for name, part in parts.items() if name in kept}

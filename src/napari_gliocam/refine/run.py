@@ -1,0 +1,200 @@
+"""Refine a segmentation: only where there is a lesion, slice by slice on all cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.case import Modality
+from napari_gliocam.device import choose_device
+from napari_gliocam.progress import Progress
+from napari_gliocam.refine.boundary_fit import fit_labels
+from napari_gliocam.refine.clusters import clustering_slice
+from napari_gliocam.refine.components import bounding_box, clean_components
+from napari_gliocam.refine.crf import running_crf, to_bytes
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.refine.threads import in_threads
+from napari_gliocam.refine.unaries import MASK_PROBABILITY, core_share, tumour_probability
+from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
+
+if TYPE_CHECKING:
+    from napari_gliocam.case import Case
+    from napari_gliocam.threshold import Segmentation
+
+#: What the refinements look at, where the case has it.
+MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2)
+
+#: Kept around the lesion for the CRF, in mm: what lies further away is background for certain.
+MARGIN_MM = 20.0
+
+#: Clusters of slices, by slice; they depend on the case and `ClusterParameters` alone.
+Clusters = MutableMapping[int, NDArray[np.int32]]
+
+
+def refine(
+    segmentation: Segmentation,
+    case: Case,
+    refinement: Refinement,
+    *,
+    slices: Iterable[int] | None = None,
+    clusters: Clusters | None = None,
+    image: NDArray[np.float32] | None = None,
+    device: str = "cpu",
+) -> Generator[Progress, None, Segmentation]:
+    """Refine a segmentation; slices without lesion cost nothing.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+        As cut by `apply_thresholds`; of a refined one, the unrefined one is taken.
+    case : Case
+        The case it is of.
+    refinement : Refinement
+    slices : iterable of int, optional
+        Refine these alone, for a preview; components and holes need the whole case and are
+        left as they are then.
+    clusters : mapping of int to ndarray, optional
+        Filled with the clusters of each slice and looked up in, so that they are made once
+        while thresholds move.  Empty it when the `ClusterParameters` change.
+    image : ndarray, shape (C, S, P, L), optional
+        What `image_of` made of the case, if it is at hand.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the CRF runs.
+
+    Yields
+    ------
+    Progress
+        Slices done in each stage.
+
+    Returns
+    -------
+    Segmentation
+        With new labels, ``refinement`` and ``unrefined``.
+    """
+    before = segmentation.unrefined or segmentation
+    there = np.flatnonzero((before.labels > 0).any(axis=(1, 2))).tolist()
+    chosen = there if slices is None else sorted(set(there) & {int(s) for s in slices})
+    labels = before.labels.copy()
+    if refinement.method != "none" and chosen:
+        yield Progress(0, len(chosen), "reading intensities")
+        image = image_of(case) if image is None else image
+        job = _Job(before, case, refinement, image, labels)
+        if refinement.fits:
+            yield from job.fit(chosen, {} if clusters is None else clusters)
+        if refinement.smooths:
+            yield from job.smooth(chosen, device)
+    if refinement.components is not None and slices is None:
+        yield Progress(0, 1, "components")
+        labels = clean_components(labels, refinement.components, voxel_ml=case.grid.voxel_ml)
+    return replace(before, labels=labels, refinement=refinement, unrefined=before)
+
+
+def image_of(case: Case) -> NDArray[np.float32]:
+    """The modalities a refinement looks at in intensities of 0 to 255, (C, S, P, L)."""
+    there = [m for m in MODALITIES if m in case.volumes] or list(case.volumes)
+    return np.stack([to_bytes(case.volumes[m], case.brain) for m in there])
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One refinement under way; ``labels`` change in place, each part from one thread."""
+
+    before: Segmentation
+    case: Case
+    refinement: Refinement
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+    def fit(self, slices: list[int], clusters: Clusters) -> Generator[Progress, None, None]:
+        """BoundaryFit; clusters that are not there yet are made on the way."""
+        spacing = self.case.grid.spacing[1:]
+
+        def fit_slice(index: int) -> Generator[Progress, None, None]:
+            if index not in clusters:
+                clusters[index] = yield from clustering_slice(
+                    self.image[:, index],
+                    self.case.brain[index],
+                    self.refinement.clusters,
+                    spacing=spacing,
+                )
+            self.labels[index] = fit_labels(
+                self.labels[index], clusters[index], self.refinement.fit
+            )
+
+        yield from in_threads(fit_slice, slices, "BoundaryFit")
+
+    def smooth(self, slices: list[int], device: str) -> Generator[Progress, None, None]:
+        """Dense CRF: slice by slice in threads, or at once in 3-D and on a GPU."""
+        if choose_device(device).type == "cpu" and not self.refinement.crf.volume:
+            boxes = map(self._box, slices)
+            yield from in_threads(self._smooth, boxes, "dense CRF")
+        else:
+            yield from self.smooth_at_once(slices, device)
+
+    def smooth_at_once(self, slices: list[int], device: str) -> Generator[Progress, None, None]:
+        """Dense CRF of the box around all boxes, in one call."""
+        boxes = list(map(self._box, slices))
+        around = (
+            slice(min(part.start for part in parts), max(part.stop for part in parts))
+            for parts in zip(*boxes, strict=True)
+        )
+        yield from self._smooth(tuple(around), device)
+
+    def _box(self, index: int) -> tuple[slice, ...]:
+        """The lesion of a slice with a margin, clipped to the case."""
+        box = bounding_box(self.before.labels[index] > 0)
+        assert box is not None
+        shape, spacing = self.case.grid.shape[1:], self.case.grid.spacing[1:]
+        margins = [math.ceil(MARGIN_MM / size) for size in spacing]
+        return slice(index, index + 1), *(
+            slice(max(part.start - margin, 0), min(part.stop + margin, length))
+            for part, margin, length in zip(box, margins, shape, strict=True)
+        )
+
+    def _smooth(
+        self, index: tuple[slice, ...], device: str = "cpu"
+    ) -> Generator[Progress, None, None]:
+        """First where the tumour ends, then, inside it, where the core does."""
+        labels, brain = self.labels[index], self.case.brain[index]
+        tumour = tumour_probability(self.before, index)
+        core = core_share(self.before, index)
+        if self.refinement.fits:  # the fitted mask has the last word
+            tumour = _towards(labels > 0, tumour)
+            core = np.where(labels > 0, _towards(labels == CORE, core), core)
+        is_tumour = yield from self._cut(tumour, index, brain, device)
+        is_core = yield from self._cut(core, index, is_tumour, device)
+        both = self.before.labels[index] == BOTH
+        labels[...] = np.where(is_tumour, np.where(is_core, CORE, EDEMA), BACKGROUND)
+        labels[is_tumour & both] = BOTH
+
+    def _cut(
+        self,
+        probability: NDArray[np.float32],
+        index: tuple[slice, ...],
+        mask: NDArray[np.bool_],
+        device: str,
+    ) -> Generator[Progress, None, NDArray[np.bool_]]:
+        """Where the CRF finds the first of two classes, inside a mask."""
+        marginals = yield from running_crf(
+            np.stack([probability, 1 - probability]),
+            self.image[(slice(None), *index)],
+            self.refinement.crf,
+            spacing=self.case.grid.spacing,
+            mask=mask,
+            slicewise=not self.refinement.crf.volume,
+            device=device,
+        )
+        first: NDArray[np.bool_] = (marginals[0] > 0.5) & mask
+        return first
+
+
+def _towards(mask: NDArray[np.bool_], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values on the mask's side of one half, at least as far as a mask alone is trusted."""
+    high = np.maximum(values, MASK_PROBABILITY)
+    low = np.minimum(values, 1 - MASK_PROBABILITY)
+    return np.where(mask, high, low)
