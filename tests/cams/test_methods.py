@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from napari_gliocam.cams.base import finish_steps
 from napari_gliocam.cams.batch import Batch
 from napari_gliocam.cams.explain import Explaining, explain
+from napari_gliocam.cams.menu import MENU
 from napari_gliocam.cams.multiscale import MultiScale
 from napari_gliocam.cams.registry import METHODS, make_method
 from napari_gliocam.cams.site import Site
@@ -280,6 +283,18 @@ def test_cancelled_scorecam_keeps_the_channels_that_are_scored(prepared, monkeyp
     assert half.max() > 0.5
     assert not np.array_equal(half, whole.volume("core")[6])
     assert np.corrcoef(half.ravel(), whole.volume("core")[6].ravel())[0, 1] > 0.3
+
+
+def test_the_menu_is_the_registry_without_torch():
+    assert [entry.name for entry in MENU] == list(METHODS)
+    for entry in MENU:
+        method = make_method(entry.name)
+        assert (entry.title, entry.layered) == (method.title, method.layered)
+        assert entry.slow == (method.unit is not None)
+    rooms = ("menu", "explanation", "comparison", "sheet", "ensemble", "threshold_grid")
+    code = "; ".join(f"import napari_gliocam.cams.{room}" for room in rooms)
+    code += "; import sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sentences_of_the_registry():

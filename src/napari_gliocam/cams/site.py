@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.nets.multi_exit import lse_pool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,6 +94,8 @@ def score_from(
     -------
     Tensor, (B, classes)
     """
+    from napari_gliocam.nets.multi_exit import lse_pool
+
     total: Tensor | None = None
     for number in range(layer, max(exits) + 1):
         if number == 0:
