@@ -25,6 +25,12 @@ from napari_gliocam import __version__, cli_batch, cli_explain
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import (
+    CRF_PRESETS,
+    ComponentParameters,
+    FitParameters,
+    Refinement,
+)
 from napari_gliocam.settings import Settings
 
 FAILED, INTERRUPTED = 1, 130
@@ -46,6 +52,22 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class Refine(StrEnum):
+    """What is done to the labels after the thresholds (`refine.parameters.Method`)."""
+
+    NONE = "none"
+    CRF = "crf"
+    BOUNDARY_FIT = "boundary-fit"
+    BOUNDARY_FIT_CRF = "boundary-fit+crf"
+
+
+class CrfPreset(StrEnum):
+    """Names in `refine.parameters.CRF_PRESETS`."""
+
+    PAPER_2 = "paper 2"
+    DEEPLAB = "DeepLab"
+
+
 Bundle = Annotated[
     Path | None,
     typer.Option("--bundle", metavar="DIR", help="Folder of a bundle of weights instead."),
@@ -54,6 +76,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on stand
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 _DEFAULTS = Settings()
+_REFINED = Refinement()
+_METHOD = Refine(_REFINED.method)
 
 
 @app.command()
@@ -80,6 +104,20 @@ def segment(
         bool,
         typer.Option("--no-gate", help="Look at slices that the networks call healthy, too."),
     ] = False,
+    refine: Annotated[
+        Refine, typer.Option(help="Refine the labels after the thresholds.")
+    ] = _METHOD,
+    crf: Annotated[
+        CrfPreset, typer.Option(case_sensitive=False, help="Kernels of the dense CRF.")
+    ] = CrfPreset.PAPER_2,
+    min_inside: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
+    ] = _REFINED.fit.min_inside,
+    components: Annotated[
+        bool,
+        typer.Option(help="Drop small parts of the tumour, fill holes and necrosis."),
+    ] = _REFINED.components is not None,
     save_maps: Annotated[
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
@@ -100,9 +138,15 @@ def segment(
             exclusive=not overlapping,
             gate=not no_gate,
         )
+        refinement = Refinement(
+            method=refine.value,
+            crf=CRF_PRESETS[crf],
+            fit=FitParameters(min_inside=min_inside),
+            components=ComponentParameters() if components else None,
+        )
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
-    request = Request(out, bundle, device.value, settings, save_maps, overwrite)
+    request = Request(out, bundle, device.value, settings, refinement, save_maps, overwrite)
     outcomes: list[Outcome] = []
     try:
         for outcome in _segment_all(cases, request):

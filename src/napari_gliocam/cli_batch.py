@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Request:
     device : str
         As in `napari_gliocam.device.choose_device`.
     settings : Settings
+    refinement : Refinement
+        What is done to the labels after the thresholds.
     save_maps : bool
         Whether the three aggregated maps are written too.
     overwrite : bool
@@ -51,6 +54,7 @@ class Request:
     bundle: Path | None = None
     device: str = "auto"
     settings: Settings = field(default_factory=Settings)
+    refinement: Refinement = field(default_factory=Refinement)
     save_maps: bool = False
     overwrite: bool = False
 
@@ -290,6 +294,12 @@ def _segment_case(
     case = read_case(replace(item.files, labels=None))
     maps: CamVolume = yield from compute_maps(case, bundle=bundle, device=request.device)
     segmentation = apply_thresholds(maps, request.settings)
+    if request.refinement.changes_something:
+        from napari_gliocam.refine import refine
+
+        segmentation = yield from refine(
+            segmentation, case, request.refinement, device=request.device
+        )
     yield Progress(0, 1, "saving")
     files = _save(segmentation, case, request)
     provenance = dict(maps.provenance)
@@ -298,6 +308,7 @@ def _segment_case(
         "missing_modalities": provenance.get("missing_modalities", []),
         "slices": provenance.get("slices"),
         "settings": asdict(request.settings),
+        "refinement": request.refinement.used,
         "bundle": bundle.info.name,
         "device": provenance.get("device"),
         "seconds": round(time.perf_counter() - started, 3),

@@ -88,7 +88,7 @@ def test_agrees_with_pydensecrf(classes: int, preset: str, iterations: int):
     peer.addPairwiseEnergy(position / np.float32(3), compat=parameters.gaussian_weight)
     peer.addPairwiseEnergy(bilateral, compat=parameters.bilateral_weight)
     expected = np.array(peer.inference(iterations)).reshape(p.shape)
-    assert np.abs(found - expected).mean() < 1e-4
+    assert np.abs(found - expected).mean() < 2e-3
     assert (found.argmax(0) == expected.argmax(0)).mean() > 0.999
 
 

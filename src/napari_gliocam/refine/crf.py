@@ -7,6 +7,7 @@ kernel, each normalised symmetrically.  An iteration is ``Q <- softmax(-U + sum_
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from napari_gliocam.refine.grid import GridFilter
     from napari_gliocam.refine.lattice import Lattice
+
+    Kernel = Lattice | GridFilter
 
 #: Probabilities below this count as this, so that no class is ruled out; as in ``pydensecrf``.
 FLOOR = 1e-5
@@ -98,30 +102,34 @@ def running_crf(
     grid = start.shape[1:]
     taking_part = np.ones(grid, dtype=np.bool_) if mask is None else mask
     _check_shapes(grid, image, taking_part, spacing)
-    where = np.nonzero(taking_part)
-    if not len(where[0]):
+    if not taking_part.any():
         return start
     unary = torch.from_numpy(-np.log(np.maximum(start[:, taking_part], FLOOR)))
     unary = unary.to(choose_device(device))
+    sizes = [1.0] * len(grid) if spacing is None else list(spacing)
     kernels = []
-    for features, weight in _features(where, image, parameters, spacing, slicewise):
-        yield Progress(0, parameters.iterations, "building the CRF")
-        group = torch.from_numpy(where[0]).to(unary.device) if slicewise else None
-        kernels.append((_lattice(features, group, unary.device), weight))
+    for make, weight in (
+        (_smoothness, parameters.gaussian_weight),
+        (_bilateral, parameters.bilateral_weight if image is not None else 0.0),
+    ):
+        if weight > 0:
+            yield Progress(0, parameters.iterations, "building the CRF")
+            points = _Points(taking_part, image, sizes, slicewise, unary.device)
+            kernels.append((make(points, parameters), weight))
     marginals = yield from mean_field(unary, kernels, parameters.iterations)
     start[:, taking_part] = marginals.cpu().numpy()
     return start
 
 
 def mean_field(
-    unary: Tensor, kernels: Sequence[tuple[Lattice, float]], iterations: int
+    unary: Tensor, kernels: Sequence[tuple[Kernel, float]], iterations: int
 ) -> Generator[Progress, None, Tensor]:
-    """Mean field over N points.
+    """Mean field over N points.  Imports torch.
 
     Parameters
     ----------
     unary : Tensor of float32, shape (K, N)
-    kernels : sequence of (Lattice, float)
+    kernels : sequence of (Kernel, float)
         Filters with their Potts weights.
     iterations : int
 
@@ -135,12 +143,18 @@ def mean_field(
     Tensor of float32, shape (K, N)
         Marginals.
     """
+    import torch
+
     marginals = (-unary).softmax(0)
+    # Marginals sum to 1, so the message of the last class follows from the others.
+    sums = [(kernel @ torch.ones_like(unary[:1]))[0] for kernel, _ in kernels]
     for done in range(1, iterations + 1):
-        points = marginals.T.contiguous()
         energy = -unary
-        for kernel, weight in kernels:
-            energy.add_((kernel @ points).T, alpha=weight)
+        for (kernel, weight), total in zip(kernels, sums, strict=True):
+            if len(unary) > 1:
+                messages = kernel @ marginals[:-1]
+                energy[:-1].add_(messages, alpha=weight)
+                energy[-1].add_(total - messages.sum(0), alpha=weight)
         marginals = energy.softmax(0)
         yield Progress(done, iterations, "dense CRF")
     return marginals
@@ -209,31 +223,42 @@ def _check_shapes(
         )
 
 
-def _features(
-    where: tuple[NDArray[np.intp], ...],
-    image: NDArray[Any] | None,
-    parameters: CrfParameters,
-    spacing: Sequence[float] | None,
-    slicewise: bool,
-) -> Generator[tuple[NDArray[np.float32], float]]:
-    """Positions in standard deviations, and weights, of the kernels that are on."""
-    sizes = [1.0] * len(where) if spacing is None else list(spacing)
-    axes = range(1 if slicewise else 0, len(where))
-    position = np.stack([where[axis] * sizes[axis] for axis in axes]).astype(np.float32)
-    if parameters.gaussian_weight > 0:
-        yield position / np.float32(parameters.gaussian_width), parameters.gaussian_weight
-    if parameters.bilateral_weight > 0 and image is not None:
-        intensity = np.stack([modality[where] for modality in image]).astype(np.float32)
-        features = [
-            position / np.float32(parameters.bilateral_width),
-            intensity / np.float32(parameters.intensity_width),
-        ]
-        yield np.concatenate(features), parameters.bilateral_weight
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The voxels that take part."""
+
+    mask: NDArray[np.bool_]
+    image: NDArray[Any] | None
+    spacing: Sequence[float]
+    slicewise: bool
+    device: torch.device
 
 
-def _lattice(features: NDArray[np.float32], group: Tensor | None, device: torch.device) -> Lattice:
+def _smoothness(points: _Points, parameters: CrfParameters) -> Kernel:
+    """The kernel of positions alone, exact."""
+    import torch
+
+    from napari_gliocam.refine.grid import make_grid_filter
+
+    widths: list[float | None] = [parameters.gaussian_width / size for size in points.spacing]
+    if points.slicewise:
+        widths[0] = None
+    where = torch.from_numpy(np.flatnonzero(points.mask)).to(points.device)
+    return make_grid_filter(where, points.mask.shape, widths)
+
+
+def _bilateral(points: _Points, parameters: CrfParameters) -> Kernel:
+    """The kernel of positions and intensities, on the permutohedral lattice."""
     import torch
 
     from napari_gliocam.refine.lattice import make_lattice
 
-    return make_lattice(torch.from_numpy(features).to(device), group)
+    assert points.image is not None
+    where = np.nonzero(points.mask)
+    first = 1 if points.slicewise else 0
+    scales = [size / parameters.bilateral_width for size in points.spacing]
+    features = [where[axis] * scales[axis] for axis in range(first, len(where))]
+    features += [modality[where] / parameters.intensity_width for modality in points.image]
+    stacked = torch.from_numpy(np.stack(features).astype(np.float32)).to(points.device)
+    group = torch.from_numpy(where[0]).to(points.device) if points.slicewise else None
+    return make_lattice(stacked, group)

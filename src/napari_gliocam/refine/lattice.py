@@ -2,13 +2,14 @@
 
 Adams, Baek and Davis 2010, "Fast high-dimensional filtering using the permutohedral lattice":
 values are spread over the corners of the simplex that a point lies in (splat), blurred along
-the lattice's d + 1 directions, and gathered again (slice).  The three are sparse matrices; here
-each is a bag sum of torch, so one piece of code runs on every device and on all cores.
+the lattice's d + 1 directions, and gathered again (slice).  All of it is picking and adding, which
+torch does on every device, so nothing has to be compiled.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +39,12 @@ class Bags:
     def __matmul__(self, values: Tensor) -> Tensor:
         return F.embedding_bag(
             self.index,
-            values,
+            values[:, None],
             self.offset,
             mode="sum",
             per_sample_weights=self.weight,
             include_last_offset=True,
-        )
+        )[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +57,26 @@ class Lattice:
     Parameters
     ----------
     splat, slice_ : Bags
-        From points to vertices and back; the normalisation is in their weights.
-    blurs : tuple of Bags
-        One for each of the d + 1 directions.
+        From points to M vertices and back; the normalisation is in their weights.
+    neighbours : tuple of (Tensor, Tensor) of int32, each of shape (M + 1,)
+        The next and the last vertex along each of the d + 1 directions, or M, where a 0 lies.
     """
 
     splat: Bags
-    blurs: tuple[Bags, ...]
+    neighbours: tuple[tuple[Tensor, Tensor], ...]
     slice_: Bags
 
     def __matmul__(self, values: Tensor) -> Tensor:
-        """Filter values of shape (N, K) of float32; each column by itself."""
-        values = self.splat @ values
-        for blur in self.blurs:
-            values = blur @ values
-        return self.slice_ @ values
+        """Filter values of shape (K, N) of float32; each row by itself."""
+        return torch.stack([self._filter(row) for row in values])
+
+    def _filter(self, values: Tensor) -> Tensor:
+        # One row at a time: picking single numbers is several times faster than short rows.
+        vertices = F.pad(self.splat @ values, (0, 1))
+        for ahead, behind in self.neighbours:
+            both = vertices.index_select(0, ahead).add_(vertices.index_select(0, behind))
+            vertices = vertices.add(both, alpha=0.5)
+        return self.slice_ @ vertices
 
 
 def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
@@ -97,19 +103,20 @@ def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
     new = torch.ones_like(keys, dtype=torch.bool)
     torch.ne(keys[1:], keys[:-1], out=new[1:])
     starts = new.nonzero().flatten()
-    corner = torch.empty_like(order)
-    corner[order] = new.cumsum(0) - 1
-    corner = corner.view(d + 1, count).T.flatten().int()
-    blurs = tuple(_blurs(keys[starts], directions))
-    splat = Bags(
-        (order % count).int(),
-        F.pad(starts, (0, 1), value=len(keys)).int(),
-        weight.flatten()[order],
-    )
+    number = new.cumsum(0, dtype=torch.int32) - 1
+    corner = torch.empty_like(number).scatter_(0, order, number)
     ends = torch.arange(0, len(keys) + 1, d + 1, dtype=torch.int32, device=features.device)
-    plain = Lattice(splat, blurs, Bags(corner, ends, weight.T.flatten()))
-    norm = (plain @ features.new_ones(count, 1)).flatten().add_(1e-20).rsqrt_()
-    splat.weight.mul_(norm[splat.index])
+    plain = Lattice(
+        Bags(
+            (order % count).int(),
+            F.pad(starts, (0, 1), value=len(keys)).int(),
+            weight.flatten().index_select(0, order),
+        ),
+        tuple(_neighbours(keys[starts], directions)),
+        Bags(corner.view(d + 1, count).T.flatten(), ends, weight.T.flatten()),
+    )
+    norm = (plain @ features.new_ones(1, count))[0].add_(1e-20).rsqrt_()
+    plain.splat.weight.mul_(norm.index_select(0, plain.splat.index))
     plain.slice_.weight.view(count, d + 1).mul_(norm[:, None])
     return plain
 
@@ -200,24 +207,17 @@ def _wrap(value: int) -> int:
     return (value + 2**63) % 2**64 - 2**63
 
 
-def _blurs(keys: Tensor, directions: list[int]) -> list[Bags]:
-    """For each direction: a vertex, and half of each neighbour that exists."""
+def _neighbours(keys: Tensor, directions: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each direction, which vertices lie one step ahead and one step behind."""
     count = len(keys)
-    own = torch.arange(count, dtype=torch.int32, device=keys.device)
-    blurs = []
     for step in directions:
         wanted = keys + step
-        ahead = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
-        first = keys.index_select(0, ahead).eq_(wanted).nonzero().flatten()
-        second = ahead.index_select(0, first)  # pairs that see each other
-        one = torch.ones_like(first, dtype=torch.int32)
-        size = torch.ones_like(own).index_add_(0, first, one).index_add_(0, second, one)
-        offset = F.pad(size.cumsum(0, dtype=torch.int32), (1, 0))
-        start, last = offset[:-1].long(), offset[1:].long() - 1
-        index = own.new_empty(count + 2 * len(first))
-        index.scatter_(0, start, own)
-        index.scatter_(0, start.index_select(0, first) + 1, second.int())
-        index.scatter_(0, last.index_select(0, second), first.int())
-        weight = torch.full(index.shape, 0.5, device=keys.device).scatter_(0, start, 1.0)
-        blurs.append(Bags(index, offset, weight))
-    return blurs
+        found = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
+        first = keys.index_select(0, found).eq_(wanted).nonzero().flatten()
+        second = found.index_select(0, first)
+        ahead = torch.full((count + 1,), count, dtype=torch.int32, device=keys.device)
+        behind = ahead.clone()
+        yield (
+            ahead.scatter_(0, first, second.int()),
+            behind.scatter_(0, second, first.int()),
+        )

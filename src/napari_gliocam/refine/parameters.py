@@ -226,6 +226,11 @@ class Refinement:
         _check_choice("refinement", self.method, METHODS)
 
     @property
+    def changes_something(self) -> bool:
+        """Whether anything runs at all."""
+        return self.method != "none" or self.components is not None
+
+    @property
     def fits(self) -> bool:
         """Whether BoundaryFit runs."""
         return self.method.startswith("boundary-fit")
