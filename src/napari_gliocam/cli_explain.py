@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from napari_gliocam.cli_common import INTERRUPTED, bar, say, sentences
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 
@@ -117,8 +118,6 @@ def explain(
 
     Ctrl-C stops the method under way; what is done by then is written.
     """
-    from napari_gliocam import cli
-
     request = Request(
         case=case,
         out=out,
@@ -135,14 +134,14 @@ def explain(
         device=device,
         overwrite=overwrite,
     )
-    with cli._sentences(debug):
-        facts, stopped = run(request, cli._bar, cli._say)
+    with sentences(debug):
+        facts, stopped = run(request, bar, say)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
             typer.echo("\n".join(_lines(facts)))
         if stopped:
-            raise typer.Exit(cli.INTERRUPTED)
+            raise typer.Exit(INTERRUPTED)
 
 
 def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
