@@ -115,3 +115,15 @@ def test_half_precision_on_the_gpu_changes_few_labels(case, bundle):
     cpu = segment(case, bundle=bundle, device="cpu", settings=settings)
     gpu = segment(case, bundle=bundle, device="cuda", settings=settings)
     assert (cpu.labels != gpu.labels).mean() < 1e-3
+
+
+def test_exits_of_a_finer_bundle_keep_their_resolution(case):
+    torch.manual_seed(0)
+    strides = (1, 2, 4, 4)
+    info = BundleInfo("finer", "random numbers", "CC0-1.0", width=4, strides=strides)
+    finer = Bundle(info, GliocamNet.of(3, info.design).eval())
+    maps = finish(compute_maps(case, bundle=finer, device="cpu"))
+    height, width = maps.frame.network_shape
+    for exit_, stride in zip(maps.exits["core"], strides, strict=True):
+        assert exit_.shape[1:] == (height // stride, width // stride)
+    assert maps.volume("exit 1", "core").shape == case.grid.shape

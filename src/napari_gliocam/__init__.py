@@ -37,6 +37,7 @@ _PUBLIC = {
     "save_segmentation": "io",
     "compute_maps": "segmentation",
     "segment": "segmentation",
+    "explain": "cams.explain",
     "load_bundle": "nets.bundle",
     "make_phantom": "phantom",
 }

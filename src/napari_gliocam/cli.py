@@ -9,19 +9,28 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
-from napari_gliocam import __version__, cli_batch
+from napari_gliocam import __version__, cli_batch, cli_explain
 from napari_gliocam.cli_batch import Outcome, Request
+from napari_gliocam.cli_common import (
+    FAILED,
+    INTERRUPTED,
+    AsJson,
+    Bundle,
+    Debug,
+    Device,
+    Report,
+    bar,
+    say,
+    sentences,
+)
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import (
@@ -32,23 +41,11 @@ from napari_gliocam.refine.parameters import (
 )
 from napari_gliocam.settings import Settings
 
-FAILED, INTERRUPTED = 1, 130
-Report = Callable[[Progress], None]
-
 app = typer.Typer(
     name="napari-gliocam",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Device(StrEnum):
-    """Where the networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
 
 
 class Refine(StrEnum):
@@ -66,13 +63,6 @@ class CrfPreset(StrEnum):
     PAPER_2 = "paper 2"
     DEEPLAB = "DeepLab"
 
-
-Bundle = Annotated[
-    Path | None,
-    typer.Option("--bundle", metavar="DIR", help="Folder of a bundle of weights instead."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 _DEFAULTS = Settings()
 _REFINED = Refinement()
@@ -156,13 +146,115 @@ def segment(
             elif outcome.error is None or not repeated:
                 _say_outcome(outcome)
             if debug and outcome.trace and not repeated:
-                _say(outcome.trace)
+                say(outcome.trace)
     except KeyboardInterrupt:
         done = sum(outcome.error is None for outcome in outcomes)
-        _say(f"Stopped with {done} of the cases saved; nothing was written for the others.")
+        say(f"Stopped with {done} of the cases saved; nothing was written for the others.")
         raise typer.Exit(INTERRUPTED) from None
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def evaluate(
+    cases: Annotated[
+        list[Path],
+        typer.Argument(metavar="CASE", help="Cases with expert labels, as for segment."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Measure labels saved earlier; no network runs."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
+    bundle: Bundle = None,
+    tumour_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
+    ] = _DEFAULTS.tumour_threshold,
+    class_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
+    ] = _DEFAULTS.class_threshold,
+    hd95: Annotated[str, typer.Option(metavar="pooled|max-directed", help="Kind of HD95.")] = (
+        "pooled"
+    ),
+    max_distance: Annotated[
+        str,
+        typer.Option(metavar="diagonal|brats|MM", help="HD95 where one mask is empty."),
+    ] = "diagonal",
+    min_pixels: Annotated[
+        int, typer.Option(min=1, help="Slices with fewer, but some, pixels are left out.")
+    ] = 1,
+    label_scheme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score segmentations against expert labels, beside trivial rivals.
+
+    Writes evaluation.json, cases.csv and summary.csv.
+
+    A case that fails does not stop the others; the exit status is 1 if any failed.
+    """
+    from napari_gliocam import cli_evaluate
+    from napari_gliocam.measure import EvaluationSettings
+
+    try:
+        thresholds = Settings(tumour_threshold=tumour_threshold, class_threshold=class_threshold)
+        settings = EvaluationSettings(
+            hd95=hd95,  # type: ignore[arg-type]  # checked there
+            max_distance=cli_evaluate.parse_distance(max_distance),
+            min_pixels=min_pixels,
+        )
+    except GliocamError as error:
+        raise typer.BadParameter(str(error)) from error
+    run = Request(out, bundle, device.value, thresholds, overwrite=overwrite)
+    request = cli_evaluate.EvaluationRequest(run, settings, results, against, label_scheme)
+    with sentences(debug):
+        cli_evaluate.run(cases, request, bar, say, as_json=as_json, debug=debug)
+
+
+@app.command()
+def phantom(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
+    ],
+    cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Brains from files (labels/, ms/) instead of formulas."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="mixed, enhancing, low-grade or healthy.")
+    ] = "mixed",
+    missing: Annotated[
+        float, typer.Option(metavar="P", help="Leave out T1, T1ce, T2 with this probability each.")
+    ] = 0.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace cases of an earlier run.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write synthetic cases with their truth as BraTS folders.
+
+    DIR/phantom_S_0000/phantom_S_0000_{t1,t1ce,t2,flair,seg}.nii.gz and so on; seg has 1 for
+    core that does not enhance, 2 for edema, 4 for enhancing core.
+    """
+    from napari_gliocam import cli_phantom
+
+    wishes = cli_phantom.Wishes(out, cases, seed, anatomy, kind, missing, overwrite)
+    with sentences(debug):
+        cli_phantom.run(wishes, partial(bar, unit="cases"), say)
 
 
 @app.command()
@@ -170,7 +262,7 @@ def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -
     """Print versions, devices and the bundle of weights."""
     from napari_gliocam import cli_info
 
-    with _sentences(debug):
+    with sentences(debug):
         facts = cli_info.gather(bundle)
         typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(cli_info.lines(facts)))
         if "error" in facts["bundle"]:
@@ -183,7 +275,7 @@ def open_(
     debug: Debug = False,
 ) -> None:
     """Open cases in napari with the panel beside them."""
-    with _sentences(debug):
+    with sentences(debug):
         for path in paths:
             if not path.exists():
                 raise GliocamError(f"{path} does not exist; check the path.")
@@ -204,7 +296,7 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Open napari on a synthetic case, segment it, save picture and results."""
-    with _sentences(debug):
+    with sentences(debug):
         _need_screen()
         from napari_gliocam.ui.demo import run_demo
 
@@ -224,6 +316,9 @@ def top(
         typer.echo(f"napari-gliocam {__version__}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+app.command(name="explain")(cli_explain.explain)
 
 
 def main() -> NoReturn:
@@ -247,7 +342,7 @@ def _segment_all(sources: list[Path], request: Request) -> Iterator[Outcome]:
             yield Outcome(item.name, item.source, error=item.error or broken)
             continue
         title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
-        with _bar(title) as report:
+        with bar(title) as report:
             try:
                 report(Progress(0, 1, "loading the networks"))
                 bundle = bundle or cli_batch.open_bundle(request)
@@ -269,74 +364,18 @@ def _drive(work: Generator[Progress, None, Outcome], report: Report) -> Outcome:
         work.close()
 
 
-@contextmanager
-def _bar(title: str) -> Iterator[Report]:
-    """A bar on standard error with the counts of the work; nothing where that is no terminal."""
-    console = _console()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        TextColumn("{task.fields[counts]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Bars(
-        *columns,
-        console=console,
-        transient=True,
-        redirect_stdout=False,  # results on standard output stay there
-        redirect_stderr=False,
-        disable=not console.is_terminal,
-    ) as bars:
-        task = bars.add_task(title, total=None, counts="")
-
-        def report(progress: Progress) -> None:
-            counted = progress.total > 1
-            bars.update(
-                task,
-                description=f"{title}: {progress.what}",
-                total=progress.total if counted else None,
-                completed=progress.done,
-                counts=f"{progress.done} of {progress.total} slices" if counted else "",
-            )
-
-        yield report
-
-
 def _say_outcome(outcome: Outcome) -> None:
     """A line for a person: what was found, or why nothing was."""
     if outcome.error is not None:
-        _say(outcome.error if outcome.case in outcome.error else f"{outcome.case}: {outcome.error}")
+        say(outcome.error if outcome.case in outcome.error else f"{outcome.case}: {outcome.error}")
         return
     for warning in outcome.facts["warnings"]:
-        _say(f"{outcome.case}: {warning}")
+        say(f"{outcome.case}: {warning}")
     volumes = outcome.facts["volumes_ml"]
     typer.echo(
         f"{outcome.case}: core {volumes['core']:.1f} ml, edema {volumes['edema']:.1f} ml, "
         f"{outcome.facts['seconds']:.1f} s, {outcome.files[0]}"
     )
-
-
-def _say(sentence: str) -> None:
-    """Print on standard error, as it is: no markup, no wrapping."""
-    _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    return Console(stderr=True)
-
-
-@contextmanager
-def _sentences(debug: bool) -> Iterator[None]:
-    """Turn an error that a user can mend into its sentence and exit status 1."""
-    try:
-        yield
-    except GliocamError as error:
-        if debug:
-            raise
-        _say(str(error))
-        raise typer.Exit(FAILED) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _need_screen() -> None:

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -142,6 +142,28 @@ def plan(sources: Iterable[Path], request: Request) -> list[Planned]:
     list of Planned
         In the order asked for.
     """
+    return find_distinct(sources, lambda files: _occupied(files, request))
+
+
+def find_distinct(
+    sources: Iterable[Path], refuse: Callable[[CaseFiles], str | None]
+) -> list[Planned]:
+    """Find the cases, each under a name of its own.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        As in `plan`.
+    refuse : callable
+        Says in one sentence why a case is not wanted, or None.
+
+    Returns
+    -------
+    list of Planned
+        In the order asked for.
+    """
+    from napari_gliocam.io.naming import safe_name
+
     planned: list[Planned] = []
     seen: dict[str, tuple[Path, tuple[Path, ...]]] = {}
     for source in sources:
@@ -150,17 +172,17 @@ def plan(sources: Iterable[Path], request: Request) -> list[Planned]:
                 planned.append(item)
                 continue
             paths = tuple(path.resolve() for path in item.files.paths)
-            folder = request.files_of(item.name)[0].parent
-            first = seen.get(folder.name.casefold())
+            name = safe_name(item.name).casefold()
+            first = seen.get(name)
             if first is None:
-                seen[folder.name.casefold()] = (source, paths)
-                error = _occupied(item.files, request)
+                seen[name] = (source, paths)
+                error = refuse(item.files)
             elif first[1] == paths:
                 continue  # the same case again, or another file of it
             else:
                 error = (
-                    f'Two cases are called "{item.name}" ({first[0]} and {source}), their results '
-                    "would overwrite each other; segment them in two calls with different --out."
+                    f'Two cases are called "{item.name}" ({first[0]} and {source}) and results go '
+                    "by the name; give them in two calls with different --out."
                 )
             planned.append(replace(item, files=None, error=error) if error else item)
     return planned
@@ -242,11 +264,12 @@ def segment_case(
     try:
         return (yield from _segment_case(item, request, bundle, started))
     except Exception as error:  # one strange case must not stop the others
-        sentence = _sentence(error, item.name)
+        sentence = sentence_of(error, item.name)
         return Outcome(item.name, item.source, error=sentence, trace=traceback.format_exc())
 
 
-def _sentence(error: Exception, name: str) -> str:
+def sentence_of(error: Exception, name: str) -> str:
+    """What a user reads of an error that a case met."""
     if isinstance(error, GliocamError):
         return str(error)
     if isinstance(error, MemoryError):

@@ -21,3 +21,7 @@ class DeviceError(GliocamError):
 
 class SaveError(GliocamError):
     """A result could not be written; what lay there before is untouched."""
+
+
+class TrainingError(GliocamError):
+    """A recipe, or the slices to train with, cannot be used as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
@@ -101,15 +102,20 @@ def compute_maps(
     clock.lap("slices")
     total = len(stack.frame)
     yield Progress(0, total, "running the networks")
-    collected = _Collected.empty(stack)
+    collected = _Collected.empty(stack, info.strides)
     for start in range(0, total, runner.batch):
         stop = min(start + runner.batch, total)
         runner.run(stack, slice(start, stop), collected)
         yield Progress(stop, total, "running the networks")
     clock.lap("networks")
     yield Progress(total, total, "putting the maps back")
+    sigma = info.across_slices_mm / case.grid.spacing[0]
+
+    def finished(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        return stack.frame.put_back(smooth_across_slices(maps, stack.brain, sigma))
+
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
-        aggregates = list(pool.map(stack.frame.put_back, collected.aggregates))
+        aggregates = list(pool.map(finished, collected.aggregates))
     clock.lap("maps")
     probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
     probabilities[list(stack.frame.indices)] = collected.probabilities
@@ -120,6 +126,7 @@ def compute_maps(
         "modalities": [m.value for m in info.modalities],
         "missing_modalities": [m.value for m in stack.missing],
         "slices": total,
+        "across_slices_mm": info.across_slices_mm,
         "network_slice": list(stack.frame.network_shape),
         "seconds": clock.laps,
     }
@@ -171,9 +178,9 @@ class _Collected:
     probabilities: NDArray[np.float32]
 
     @classmethod
-    def empty(cls, stack: SliceStack) -> _Collected:
+    def empty(cls, stack: SliceStack, strides: Sequence[int]) -> _Collected:
         n, (height, width) = len(stack.frame), stack.frame.network_shape
-        sizes = [(height // s, width // s) for s in (2, 4, 8, 8)]
+        sizes = [(-(-height // s), -(-width // s)) for s in strides]
         return cls(
             aggregates=np.zeros((3, n, height, width), dtype=np.float32),
             guided=np.zeros((2, n, height, width), dtype=np.float16),

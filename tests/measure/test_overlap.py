@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.measure import dice, score
+from napari_gliocam.measure import dice, iou, score
 
 
 def test_dice_by_hand():
@@ -12,6 +12,14 @@ def test_dice_by_hand():
     assert dice(a, a) == 1.0
     assert dice(a, ~a) == 0.0
     assert dice(~a & a, ~a & a) == 1.0
+
+
+def test_iou_by_hand():
+    a = np.array([True, True, False, False])
+    assert iou(a, np.array([True, False, True, False])) == 1 / 3
+    assert iou(a, a) == 1.0
+    assert iou(a, ~a) == 0.0
+    assert iou(~a & a, ~a & a) == 1.0
 
 
 @given(st.integers(0, 1000))

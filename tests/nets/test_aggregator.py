@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, share, shrink, weigh
+from napari_gliocam.nets.aggregator import (
+    ExitAttention,
+    exit_maps,
+    guide,
+    share,
+    shrink,
+    stretch,
+    weigh,
+)
 from napari_gliocam.nets.gliocam import GliocamNet
 
 
@@ -59,6 +67,74 @@ def test_the_whole_network_gives_maps_in_0_1():
     for values in (maps.aggregates, maps.guided, *maps.exits):
         assert values.min() >= 0
         assert values.max() <= 1
+
+
+@pytest.mark.parametrize("map_range", ["sigmoid", "min-max", "raw"])
+@pytest.mark.parametrize("attention", ["joint", "shared", "conv3d"])
+@pytest.mark.parametrize("final_map", ["aggregate", "mean"])
+def test_every_form_gives_maps_in_0_1_and_none_in_air(map_range, attention, final_map):
+    torch.manual_seed(0)
+    net = GliocamNet(
+        width=4,
+        guidance="product",
+        sharing=False,
+        map_range=map_range,
+        attention=attention,
+        final_map=final_map,
+        polarity={"tumour": [-1, 1, -1, 1]},
+    ).eval()
+    brain = torch.zeros(2, 1, 32, 32)
+    brain[:1, :, 8:24, 8:24] = 1  # the second slice has no brain
+    maps = net(torch.randn(2, 3, 32, 32), brain)
+    for values in (maps.aggregates, maps.guided, *maps.exits):
+        assert values.isfinite().all()
+        assert values.min() >= 0
+        assert values.max() <= 1 + 1e-6
+    assert not maps.aggregates[..., :8, :].any()
+    assert not maps.guided[1].any()
+
+
+def test_stretching_is_over_the_pixels_of_each_map_and_has_a_gradient():
+    maps = torch.randn(2, 4, 2, 8, 8, requires_grad=True)
+    brain = torch.ones(2, 1, 1, 8, 8)
+    brain[..., :2, :] = 0
+    out = stretch(maps, brain)
+    inside = out[..., 2:, :]
+    torch.testing.assert_close(inside.amin((-2, -1)), torch.zeros(2, 4, 2))
+    torch.testing.assert_close(inside.amax((-2, -1)), torch.ones(2, 4, 2))
+    out.pow(2).sum().backward()
+    assert maps.grad.isfinite().all()
+    empty = stretch(maps, torch.zeros(2, 1, 1, 8, 8))
+    empty.sum().backward()
+    assert not empty.any()
+    assert maps.grad.isfinite().all()
+    assert not stretch(torch.full((1, 4, 4), 3.0), torch.ones(1, 4, 4)).any()
+
+
+def test_shared_attention_does_not_depend_on_the_order_of_the_classes():
+    torch.manual_seed(0)
+    attention = ExitAttention(2, shared=True)
+    torch.nn.init.normal_(attention.layers[-1].weight)
+    images, maps = torch.randn(1, 3, 8, 8), torch.rand(1, 4, 2, 8, 8)
+    torch.testing.assert_close(
+        attention(images, maps.flip(2)), attention(images, maps).flip(2), atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"strides": (2, 8, 8, 8)}, "strides"),
+        ({"strides": (3, 6, 6, 6)}, "strides"),
+        ({"strides": (2, 4, 8)}, "strides"),
+        ({"norm": "layer"}, "choose one of batch"),
+        ({"pooling": "max"}, "choose one of lse"),
+        ({"map_range": "raw"}, "product"),
+    ],
+)
+def test_a_design_that_cannot_be_built_is_refused(choices, words):
+    with pytest.raises(ValueError, match=words):
+        GliocamNet(**choices)
 
 
 def test_sharing_makes_the_larger_class_the_tumour():

@@ -14,7 +14,12 @@ from napari_gliocam.nets.bundle import (
     read_bundle_info,
     save_bundle,
 )
+from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.gliocam import GliocamNet
+
+#: What the shipped bundle says of the slices below.
+GOLDEN_MEANS = [0.02472, 0.08722, 0.11946]
+GOLDEN_LOGITS = [[-3.16167, -4.59563, -4.04943], [-1.48119, -4.87279, -3.92193]]
 
 
 @pytest.fixture
@@ -40,19 +45,59 @@ def test_round_trip(bundle):
         )
 
 
-def test_inverted_polarity_is_flipped_on_loading(bundle):
+def test_inverted_exits_are_turned_and_image_logits_are_not(bundle):
     _, folder = bundle
     plain = load_bundle(folder)
     raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
-    raw["polarity"]["edema"][2] = -1
+    raw["polarity"]["edema"] = [1, 1, -1, 1]
     (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
-    flipped = load_bundle(folder)
-    images = torch.randn(1, 3, 32, 32)
+    turned = load_bundle(folder)
+    images, brain = torch.randn(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
     with torch.inference_mode():
-        a, b = plain.net.classes(images), flipped.net.classes(images)
-    torch.testing.assert_close(b[2][:, 1], -a[2][:, 1])
-    torch.testing.assert_close(b[2][:, 0], a[2][:, 0])
-    torch.testing.assert_close(b[0], a[0])
+        a, b = plain.net(images, brain), turned.net(images, brain)
+    torch.testing.assert_close(b.exits[2][:, 2], 1 - a.exits[2][:, 2])
+    torch.testing.assert_close(b.exits[2][:, :2], a.exits[2][:, :2])
+    torch.testing.assert_close(b.exits[1], a.exits[1])
+    torch.testing.assert_close(b.logits, a.logits)  # "shows edema" is as it was learned
+    assert not torch.allclose(b.guided[:, 1], a.guided[:, 1])
+    torch.testing.assert_close(b.aggregates[:, 0], a.aggregates[:, 0])
+
+
+@pytest.mark.parametrize("signs", [[1, 1, 1], [1, 0, 1, 1]])
+def test_a_polarity_that_is_none_is_refused(bundle, signs):
+    _, folder = bundle
+    raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    raw["polarity"]["core"] = signs
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(BundleError, match="polarity of core"):
+        load_bundle(folder)
+
+
+def test_a_bundle_keeps_how_its_networks_are_built(tmp_path):
+    design = Design(
+        width=4,
+        strides=(1, 2, 4, 4),
+        norm="instance-affine",
+        pooling="gap",
+        map_range="min-max",
+        attention="shared",
+        guidance="product",
+        sharing=False,
+        final_map="mean",
+    )
+    info = BundleInfo("other", "random", "CC0-1.0", **vars(design))
+    net = GliocamNet.of(3, design).eval()
+    save_bundle(net, info, tmp_path)
+    loaded = load_bundle(tmp_path)
+    assert loaded.info.design == loaded.net.design == design
+    images, brain = torch.randn(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    with torch.inference_mode():
+        assert [tuple(e.shape[-2:]) for e in loaded.net(images, brain).exits] == [
+            (32, 32),
+            (16, 16),
+            (8, 8),
+            (8, 8),
+        ]
 
 
 def test_a_folder_that_is_no_bundle(tmp_path):
@@ -109,3 +154,16 @@ def test_the_bundle_that_ships_is_small_and_says_where_it_comes_from():
     assert (info.tumour_threshold, info.class_threshold) == (0.40, 0.50)
     assert sum(f.stat().st_size for f in bundled_path().iterdir()) < 60e6
     load_bundle()
+
+
+def test_the_bundle_that_ships_gives_the_maps_it_gave():
+    torch.manual_seed(0)
+    brain = torch.zeros(2, 1, 64, 48)
+    brain[..., 6:-6, 4:-4] = 1
+    images = torch.randn(2, 3, 64, 48) * brain
+    with torch.inference_mode():
+        maps = load_bundle().net(images, brain)
+    torch.testing.assert_close(
+        maps.aggregates.mean((0, 2, 3)), torch.tensor(GOLDEN_MEANS), atol=2e-4, rtol=0
+    )
+    torch.testing.assert_close(maps.logits, torch.tensor(GOLDEN_LOGITS), atol=5e-3, rtol=0)

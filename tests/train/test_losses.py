@@ -7,20 +7,42 @@ from napari_gliocam.train.losses import (
     Bank,
     agreement_loss,
     class_loss,
-    cosine,
+    classifier_loss,
     separability_loss,
     sim_max,
     sim_min,
+    similarity,
     two_phase_contrast,
     uniformity,
 )
 
 
-def test_cosine_is_0_for_opposite_and_1_for_equal_vectors():
+def test_similarity_is_0_for_opposite_and_1_for_equal_vectors():
     a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     b = torch.tensor([[3.0, 0.0], [-1.0, 0.0]])
     expected = torch.tensor([[0.999, 0.001], [0.5, 0.5]])
-    torch.testing.assert_close(cosine(a, b), expected)
+    torch.testing.assert_close(similarity(a, b), expected)
+
+
+def test_the_papers_similarity_is_the_cosine_without_a_gradient_below_0():
+    a = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    b = torch.tensor([[1.0, 1.0], [-1.0, 0.1]])
+    s = similarity(a, b, "cosine")
+    torch.testing.assert_close(s.detach(), torch.tensor([[math.sqrt(0.5), 1e-3]]))
+    s[0, 1].backward()
+    assert not a.grad.any()
+
+
+def test_classifier_loss_by_hand():
+    logits = [torch.tensor([[0.0]]), torch.tensor([[2.0]])]
+    labels = torch.tensor([[1.0]])
+    p = 1 / (1 + math.exp(-2.0))
+    expected = 0.5 * math.log(2) - math.log(p)
+    assert float(classifier_loss(logits, labels, (0.5, 1.0))) == pytest.approx(expected, rel=1e-5)
+    focal = 0.5 * math.log(2) * 0.25 - math.log(p) * (1 - p) ** 2
+    assert float(classifier_loss(logits, labels, (0.5, 1.0), "focal")) == pytest.approx(
+        focal, rel=1e-5
+    )
 
 
 def test_sim_min_by_hand():
@@ -58,6 +80,37 @@ def test_separability_falls_when_classes_part():
     core = torch.tensor([[1.0, 0.0]])
     assert separability_loss(core, -core) < separability_loss(core, core.flip(1))
     assert separability_loss(core, core.flip(1)) < separability_loss(core, core)
+
+
+def test_separability_of_the_same_image_looks_at_rows_alone():
+    core = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    # Row with row they are opposite; crosswise they are orthogonal.
+    expected = -math.log(1 - 1e-3)
+    assert float(separability_loss(core, -core, pairs="same-image")) == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert float(separability_loss(core, -core)) == pytest.approx(expected + math.log(2), abs=1e-4)
+
+
+def test_agreement_with_logits_has_a_sigmoid_in_front():
+    tumour, labels, region = torch.ones(1, 1, 2, 2), torch.ones(1, 2), torch.ones(1, 1, 2, 2)
+    maps = torch.ones(1, 2, 2, 2)
+    assert float(agreement_loss(maps, tumour, labels, region)) < 1e-3
+    assert float(agreement_loss(maps, tumour, labels, region, "logits")) == pytest.approx(
+        math.log(1 + math.exp(-1)), rel=1e-5
+    )
+
+
+def test_a_bank_of_0_keeps_nothing_and_its_state_comes_back():
+    empty, full = Bank(0), Bank(4)
+    for bank in (empty, full):
+        bank.put("core", torch.ones(2, 3), torch.zeros(2, 3))
+    assert len(empty.get("core")[0]) == 0
+    other = Bank(4)
+    other.restore(full.state())
+    assert torch.equal(other.get("core")[0], torch.ones(2, 3))
+    again = class_loss(torch.randn(3, 3), torch.randn(3, 3), empty, "core")
+    assert again.isfinite()
 
 
 def test_agreement_is_lowest_where_the_larger_class_is_the_tumour():

@@ -114,6 +114,29 @@ def save_maps(
     return list(contents)
 
 
+def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:
+    """A map or a mask as the bytes of a NIfTI file on the case's grid.
+
+    Parameters
+    ----------
+    values : ndarray, (S, P, L)
+        Maps in [0, 1] become float32, masks uint8 labels.
+    case : Case
+    path : Path
+        Where they will be written; tells whether they are compressed.
+
+    Raises
+    ------
+    SaveError
+        If the path is one of the case's own files, or the shape is not the case's.
+    """
+    _refuse_sources([path], case)
+    labels = values.dtype.kind in "bui"
+    return _packed(
+        _nifti(values.astype(np.uint8 if labels else np.float32), case, labels=labels), path
+    )
+
+
 def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
     """Never write over what was read; a result of our own that was read again may go."""
     sources = list(case.sources.values())

@@ -7,13 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.cams.volume import Target
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
+
+
+def masks_of(labels: NDArray[Any]) -> dict[Target, NDArray[np.bool_]]:
+    """The voxels of tumour, core and edema; a voxel of both counts in each class.
+
+    Parameters
+    ----------
+    labels : ndarray of any integer type
+        0 background, 1 core, 2 edema, 3 both.
+    """
+    both = labels == BOTH
+    return {
+        "tumour": labels > 0,
+        "core": (labels == CORE) | both,
+        "edema": (labels == EDEMA) | both,
+    }
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Volume Dice, ``2 |A and B| / (|A| + |B|)``, in [0, 1]; two empty masks agree: 1."""
     total = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / total if total else 1.0
+
+
+def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union, in [0, 1]; two empty masks agree: 1."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
 
 
 def score(labels: NDArray[Any], expert: NDArray[Any]) -> dict[str, float]:
@@ -29,8 +52,5 @@ def score(labels: NDArray[Any], expert: NDArray[Any]) -> dict[str, float]:
     dict
         ``tumour``, ``core``, ``edema``, in [0, 1].
     """
-    return {
-        "tumour": dice(labels > 0, expert > 0),
-        "core": dice(np.isin(labels, (CORE, BOTH)), np.isin(expert, (CORE, BOTH))),
-        "edema": dice(np.isin(labels, (EDEMA, BOTH)), np.isin(expert, (EDEMA, BOTH))),
-    }
+    experts = masks_of(expert)
+    return {target: dice(mask, experts[target]) for target, mask in masks_of(labels).items()}

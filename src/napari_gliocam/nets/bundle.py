@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
+from napari_gliocam.nets.design import DEFAULT_STRIDES, Design
 from napari_gliocam.slices import Normalisation
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class BundleInfo:
-    """What a bundle says of itself.
+class BundleInfo(Design):
+    """What a bundle says of itself, and how its networks are built (see `Design`).
 
     Parameters
     ----------
@@ -41,15 +42,12 @@ class BundleInfo:
         Those it was trained to do without.
     pixel_mm : float
         In-plane pixel of a network slice.
-    width : int
-        Channels of the first stage.
-    guidance : str
-        Form of Eq. 3 of paper 1, see `napari_gliocam.nets.aggregator.guide`.
-    sharing : bool
-        Whether the class maps share out the tumour map, see `napari_gliocam.nets.aggregator.share`.
     polarity : dict of str to list of int
         For tumour, core, edema: per exit 1 where high means lesion, -1 where the network
         learned it the other way round.
+    across_slices_mm : float
+        How far the maps are averaged over neighbouring slices, see
+        `napari_gliocam.across_slices.smooth_across_slices`; 0: each slice by itself.
     tumour_threshold, class_threshold : float
         The paper's.
     normalisation : Normalisation
@@ -65,12 +63,10 @@ class BundleInfo:
     modalities: tuple[Modality, ...] = (Modality.T1CE, Modality.T2, Modality.FLAIR)
     optional_modalities: tuple[Modality, ...] = ()
     pixel_mm: float = 1.5
-    width: int = 32
-    guidance: str = "geometric"
-    sharing: bool = True
     polarity: dict[str, list[int]] = field(
         default_factory=lambda: {t: [1, 1, 1, 1] for t in ("tumour", "core", "edema")}
     )
+    across_slices_mm: float = 0.0
     tumour_threshold: float = 0.40
     class_threshold: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
@@ -133,6 +129,7 @@ def read_bundle_info(path: str | Path | None = None) -> BundleInfo:
             )
         raw["modalities"] = tuple(Modality(m) for m in raw["modalities"])
         raw["optional_modalities"] = tuple(Modality(m) for m in raw["optional_modalities"])
+        raw["strides"] = tuple(raw.get("strides", DEFAULT_STRIDES))
         raw["normalisation"] = Normalisation(**raw["normalisation"])
         return BundleInfo(**raw, path=folder)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -166,10 +163,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     file = info.path / WEIGHTS_FILE
     try:
         state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(file).items()}
-        net = GliocamNet(len(info.modalities), info.width, info.guidance, info.sharing)
+        net = GliocamNet.of(len(info.modalities), info.design, info.polarity)
         net.load_state_dict(state)
-        for target, signs in info.polarity.items():
-            _apply_polarity(net, target, signs)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BundleError(
@@ -208,19 +203,3 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
         temporary = folder / f"{file}.tmp"
         temporary.write_bytes(content)
         temporary.replace(folder / file)
-
-
-def _apply_polarity(net: GliocamNet, target: str, signs: list[int]) -> None:
-    """Flip exits that were learned the other way round, so that high means lesion everywhere."""
-    from torch.nn import Conv2d
-
-    part = net.tumour if target == "tumour" else net.classes
-    row = {"tumour": 0, "core": 0, "edema": 1}[target]
-    for exit_, sign in zip(part.exits, signs, strict=True):
-        if sign not in (1, -1):
-            raise ValueError(f"polarity of {target} must be 1 or -1, not {sign}")
-        assert isinstance(exit_, Conv2d)
-        assert exit_.bias is not None
-        if sign < 0:
-            exit_.weight.data[row] *= -1
-            exit_.bias.data[row] *= -1

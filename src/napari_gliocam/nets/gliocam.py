@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from napari_gliocam.nets.aggregator import ExitAttention, exit_maps, guide, share, shrink, weigh
-from napari_gliocam.nets.multi_exit import MultiExitResNet, lse_pool
+from napari_gliocam.nets.aggregator import (
+    exit_maps,
+    guide,
+    make_attention,
+    seen_by_attention,
+    share,
+    shrink,
+    stretch,
+    weigh,
+)
+from napari_gliocam.nets.design import (
+    DEFAULT_STRIDES,
+    Attention,
+    Design,
+    FinalMap,
+    Guidance,
+    MapRange,
+    Norm,
+    Pooling,
+)
+from napari_gliocam.nets.multi_exit import EXITS, MultiExitResNet, pool
+
+#: What the networks show, in the order of every axis over them.
+TARGETS = ("tumour", "core", "edema")
 
 
 class Maps(NamedTuple):
@@ -21,7 +45,7 @@ class Maps(NamedTuple):
     guided : Tensor, (B, 2, H, W)
         Mean over the exits of the guided class maps, core and edema, in [0, 1].
     exits : list of 4 Tensor, each (B, 3, h_l, w_l)
-        Sigmoid maps of tumour, core, edema at native resolution, in [0, 1].
+        Maps of tumour, core, edema at native resolution, in [0, 1].
     logits : Tensor, (B, 3)
         Image-level logits of tumour, core, edema: mean over exits 2 to 4.
     """
@@ -37,29 +61,74 @@ class GliocamNet(nn.Module):
 
     Parameters
     ----------
-    in_channels, width : int
+    in_channels : int
         As in `MultiExitResNet`.
-    guidance : {"geometric", "product"}
-        As in `guide`.
-    sharing : bool
-        Whether the aggregated class maps share out the tumour map, see `share`; the papers'
-        own form is False.
+    width, guidance, sharing, strides, norm, pooling, map_range, attention, final_map
+        As in `napari_gliocam.nets.design.Design`.
+    polarity : mapping of target to 4 int, optional
+        1 where the exit's high values mean lesion, -1 where it was learned the other way round.
+        Every map is turned to "high = lesion" as it leaves its exit; the image-level logits come
+        from the exits as they were learned.
+
+    Raises
+    ------
+    ValueError
+        If a choice is unknown or does not go with another.
     """
+
+    signs: Tensor
 
     def __init__(
         self,
         in_channels: int = 3,
         width: int = 32,
-        guidance: str = "geometric",
+        guidance: Guidance = "geometric",
         sharing: bool = True,
+        *,
+        strides: Sequence[int] = DEFAULT_STRIDES,
+        norm: Norm = "batch",
+        pooling: Pooling = "lse",
+        map_range: MapRange = "sigmoid",
+        attention: Attention = "joint",
+        final_map: FinalMap = "aggregate",
+        polarity: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
-        self.guidance = guidance
-        self.sharing = sharing
-        self.tumour = MultiExitResNet(in_channels, 1, width)
-        self.classes = MultiExitResNet(in_channels, 2, width)
-        self.tumour_attention = ExitAttention(1, in_channels)
-        self.class_attention = ExitAttention(2, in_channels)
+        self.design = Design(
+            width=width,
+            strides=tuple(strides),
+            norm=norm,
+            pooling=pooling,
+            map_range=map_range,
+            attention=attention,
+            guidance=guidance,
+            sharing=sharing,
+            final_map=final_map,
+        )
+        self.tumour = MultiExitResNet(in_channels, 1, width, strides, norm)
+        self.classes = MultiExitResNet(in_channels, 2, width, strides, norm)
+        self.tumour_attention = make_attention(attention, 1, in_channels)
+        self.class_attention = make_attention(attention, 2, in_channels)
+        self.register_buffer("signs", torch.ones(EXITS, len(TARGETS)), persistent=False)
+        if polarity is not None:
+            self.set_polarity(polarity)
+
+    @classmethod
+    def of(
+        cls,
+        in_channels: int,
+        design: Design,
+        polarity: Mapping[str, Sequence[int]] | None = None,
+    ) -> GliocamNet:
+        """The networks of a design."""
+        return cls(in_channels, **asdict(design), polarity=polarity)
+
+    def set_polarity(self, polarity: Mapping[str, Sequence[int]]) -> None:
+        """Say which exits were learned the other way round, see the class."""
+        for target, signs in polarity.items():
+            if len(signs) != EXITS or any(sign not in (1, -1) for sign in signs):
+                raise ValueError(f"polarity of {target} must be four of 1 and -1, not {signs}")
+            self.signs[:, TARGETS.index(target)] = torch.tensor(signs, dtype=torch.float32)
 
     def forward(self, images: Tensor, brain: Tensor) -> Maps:
         """All maps of a batch.
@@ -70,25 +139,63 @@ class GliocamNet(nn.Module):
         brain : Tensor, (B, 1, H, W)
             1 in the brain, 0 in air.
         """
-        tumour_logits, class_logits = self.tumour(images), self.classes(images)
-        exits = [torch.cat(pair, dim=1) for pair in zip(tumour_logits, class_logits, strict=True)]
-        image_logits = torch.stack([lse_pool(e.float(), brain) for e in exits[1:]]).mean(dim=0)
+        learned = self.exits(images)
+        image_logits = torch.stack(
+            [pool(e.float(), brain, self.design.pooling) for e in learned[1:]]
+        ).mean(dim=0)
+        exits = self.turned(learned)
         aggregates, guided = self.aggregate(images, [e.float() for e in exits], brain)
-        return Maps(aggregates, guided, [e.sigmoid() for e in exits], image_logits)
+        return Maps(aggregates, guided, [self._native(e, brain) for e in exits], image_logits)
+
+    def exits(self, images: Tensor) -> list[Tensor]:
+        """Logits of tumour, core, edema of each exit as they were learned, (B, 3, h_l, w_l)."""
+        pairs = zip(self.tumour(images), self.classes(images), strict=True)
+        return [torch.cat(pair, dim=1) for pair in pairs]
+
+    def turned(self, exits: list[Tensor]) -> list[Tensor]:
+        """Exits in positive polarity: high means lesion."""
+        return [e * s.to(e)[:, None, None] for e, s in zip(exits, self.signs, strict=True)]
 
     def aggregate(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits' logits."""
-        maps = exit_maps(exits, brain)
-        small, small_images = shrink(maps), shrink(images)
+        """Aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits' logits.
+
+        The logits are those of `turned`.
+        """
+        map_range = self.design.map_range
+        raw = map_range == "raw"
+        maps = exit_maps(exits, brain, map_range)
+        small, small_images, small_brain = shrink(maps), shrink(images), shrink(brain)
         tumour_maps = maps[:, :, :1]
-        attention = self.tumour_attention(small_images, small[:, :, :1])
+        attention = self.tumour_attention(
+            small_images, seen_by_attention(small[:, :, :1], small_brain, map_range)
+        )
         tumour = weigh(attention, tumour_maps)
         small_tumour = (attention * small[:, :, :1]).sum(dim=1)
-        guided = guide(maps[:, :, 1:], tumour, self.guidance) * brain[:, None]
-        small_guided = guide(small[:, :, 1:], small_tumour, self.guidance)
-        classes = weigh(self.class_attention(small_images, small_guided), guided)
-        if self.sharing:
+        if raw:
+            tumour, small_tumour = stretch(tumour, brain), stretch(small_tumour, small_brain)
+        guided = guide(maps[:, :, 1:], tumour, self.design.guidance) * brain[:, None]
+        small_guided = guide(small[:, :, 1:], small_tumour, self.design.guidance)
+        weights = self.class_attention(
+            small_images, seen_by_attention(small_guided, small_brain, map_range)
+        )
+        classes = weigh(weights, guided)
+        if raw:
+            classes, guided = stretch(classes, brain), stretch(guided, brain[:, None])
+        if self.design.final_map == "mean":
+            tumour = (tumour + self._in_range(tumour_maps, brain).sum(dim=1)) / (EXITS + 1)
+        if self.design.sharing:
             classes = share(classes, tumour)
         return torch.cat([tumour, classes], dim=1), guided.mean(dim=1)
+
+    def _in_range(self, maps: Tensor, brain: Tensor) -> Tensor:
+        return stretch(maps, brain[:, None]) if self.design.map_range == "raw" else maps
+
+    def _native(self, logits: Tensor, brain: Tensor) -> Tensor:
+        """An exit's maps in [0, 1] at their own resolution."""
+        if self.design.map_range == "sigmoid":
+            return logits.sigmoid()
+        height, width = logits.shape[-2:]
+        inside = nn.functional.adaptive_avg_pool2d(brain, (height, width))
+        return stretch(logits.float(), inside)

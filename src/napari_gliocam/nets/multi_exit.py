@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
+from napari_gliocam.nets.design import DEFAULT_STRIDES
+
 EXITS = 4
+
+#: Layers that normalise.  The papers' code takes ``"instance"``: without affine parameters a
+#: lesion lowers the mean of its own map, so exits are learned the wrong way round.
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance-affine": partial(nn.InstanceNorm2d, affine=True),
+    "instance": nn.InstanceNorm2d,
+}
 
 
 class MultiExitResNet(nn.Module):
     """A ResNet-18 whose four stages each end in a 1 x 1 convolution per class.
 
-    Against the torchvision network there is no max-pool and the last stage keeps its
-    resolution, so that the exits lie at strides 2, 4, 8 and 8: what counts is the map.
+    With the default strides there is, against the torchvision network, no max-pool, and the
+    last stage keeps its resolution: what counts is the map.
 
     Parameters
     ----------
@@ -23,21 +37,37 @@ class MultiExitResNet(nn.Module):
         Maps per exit.
     width : int
         Channels of the first stage (64 in the original).
+    strides : 4 int
+        Pixels of the slice a pixel of each exit; the first is 1, 2 or 4 (4: a max-pool follows
+        the stem), each further one is as large as the one before or twice as large.  The
+        original has 4, 8, 16, 32.
+    norm : {"batch", "instance-affine", "instance"}
+        See `NORMS`.
     """
 
-    def __init__(self, in_channels: int = 3, classes: int = 1, width: int = 32) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        classes: int = 1,
+        width: int = 32,
+        strides: Sequence[int] = DEFAULT_STRIDES,
+        norm: str = "batch",
+    ) -> None:
         super().__init__()
         self.classes = classes
+        make_norm = NORMS[norm]
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
-            nn.BatchNorm2d(width),
+            nn.Conv2d(in_channels, width, 7, stride=min(strides[0], 2), padding=3, bias=False),
+            make_norm(width),
             nn.ReLU(inplace=True),
         )
+        if strides[0] == 4:
+            self.stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         widths = [width, 2 * width, 4 * width, 8 * width]
-        strides = [1, 2, 2, 1]
+        steps = [1, *(b // a for a, b in pairwise(strides))]
         inputs = [width, *widths[:-1]]
         self.stages = nn.ModuleList(
-            _stage(i, o, s) for i, o, s in zip(inputs, widths, strides, strict=True)
+            _stage(i, o, s, make_norm) for i, o, s in zip(inputs, widths, steps, strict=True)
         )
         self.exits = nn.ModuleList(nn.Conv2d(w, classes, 1) for w in widths)
 
@@ -61,22 +91,39 @@ class MultiExitResNet(nn.Module):
         Returns
         -------
         list of 4 Tensor, each (B, classes, h_l, w_l)
-            Logits, unbounded; positive = lesion.
+            Logits, unbounded, as learned: see `GliocamNet` for their polarity.  ``h_l`` is H
+            divided by the exit's stride, rounded up.
         """
         return [
             exit_(feature) for exit_, feature in zip(self.exits, self.features(images), strict=True)
         ]
 
 
-def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+def _stage(
+    inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]
+) -> nn.Sequential:
     shortcut = None
     if stride != 1 or inputs != outputs:
         shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), norm(outputs)
         )
     return nn.Sequential(
-        BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs)
+        BasicBlock(inputs, outputs, stride, shortcut, norm_layer=norm),
+        BasicBlock(outputs, outputs, norm_layer=norm),
     )
+
+
+def pool(activation: Tensor, brain: Tensor, pooling: str = "lse") -> Tensor:
+    """Image-level logits of one exit by a bundle's pooling.
+
+    Parameters
+    ----------
+    activation : Tensor, (B, C, h, w)
+    brain : Tensor, (B, 1, H, W)
+    pooling : {"lse", "gap"}
+        ``gap`` is the papers' average over the whole map (paper 1, Eq. 1), air included.
+    """
+    return lse_pool(activation, brain) if pooling == "lse" else activation.mean(dim=(2, 3))
 
 
 def lse_pool(activation: Tensor, brain: Tensor, sharpness: float = 3.0) -> Tensor:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-_PUBLIC = {"make_phantom": "sample", "PHANTOM_KINDS": "sample"}
+_PUBLIC = {
+    "make_phantom": "sample",
+    "PHANTOM_KINDS": "sample",
+    "write_phantoms": "write",
+}
 
-__all__ = ["PHANTOM_KINDS", "make_phantom"]
+__all__ = ["PHANTOM_KINDS", "make_phantom", "write_phantoms"]
 
 
 def __getattr__(name: str) -> Any:

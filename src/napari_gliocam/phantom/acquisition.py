@@ -179,7 +179,8 @@ def thick_slices(fields: Fields, image: Tensor, thickness_mm: float) -> Tensor:
     if few >= count:
         return image
     matrix = torch.from_numpy(bilinear_matrix(few, count) @ area_matrix(count, few))
-    return torch.tensordot(image, matrix.to(image.device), dims=([along], [1])).movedim(-1, along)
+    spread: Tensor = torch.tensordot(image, matrix.to(image.device), dims=([along], [1]))
+    return spread.movedim(-1, along)
 
 
 def move(fields: Fields, image: Tensor, shift_mm: float) -> Tensor:
@@ -205,7 +206,8 @@ def move(fields: Fields, image: Tensor, shift_mm: float) -> Tensor:
     # Most of the energy, and so the place of the head, is in the middle: it stays.
     shift = shift - shift[0]
     turn = torch.polar(torch.ones_like(shift), -2 * np.pi * frequency * shift)
-    return torch.fft.ifft(torch.fft.fft(image, dim=1) * turn[:, None], dim=1).abs()
+    moved: Tensor = torch.fft.ifft(torch.fft.fft(image, dim=1) * turn[:, None], dim=1)
+    return moved.abs()
 
 
 def coarsen(image: Tensor, top: float) -> Tensor:

@@ -103,23 +103,19 @@ def _spots(
 ) -> Tensor:
     """Irregular blobs with centres drawn by weight, (n, rows, columns) in [0, 1]."""
     z, y, x = fields.grid.points
-    weights = places.flatten().double().cpu().numpy()
-    total = weights.sum()
     out = torch.zeros_like(places)
-    if total <= 0:
+    centres = fields.places(places, count)
+    if not centres:
         return out
-    cumulative = np.cumsum(weights)
-    draws = np.searchsorted(cumulative, fields.rng.random(count) * total)
     ragged = 0.25 * fields.smooth(3.0)
-    for draw in np.minimum(draws, weights.size - 1):
-        i, j, k = np.unravel_index(draw, places.shape)
+    for i, j, k in centres:
         radius = fields.log_uniform(low_mm, high_mm)
         # Slices may lie far apart: a spot only touches those within its reach.
-        centre_z = float(z[int(i), 0, 0]) + fields.uniform(-0.5, 0.5) * radius
+        centre_z = float(z[i, 0, 0]) + fields.uniform(-0.5, 0.5) * radius
         touched = ((z[:, 0, 0] - centre_z).abs() < 2.5 * radius).nonzero()[:, 0]
         dz = z[touched] - centre_z
-        dy = y - float(y[0, int(j), 0])
-        dx = x - float(x[0, 0, int(k)])
+        dy = y - float(y[0, j, 0])
+        dx = x - float(x[0, 0, k])
         stretch = fields.uniform(0.7, 1.4)
         distance = torch.sqrt(dz**2 + (dy * stretch) ** 2 + (dx / stretch) ** 2)
         blob = soft_step((1 - distance / radius + ragged[touched]) * sharp * 1.5)

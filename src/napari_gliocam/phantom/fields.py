@@ -75,6 +75,18 @@ class Fields:
         """One number, uniform in its logarithm."""
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
+    def places(self, weight: Tensor, count: int) -> list[tuple[int, ...]]:
+        """Indices of voxels drawn by weight, with repetition; none where all weights are 0."""
+        draws = torch.from_numpy(self.rng.random(count))
+        # In double precision: a float32 sum over a volume would lose its small terms.
+        cumulative = weight.flatten().double().cumsum(0)
+        total = cumulative[-1:]
+        if float(total) <= 0:
+            return []
+        found = torch.searchsorted(cumulative, draws.to(weight.device) * total)
+        found = found.clamp_max(weight.numel() - 1)
+        return [tuple(int(i) for i in np.unravel_index(f, weight.shape)) for f in found.tolist()]
+
     def white(self) -> Tensor:
         """Independent normal noise in every voxel, (n, rows, columns)."""
         return self._to_device(self.rng.standard_normal(self.grid.size, dtype=np.float32))
@@ -87,12 +99,12 @@ class Fields:
         lattice's planes, their planes are drawn at once, with the covariance that the lattice
         would give them: random numbers, not products, are what takes time.
         """
-        kz, ky, kx = (self._kernel(axis, scale_mm) for axis in self.grid.axes)
-        if kz.shape[1] > kz.shape[0]:
-            kz = self._plane_mixing(scale_mm)
-        size = [k.shape[1] for k in (kz, ky, kx)]
+        kernels = [self._kernel(axis, scale_mm) for axis in self.grid.axes]
+        if kernels[0].shape[1] > kernels[0].shape[0]:
+            kernels[0] = self._plane_mixing(scale_mm)
+        size = [k.shape[1] for k in kernels]
         noise = self._to_device(self.rng.standard_normal(size, dtype=np.float32))
-        kz, ky, kx = (self._to_device(k) for k in (kz, ky, kx))
+        kz, ky, kx = (self._to_device(k) for k in kernels)
         # Columns first, as one product of two matrices: a batch of small ones is slower.
         spread = noise.reshape(-1, size[2]) @ kx.T
         planes = kz @ spread.reshape(size[0], -1)

@@ -12,6 +12,9 @@ from napari_gliocam.phantom.anatomy import Tissue
 from napari_gliocam.phantom.contrast import FLAIR, T1, T1CE, T2, Contrast
 from napari_gliocam.phantom.fields import Fields, soft_step
 
+#: (z, y, x) in mm that arteries and surgeons' ways point to.
+_MIDDLE = np.array([5.0, 0.0, 0.0])
+
 
 @dataclass(frozen=True)
 class Lookalikes:
@@ -76,13 +79,8 @@ def infarct_wedge(
     base = _somewhere(fields, ((depth > 2) & (depth < 9)).float() * (1 - lesion))
     if base is None:
         return image
-    outward = np.asarray(base) - np.array([5.0, 0.0, 0.0])
-    outward = outward / (np.linalg.norm(outward) + 1e-6)
     length = u(20, 45)
-    apex = np.asarray(base) - length * outward
-    dz, dy, dx = (a - float(c) for a, c in zip(fields.grid.points, apex, strict=True))
-    along = dz * float(outward[0]) + dy * float(outward[1]) + dx * float(outward[2])
-    across = torch.sqrt((dz * dz + dy * dy + dx * dx - along * along).clamp_min(0.0))
+    along, across = _ray(fields, base, length)
     inside = along * float(np.tan(u(0.25, 0.6))) - across + 1.5 * fields.fractal(9.0)
     inside = torch.minimum(inside, length + u(8, 20) - along)
     tissue = 1 - fractions[Tissue.CSF] - fractions[Tissue.VENTRICLE]
@@ -122,8 +120,8 @@ def surgical_cavity(
     ]
     distance = torch.sqrt(sum((o * o for o in offsets), torch.zeros(1, device=depth.device)))
     inside = radius - distance + 1.2 * fields.fractal(8.0)
-    # The way in: everything between the cavity and the surface.
-    inside = torch.maximum(inside, torch.minimum(radius * 0.6 - distance * 0.5, 6 - depth))
+    along, across = _ray(fields, place)  # the way in, from the surface
+    inside = torch.maximum(inside, torch.minimum(max(0.4 * radius, 4.0) - across, along))
     where = (depth > 0) * (1 - lesion)
     fluid = max(levels.csf[T2] - levels.grey[T2], 0.15)
     rim = soft_step((inside + u(1.5, 4)) / 0.8) * where
@@ -137,6 +135,19 @@ def surgical_cavity(
     return _towards(image, soft_step(inside / 0.6) * where, tuple(float(v) for v in levels.csf))
 
 
+def _ray(
+    fields: Fields, place: tuple[float, float, float], inwards_mm: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Distances in mm along and across the ray from near a place out to the surface."""
+    outward = np.asarray(place) - _MIDDLE
+    outward = outward / (np.linalg.norm(outward) + 1e-6)
+    start = np.asarray(place) - inwards_mm * outward
+    dz, dy, dx = (a - float(c) for a, c in zip(fields.grid.points, start, strict=True))
+    along = dz * float(outward[0]) + dy * float(outward[1]) + dx * float(outward[2])
+    across = torch.sqrt((dz * dz + dy * dy + dx * dx - along * along).clamp_min(0.0))
+    return along, across
+
+
 def _towards(image: Tensor, weight: Tensor, values: tuple[float | None, ...]) -> Tensor:
     """Blend channels towards a value each; None leaves a channel as it is."""
     out = [
@@ -148,12 +159,7 @@ def _towards(image: Tensor, weight: Tensor, values: tuple[float | None, ...]) ->
 
 def _somewhere(fields: Fields, weight: Tensor) -> tuple[float, float, float] | None:
     """A voxel drawn by weight, (z, y, x) in mm; None where all weights are 0."""
-    cumulative = weight.flatten().double().cumsum(0)
-    total = float(cumulative[-1])
-    if total <= 0:
-        return None
-    drawn = torch.tensor([fields.rng.random() * total], dtype=torch.float64)
-    found = int(torch.searchsorted(cumulative, drawn.to(cumulative.device)))
-    index = np.unravel_index(min(found, weight.numel() - 1), tuple(weight.shape))
-    z, y, x = (float(axis[int(i)]) for axis, i in zip(fields.grid.axes, index, strict=True))
-    return z, y, x
+    for index in fields.places(weight, 1):
+        z, y, x = (float(axis[i]) for axis, i in zip(fields.grid.axes, index, strict=True))
+        return z, y, x
+    return None

@@ -20,6 +20,32 @@ PHANTOM_KINDS: tuple[PhantomKind, ...] = ("enhancing", "low-grade", "healthy")
 _BRAIN_MM = (192, 160)
 
 
+def brain_box(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> tuple[slice, slice, slice]:
+    """The part of a volume (S, P, L) that is drawn, centred; the rest is air."""
+    spans = [slice(0, shape[0])]
+    for count, mm, brain_mm in zip(shape[1:], spacing[1:], _BRAIN_MM, strict=True):
+        size = min(count, round(brain_mm / mm))
+        start = (count - size) // 2
+        spans.append(slice(start, start + size))
+    return spans[0], spans[1], spans[2]
+
+
+def phantom_grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
+    """A grid like that of BraTS, file axes L, P, S, from shape and mm along S, P, L."""
+    depth, height, width = shape
+    affine = np.array(
+        [
+            [-spacing[2], 0, 0, 0],
+            [0, -spacing[1], 0, (height - 1) * spacing[1]],
+            [0, 0, spacing[0], 0],
+            [0, 0, 0, 1.0],
+        ]
+    )
+    return Grid(affine, (width, height, depth))
+
+
 def make_phantom(
     kind: PhantomKind = "enhancing",
     seed: int = 3,
@@ -49,13 +75,10 @@ def make_phantom(
         raise GliocamError(
             f'There is no phantom "{kind}"; choose one of {", ".join(PHANTOM_KINDS)}.'
         )
-    depth, height, width = shape
+    box = brain_box(shape, spacing)
+    inner = (box[1].stop - box[1].start, box[2].stop - box[2].start)
     rng = np.random.default_rng([seed, PHANTOM_KINDS.index(kind)])
-    inner = (
-        min(height, round(_BRAIN_MM[0] / spacing[1])),
-        min(width, round(_BRAIN_MM[1] / spacing[2])),
-    )
-    z = (np.arange(depth) - (depth - 1) / 2) * spacing[0]
+    z = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing[0]
     fields = Fields(SliceGrid(z, inner, (spacing[1], spacing[2])), rng)
     lesions: tuple[Lesion, ...] = ()
     if kind != "healthy":
@@ -69,31 +92,20 @@ def make_phantom(
         lesions,
         SceneSettings(deform=0.4, distract=0.0, acquire=0.4),
     )
-    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    box = (slice(None), slice(top, top + inner[0]), slice(left, left + inner[1]))
-
     volumes = {}
     for modality, image in zip(
         (Modality.T1, Modality.T1CE, Modality.T2, Modality.FLAIR), scene.image, strict=True
     ):
         volume = np.zeros(shape, dtype=np.int16)
         # Brain is never exactly 0: that value means air.
-        scaled = np.clip(image.numpy() * 1000.0, 1, 32767) * scene.brain.numpy()
+        scaled = np.clip(image.cpu().numpy() * 1000.0, 1, 32767) * scene.brain.cpu().numpy()
         volume[box] = np.round(scaled)
         volumes[modality] = volume
     truth = np.zeros(shape, dtype=np.uint8)
-    truth[box] = scene.labels.numpy()
-    affine = np.array(
-        [
-            [-spacing[2], 0, 0, 0],
-            [0, -spacing[1], 0, (height - 1) * spacing[1]],
-            [0, 0, spacing[0], 0],
-            [0, 0, 0, 1.0],
-        ]
-    )
+    truth[box] = scene.labels.cpu().numpy()
     return Case(
         name=f"phantom-{kind}-{seed}",
         volumes=volumes,
-        grid=Grid(affine, (width, height, depth)),
+        grid=phantom_grid(shape, spacing),
         expert=ExpertLabels(truth, scheme="gliocam"),
     )

@@ -98,16 +98,14 @@ def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> t
         return ()
     count = 1 if fields.chance(0.82) else int(fields.rng.integers(2, 5))
     white = anatomy.tissues[Tissue.WHITE].float() + 0.3
-    z = torch.arange(anatomy.depth.shape[0])[:, None, None]
+    z = torch.arange(anatomy.depth.shape[0], device=white.device)[:, None, None]
     low = int(0.22 * anatomy.depth.shape[0])  # gliomas below the tentorium are rare
     places = white * (anatomy.depth > 5) * torch.where(z < low, 0.06, 1.0)
-    cumulative = np.cumsum(places.flatten().double().numpy())
     lesions: list[Lesion] = []
     for _ in range(count):
-        draw = int(np.searchsorted(cumulative, fields.rng.random() * cumulative[-1]))
-        index = np.unravel_index(min(draw, cumulative.size - 1), anatomy.depth.shape)
+        (index,) = fields.places(places, 1)
         centre = tuple(
-            (float(i) - (n - 1) / 2) * anatomy.spacing
+            (i - (n - 1) / 2) * anatomy.spacing
             for i, n in zip(index, anatomy.depth.shape, strict=True)
         )
         lesion = draw_lesion(fields, centre, kind)  # type: ignore[arg-type]
@@ -180,9 +178,9 @@ def render_scene(
     uptake = image[T1CE] - image[T1] * (levels.white[T1CE] / max(levels.white[T1], 0.1))
     enhancing = uptake > 0.15 * max(levels.white[T1CE], levels.grey[T1CE])
     if fields.chance(settings.distract):
-        lesion = (core + edema).clamp(0, 1)
-        image = add_distractors(fields, image, fractions, depth, lesion, levels)
-        image = add_lookalikes(fields, image, fractions, depth, lesion, levels, settings.lookalikes)
+        tumour = (core + edema).clamp(0, 1)
+        image = add_distractors(fields, image, fractions, depth, tumour, levels)
+        image = add_lookalikes(fields, image, fractions, depth, tumour, levels, settings.lookalikes)
     truth_brain = brain
     if fields.chance(0.35 * settings.distract):
         image, brain = skull_strip_residue(fields, image, brain, depth)

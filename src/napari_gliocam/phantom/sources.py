@@ -8,6 +8,7 @@ outside the brain; SynthSeg, Billot et al. 2023, Apache-2.0) and
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from napari_gliocam.case import Grid
+from napari_gliocam.errors import CaseError
 from napari_gliocam.phantom.anatomy import Anatomy, Tissue
 
 #: FreeSurfer numbers of each tissue.
@@ -36,15 +38,63 @@ FREESURFER: dict[Tissue, tuple[int, ...]] = {
     Tissue.VESSEL: (30, 62, 85, 136, 137, 163, 164),
 }
 
+#: What a folder of real contrasts holds.
+CONTRAST_FILES = ("t1.nii.gz", "t1ce.nii.gz", "t2.nii.gz", "flair.nii.gz", "lesions.nii.gz")
+
 
 def load_anatomies(folder: Path, spacing: float = 1.5) -> dict[str, Anatomy]:
     """All anatomies of a folder by name; label maps first, then real contrasts."""
-    out = {}
-    for path in sorted((folder / "labels").glob("*.nii.gz")):
-        out[path.name.split(".")[0]] = anatomy_from_labels(path, spacing)
-    for path in sorted(p for p in (folder / "ms").glob("*") if p.is_dir()):
-        out[path.name] = anatomy_from_contrasts(path, spacing)
-    return out
+    return {
+        path.name.split(".")[0]: load_anatomy(path, spacing)
+        for paths in find_anatomies(folder).values()
+        for path in paths
+    }
+
+
+def find_anatomies(folder: Path) -> dict[str, list[Path]]:
+    """Paths below ``labels`` and ``ms`` by these names, sorted; kinds without any are left out.
+
+    Raises
+    ------
+    CaseError
+        The folder is none, or holds neither.
+    """
+    if not folder.is_dir():
+        raise CaseError(f"{folder} is no folder of anatomies; check the path.")
+    found = {
+        "labels": sorted((folder / "labels").glob("*.nii.gz")),
+        "ms": sorted(p for p in (folder / "ms").glob("*") if p.is_dir()),
+    }
+    if not any(found.values()):
+        raise CaseError(
+            f"{folder} holds no anatomy; it needs label maps (labels/*.nii.gz) or real contrasts "
+            "(ms/NAME/t1.nii.gz and so on)."
+        )
+    return {kind: paths for kind, paths in found.items() if paths}
+
+
+def load_anatomy(path: Path, spacing: float = 1.5) -> Anatomy:
+    """A label map (a file) or real contrasts (a folder).
+
+    Raises
+    ------
+    CaseError
+        A file is missing, damaged, or shows no brain.
+    """
+    if path.is_dir():
+        absent = [n for n in CONTRAST_FILES if not (path / n).is_file()]
+        if absent:
+            raise CaseError(f"The anatomy {path} lacks {', '.join(absent)}; add it.")
+    try:
+        read = anatomy_from_contrasts if path.is_dir() else anatomy_from_labels
+        return read(path, spacing)
+    except (OSError, EOFError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+        raise CaseError(
+            f"The anatomy {path} cannot be read ({type(error).__name__}); "
+            "copy it again or take it out of the folder."
+        ) from error
+    except IndexError as error:
+        raise CaseError(f"The anatomy {path} shows no brain; take it out of the folder.") from error
 
 
 def anatomy_from_labels(path: Path, spacing: float = 1.5) -> Anatomy:

@@ -1,24 +1,16 @@
-"""Stages 2 and 3: the attention aggregators, on frozen exits, without any mask.
-
-The papers' loss alone inflates the tumour map (its foreground term is happiest with everything
-bright), so the tumour stage asks that the map part the image into two phases near the lesion;
-the class stage is paper 1's, on deep features and with geometric guidance.
-"""
+"""Stages 3 and 4: the attention aggregators, on frozen exits, without any mask."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gliocam.nets.aggregator import ATTENTION_STRIDE, exit_maps, guide, shrink
-from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.nets.aggregator import VolumeAttention, guide, seen_by_attention
+from napari_gliocam.nets.design import Design
+from napari_gliocam.train.frozen import MapBatch
 from napari_gliocam.train.losses import (
     Bank,
     agreement_loss,
@@ -27,209 +19,163 @@ from napari_gliocam.train.losses import (
     two_phase_contrast,
     uniformity,
 )
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AggregatorRecipe:
-    """How the aggregators are trained.
-
-    Parameters
-    ----------
-    steps, batch : int
-        For each stage; only slices that show tumour are used.
-    rate : float
-        Peak of the one-cycle schedule (Adam).
-    weight_class, weight_separate, weight_agree : float
-        lambda of paper 1, section 3: 1, 1, 5.
-    weight_uniform, weight_uniform_class : float
-        Pull towards equal weights of the exits, for each stage.  At 0.1 attention ran to the
-        widest exit and the tumour map grew to twice its size; at these values it sharpens the
-        average (measured, see the bundle's model card).
-    ring_px : int
-        The region around the lesion, in pixels of the attention grid.
-    seed : int
-    """
-
-    steps: int = 400
-    batch: int = 32
-    rate: float = 1e-3
-    weight_class: float = 1.0
-    weight_separate: float = 1.0
-    weight_agree: float = 5.0
-    weight_uniform: float = 1.0
-    weight_uniform_class: float = 20.0
-    ring_px: int = 5
-    seed: int = 0
+from napari_gliocam.train.recipe import ClassAggregate, Features, Fit, TumourAggregate
+from napari_gliocam.train.stage import Stage, Terms
 
 
-@dataclass(frozen=True, eq=False)
-class Cache:
-    """What the frozen networks say of the training slices, on the attention grid.
+class _AggregateStage(Stage):
+    """What both stages share: fore- and background of a map, and the bank of earlier ones."""
 
-    Parameters
-    ----------
-    images : Tensor float16, (N, 3, h, w)
-    brain : Tensor float16, (N, 1, h, w)
-    maps : Tensor float16, (N, 4, 3, h, w)
-        Sigmoid maps of tumour, core, edema.
-    features : Tensor float16, (N, D, h', w')
-        Stage 2 of the class network, standardised over brains.
-    labels : Tensor float32, (N, 3)
-    """
+    batch_type = MapBatch
 
-    images: Tensor
-    brain: Tensor
-    maps: Tensor
-    features: Tensor
-    labels: Tensor
+    def __init__(
+        self, attention: nn.Module, design: Design, features: Features, fit: Fit, projects: bool
+    ) -> None:
+        super().__init__(fit)
+        self.network = attention
+        self.design, self.features = design, features
+        self.bank = Bank(features.bank)
+        self.projection: nn.Module | None = None
+        if projects and features.projection == "image":
+            own = isinstance(attention, VolumeAttention)
+            channels = 3
+            self.projection = attention.project if own else nn.Conv2d(channels, 1, 1)  # type: ignore[assignment]
 
-
-@torch.inference_mode()
-def cache_maps(
-    net: GliocamNet, images: NDArray[np.float16], labels: NDArray[np.float32], batch: int = 64
-) -> Cache:
-    """Run the frozen classifiers once over slices that show tumour."""
-    parts: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(images), batch):
-        x = torch.from_numpy(images[start : start + batch]).float()
-        brain = (x != 0).any(dim=1, keepdim=True).float()
-        x = x.to(memory_format=torch.channels_last)
-        features = net.classes.features(x)
-        class_logits = [e(f) for e, f in zip(net.classes.exits, features, strict=True)]
-        logits = [torch.cat(p, 1) for p in zip(net.tumour(x), class_logits, strict=True)]
-        maps = exit_maps(logits, brain)
-        parts.append(
-            (
-                F.avg_pool2d(x, ATTENTION_STRIDE).half(),
-                (F.avg_pool2d(brain, ATTENTION_STRIDE) > 0.5).half(),
-                shrink(maps).half(),
-                features[1].half(),
-            )
+    def attend(self, batch: MapBatch, maps: Tensor) -> Tensor:
+        """Weights of the exits for some maps, (B, 4, C, h, w)."""
+        weights: Tensor = self.network(
+            batch.images, seen_by_attention(maps, batch.brain, self.design.map_range)
         )
-    x, brain, maps, features_ = (torch.cat(p) for p in zip(*parts, strict=True))
-    height, width = features_.shape[-2:]
-    inside = (F.adaptive_avg_pool2d(brain.float(), (height, width)) > 0.5)[:, 0]
-    values = features_.permute(0, 2, 3, 1)[inside].float()
-    mean, std = values.mean(0), values.std(0) + 1e-3
-    features_ = ((features_.float() - mean[:, None, None]) / std[:, None, None]).half()
-    return Cache(x, brain, maps, features_, torch.from_numpy(labels))
+        return weights
+
+    def region(self, batch: MapBatch) -> Tensor:
+        """Where fore- and background are looked at, (B, 1, h, w)."""
+        if self.features.region == "image":
+            return torch.ones_like(batch.brain)
+        if self.features.region == "brain":
+            return batch.brain
+        near = (batch.maps[:, :, 0].mean(dim=1, keepdim=True) > 0.4).float()
+        reach = self.features.ring_px
+        ring = batch.brain * F.max_pool2d(near, 2 * reach + 1, 1, reach)
+        return torch.where(ring.sum(dim=(1, 2, 3), keepdim=True) > 20, ring, batch.brain)
+
+    def compared(self, map_: Tensor, batch: MapBatch, region: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of fore- and background of a map (B, 1, h, w), both (B, D): paper 1, Eq. 6."""
+        if self.projection is not None:
+            image = self.projection(batch.images) * region
+            return (image * map_).flatten(1), (image * (1 - map_)).flatten(1)
+        size = (batch.features.shape[-2], batch.features.shape[-1])
+        inside = F.adaptive_avg_pool2d(map_ * region, size)
+        outside = F.adaptive_avg_pool2d((1 - map_) * region, size)
+
+        def mean(weight: Tensor) -> Tensor:
+            return (batch.features * weight).sum(dim=(2, 3)) / (weight.sum(dim=(2, 3)) + 1e-2)
+
+        return mean(inside), mean(outside)
+
+    def apart(self, foreground: Tensor, background: Tensor, key: str) -> Tensor:
+        """L_c of one class; validation leaves the bank alone."""
+        if len(foreground) < 3:
+            return foreground.sum() * 0.0
+        bank = self.bank if self.training else Bank(0)
+        return class_loss(foreground, background, bank, key, self.features.similarity)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the bank: without it a run that goes on would differ."""
+        checkpoint["bank"] = self.bank.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the bank up again."""
+        self.bank.restore(checkpoint["bank"])
+
+    def on_train_start(self) -> None:
+        """A checkpoint is read before the device is known."""
+        kept = self.bank.state().items()
+        self.bank.restore({k: (f.to(self.device), b.to(self.device)) for k, (f, b) in kept})
 
 
-def train_aggregators(net: GliocamNet, cache: Cache, recipe: AggregatorRecipe) -> None:
-    """Train the tumour attention, then the class attention, in place."""
-    _train_tumour(net, cache, recipe)
-    _train_classes(net, cache, recipe)
+class TumourStage(_AggregateStage):
+    """Attention over the exits' tumour maps (paper 2, Eq. 2 and 3).
+
+    Parameters
+    ----------
+    attention : Module
+        `napari_gliocam.nets.gliocam.GliocamNet.tumour_attention`.
+    design : Design
+    recipe : TumourAggregate
+    """
+
+    def __init__(self, attention: nn.Module, design: Design, recipe: TumourAggregate) -> None:
+        super().__init__(
+            attention, design, recipe.features, recipe.fit, projects=recipe.weight_class > 0
+        )
+        self.recipe = recipe
+
+    def terms(self, batch: MapBatch) -> Terms:
+        """Whatever has a weight."""
+        recipe = self.recipe
+        maps = batch.maps[:, :, :1]
+        weights = self.attend(batch, maps)
+        tumour = (weights * maps).sum(dim=1)
+        region = self.region(batch)
+        terms = {"uniform": recipe.weight_uniform * uniformity(weights, batch.brain)}
+        if recipe.weight_contrast:
+            contrast = two_phase_contrast(tumour, batch.images, region)
+            terms["contrast"] = recipe.weight_contrast * contrast
+        if recipe.weight_class:
+            foreground, background = self.compared(tumour, batch, region)
+            terms["class"] = recipe.weight_class * self.apart(foreground, background, "tumour")
+        return terms
 
 
-def _train_tumour(net: GliocamNet, cache: Cache, recipe: AggregatorRecipe) -> None:
-    attention = net.tumour_attention.train()
-    for batch in _batches(cache, recipe, attention, stage=0):
-        weights = attention(batch.images, batch.maps[:, :, :1])
-        tumour = (weights * batch.maps[:, :, :1]).sum(dim=1)
-        contrast = two_phase_contrast(tumour, batch.images, batch.region)
-        even = uniformity(weights, batch.brain)
-        batch.step(contrast + recipe.weight_uniform * even, contrast=contrast, even=even)
-    attention.eval()
+class ClassStage(_AggregateStage):
+    """Attention over the exits' class maps, guided by the tumour map (paper 1, Eq. 3 to 9).
 
+    Parameters
+    ----------
+    attention : Module
+        `napari_gliocam.nets.gliocam.GliocamNet.class_attention`.
+    design : Design
+    recipe : ClassAggregate
+    """
 
-def _train_classes(net: GliocamNet, cache: Cache, recipe: AggregatorRecipe) -> None:
-    attention, bank = net.class_attention.train(), Bank()
-    for batch in _batches(cache, recipe, attention, stage=1):
-        with torch.no_grad():
-            weights = net.tumour_attention(batch.images, batch.maps[:, :, :1])
-            tumour = (weights * batch.maps[:, :, :1]).sum(dim=1)
-        guided = guide(batch.maps[:, :, 1:], tumour, net.guidance)
-        weights = attention(batch.images, guided)
+    def __init__(self, attention: nn.Module, design: Design, recipe: ClassAggregate) -> None:
+        projects = recipe.weight_class + recipe.weight_separate > 0
+        super().__init__(attention, design, recipe.features, recipe.fit, projects=projects)
+        self.recipe = recipe
+
+    def terms(self, batch: MapBatch) -> Terms:
+        """Eq. 9, and the pull towards equal weights."""
+        recipe, kind = self.recipe, self.features.similarity
+        guided = guide(batch.maps[:, :, 1:], batch.tumour, self.design.guidance)
+        weights = self.attend(batch, guided)
         classes = (weights * guided).sum(dim=1) * batch.brain
-        foregrounds, l_class = [], classes.sum() * 0.0
-        for k, key in enumerate(("core", "edema")):
-            shown = batch.labels[:, k + 1] > 0
-            f, b = _pool(classes[shown, k : k + 1], batch.features[shown], batch.region[shown])
-            foregrounds.append(f)
-            if len(f) > 2:
-                l_class = l_class + class_loss(f, b, bank, key)
-        enough = min(len(f) for f in foregrounds) > 0
-        l_separate = separability_loss(*foregrounds) if enough else l_class * 0
-        l_agree = agreement_loss(classes, tumour, batch.labels[:, 1:], batch.brain)
-        even = uniformity(weights, batch.brain)
-        loss = (
-            recipe.weight_class * l_class
-            + recipe.weight_separate * l_separate
-            + recipe.weight_agree * l_agree
-            + recipe.weight_uniform_class * even
-        )
-        batch.step(loss, l_class=l_class, l_separate=l_separate, l_agree=l_agree, even=even)
-    attention.eval()
+        region = self.region(batch)
+        shows = batch.labels[:, 1:]
+        if recipe.labels == "every":
+            shows = torch.ones_like(shows)
+        parts = [self.compared(classes[:, k : k + 1], batch, region) for k in range(2)]
+        terms = {"uniform": recipe.weight_uniform * uniformity(weights, batch.brain)}
+        if recipe.weight_class:
+            each = [
+                self.apart(f[shown], b[shown], key)
+                for key, (f, b), shown in zip(("core", "edema"), parts, shows.T > 0, strict=True)
+            ]
+            terms["class"] = recipe.weight_class * torch.stack(each).sum()
+        if recipe.weight_separate:
+            separate = self._separate(parts[0][0], parts[1][0], shows > 0, kind)
+            terms["separate"] = recipe.weight_separate * separate
+        if recipe.weight_agree:
+            agree = agreement_loss(classes, batch.tumour, shows, batch.brain, recipe.agreement)
+            terms["agree"] = recipe.weight_agree * agree
+        return terms
 
-
-def _pool(map_: Tensor, features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean features inside and outside a map (paper 1, Eq. 6, on deep features)."""
-    height, width = features.shape[-2:]
-    size = (height, width)
-    inside = F.adaptive_avg_pool2d(map_ * region, size)
-    outside = F.adaptive_avg_pool2d((1 - map_) * region, size)
-
-    def mean(weight: Tensor) -> Tensor:
-        return (features * weight).sum(dim=(2, 3)) / (weight.sum(dim=(2, 3)) + 1e-2)
-
-    return mean(inside), mean(outside)
-
-
-@dataclass(eq=False)
-class _Batch:
-    images: Tensor
-    brain: Tensor
-    region: Tensor
-    maps: Tensor
-    features: Tensor
-    labels: Tensor
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    number: int
-    every: int
-
-    def step(self, loss: Tensor, **terms: Tensor) -> None:
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.schedule.step()
-        if self.number % self.every == 0:
-            log.info(
-                "step %d: %s",
-                self.number,
-                ", ".join(f"{k} {float(v.detach()):.3f}" for k, v in terms.items()),
-            )
-
-
-def _batches(
-    cache: Cache, recipe: AggregatorRecipe, attention: nn.Module, stage: int
-) -> Iterator[_Batch]:
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng([recipe.seed, stage])
-    optimiser = torch.optim.Adam(attention.parameters(), recipe.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, recipe.steps, pct_start=0.1
-    )
-    for number in range(recipe.steps):
-        chosen = torch.from_numpy(
-            rng.choice(len(cache.labels), min(recipe.batch, len(cache.labels)), replace=False)
-        )
-        brain, maps = cache.brain[chosen].float(), cache.maps[chosen].float()
-        near = (maps[:, :, 0].mean(dim=1, keepdim=True) > 0.4).float()
-        size = 2 * recipe.ring_px + 1
-        ring = brain * F.max_pool2d(near, size, 1, recipe.ring_px)
-        region = torch.where(ring.sum(dim=(1, 2, 3), keepdim=True) > 20, ring, brain)
-        yield _Batch(
-            cache.images[chosen].float(),
-            brain,
-            region,
-            maps,
-            cache.features[chosen].float(),
-            cache.labels[chosen],
-            optimiser,
-            schedule,
-            number,
-            max(1, recipe.steps // 8),
-        )
+    def _separate(self, core: Tensor, edema: Tensor, shows: Tensor, kind: str) -> Tensor:
+        if self.recipe.pairs == "same-image":
+            both = shows.all(dim=1)
+            core, edema = core[both], edema[both]
+        else:
+            core, edema = core[shows[:, 0]], edema[shows[:, 1]]
+        if min(len(core), len(edema)) == 0:
+            return (core.sum() + edema.sum()) * 0.0
+        return separability_loss(core, edema, kind, self.recipe.pairs)

@@ -1,45 +1,89 @@
-"""Losses of the aggregators: papers 1 and 2, and the two-phase contrast that made them work."""
+"""Losses of classifier and aggregators: papers 1 and 2, and the two-phase contrast.
+
+The papers' loss alone inflates the tumour map (its foreground term is happiest with everything
+bright); the contrast asks that the map part the image into two phases near the lesion.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def cosine(a: Tensor, b: Tensor, eps: float = 1e-3) -> Tensor:
-    """Similarity of every vector in ``a`` with every one in ``b``, in [eps, 1 - eps].
+def classifier_loss(
+    logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float], kind: str = "bce"
+) -> Tensor:
+    """Weighted sum over exits of the cross-entropy (paper 1, Eq. 2).
 
-    ``(1 + cos) / 2``: signed features would fall below zero, where the papers' clamp has no
-    gradient.  (N, D), (M, D) -> (N, M).
+    Parameters
+    ----------
+    logits : 4 Tensor, (B, C)
+        Image-level logits of each exit.
+    labels : Tensor, (B, C)
+        0 or 1.
+    weights : 4 float
+        w_l.
+    kind : {"bce", "focal"}
+        Focal: each term times ``(1 - p)^2``, p the probability of what is true (Lin et al. 2017).
     """
-    similarity = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
-    return ((1 + similarity) / 2).clamp(eps, 1 - eps)
+    losses = []
+    for weight, exit_ in zip(weights, logits, strict=True):
+        entropy = F.binary_cross_entropy_with_logits(exit_, labels, reduction="none")
+        if kind == "focal":
+            entropy = entropy * (1 - torch.exp(-entropy)) ** 2
+        losses.append(weight * entropy.mean())
+    return torch.stack(losses).sum()
 
 
-def sim_min(a: Tensor, b: Tensor) -> Tensor:
-    """Push two sets of vectors apart: mean of ``-log(1 - s)`` (paper 2, Eq. 6)."""
-    return -torch.log(1 - cosine(a, b)).mean()
+def similarity(a: Tensor, b: Tensor, kind: str = "shifted", eps: float = 1e-3) -> Tensor:
+    """Similarity of every vector in ``a`` with every one in ``b``, (N, D), (M, D) -> (N, M).
+
+    Parameters
+    ----------
+    a, b : Tensor
+    kind : {"shifted", "cosine"}
+        ``(1 + cos) / 2``, or the papers' cosine: negative ones are clamped and have no gradient.
+    eps : float
+        The result is in [eps, 1 - eps].
+    """
+    cosine = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    return ((1 + cosine) / 2 if kind == "shifted" else cosine).clamp(eps, 1 - eps)
 
 
-def sim_max(a: Tensor, others: Tensor | None = None, alpha: float = 0.25) -> Tensor:
-    """Pull a set together: mean of ``-log(s) exp(-alpha rank)`` (paper 2, Eq. 7).
+def sim_min(a: Tensor, b: Tensor, kind: str = "shifted") -> Tensor:
+    """Push two sets of vectors apart: mean of ``-log(1 - s)`` (SimMin of paper 2, Eq. 3)."""
+    return -torch.log(1 - similarity(a, b, kind)).mean()
+
+
+def sim_max(
+    a: Tensor, others: Tensor | None = None, alpha: float = 0.25, kind: str = "shifted"
+) -> Tensor:
+    """Pull a set together: mean of ``-log(s) exp(-alpha rank)`` (SimMax of paper 2, Eq. 3).
 
     The most similar pairs count most.  The pair of a vector with itself is left out.
     """
     keys = a if others is None else torch.cat([a, others])
     if len(keys) < 2:
         return a.sum() * 0.0
-    similarity = cosine(a, keys)
-    rank = similarity.detach().argsort(dim=1, descending=True).argsort(dim=1).float()
-    weighted = -torch.log(similarity) * torch.exp(-alpha * (rank - 1).clamp_min(0))
-    pairs = torch.ones_like(similarity, dtype=torch.bool)
+    s = similarity(a, keys, kind)
+    rank = s.detach().argsort(dim=1, descending=True).argsort(dim=1).float()
+    weighted = -torch.log(s) * torch.exp(-alpha * (rank - 1).clamp_min(0))
+    pairs = torch.ones_like(s, dtype=torch.bool)
     pairs[:, : len(a)].fill_diagonal_(False)
     return weighted[pairs].mean()
 
 
 class Bank:
-    """The last foreground and background vectors of each class, so that small batches suffice."""
+    """The last foreground and background vectors of each class, so that small batches suffice.
+
+    Parameters
+    ----------
+    size : int
+        Vectors a class; 0 keeps none.
+    """
 
     def __init__(self, size: int = 128) -> None:
         self.size = size
@@ -57,51 +101,85 @@ class Bank:
             new = (torch.cat([new[0], old[0]]), torch.cat([new[1], old[1]]))
         self._kept[key] = (new[0][: self.size], new[1][: self.size])
 
+    def state(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """For a checkpoint."""
+        return dict(self._kept)
 
-def class_loss(foreground: Tensor, background: Tensor, bank: Bank, key: str) -> Tensor:
+    def restore(self, state: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """From a checkpoint."""
+        self._kept = dict(state)
+
+
+def class_loss(
+    foreground: Tensor, background: Tensor, bank: Bank, key: str, kind: str = "shifted"
+) -> Tensor:
     """L_c of paper 1, Eq. 5: foreground like foreground, background like background, not across.
 
     Parameters
     ----------
     foreground, background : Tensor, (N, D)
-        Mean features inside and outside a class map.
+        Features inside and outside a map (Eq. 6).
     bank : Bank
     key : str
         The class.
+    kind : {"shifted", "cosine"}
+        As in `similarity`.
     """
     kept = bank.get(key)
     old_f, old_b = kept if kept is not None else (None, None)
     all_f = foreground if old_f is None else torch.cat([foreground, old_f])
     all_b = background if old_b is None else torch.cat([background, old_b])
-    apart = 0.5 * (sim_min(foreground, all_b) + sim_min(all_f, background))
-    loss = apart + sim_max(foreground, old_f) + sim_max(background, old_b)
+    apart = 0.5 * (sim_min(foreground, all_b, kind) + sim_min(all_f, background, kind))
+    loss = apart + sim_max(foreground, old_f, kind=kind) + sim_max(background, old_b, kind=kind)
     bank.put(key, foreground, background)
     return loss
 
 
-def separability_loss(core: Tensor, edema: Tensor) -> Tensor:
-    """L_sep of paper 1, Eq. 7: core and edema foregrounds differ, over all pairs of the batch."""
-    return 2 * sim_min(core, edema)
+def separability_loss(
+    core: Tensor, edema: Tensor, kind: str = "shifted", pairs: str = "all"
+) -> Tensor:
+    """L_sep of paper 1, Eq. 7: core and edema foregrounds differ.
+
+    Parameters
+    ----------
+    core, edema : Tensor, (N, D), (M, D)
+    kind : {"shifted", "cosine"}
+        As in `similarity`.
+    pairs : {"all", "same-image"}
+        Every core with every edema of the batch, each pair once for (c, c') and once for
+        (c', c); or row with row, once (the papers' code).
+    """
+    if pairs == "same-image":
+        same = similarity(core, edema, kind).diagonal()
+        return -torch.log(1 - same).mean()
+    return 2 * sim_min(core, edema, kind)
 
 
-def agreement_loss(class_maps: Tensor, tumour: Tensor, labels: Tensor, region: Tensor) -> Tensor:
+def agreement_loss(
+    class_maps: Tensor, tumour: Tensor, labels: Tensor, region: Tensor, kind: str = "bce"
+) -> Tensor:
     """L_agree of paper 1, Eq. 8: the larger class map agrees with the tumour map.
 
     Parameters
     ----------
     class_maps : Tensor, (B, 2, h, w)
-        In [0, 1], positive polarity.
+        In [0, 1] (any with "logits"), positive polarity.
     tumour : Tensor, (B, 1, h, w)
-        Target, no gradient.
+        Target in [0, 1], no gradient.
     labels : Tensor, (B, 2)
         A class the slice does not show takes no part.
     region : Tensor, (B, 1, h, w)
         Brain.
+    kind : {"bce", "logits"}
+        Eq. 8 as it stands; or with a sigmoid in front (the papers' code).
     """
     largest = (class_maps * labels[:, :, None, None]).amax(dim=1, keepdim=True)
-    loss = F.binary_cross_entropy(
-        largest.clamp(1e-4, 1 - 1e-4), tumour.clamp(0, 1), reduction="none"
-    )
+    if kind == "logits":
+        loss = F.binary_cross_entropy_with_logits(largest, tumour.clamp(0, 1), reduction="none")
+    else:
+        loss = F.binary_cross_entropy(
+            largest.clamp(1e-4, 1 - 1e-4), tumour.clamp(0, 1), reduction="none"
+        )
     return (loss * region).sum() / region.sum().clamp_min(1)
 
 

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_gliocam.phantom.anatomy import Anatomy
 from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_scene
 from napari_gliocam.slices import Normalisation
+from napari_gliocam.train.labels import image_labels
 
 #: Rows and columns of a training slice at 1.5 mm.
 SHAPE = (128, 112)
 PIXEL_MM = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class SliceSet:
-    """Training slices.
-
-    Parameters
-    ----------
-    images : ndarray of float16, (N, 3, H, W)
-        T1ce, T2, FLAIR, normalised over the case as `napari_gliocam.slices.normalise` does.
-    labels : ndarray of float32, (N, 3)
-        Image-level labels: the slice shows tumour, core, edema.
-    case : ndarray of int, (N,)
-        Which case a slice belongs to, for splits by patient.
-    """
-
-    images: NDArray[np.float16]
-    labels: NDArray[np.float32]
-    case: NDArray[np.int64]
 
 
 def synthetic_slices(
@@ -45,6 +27,8 @@ def synthetic_slices(
     near: int = 9,
     settings: SceneSettings | None = None,
     min_pixels: int = 8,
+    few_pixels: str = "exclude",
+    device: torch.device | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.uint8]]:
     """Slices of one synthetic case.
 
@@ -57,8 +41,11 @@ def synthetic_slices(
     near : int
         More slices around a lesion, where there is one.
     settings : SceneSettings, optional
-    min_pixels : int
-        A class with fewer pixels on a slice does not count as shown; such slices are left out.
+    min_pixels, few_pixels
+        As in `napari_gliocam.train.labels.image_labels`.
+    device : torch.device, optional
+        Where the slices are drawn; the random numbers come from the CPU, so they are the same
+        within rounding.  Quickest where the anatomy lies (`Anatomy.to`).
 
     Returns
     -------
@@ -81,33 +68,37 @@ def synthetic_slices(
         else:
             z = np.append(z, rng.uniform(low, high))
     z = np.clip(z, low, high)
-    fields = Fields(SliceGrid(z, SHAPE, (PIXEL_MM, PIXEL_MM)), rng)
+    grid = SliceGrid(z, SHAPE, (PIXEL_MM, PIXEL_MM), device or torch.device("cpu"))
+    fields = Fields(grid, rng)
     scene = render_scene(fields, anatomy, lesions, settings)
 
-    brain = scene.brain.numpy()
-    images = np.zeros((len(z), 3, *SHAPE), dtype=np.float32)
-    for channel, source in enumerate((T1CE, T2, FLAIR)):
-        images[:, channel] = _normalise(scene.image[source].numpy(), brain, spread, rng)
-    truth = scene.labels.numpy()
+    images = torch.stack(
+        [_normalise(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)], dim=1
+    )
+    truth = scene.labels.cpu().numpy()
     core, edema = ((truth == k).sum(axis=(1, 2)) for k in (1, 2))
-    labels = np.stack([core + edema, core, edema], axis=1) >= min_pixels
-    unsure = ((core > 0) & ~labels[:, 1]) | ((edema > 0) & ~labels[:, 2])
-    keep = ~unsure & (brain.sum(axis=(1, 2)) > 350)
-    return images[keep].astype(np.float16), labels[keep].astype(np.float32), truth[keep]
+    labels, keep = image_labels(core, edema, min_pixels=min_pixels, few_pixels=few_pixels)
+    keep &= (scene.brain.sum(dim=(1, 2)) > 350).cpu().numpy()
+    return images.half().cpu().numpy()[keep], labels[keep].astype(np.float32), truth[keep]
 
 
-def _normalise(
-    image: NDArray[np.float32], brain: NDArray[np.bool_], spread: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _normalise(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
     """Normalise as for a real case, with the scatter that real statistics have."""
     how = Normalisation()
+    mean_off, std_off, high_off = (
+        rng.uniform(-0.12, 0.12),
+        float(np.exp(rng.uniform(-0.12, 0.2))),
+        max(0.0, rng.uniform(-0.3, 1.0)),
+    )
     values = image[:spread][brain[:spread]]
-    low, high = np.percentile(values, (how.low_percentile, how.high_percentile))
-    clipped = np.clip(values, low, high)
-    mean, std = clipped.mean(), clipped.std() + 1e-6
-    mean += rng.uniform(-0.12, 0.12) * std
-    std *= np.exp(rng.uniform(-0.12, 0.2))
-    high += max(0.0, rng.uniform(-0.3, 1.0)) * (high - mean)
-    out = (np.clip(image, low, high) - mean) / std
-    normalised: NDArray[np.float32] = np.clip(out, how.clip_low, how.clip_high) * brain
-    return normalised
+    if not len(values):  # the field of view ends below every one of these slices
+        return torch.zeros_like(image)
+    bounds = torch.tensor([how.low_percentile, how.high_percentile], device=image.device) / 100
+    low, high = torch.quantile(values, bounds)
+    clipped = values.clamp(low, high)
+    mean, std = clipped.mean(), clipped.std(correction=0) + 1e-6
+    mean = mean + mean_off * std
+    std = std * std_off
+    high = high + high_off * (high - mean)
+    out = (image.clamp(low, high) - mean) / std
+    return out.clamp(how.clip_low, how.clip_high) * brain

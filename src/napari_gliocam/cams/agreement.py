@@ -1,0 +1,86 @@
+"""Figures that compare maps with each other and with expert labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.measure.overlap import dice
+
+
+def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union, in [0, 1]; two empty masks agree: 1."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
+
+
+def pairwise_iou(masks: Mapping[str, NDArray[np.bool_]]) -> dict[tuple[str, str], float]:
+    """Agreement of each pair of methods.
+
+    Parameters
+    ----------
+    masks : mapping of str to ndarray of bool, same shape
+        Thresholded maps of one class.
+    """
+    return {(a, b): iou(masks[a], masks[b]) for a, b in combinations(masks, 2)}
+
+
+def energy_inside(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+    """Share of a map's sum that lies in a mask (Wang et al. 2020, section 4.3), in [0, 1].
+
+    NaN for a map that is 0 everywhere: it points nowhere.
+    """
+    total = float(map_.sum(dtype=np.float64))
+    return float(map_[truth].sum(dtype=np.float64)) / total if total > 0 else float("nan")
+
+
+def pointing_game(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+    """Share of the slices with lesion on which the map is highest in it (Zhang et al. 2018).
+
+    Parameters
+    ----------
+    map_ : ndarray, (S, P, L)
+        A slice where it is 0 everywhere is a miss.
+    truth : ndarray of bool, (S, P, L)
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN if no slice shows lesion.
+    """
+    hits = [
+        bool(plane.max() > 0 and mask.ravel()[plane.argmax()])
+        for plane, mask in zip(map_, truth, strict=True)
+        if mask.any()
+    ]
+    return float(np.mean(hits)) if hits else float("nan")
+
+
+def against_expert(
+    map_: NDArray[np.float32], threshold: float, truth: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Every figure of a map that needs an expert's mask of its class.
+
+    Parameters
+    ----------
+    map_ : ndarray, (S, P, L)
+        In [0, 1].
+    threshold : float
+        A voxel counts where the map exceeds it.
+    truth : ndarray of bool, (S, P, L)
+
+    Returns
+    -------
+    dict
+        ``dice``, ``iou``, ``energy_inside``, ``pointing_game``.
+    """
+    mask = map_ > threshold
+    return {
+        "dice": dice(mask, truth),
+        "iou": iou(mask, truth),
+        "energy_inside": energy_inside(map_, truth),
+        "pointing_game": pointing_game(map_, truth),
+    }

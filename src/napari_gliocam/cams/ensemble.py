@@ -1,0 +1,109 @@
+"""Two or more maps of one class made into one mask (paper 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import GliocamError
+
+#: Paper 5, section 2.3, calls them ``or``, ``and``, ``<`` and ``>``; ``vote`` is k of n.
+Rule = Literal["union", "intersection", "smaller", "larger", "vote"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+PAPER_NAMES: dict[str, Rule] = {
+    "or": "union",
+    "and": "intersection",
+    "<": "smaller",
+    ">": "larger",
+}
+
+#: For every map, where no threshold was chosen: the paper's optimum, which its authors found
+#: with pixel masks of other data; no mask is used to take it over.
+DEFAULT_THRESHOLD = 0.7
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How masks of several networks or methods become one.
+
+    Parameters
+    ----------
+    rule : {"union", "intersection", "smaller", "larger", "vote"}
+        ``smaller`` and ``larger`` take, slice by slice, the whole mask with the fewest or the
+        most pixels; of equals the first.
+    votes : int
+        For ``vote``: a voxel counts where at least so many masks have it.
+    """
+
+    rule: Rule = "intersection"
+    votes: int = 2
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise GliocamError(
+                f'There is no ensemble "{self.rule}"; choose one of {", ".join(RULES)}.'
+            )
+        if self.votes < 1:
+            raise GliocamError(f"{self.votes} votes are too few; choose 1 or more.")
+
+    @property
+    def title(self) -> str:
+        """What a user reads, such as ``"intersection"`` or ``"2 votes"``."""
+        return f"{self.votes} votes" if self.rule == "vote" else self.rule
+
+    def combine(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """One mask from two or more, all of shape (S, ...).
+
+        Raises
+        ------
+        GliocamError
+            If there are fewer masks than two, or than votes.
+        """
+        count = len(masks)
+        if count < 2 or (self.rule == "vote" and self.votes > count):
+            least = max(2, self.votes if self.rule == "vote" else 2)
+            raise GliocamError(
+                f"An ensemble of {count} is too small; choose {least} or more methods or networks."
+            )
+        if self.rule in ("smaller", "larger"):
+            areas = np.stack([m.reshape(len(m), -1).sum(axis=1) for m in masks])
+            best = areas.argmin(axis=0) if self.rule == "smaller" else areas.argmax(axis=0)
+            return np.stack([masks[which][row] for row, which in enumerate(best)])
+        needed = {"union": 1, "intersection": count}.get(self.rule, self.votes)
+        agreeing = np.zeros(masks[0].shape, dtype=np.uint8)
+        for mask in masks:
+            agreeing += mask
+        return agreeing >= needed
+
+
+def combine_maps(
+    maps: Sequence[NDArray[np.float32]],
+    ensemble: Ensemble | None = None,
+    thresholds: Sequence[float] | None = None,
+) -> NDArray[np.bool_]:
+    """Cut each map at its threshold, then combine.
+
+    Parameters
+    ----------
+    maps : sequence of ndarray, each (S, P, L)
+        In [0, 1], of one class, from different networks or methods.
+    ensemble : Ensemble, optional
+        The intersection by default, the paper's best.
+    thresholds : sequence of float, optional
+        One a map; a voxel counts where the map exceeds it.  0.7 for each by default.
+
+    Returns
+    -------
+    ndarray of bool, (S, P, L)
+    """
+    chosen = [DEFAULT_THRESHOLD] * len(maps) if thresholds is None else list(thresholds)
+    if len(chosen) != len(maps):
+        raise GliocamError(
+            f"There are {len(maps)} maps and {len(chosen)} thresholds; give one for each map."
+        )
+    masks = [m > threshold for m, threshold in zip(maps, chosen, strict=True)]
+    return (ensemble or Ensemble()).combine(masks)

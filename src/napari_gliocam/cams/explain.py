@@ -1,0 +1,258 @@
+"""A method over the slices of a case: in one call, or as work that can be stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_gliocam.cams.base import Method
+from napari_gliocam.cams.explanation import GATE, Explanation
+from napari_gliocam.cams.normalise import Normalise
+from napari_gliocam.cams.prepare import Prepared, asking, memory_error, prepare
+from napari_gliocam.cams.registry import make_method
+from napari_gliocam.cams.site import Site, part_of
+from napari_gliocam.cams.volume import TARGETS, Target
+from napari_gliocam.case import Case
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import Progress, finish
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_gliocam.nets.bundle import Bundle
+
+#: ``case``: every slice with brain; ``lesion``: those on which the networks see a target that was
+#: asked for; numbers: these slices of the case.
+Scope = Literal["case", "lesion"] | int | Sequence[int]
+
+
+def explain(
+    case: Case | Prepared,
+    method: str | Method = "gradcam",
+    targets: Target | Sequence[Target] = "tumour",
+    *,
+    bundle: Bundle | None = None,
+    layer: int = 4,
+    score: int | Literal["mean"] | None = None,
+    scope: Scope = "case",
+    normalise: Normalise | None = None,
+    gate: bool = False,
+    device: str = "auto",
+) -> Explanation:
+    """Explain a case by one method.
+
+    Parameters
+    ----------
+    case : Case or Prepared
+        Prepared once, a case need not be cut into slices for every method.
+    method : str or Method
+        A name of `napari_gliocam.cams.registry.METHODS`, or a method with settings of its own.
+    targets : {"tumour", "core", "edema"} or several
+    bundle : Bundle, optional
+        The one that ships with the package by default; a `Prepared` brings its own.
+    layer, score
+        See `Site`.
+    scope : "case", "lesion", int or sequence of int
+        Every slice with brain, those with lesion, or these slices of the case.
+    normalise : {"slice", "volume", "none"}, optional
+        Each slice by itself by default; maps that are probabilities are left as they are.
+    gate : bool
+        Whether slices on which the networks deny the class are 0.
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Returns
+    -------
+    Explanation
+        ``explain(case).volume("tumour")`` is the map on the case's grid, in [0, 1].
+
+    Raises
+    ------
+    GliocamError
+        If there is no such method, layer or slice.
+
+    Examples
+    --------
+    >>> explain(case, "layercam", "core", layer=3).volume("core")  # doctest: +SKIP
+    """
+    prepared = case if isinstance(case, Prepared) else prepare(case, bundle, device)
+    work = Explaining(
+        prepared,
+        method,
+        targets,
+        site=Site(layer, score),
+        scope=scope,
+        normalise=normalise,
+        gate=gate,
+    )
+    return finish(work.run())
+
+
+class Explaining:
+    """One method over some slices, as work that can be stopped and keeps what it has.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    method, targets, scope, normalise, gate
+        As in `explain`.
+    site : Site, optional
+
+    Attributes
+    ----------
+    result : Explanation or None
+        What there is by now; whole after `run` has ended, a part after it was closed.
+    seconds_left : float or None
+        Expected from the slices, or steps, that are done; None before the first one.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        method: str | Method = "gradcam",
+        targets: Target | Sequence[Target] = "tumour",
+        *,
+        site: Site | None = None,
+        scope: Scope = "case",
+        normalise: Normalise | None = None,
+        gate: bool = False,
+    ) -> None:
+        self.prepared = prepared
+        self.method = make_method(method) if isinstance(method, str) else method
+        self.targets = _check_targets(targets)
+        self.site = site or Site()
+        self.scope = scope
+        self.normalise: Normalise = normalise or ("none" if self.method.bounded else "slice")
+        self.gate = gate
+        self.result: Explanation | None = None
+        self.seconds_left: float | None = None
+        for target in self.targets:
+            self.site.check(part_of(prepared.bundle.net, target))
+        if self.normalise == "none" and not self.method.bounded:
+            raise GliocamError(
+                f"The maps of {self.method.title} have no scale of their own; normalise them by "
+                "slice or by volume."
+            )
+
+    def run(self) -> Generator[Progress, None, Explanation]:
+        """Do the work; can be closed at any yield, ``result`` then holds what is finished.
+
+        Yields
+        ------
+        Progress
+            Slices, or the steps of a long method over all slices.
+
+        Returns
+        -------
+        Explanation
+        """
+        if self.gate or self.scope == "lesion":
+            self.prepared = yield from asking(self.prepared, self.targets)
+        import torch
+
+        rows = self._rows()
+        size = self.prepared.batch_size if self.method.unit is None else 1
+        self._started = time.perf_counter()
+        yield Progress(0, max(len(rows), 1), self.method.title)
+        if not rows:
+            self.result = self._empty(rows, (1, 1))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            steps = self.method.steps(self.prepared.batch(part), self.targets, self.site)
+            step, units = None, 1
+            try:
+                while True:
+                    step = next(steps)
+                    units = step.total
+                    done = start * units + step.done * len(part)
+                    yield self._report(done, len(rows) * units)
+            except StopIteration as end:
+                self._keep(rows, slice(start, start + len(part)), end.value, finished=True)
+            except (GeneratorExit, KeyboardInterrupt):
+                if step is not None:
+                    where = slice(start, start + len(part))
+                    self._keep(rows, where, step.so_far(), finished=False)
+                raise
+            except torch.OutOfMemoryError as error:
+                raise memory_error(self.prepared.device) from error
+            yield self._report((start + len(part)) * units, len(rows) * units)
+        assert self.result is not None
+        return self.result
+
+    def _report(self, done: int, total: int) -> Progress:
+        elapsed = time.perf_counter() - self._started
+        self.seconds_left = elapsed * (total / done - 1) if done else None
+        return Progress(done, total, self.method.title)
+
+    def _keep(self, rows: list[int], where: slice, maps: Tensor, *, finished: bool) -> None:
+        """Put the maps of some slices, (T, B, h, w), into the result."""
+        height, width = maps.shape[-2:]
+        if self.result is None:
+            self.result = self._empty(rows, (height, width))
+        for target, values in zip(self.targets, maps, strict=True):
+            self.result.raw[target][where] = values.float().cpu().numpy()
+        self.result.finished[where] = finished
+
+    def _empty(self, rows: list[int], size: tuple[int, int]) -> Explanation:
+        """A result with no slice finished, for maps of a size."""
+        from torch import from_numpy
+
+        from napari_gliocam.cams.batch import inside_of
+
+        prepared, info = self.prepared, self.prepared.bundle.info
+        frame, known = prepared.stack.frame, prepared.probabilities
+        brain = from_numpy(prepared.stack.brain[rows]).float()[:, None]
+        return Explanation(
+            method=self.method.name,
+            title=self.method.title,
+            site=self.site,
+            frame=replace(frame, indices=tuple(frame.indices[row] for row in rows)),
+            brain=prepared.case.brain,
+            raw={t: np.zeros((len(rows), *size), dtype=np.float32) for t in self.targets},
+            inside=inside_of(brain, size).numpy(),
+            finished=np.zeros(len(rows), dtype=np.bool_),
+            probabilities=(
+                {} if known is None else {t: known[rows, TARGETS.index(t)] for t in self.targets}
+            ),
+            normalise=self.normalise,
+            gate=self.gate,
+            provenance={
+                "method": self.method.describe(),
+                "targets": list(self.targets),
+                **asdict(self.site),
+                "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
+                "device": str(prepared.device),
+            },
+        )
+
+    def _rows(self) -> list[int]:
+        """Positions in the stack of the slices that are asked for."""
+        indices = self.prepared.stack.frame.indices
+        if self.scope == "case":
+            return list(range(len(indices)))
+        if self.scope == "lesion":
+            assert self.prepared.probabilities is not None
+            columns = [TARGETS.index(target) for target in self.targets]
+            shows = (self.prepared.probabilities[:, columns] >= GATE).any(axis=1)
+            return [int(row) for row in np.flatnonzero(shows)]
+        asked = [self.scope] if isinstance(self.scope, int) else list(self.scope)
+        count = self.prepared.case.grid.shape[0]
+        for index in asked:
+            if not 0 <= index < count:
+                raise GliocamError(
+                    f"The case has no slice {index}; choose one between 0 and {count - 1}."
+                )
+        return [indices.index(index) for index in sorted(set(asked)) if index in indices]
+
+
+def _check_targets(targets: Target | Sequence[Target]) -> tuple[Target, ...]:
+    asked: tuple[Target, ...] = (targets,) if isinstance(targets, str) else tuple(targets)
+    for target in asked:
+        if target not in TARGETS:
+            raise GliocamError(f'There is no class "{target}"; choose one of {", ".join(TARGETS)}.')
+    if not asked:
+        raise GliocamError(f"No class was named; choose one or more of {', '.join(TARGETS)}.")
+    return tuple(dict.fromkeys(asked))

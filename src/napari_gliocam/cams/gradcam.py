@@ -1,0 +1,56 @@
+"""GradCAM."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_gliocam.cams.base import Method
+from napari_gliocam.cams.volume import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_gliocam.cams.batch import Batch
+    from napari_gliocam.cams.site import Site
+
+
+class GradientMethod(Method):
+    """Maps from the activations of a layer and the score's gradient by them."""
+
+    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+        """Raw maps, (T, B, h, w), 0 or more."""
+        gradients = batch.gradients(targets, site)
+        with torch.no_grad():
+            return torch.stack(
+                [
+                    self.combine(batch.activation(target, site.layer), gradient).relu()
+                    for target, gradient in zip(targets, gradients, strict=True)
+                ]
+            )
+
+    @abstractmethod
+    def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """Sum the channels into a map before the ReLU: 2 x (B, C, h, w) -> (B, h, w)."""
+
+
+class GradCAM(GradientMethod):
+    """GradCAM (Selvaraju et al. 2017; paper 5, appendix B).
+
+    ``ReLU(sum_k a_k A_k)`` with ``a_k = mean over the layer of dy/dA_k``.  At the layer right
+    before an exit this is that exit's own map without its bias, cut at 0.
+    """
+
+    name = "gradcam"
+    title = "GradCAM"
+
+    def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """Channels weighted by their mean gradient."""
+        return weigh_channels(gradient.mean(dim=(2, 3)), activation)
+
+
+def weigh_channels(weights: Tensor, activation: Tensor) -> Tensor:
+    """``sum_k w_k A_k``: (B, C) and (B, C, h, w) -> (B, h, w)."""
+    return torch.einsum("bc,bchw->bhw", weights, activation)

@@ -1,0 +1,119 @@
+"""Any method at several scales of the slice (paper 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from napari_gliocam.cams.base import Method, Step, Steps
+from napari_gliocam.cams.batch import Batch
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.slices import SIDE_MULTIPLE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_gliocam.cams.site import Site
+
+#: Paper 3, section "Multi-scale inference".
+SCALES = (0.5, 1.0, 1.5, 2.0)
+
+
+class MultiScale(Method):
+    """Mean of a method's maps over scales of the slice (paper 3, Eq. 3); min-max comes after.
+
+    The slice is resized bilinearly to the nearest multiple of 16 pixels, its maps to the
+    largest of the scales' maps.  With the scale 1 alone it is the method itself.
+
+    Parameters
+    ----------
+    method : Method
+    scales : tuple of float
+        Larger than 0.
+    each : bool
+        Whether each scale's map is brought into [0, 1] before the mean, which the paper does
+        not say; else a scale with larger raw values counts more.
+    """
+
+    def __init__(
+        self, method: Method, scales: tuple[float, ...] = SCALES, each: bool = False
+    ) -> None:
+        self.method = method
+        self.scales = scales
+        self.each = each
+        self.name = f"multiscale:{method.name}"
+        self.title = f"{method.title}, multi-scale"
+        self.bounded = method.bounded
+        self.layered = method.layered
+        self.unit = method.unit
+
+    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+        """Raw maps, (T, B, h, w), of the largest size that a scale gives."""
+        return self._mean([self.method.maps(b, targets, site) for b in self._resized(batch)])
+
+    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+        """As `maps`; ``so_far()`` is the mean of the scales that are begun."""
+        finished: list[Tensor] = []
+        for number, scaled in enumerate(self._resized(batch)):
+            work = self.method.steps(scaled, targets, site)
+            while True:
+                try:
+                    step = next(work)
+                except StopIteration as end:
+                    finished.append(end.value)
+                    break
+                yield Step(
+                    number * step.total + step.done,
+                    len(self.scales) * step.total,
+                    lambda step=step: self._mean([*finished, step.so_far()]),  # type: ignore[misc]
+                )
+        return self._mean(finished)
+
+    def describe(self) -> dict[str, object]:
+        """Name and settings, those of the method within."""
+        return {
+            "name": self.name,
+            "scales": list(self.scales),
+            "each": self.each,
+            "method": self.method.describe(),
+        }
+
+    def _resized(self, batch: Batch) -> list[Batch]:
+        height, width = batch.images.shape[-2:]
+        return [
+            _resize(batch, (_multiple(height * scale), _multiple(width * scale)))
+            for scale in self.scales
+        ]
+
+    def _mean(self, maps: list[Tensor]) -> Tensor:
+        size = max((m.shape[-2:] for m in maps), key=lambda shape: shape[0] * shape[1])
+        if self.each:
+            maps = [_unit(m) for m in maps]
+        return torch.stack([_enlarge(m, (size[0], size[1])) for m in maps]).mean(dim=0)
+
+
+def _multiple(length: float) -> int:
+    return max(1, round(length / SIDE_MULTIPLE)) * SIDE_MULTIPLE
+
+
+def _resize(batch: Batch, size: tuple[int, int]) -> Batch:
+    if tuple(batch.images.shape[-2:]) == size:
+        return batch
+    images, brain = (_enlarge(values, size) for values in (batch.images, batch.brain))
+    inside = (brain > 0.5).float()
+    return Batch(batch.net, images * inside, inside)
+
+
+def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(maps.shape[-2:]) == size:
+        return maps
+    smaller = size[0] < maps.shape[-2]  # averaged, or fine detail would be skipped over
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def _unit(maps: Tensor) -> Tensor:
+    low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
+    span = high - low
+    return torch.where(span > 0, (maps - low) / span.clamp_min(torch.finfo(span.dtype).tiny), 0.0)

@@ -1,0 +1,145 @@
+"""A case made ready for the networks once, for any number of explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
+from napari_gliocam.case import Case
+from napari_gliocam.errors import DeviceError
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.slices import SliceStack, cutting_slices
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_gliocam.cams.batch import Batch
+    from napari_gliocam.nets.bundle import Bundle
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A case, cut into slices, beside the networks that look at it.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Bundle
+        Its network is on ``device``.
+    stack : SliceStack
+        Every slice with brain.
+    device : torch.device
+    probabilities : ndarray of float32, (N, 3), or None
+        Image-level probabilities of tumour, core, edema where the networks have been asked.
+    """
+
+    case: Case
+    bundle: Bundle
+    stack: SliceStack
+    device: torch.device
+    probabilities: NDArray[np.float32] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Slices the device takes at once."""
+        from napari_gliocam.segmentation import BATCH
+
+        return BATCH[self.device.type]
+
+    def batch(self, where: list[int]) -> Batch:
+        """Some slices of the stack on the device."""
+        import torch
+
+        from napari_gliocam.cams.batch import Batch
+
+        try:
+            images = torch.from_numpy(self.stack.images[where]).to(self.device)
+            brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
+            images = images.contiguous(memory_format=torch.channels_last)
+            return Batch(self.bundle.net, images, brain)
+        except torch.OutOfMemoryError as error:
+            raise memory_error(self.device) from error
+
+
+def prepare(
+    case: Case,
+    bundle: Bundle | None = None,
+    device: str = "auto",
+    *,
+    maps: CamVolume | None = None,
+) -> Prepared:
+    """Cut a case into slices and bring the networks to the device.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Bundle, optional
+        The one that ships with the package by default.
+    device : {"auto", "cpu", "cuda", "mps"}
+    maps : CamVolume, optional
+        Of this case and bundle; the networks need not be asked again which slices show lesion.
+
+    Raises
+    ------
+    CaseError
+        If the case lacks a modality that the bundle needs, or shows no brain.
+    DeviceError
+        If the device is not there.
+    """
+    return finish(preparing(case, bundle, device, maps=maps))
+
+
+def preparing(
+    case: Case,
+    bundle: Bundle | None = None,
+    device: str = "auto",
+    *,
+    maps: CamVolume | None = None,
+) -> Generator[Progress, None, Prepared]:
+    """As `prepare`, with progress."""
+    import torch
+
+    from napari_gliocam.device import choose_device
+    from napari_gliocam.nets.bundle import load_bundle
+    from napari_gliocam.segmentation import check_modalities
+
+    bundle = bundle or load_bundle()
+    torch_device = choose_device(device)
+    check_modalities(case, bundle.info)
+    info = bundle.info
+    stack = yield from cutting_slices(
+        case, info.modalities, pixel_mm=info.pixel_mm, normalisation=info.normalisation
+    )
+    bundle.net.to(torch_device).to(memory_format=torch.channels_last)
+    known = None if maps is None else maps.probabilities[list(stack.frame.indices)]
+    return Prepared(case, bundle, stack, torch_device, known)
+
+
+def asking(
+    prepared: Prepared, targets: tuple[Target, ...] = TARGETS
+) -> Generator[Progress, None, Prepared]:
+    """Ask the networks which slices show what; at once where that is known."""
+    if prepared.probabilities is not None:
+        return prepared
+    total = len(prepared.stack.frame)
+    found = np.zeros((total, len(TARGETS)), dtype=np.float32)
+    for start in range(0, total, prepared.batch_size):
+        where = list(range(start, min(start + prepared.batch_size, total)))
+        batch = prepared.batch(where)
+        for target in targets:
+            found[where, TARGETS.index(target)] = batch.probabilities(target).cpu().numpy()
+        yield Progress(where[-1] + 1, total, "looking for slices with lesion")
+    return replace(prepared, probabilities=found)
+
+
+def memory_error(device: torch.device) -> DeviceError:
+    """The sentence for a device whose memory does not suffice."""
+    return DeviceError(
+        f"The memory of {device.type.upper()} does not suffice; close other programs that use it "
+        'or choose the device "cpu".'
+    )

@@ -1,0 +1,131 @@
+"""ScoreCAM, exact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from napari_gliocam.cams.base import Method, Step, Steps, finish_steps
+from napari_gliocam.cams.convention import Convention
+from napari_gliocam.cams.gradcam import weigh_channels
+from napari_gliocam.cams.site import COLUMN, part_of, score_from
+from napari_gliocam.cams.volume import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_gliocam.cams.batch import Batch
+    from napari_gliocam.cams.site import Site
+
+#: Masked copies of a slice that the device scores at once.
+CHUNK = {"cpu": 16, "mps": 64, "cuda": 256}
+
+
+class ScoreCAM(Method):
+    """ScoreCAM (Wang et al. 2020, Eq. 5 to 7).
+
+    ``ReLU(sum_k w_k A_k)`` with ``w = softmax over the channels of y(X * s(Up(A_k)))``: each
+    channel of the layer, enlarged and brought into [0, 1], masks the slice, and what the score
+    makes of the rest is its weight.  The softmax does not feel the paper's baseline ``y(X_b)``.
+
+    It needs no gradient, but a pass of the network for every channel.  What saves time and
+    leaves the values as they are: classes of one network share the passes, and those end at the
+    exit that is asked for; a channel that is constant over the slice masks all of it, so such
+    channels share one score; masked slices are made when they are scored.
+
+    Parameters
+    ----------
+    convention : {"paper", "torch-cam", "pytorch-grad-cam"}
+        The mask.  torch-cam brings a channel into [0, 1] before it is enlarged;
+        pytorch-grad-cam enlarges with the pixels' centres at the corners aligned, which moves
+        it by up to half a pixel of the layer.
+    """
+
+    name = "scorecam"
+    title = "ScoreCAM"
+    unit = "channels"
+
+    def __init__(self, convention: Convention = "paper") -> None:
+        self.convention = convention
+
+    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+        """Raw maps, (T, B, h, w), 0 or more."""
+        slices = (batch.one(index) for index in range(len(batch)))
+        return torch.cat([finish_steps(self.steps(s, targets, site)) for s in slices], dim=1)
+
+    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+        """As `maps` for one slice, a chunk of channels at a time.
+
+        Yields
+        ------
+        Step
+            ``so_far()`` is the map of the channels that are scored.
+        """
+        if len(batch) != 1:
+            raise ValueError(f"ScoreCAM takes one slice at a time, not {len(batch)}")
+        by_network: dict[str, Target] = {COLUMN[t][0]: t for t in targets}
+        masks = {n: self.channels(batch.activation(t, site.layer)) for n, t in by_network.items()}
+        scores = {n: self._no_scores(masks[n], batch, t) for n, t in by_network.items()}
+
+        def so_far() -> Tensor:
+            maps = []
+            for target in targets:
+                name, column = COLUMN[target]
+                activation = batch.activation(target, site.layer)
+                maps.append(self.weigh(activation, scores[name][:, column]))
+            return torch.stack(maps)
+
+        size = CHUNK[batch.images.device.type]
+        done, total = 0, sum(len(m) for m in masks.values())
+        for name, target in by_network.items():
+            varying, constant = self.split(masks[name])
+            chunks = [(some, some) for some in torch.split(varying, size)]
+            chunks.append((constant[:1], constant))
+            for some, alike in chunks:
+                if len(some):
+                    scores[name][alike] = self._score(batch, target, masks[name][some], site)
+                    done += len(alike)
+                    yield Step(done, total, so_far)
+        return so_far()
+
+    def channels(self, activation: Tensor) -> Tensor:
+        """What masks a slice, one after the other: (1, C, h, w) -> (C, h, w)."""
+        return activation[0]
+
+    def split(self, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """Numbers of the channels to score, one by one, and of those that are constant."""
+        varies = channels.amax(dim=(1, 2)) > channels.amin(dim=(1, 2))
+        return torch.nonzero(varies)[:, 0], torch.nonzero(~varies)[:, 0]
+
+    def enlarge(self, channels: Tensor, batch: Batch) -> Tensor:
+        """Masks of the size of the slice: (K, h, w) -> (K, 1, H, W) in [0, 1]."""
+        size, aligned = batch.images.shape[-2:], self.convention == "pytorch-grad-cam"
+        masks = channels[:, None]
+        if self.convention == "torch-cam":
+            masks = unit(masks)
+        masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=aligned)
+        return masks if self.convention == "torch-cam" else unit(masks)
+
+    def _score(self, batch: Batch, target: Target, channels: Tensor, site: Site) -> Tensor:
+        """Scores of the slice behind some masks, (K, classes)."""
+        with torch.inference_mode():
+            masked = batch.images * self.enlarge(channels, batch)
+            masked = masked.contiguous(memory_format=torch.channels_last)
+            return score_from(part_of(batch.net, target), masked, batch.brain, 0, site.exits)
+
+    def _no_scores(self, channels: Tensor, batch: Batch, target: Target) -> Tensor:
+        return channels.new_full((len(channels), part_of(batch.net, target).classes), -torch.inf)
+
+    def weigh(self, activation: Tensor, scores: Tensor) -> Tensor:
+        """The map from the scores of the channels, -inf for those without: -> (1, h, w)."""
+        if not torch.isfinite(scores).any():
+            return torch.zeros_like(activation[:, 0])
+        return weigh_channels(scores.softmax(dim=0)[None], activation).relu()
+
+
+def unit(masks: Tensor) -> Tensor:
+    """Min-max of each (K, 1, H, W); 0 where it is constant."""
+    low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
+    return (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)

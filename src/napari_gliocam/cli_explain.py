@@ -1,0 +1,325 @@
+"""The command ``napari-gliocam explain``: CAMs of one case, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from napari_gliocam.cli_common import INTERRUPTED, bar, say, sentences
+from napari_gliocam.errors import GliocamError, SaveError
+from napari_gliocam.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.base import Method
+    from napari_gliocam.cams.ensemble import Ensemble
+    from napari_gliocam.cams.explain import Explaining, Scope
+    from napari_gliocam.case import Case
+
+#: Longer than this, and a user is told before most of it has gone by.
+_LONG_SECONDS = 30.0
+
+Bar = Callable[[str, str], AbstractContextManager[Callable[[Progress], None]]]
+
+
+class Class(StrEnum):
+    """What the networks know."""
+
+    TUMOUR = "tumour"
+    CORE = "core"
+    EDEMA = "edema"
+
+
+class Scale(StrEnum):
+    """Over what a map's minimum and maximum are taken."""
+
+    SLICE = "slice"
+    VOLUME = "volume"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call is asked for; the options of `explain`, checked."""
+
+    case: Path
+    out: Path
+    methods: list[str]
+    targets: list[str]
+    layer: int = 4
+    score: str = "exit"
+    scope: str = "lesion"
+    normalise: str | None = None
+    gate: bool = False
+    threshold: float = 0.5
+    ensembles: list[str] = field(default_factory=list)
+    bundles: list[Path | None] = field(default_factory=lambda: [None])
+    device: str = "auto"
+    overwrite: bool = False
+
+
+def explain(
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="A case's folder, or a file of it.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="The case gets a folder in it.")
+    ],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gradcam, gradcam++, smoothgradcam++, layercam, scorecam, exit, average, amecam, "
+            "guided; multiscale:NAME for several scales. Repeat it to compare.  [default: "
+            "gradcam, layercam, exit, guided]"
+        ),
+    ] = None,
+    class_: Annotated[
+        list[Class] | None, typer.Option("--class", help="Repeatable.  [default: core, edema]")
+    ] = None,
+    layer: Annotated[int, typer.Option(help="Residual stage that is explained, 1 to 4.")] = 4,
+    score: Annotated[
+        str, typer.Option(help='Logit that is explained: "exit" (the layer\'s), "mean", or 1 to 4.')
+    ] = "exit",
+    scope: Annotated[
+        str, typer.Option(help='"lesion" (slices that show the class), "case", or a slice.')
+    ] = "lesion",
+    normalise: Annotated[
+        Scale | None, typer.Option(help="Bring maps into [0, 1] by slice or by volume.")
+    ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="0 on slices where the networks deny the class.")
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="A voxel counts where a map exceeds this.")
+    ] = 0.5,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Combine all maps: union, intersection, smaller, larger ("or", "and", "<", ">"), '
+            "or a number of votes. Repeatable."
+        ),
+    ] = None,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option("--bundle", metavar="DIR", help="Other weights; repeat it for an ensemble."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace earlier results.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures on standard output.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Compare CAMs on a case: NIfTI maps, a contact sheet and a table of figures.
+
+    Ctrl-C stops the method under way; what is done by then is written.
+    """
+    request = Request(
+        case=case,
+        out=out,
+        methods=list(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
+        targets=[c.value for c in class_ or (Class.CORE, Class.EDEMA)],
+        layer=layer,
+        score=score,
+        scope=scope,
+        normalise=normalise.value if normalise else None,
+        gate=gate,
+        threshold=threshold,
+        ensembles=list(dict.fromkeys(ensemble or [])),
+        bundles=[*bundle] if bundle else [None],
+        device=device,
+        overwrite=overwrite,
+    )
+    with sentences(debug):
+        facts, stopped = run(request, bar, say)
+        if as_json:
+            typer.echo(json.dumps(facts))
+        else:
+            typer.echo("\n".join(_lines(facts)))
+        if stopped:
+            raise typer.Exit(INTERRUPTED)
+
+
+def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
+    """Do everything; return the facts, and whether the user stopped it.
+
+    Raises
+    ------
+    GliocamError
+        For every wrong setting before a network runs.
+    """
+    from napari_gliocam.cams.comparison import Comparison, to_csv
+    from napari_gliocam.io import read_case
+    from napari_gliocam.io.atomic import write_files
+    from napari_gliocam.io.naming import safe_name
+    from napari_gliocam.io.write import pack_volume
+
+    ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
+    case = read_case(request.case)
+    stem = safe_name(case.name)
+    folder = request.out.expanduser() / stem
+    table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
+    if sidecar.exists() and not request.overwrite:
+        raise SaveError(f"{sidecar} exists; choose another --out, or replace it (--overwrite).")
+    contents: dict[Path, bytes] = {}
+
+    def keep(name: str, target: str, values: Any) -> None:
+        words = "-".join(name.lower().replace(",", "").split())
+        path = folder / f"{stem}_{target}_{safe_name(words)}.nii.gz"
+        contents[path] = pack_volume(values, case, path)
+
+    comparison = Comparison(case, request.threshold)
+    stopped, made = False, []
+    for name, work in _works(request, case, bar):
+        stopped = _follow(work, name, bar, say)
+        if work.result is not None:
+            for target, volume in comparison.add(name, work.result):
+                keep(name, target, volume)
+            made.append({"name": name, **work.result.provenance, "slices": _counts(work)})
+        if stopped:
+            break
+    if not comparison.explanations:
+        raise KeyboardInterrupt
+    for name, ensemble in ensembles.items() if len(comparison.explanations) > 1 else ():
+        for target, mask in comparison.add_ensemble(name, ensemble):
+            keep(name, target, mask)
+    figures = comparison.figures()
+    facts = {
+        "case": case.name,
+        "threshold": request.threshold,
+        "maps": made,
+        "ensembles": request.ensembles,
+        "figures": [{k: _plain(v) for k, v in vars(figure).items()} for figure in figures],
+        "files": [str(path) for path in (*contents, table, sheet, sidecar)],
+    }
+    contents[table] = to_csv(figures).encode()
+    contents[sheet] = comparison.sheet()
+    written = {**facts, "files": [path.name for path in contents]}  # folders may name a patient
+    contents[sidecar] = (json.dumps(written, indent=2) + "\n").encode()
+    write_files(contents, overwrite=request.overwrite)
+    return facts, stopped
+
+
+def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
+    """Every method with every bundle; the case is cut into slices once a bundle."""
+    from napari_gliocam.cams.explain import Explaining
+    from napari_gliocam.cams.prepare import asking, preparing
+    from napari_gliocam.cams.registry import make_method
+    from napari_gliocam.cams.site import Site
+    from napari_gliocam.nets.bundle import load_bundle
+
+    site, scope = Site(request.layer, _score(request.score)), _scope(request.scope)
+    targets = cast("Any", request.targets)
+    methods = [make_method(name) for name in request.methods]
+    for number, path in enumerate(request.bundles, start=1):
+        with bar(case.name, "slices") as report:
+            prepared = _finish(preparing(case, load_bundle(path), request.device), report)
+            works = {
+                _name(method, request, number): Explaining(
+                    prepared,
+                    method,
+                    targets,
+                    site=site,
+                    scope=scope,
+                    normalise=cast("Any", request.normalise),
+                    gate=request.gate,
+                )
+                for method in methods
+            }
+            if scope == "lesion" or request.gate:
+                prepared = _finish(asking(prepared, targets), report)
+        for name, work in works.items():
+            work.prepared = prepared
+            yield name, work
+
+
+def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -> bool:
+    """Run one method to its end, or until Ctrl-C; whether it was that."""
+    told = False
+    try:
+        with bar(name, work.method.unit or "slices") as report:
+            for progress in work.run():
+                report(progress)
+                left = work.seconds_left
+                if not told and left is not None and left > _LONG_SECONDS:
+                    say(
+                        f"{name} takes about {_duration(left)} more, measured on what is done; "
+                        "Ctrl-C stops it and keeps that."
+                    )
+                    told = True
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _finish(work: Any, report: Callable[[Progress], None]) -> Any:
+    """Run a generator of progress to its end, reporting, and return its result."""
+    while True:
+        try:
+            report(next(work))
+        except StopIteration as end:
+            return end.value
+
+
+def _name(method: Method, request: Request, bundle: int) -> str:
+    layer = f" {request.layer}" if method.layered else ""
+    return f"{method.title}{layer}" + (f", bundle {bundle}" if len(request.bundles) > 1 else "")
+
+
+def _score(words: str) -> int | Literal["mean"] | None:
+    if words == "exit":
+        return None
+    if words == "mean":
+        return "mean"
+    if words.isdecimal():
+        return int(words)
+    raise GliocamError(f'There is no score "{words}"; choose exit, mean, or a number from 1 to 4.')
+
+
+def _scope(words: str) -> Scope:
+    if words in ("lesion", "case"):
+        return cast("Scope", words)
+    if words.isdecimal():
+        return int(words)
+    raise GliocamError(
+        f'There is no scope "{words}"; choose lesion, case, or the number of a slice.'
+    )
+
+
+def _ensemble(words: str) -> Ensemble:
+    from napari_gliocam.cams.ensemble import PAPER_NAMES, Ensemble
+
+    if words.isdecimal():
+        return Ensemble("vote", int(words))
+    return Ensemble(PAPER_NAMES.get(words, cast("Any", words)))
+
+
+def _counts(work: Explaining) -> dict[str, int]:
+    assert work.result is not None
+    finished = work.result.finished
+    return {"asked": len(finished), "finished": int(finished.sum())}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and value != value else value
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    """The figures for a person, the agreement of pairs last."""
+    order = ("dice", "iou_expert", "energy_inside", "pointing_game", "overlap", "iou")
+    rows = sorted(facts["figures"], key=lambda row: order.index(row["figure"]))
+    lines = [
+        f"{row['figure']:<14} {row['target']:<15} "
+        f"{' and '.join(filter(None, (row['method'], row['other']))):<48} "
+        + ("-" if row["value"] is None else f"{row['value']:.3f}")
+        for row in rows
+    ]
+    return [*lines, *(path for path in facts["files"] if path.endswith((".png", ".csv")))]

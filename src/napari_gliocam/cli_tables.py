@@ -1,0 +1,161 @@
+"""An `Evaluation` as tables for a person; they fit into 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from napari_gliocam.cams.volume import TARGETS
+from napari_gliocam.measure.conventions import Convention
+from napari_gliocam.measure.record import CLASS_OVERLAP, IMAGE_LEVEL, METHOD, CaseRecord
+from napari_gliocam.measure.report import Against, Evaluation
+from napari_gliocam.measure.summary import IMAGE_LEVEL_POOLED, Figure, patients_with
+
+METRICS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95_mm": "HD95 (mm)",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+}
+NOTHING = "–"
+
+
+def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
+    """Cases, conventions, image level, overlap of the classes, comparison."""
+    figures = evaluation.summary()
+    records = evaluation.records
+    yield _cases([record for record in records if record.method == METHOD])
+    for convention in Convention:
+        title = f"{convention.value}: {convention.description}"
+        yield _figures(title, [f for f in figures if f.group == convention.value], records)
+    title = "image-level: mean over patients of what is said of each slice with brain"
+    yield _figures(title, [f for f in figures if f.group == IMAGE_LEVEL], records)
+    title = "image-level-pooled: the same over the slices of all patients together"
+    pooled = [f for f in figures if f.group == IMAGE_LEVEL_POOLED and f.method == METHOD]
+    yield _figures(title, pooled, records)
+    if overlap := [f for f in figures if f.group == CLASS_OVERLAP and f.method == METHOD]:
+        yield _overlap(overlap)
+    if evaluation.against is not None:
+        yield from _against(evaluation.against)
+
+
+def _cases(records: Sequence[CaseRecord]) -> Table:
+    table = _table(f"{METHOD}, each case as one volume; HD95 in mm")
+    table.add_column("case", overflow="fold")
+    for target in TARGETS:
+        table.add_column(f"{target}\nDice", justify="right")
+        table.add_column("\nHD95", justify="right")
+    for record in records:
+        row = []
+        for target in TARGETS:
+            overlap = record.overlaps[target][Convention.VOLUME]
+            row += [_number("dice", overlap.dice), _number("hd95_mm", overlap.hd95)]
+        table.add_row(Text(record.case), *row)
+    return table
+
+
+def _figures(title: str, figures: Sequence[Figure], records: Sequence[CaseRecord]) -> Table:
+    """A row for each metric and method that has it; n stands in the head."""
+    found = {(f.metric, f.method, f.target): f for f in figures}
+    metrics, methods = _unique(f.metric for f in figures), _unique(f.method for f in figures)
+    table = _table(title)
+    table.add_column("", min_width=11)
+    table.add_column("", min_width=10)
+    for target in TARGETS:
+        n = max((f.n for f in figures if f.target == target), default=0)
+        with_class = patients_with(records, target)
+        head = f"{target}\nn = {n}" + (f", {with_class} with it" if with_class != n else "")
+        table.add_column(head, justify="right", min_width=15)
+    for metric in metrics:
+        shown = METRICS[metric]
+        for method in methods:
+            row = [_cell(found.get((metric, method, target))) for target in TARGETS]
+            if set(row) == {NOTHING} and method != METHOD:
+                continue
+            table.add_row(shown, method, *row, style="bold" if method == METHOD else "")
+            shown = ""
+        table.add_section()
+    return table
+
+
+def _overlap(figures: Sequence[Figure]) -> Text:
+    cells = {f.metric: _cell(f) for f in figures}
+    return Text(
+        f"Core and edema before exclusivity: both claim {cells['ml']} ml, "
+        f"{cells['union_fraction']} of their union; Dice core with edema {cells['dice']} "
+        f"(n = {figures[0].n}).\n"
+    )
+
+
+def _against(against: Against) -> Iterator[RenderableType]:
+    table = _table(f"this run minus {against.name}, {len(against.common)} cases, volume")
+    table.add_column("")
+    table.add_column("")
+    for head in ("difference", "n", "t-test p", "Wilcoxon p"):
+        table.add_column(head, justify="right")
+    notes = []
+    for target in TARGETS:
+        for metric in ("dice", "iou", "hd95_mm"):
+            test = next(
+                (t for k, t in against.tests.items() if k == (Convention.VOLUME, target, metric)),
+                None,
+            )
+            if test is None:
+                continue
+            if test.note:
+                notes.append(f"{target}, {METRICS[metric]}: {test.note}")
+            table.add_row(
+                target if metric == "dice" else "",
+                METRICS[metric],
+                _spread(metric, test.difference, test.sd, sign=True),
+                str(test.n),
+                _p(test.p),
+                _p(test.wilcoxon_p),
+            )
+        table.add_section()
+    yield table
+    for note in notes:
+        yield Text(note)
+    for cases, where in ((against.only_here, "here"), (against.only_there, against.name)):
+        if cases:
+            yield Text(f"Only {where}, not compared: {', '.join(cases)}.")
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=Text(title), title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False
+    )
+
+
+def _cell(figure: Figure | None) -> str:
+    return NOTHING if figure is None else _spread(figure.metric, figure.mean, figure.sd)
+
+
+def _spread(metric: str, mean: float | None, sd: float | None, sign: bool = False) -> str:
+    if mean is None:
+        return NOTHING
+    shown = ("+" if sign and mean >= 0 else "") + _number(metric, mean)
+    return shown if sd is None else f"{shown} ± {_number(metric, sd)}"
+
+
+def _number(metric: str, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return f"{value:.1f}" if metric in ("hd95_mm", "ml") else f"{value:.3f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,199 @@
+"""The four ways in which papers average Dice, IoU and HD95; they differ by more than methods do.
+
+The same labels score differently in each, above all where slices show nothing: who predicts
+nothing at all gets a perfect score on every empty slice under `ALL_SLICES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.measure.surface import HD95, hausdorff95
+
+
+class Convention(StrEnum):
+    """What is averaged over what; the value is the name in files."""
+
+    #: Each slice that shows the class by the expert, then the mean (paper 2).
+    PRESENT_SLICES = "present-slices"
+    #: The case as one volume in 3-D.
+    VOLUME = "volume"
+    #: Each slice of the case, air too; agreeing on nothing is perfect (paper 1's code).
+    ALL_SLICES = "all-slices"
+    #: The voxels of all cases in one heap, foreground only; no distances (papers 4 and 5).
+    POOLED = "pooled"
+
+    @property
+    def description(self) -> str:
+        """One line for a table or a file."""
+        return {
+            "present-slices": "mean over the slices that show the class (expert)",
+            "volume": "whole volume in 3-D; both empty: Dice 1, HD95 0",
+            "all-slices": "mean over all slices; both empty: Dice 1, HD95 0 (paper 1)",
+            "pooled": "voxels of all cases together, foreground only",
+        }[self.value]
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Choices that change what the figures mean; written beside them.
+
+    Parameters
+    ----------
+    hd95 : {"pooled", "max-directed"}
+        As in `napari_gliocam.measure.surface.hausdorff95`.
+    max_distance : float or None
+        mm that HD95 counts where only one of two masks is empty; None: the diagonal of the
+        slice or volume.
+    min_pixels : int
+        A slice shows a class from this many pixels of the expert on (paper 2: 577); slices with
+        fewer, but some, are left out of the image-level figures.
+    probability : float
+        A slice is called positive at this image-level probability or above, in [0, 1].
+    """
+
+    hd95: HD95 = "pooled"
+    max_distance: float | None = None
+    min_pixels: int = 1
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.hd95 not in ("pooled", "max-directed"):
+            raise GliocamError(
+                f'There is no HD95 "{self.hd95}"; choose "pooled" or "max-directed".'
+            )
+        if self.max_distance is not None and not 0 < self.max_distance < float("inf"):
+            raise GliocamError(
+                f"The largest distance is {self.max_distance:g} mm; choose a number above 0."
+            )
+        if self.min_pixels < 1:
+            raise GliocamError(f"The fewest pixels are {self.min_pixels}; choose 1 or more.")
+        if not 0 <= self.probability <= 1:
+            raise GliocamError(
+                f"The probability is {self.probability:g}; choose a value between 0 and 1."
+            )
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How well one class of one case agrees, under one convention.
+
+    Parameters
+    ----------
+    dice, iou : float or None
+        In [0, 1]; None where the convention has nothing to average.
+    hd95 : float or None
+        mm; None as above, and for pooled voxels.
+    n : int
+        Slices that were averaged, or 1 volume; 0 where there is nothing.
+    penalised : int
+        How many of them have one empty mask, so that their HD95 is the penalty.
+    """
+
+    dice: float | None
+    iou: float | None
+    hd95: float | None
+    n: int
+    penalised: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Voxels of one class: in both, in the labels, in the expert's; they add up over cases."""
+
+    both: int
+    labels: int
+    expert: int
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.both + other.both, self.labels + other.labels, self.expert + other.expert
+        )
+
+    @property
+    def pooled(self) -> Overlap:
+        """Dice and IoU of the foreground; undefined where there is none."""
+        total = self.labels + self.expert
+        if not total:
+            return Overlap(None, None, None, 0)
+        return Overlap(2 * self.both / total, self.both / (total - self.both), None, 1)
+
+
+def overlaps(
+    labels: NDArray[np.bool_],
+    expert: NDArray[np.bool_],
+    spacing: Sequence[float],
+    settings: EvaluationSettings | None = None,
+) -> tuple[Mapping[Convention, Overlap], Counts]:
+    """Score one class of one case under every convention.
+
+    Parameters
+    ----------
+    labels, expert : ndarray of bool, shape (S, P, L)
+    spacing : (S, P, L)
+        mm.
+    settings : EvaluationSettings, optional
+
+    Returns
+    -------
+    by_convention : mapping of Convention to Overlap
+    counts : Counts
+        To be added over cases for the pooled figures of them all.
+    """
+    settings = settings or EvaluationSettings()
+    both, mine, theirs = (
+        np.count_nonzero(mask, axis=(1, 2)) for mask in (labels & expert, labels, expert)
+    )
+    counts = Counts(int(both.sum()), int(mine.sum()), int(theirs.sum()))
+    total = mine + theirs
+    dices, ious = np.ones(len(total)), np.ones(len(total))
+    np.divide(2 * both, total, out=dices, where=total > 0)
+    np.divide(both, total - both, out=ious, where=total > 0)
+    distances = np.zeros(len(total))
+    for index in np.flatnonzero(total):
+        distances[index] = hausdorff95(
+            labels[index],
+            expert[index],
+            spacing[1:],
+            definition=settings.hd95,
+            max_distance=settings.max_distance,
+        )
+    one_empty = (mine > 0) != (theirs > 0)
+
+    def over(slices: NDArray[np.bool_]) -> Overlap:
+        if not slices.any():
+            return Overlap(None, None, None, 0)
+        return Overlap(
+            dice=float(dices[slices].mean()),
+            iou=float(ious[slices].mean()),
+            hd95=float(distances[slices].mean()),
+            n=int(slices.sum()),
+            penalised=int(one_empty[slices].sum()),
+        )
+
+    pooled = counts.pooled
+    volume = Overlap(
+        1.0 if pooled.dice is None else pooled.dice,
+        1.0 if pooled.iou is None else pooled.iou,
+        hausdorff95(
+            labels,
+            expert,
+            spacing,
+            definition=settings.hd95,
+            max_distance=settings.max_distance,
+        ),
+        n=1,
+        penalised=int((counts.labels > 0) != (counts.expert > 0)),
+    )
+    return {
+        Convention.PRESENT_SLICES: over(theirs >= settings.min_pixels),
+        Convention.VOLUME: volume,
+        Convention.ALL_SLICES: over(np.ones(len(total), dtype=np.bool_)),
+        Convention.POOLED: pooled,
+    }, counts

@@ -1,0 +1,142 @@
+"""Which way round each exit was learned, settled without any mask.
+
+A classifier may be right about the slice while its map is low where the lesion is: averaging and
+normalisation without parameters allow it, and both papers' code finds and silently flips it.
+Two votes on slices that show the class, a slice at a time:
+
+1. A lesion is the smaller part of the brain, so the map's tail points to it: the sign of the
+   map's skewness in the brain.
+2. What the network calls the class by must be the lesion: of the tenth of the brain where the map
+   is highest and that where it is lowest, the one whose replacement by average brain lowers the
+   image-level logit more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
+from napari_gliocam.nets.multi_exit import EXITS, pool
+from napari_gliocam.train.slice_set import SliceSet
+
+#: The sum of the mean votes, in [-2, 2], must be below this for an exit to be turned: one that
+#: says nothing stays as it is.
+INVERTED_BELOW = -0.25
+
+
+@dataclass(frozen=True)
+class Polarity:
+    """What was decided, and by how much.
+
+    Parameters
+    ----------
+    signs : dict of str to list of 4 int
+        For tumour, core, edema: 1 where an exit's high values mean lesion, else -1.
+    skewness, occlusion : dict of str to list of 4 float
+        Mean vote over the slices, in [-1, 1].
+    """
+
+    signs: dict[str, list[int]]
+    skewness: dict[str, list[float]]
+    occlusion: dict[str, list[float]]
+
+
+def settle_polarity(
+    net: GliocamNet,
+    slices: SliceSet,
+    rows: NDArray[np.int64],
+    *,
+    how: str = "auto",
+    most: int = 64,
+    seed: int = 0,
+    batch: int = 32,
+) -> Polarity:
+    """Decide the polarity of each exit and class, see the module.
+
+    Parameters
+    ----------
+    net : GliocamNet
+        In evaluation mode; its present polarity plays no part.
+    slices : SliceSet
+    rows : ndarray of int
+        Those to look at: training patients.
+    how : {"auto", "normal", "inverted"}
+        "normal" and "inverted" ask for no vote.
+    most : int
+        Slices a class, drawn by seed.
+    seed : int
+    batch : int
+
+    Returns
+    -------
+    Polarity
+        The mean votes are added; below `INVERTED_BELOW` an exit is inverted.
+    """
+    fixed = {"normal": 1, "inverted": -1}.get(how)
+    nothing = {t: [0.0] * EXITS for t in TARGETS}
+    if fixed is not None:
+        return Polarity({t: [fixed] * EXITS for t in TARGETS}, nothing, dict(nothing))
+    skewness, occlusion = dict(nothing), dict(nothing)
+    for column, target in enumerate(TARGETS):
+        shown = rows[slices.labels[rows, column] > 0]
+        chosen = np.random.default_rng([seed, column]).permutation(shown)[:most]
+        if len(chosen) == 0:
+            continue
+        votes = [
+            _votes(net, torch.from_numpy(slices.images[np.sort(chosen[i : i + batch])]), column)
+            for i in range(0, len(chosen), batch)
+        ]
+        means = torch.cat(votes, dim=1).mean(dim=1)
+        skewness[target], occlusion[target] = means[0].tolist(), means[1].tolist()
+    signs = {
+        t: [
+            -1 if a + b < INVERTED_BELOW else 1
+            for a, b in zip(skewness[t], occlusion[t], strict=True)
+        ]
+        for t in TARGETS
+    }
+    return Polarity(signs, skewness, occlusion)
+
+
+@torch.inference_mode()
+def _votes(net: GliocamNet, images: Tensor, column: int) -> Tensor:
+    """-1, 0 or 1 of both questions, each slice and exit, (2, B, 4)."""
+    images = images.float().to(net.signs.device)
+    brain = (images != 0).any(dim=1, keepdim=True).float()
+    part, row = (net.tumour, 0) if column == 0 else (net.classes, column - 1)
+    votes = []
+    for number, map_ in enumerate(part(images)):
+        map_ = map_[:, row : row + 1].float()
+        high, low = (
+            pool(part(_occlude(images, brain, m))[number].float(), brain, net.design.pooling)
+            for m in (map_, -map_)
+        )
+        votes.append(torch.stack([_skewness(map_, brain).sign(), (low - high)[:, row].sign()]))
+    return torch.stack(votes, dim=2)
+
+
+def _skewness(map_: Tensor, brain: Tensor) -> Tensor:
+    """Third moment of a map over the brain, (B, 1, h, w) -> (B,); the scale does not matter."""
+    height, width = map_.shape[-2:]
+    inside = (F.adaptive_avg_pool2d(brain, (height, width)) > 0.5).float()
+    count = inside.sum(dim=(1, 2, 3)).clamp_min(1)
+    mean = (map_ * inside).sum(dim=(1, 2, 3)) / count
+    return (((map_ - mean[:, None, None, None]) ** 3) * inside).sum(dim=(1, 2, 3)) / count
+
+
+def _occlude(images: Tensor, brain: Tensor, map_: Tensor, part: float = 0.1) -> Tensor:
+    """Images with the brain's mean where the map is highest in the brain."""
+    size = (images.shape[-2], images.shape[-1])
+    full = F.interpolate(map_, size=size, mode="bilinear", align_corners=False)
+    full = full.masked_fill(brain < 0.5, -torch.inf).flatten(1)
+    count = (part * brain.sum(dim=(1, 2, 3))).long()
+    ranked = full.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
+    hidden = (ranked < count[:, None]).view_as(brain)
+    mean = (images * brain).sum(dim=(2, 3)) / brain.sum(dim=(2, 3)).clamp_min(1)
+    return torch.where(hidden, mean[:, :, None, None], images)

@@ -1,0 +1,143 @@
+"""Read a recipe from TOML: every key is checked, every complaint names file and key."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import Field, asdict, fields, is_dataclass
+from importlib.resources import files
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.recipe import Recipe
+
+T = TypeVar("T")
+
+#: The recipes that ship: the papers' text, their released code, and ours.
+NAMED = ("paper", "released", "default")
+
+
+def read_recipe(source: str | Path = "default") -> Recipe:
+    """Read one of the recipes that ship, or a file.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``"paper"``, ``"released"``, ``"default"``, or the path of a TOML file.  A file may say
+        ``base = "default"`` (or another of the three) and give only what differs.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the file and the key.
+    """
+    if str(source) in NAMED:
+        path = Path(str(files("napari_gliocam.train") / "recipes" / f"{source}.toml"))
+    else:
+        path = Path(source)
+    return _build(Recipe, _table(path), str(path), "")
+
+
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """All values of a recipe as plain nested dicts, for json."""
+    return _plain(asdict(recipe))  # type: ignore[no-any-return]
+
+
+def differences(a: Any, b: Any, key: str = "") -> list[str]:
+    """Dotted keys whose values differ between two `recipe_values`."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        names = sorted(a.keys() | b.keys())
+        return [d for n in names for d in differences(a.get(n), b.get(n), f"{key}.{n}".strip("."))]
+    return [] if a == b else [key]
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise TrainingError(
+            f'There is no recipe "{path}"; give the path of a TOML file or one of '
+            f"{', '.join(NAMED)}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f'"{path}" is not valid TOML ({error}); correct it there.') from error
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if base not in NAMED:
+        raise TrainingError(
+            f'"{path}": base is {base!r}; choose one of {", ".join(NAMED)}, or leave it out.'
+        )
+    return _merge(
+        _table(Path(str(files("napari_gliocam.train") / "recipes" / f"{base}.toml"))), table
+    )
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _build(kind: type[T], table: Any, file: str, where: str) -> T:
+    """A dataclass from a table, its tables from theirs."""
+    if not isinstance(table, dict):
+        raise TrainingError(f'"{file}": {where} is {table!r}; it is a table, give it keys.')
+    hints = get_type_hints(kind)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{where}.{name}".strip(".")
+        if name not in known:
+            raise TrainingError(
+                f'"{file}": {key} is no setting; the settings there are {", ".join(known)}.'
+            )
+        if is_dataclass(hints[name]):
+            values[name] = _build(hints[name], value, file, key)
+        else:
+            values[name] = _value(hints[name], known[name], value, f'"{file}": {key}')
+    try:
+        return kind(**values)
+    except ValueError as error:  # what no single key shows
+        raise TrainingError(f'"{file}": {where}{" has " if where else ""}{error}.') from error
+
+
+def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint) or isinstance(value, bool):
+            raise TrainingError(f"{name} is {value!r}; choose one of {', '.join(get_args(hint))}.")
+        return value
+    if get_origin(hint) is tuple:
+        number, default = get_args(hint)[0], setting.default
+        assert isinstance(default, tuple)
+        fits = isinstance(value, list) and all(_is(v, number) and v >= 0 for v in value)
+        if not fits or len(value) != len(default):
+            raise TrainingError(f"{name} is {value!r}; give {len(default)} numbers, one an exit.")
+        return tuple(number(v) for v in value)
+    if not _is(value, hint):
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise TrainingError(f"{name} is {value!r}; give {kinds[hint]}.")
+    low, high = setting.metadata.get("range", (float("-inf"), float("inf")))
+    if hint in (int, float) and not (isfinite(value) and low <= value <= high):
+        upper = "or more" if high == float("inf") else f"to {high:g}"
+        raise TrainingError(f"{name} is {value!r}; give a number from {low:g} {upper}.")
+    return hint(value)
+
+
+def _is(value: Any, hint: type) -> bool:
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value

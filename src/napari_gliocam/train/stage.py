@@ -1,0 +1,113 @@
+"""What every stage of a training shares: optimiser, schedule, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.recipe import Fit
+
+#: Terms of a loss by name; they are summed as they are.
+Terms = dict[str, Tensor]
+
+
+class Stage(LightningModule):
+    """A stage: a network that learns from one kind of batch.
+
+    A subclass names its batch, sets ``self.network`` and says in `terms` what the loss is.
+
+    Parameters
+    ----------
+    fit : Fit
+    """
+
+    #: The only kind of batch that is taken; neither has a field for a mask.
+    batch_type: ClassVar[type]
+    #: What leaves the stage.
+    network: nn.Module
+
+    def __init__(self, fit: Fit) -> None:
+        super().__init__()
+        self.fit = fit
+
+    def terms(self, batch: Any) -> Terms:
+        """The weighted terms of the loss, each a scalar."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        """One step; Lightning does the rest."""
+        loss = self._loss(batch, "train")
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss is no longer a number in epoch {self.current_epoch + 1}, step "
+                f"{index + 1}; the last checkpoint is from before: lower the rate, or train in "
+                '"32-true".'
+            )
+        return loss
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        """The same loss on a batch of the validation patients."""
+        self._loss(batch, "val")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """As the recipe says."""
+        fit = self.fit
+        learned = [p for p in self.parameters() if p.requires_grad]
+        optimiser: torch.optim.Optimizer
+        if fit.optimiser == "adam":
+            optimiser = torch.optim.Adam(learned, fit.rate, weight_decay=fit.weight_decay)
+        else:
+            optimiser = torch.optim.SGD(learned, fit.rate, fit.momentum, 0.0, fit.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = _schedule(optimiser, fit, steps)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _loss(self, batch: Any, phase: str) -> Tensor:
+        if type(batch) is not self.batch_type:
+            raise TypeError(
+                f"{type(self).__name__} takes a {self.batch_type.__name__} (images and image-level "
+                f"labels, no mask), not a {type(batch).__name__}"
+            )
+        terms, slices = self.terms(batch), len(getattr(batch, "labels"))  # noqa: B009
+        loss = torch.stack(list(terms.values())).sum()
+        several = terms if len(terms) > 1 else {}
+        values = {f"{phase}_loss": loss, **{f"{phase}_{k}": v for k, v in several.items()}}
+        self.log_dict(
+            {k: v.detach() for k, v in values.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=slices,
+            sync_dist=self.trainer.world_size > 1,
+        )
+        return loss
+
+
+def _schedule(optimiser: torch.optim.Optimizer, fit: Fit, steps: int) -> LRScheduler:
+    if fit.schedule == "one-cycle":
+        return OneCycleLR(optimiser, fit.rate, max(steps, 1), pct_start=fit.warm_up)
+    if fit.schedule == "constant":
+        return LambdaLR(optimiser, lambda step: 1.0)
+    return LambdaLR(optimiser, _cosine(fit, steps))
+
+
+def _cosine(fit: Fit, steps: int) -> Callable[[int], float]:
+    """Factor of the rate at a step: 1 while it is held, then half a cosine down to the floor."""
+    held = steps * min(1.0, fit.hold / max(fit.epochs, 1))
+    floor = min(1.0, fit.floor / fit.rate) if fit.rate else 0.0
+
+    def factor(step: int) -> float:
+        part = min(1.0, max(0.0, step - held) / max(1.0, steps - held))
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * part))
+
+    return factor
