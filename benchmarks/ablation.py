@@ -10,6 +10,7 @@ average of the exits and takes the same slices, steps and seeds.
 from __future__ import annotations
 
 import argparse
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,13 @@ def recipe_of(variant: Variant, bundle: Bundle, seed: int, slices: int) -> Recip
     )
 
 
+def share_tumour_stage(source: Path, target: Path) -> None:
+    """Copy the frozen maps and the tumour stage, which these variants have in common."""
+    for part in ("maps", "aggregate_tumour"):
+        if (source / part).exists() and not (target / part).exists():
+            shutil.copytree(source / part, target / part)
+
+
 def main() -> None:
     """Train every variant with every seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,6 +101,9 @@ def main() -> None:
                 continue
             name = variant.name if asked.seeds == 1 else f"{variant.name}, seed {seed}"
             recipe = recipe_of(variant, bundle, seed, asked.tumour_slices)
+            work = asked.work / name
+            if variant.trained and not variant.papers:
+                share_tumour_stage(asked.work / f"shared, seed {seed}", work)
             start = GliocamNet.of(len(bundle.info.modalities), recipe.network.design)
             start.tumour.load_state_dict(bundle.net.tumour.state_dict())
             start.classes.load_state_dict(bundle.net.classes.state_dict())
@@ -101,10 +112,12 @@ def main() -> None:
                 recipe,
                 slices,
                 asked.out / name,
-                work_dir=asked.work / name,
+                work_dir=work,
                 about=about,
                 start=start,
             )
+            if variant.trained and not variant.papers:
+                share_tumour_stage(work, asked.work / f"shared, seed {seed}")
             print(name, "done", flush=True)
 
 
