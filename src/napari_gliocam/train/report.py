@@ -45,7 +45,7 @@ class StoppedError(Exception):
 
 
 class ReportEachStep(Callback):
-    """Report after each step and epoch; on the first process only.
+    """Report after each step and epoch; on the first process only, but all must have one.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ class ReportEachStep(Callback):
         self._report(trainer, 1)
 
     def _report(self, trainer: Trainer, ended: int) -> None:
+        metrics = trainer.callback_metrics  # every process takes part in their mean
         if trainer.is_global_zero:
-            values = {k: float(v) for k, v in trainer.callback_metrics.items()}
+            values = {k: float(v) for k, v in metrics.items()}
             values["rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
             told = TrainingReport(
                 stage=self.stage,

@@ -138,8 +138,8 @@ class _Run:
     def through(self, out: Path, about: BundleInfo) -> Path:
         with _timed(self.work / "seconds.json"):
             polarity = self._train()
-        seconds = json.loads((self.work / "seconds.json").read_text(encoding="utf-8"))
         if first_process():
+            seconds = json.loads((self.work / "seconds.json").read_text(encoding="utf-8"))
             info = self._describe(about, polarity, seconds)
             save_bundle(self.net.eval().cpu(), info, out)
         return out
@@ -231,9 +231,9 @@ class _Run:
         fit_stage(name, stage, data, folder, self.machine, self.report)
 
     def _tell(self, stage: str) -> None:
-        """Report what has no steps."""
-        if self.report is not None and self.report(TrainingReport(stage, 0, 1, 0, 1)):
-            raise StoppedError
+        """Report what has no steps; it is not stopped, the next stage is."""
+        if self.report is not None:
+            self.report(TrainingReport(stage, 0, 1, 0, 1))
 
     # ---- slices
 
