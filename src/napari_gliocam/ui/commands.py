@@ -15,6 +15,7 @@ NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"
 TOGGLE_OVERLAY = "T"
 CYCLE_MODALITY = "Q"
+FLIP_REFINEMENT = "R"
 
 
 def next_lesion(viewer: Any = None) -> None:
@@ -37,6 +38,11 @@ def cycle_modality(viewer: Any = None) -> None:
     _on(viewer, navigate.cycle_modality)
 
 
+def flip_refinement(viewer: Any = None) -> None:
+    """Show the labels before or after refinement."""
+    _on(viewer, navigate.flip_refinement)
+
+
 def _on(viewer: Any, action: Callable[[Any], None]) -> None:
     if viewer is None:
         from napari import current_viewer
@@ -56,5 +62,6 @@ def bind_keys() -> None:
         (PREVIOUS_LESION, previous_lesion),
         (TOGGLE_OVERLAY, toggle_overlay),
         (CYCLE_MODALITY, cycle_modality),
+        (FLIP_REFINEMENT, flip_refinement),
     ):
         Viewer.bind_key(key, command, overwrite=True)

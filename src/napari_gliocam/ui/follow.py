@@ -67,7 +67,7 @@ class Follower:
             record.live.finish()
             if self._desk.result(record) is not None:
                 self._desk.show_labels(record)
-            record.volumes_ml = record.live.volumes_ml
+            record.volumes_ml = record.refined.volumes_ml
 
     def close(self) -> None:
         """Stop; the panel, and the timer with it, may be gone already."""
@@ -83,6 +83,6 @@ class Follower:
             self._idle.stop()
         elif not record.live.step():
             self._idle.stop()
-            record.volumes_ml = record.live.volumes_ml
+            record.volumes_ml = record.refined.volumes_ml
             if self._viewer.dims.ndisplay == 3:
                 self._desk.repaint_labels(record)

@@ -117,10 +117,9 @@ def expert_data(record: Record) -> LayerData:
 
 
 def result_data(record: Record) -> LayerData:
-    """The labels layer that follows the thresholds."""
-    assert record.live is not None
+    """The labels layer of the result."""
     arguments = _labels_arguments(record, "result", "segmentation", visible=True)
-    return record.live.labels, arguments, "labels"
+    return record.refined.labels, arguments, "labels"
 
 
 def _labels_arguments(record: Record, role: Role, name: str, *, visible: bool) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class LayerDesk:
             self.show_labels(record)
 
     def show_labels(self, record: Record) -> None:
-        """Show the live labels, in the layer that is there or in a new one."""
+        """Show the labels, refined or not, in the layer that is there or in a new one."""
         assert record.live is not None
         layer = self.result(record)
         if layer is None:
@@ -226,15 +226,17 @@ class LayerDesk:
                 made = Layer.create(*layer_data.result_data(record))
                 made.editable = False  # the thresholds would overwrite strokes of a brush
                 self.viewer.add_layer(made)
-        elif layer.data is not record.live.labels:
-            layer.data = record.live.labels
+        elif layer.data is not record.refined.labels:
+            layer.data = record.refined.labels
         else:
             layer.refresh(highlight=False, extent=False)
 
     def repaint_labels(self, record: Record) -> None:
         """Show what was written into the live labels in place, at the speed of a drag."""
         layer = self.result(record)
-        if layer is not None:
+        if layer is not None and layer.data is not record.refined.labels:
+            layer.data = record.refined.labels
+        elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def show_map(self, record: Record, row: Row, target: Target, shown: bool) -> None:

@@ -99,6 +99,19 @@ def toggle_overlay(viewer: Any) -> None:
         layer.visible = not layer.visible
 
 
+def flip_refinement(viewer: Any) -> None:
+    """Show the labels before refinement instead of those after, or the other way round."""
+    record = _record(viewer)
+    if record is None:
+        return
+    refined = record.refined
+    if refined.current is None and refined.previewed is None:
+        state_of(viewer).say("Nothing is refined yet: before and after are the same.")
+        return
+    refined.flipped = not refined.flipped
+    LayerDesk(viewer).show_labels(record)
+
+
 def cycle_modality(viewer: Any) -> None:
     """Show the next modality instead of the one in view."""
     record = _record(viewer)

@@ -8,9 +8,16 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.palette import TARGET_COLOURS
+from napari_gliocam.ui.refined import Change
 from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch_label
 
 _COLUMNS = (("tumour", "whole"), ("core", "core"), ("edema", "edema"))
+#: Line in the grid, heading, tooltip.
+_CHANGES = (
+    (3, ("Change", "What the refinement added or took away")),
+    (4, ("Dice", "Volume Dice with the expert labels, before → after refinement")),
+    (5, ("HD95, mm", "95th percentile of surface distances to the expert labels, before → after")),
+)
 
 
 class ResultsView(QWidget):
@@ -47,6 +54,7 @@ class ResultsView(QWidget):
             )
             grid.addWidget(self.volumes[target], 1, column)
             grid.addWidget(self.probabilities[target], 2, column)
+        self.changes = [self._change_row(grid, line, *texts) for line, texts in _CHANGES]
         section.body.addLayout(grid)
 
         self.previous_button = QPushButton("◂ Lesion")
@@ -67,8 +75,20 @@ class ResultsView(QWidget):
         row.addWidget(self.save_button, 1)
         section.body.addLayout(row)
         self.set_volumes(None)
+        self.set_change(None)
         self.set_probabilities(None, None)
         self.set_ready(False, False)
+
+    def _change_row(
+        self, grid: QGridLayout, line: int, title: str, tip: str
+    ) -> tuple[QLabel, dict[str, QLabel]]:
+        heading = row_label(title, tip)
+        grid.addWidget(heading, line, 0)
+        numbers = {}
+        for column, (target, _) in enumerate(_COLUMNS, start=1):
+            numbers[target] = self._number(tip)
+            grid.addWidget(numbers[target], line, column)
+        return heading, numbers
 
     @staticmethod
     def _number(tip: str) -> QLabel:
@@ -87,6 +107,21 @@ class ResultsView(QWidget):
         self.slice_label.setText("Slice" if index is None else f"Slice {index}")
         for column, label in enumerate(self.probabilities.values()):
             label.setText("–" if values is None else f"p = {values[column]:.2f}")
+
+    def set_change(self, change: Change | None) -> None:
+        """Show what the refinement changed; rows without figures are hidden."""
+        texts: list[dict[str, str]] = [{}, {}, {}]
+        if change is not None:
+            texts = [
+                {t: f"{after - before:+.1f} ml" for t, (before, after) in change.ml.items()},
+                {t: f"{before:.2f} → {after:.2f}" for t, (before, after) in change.dice.items()},
+                {t: f"{before:.1f} → {after:.1f}" for t, (before, after) in change.hd95.items()},
+            ]
+        for (heading, numbers), text in zip(self.changes, texts, strict=True):
+            for label in (heading, *numbers.values()):
+                label.setVisible(bool(text))
+            for target, label in numbers.items():
+                label.setText(text.get(target, ""))
 
     def set_ready(self, can_save: bool, can_step: bool) -> None:
         """Whether there is a result to save and a lesion to step through."""

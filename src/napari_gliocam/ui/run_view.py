@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
+from napari_gliocam.ui.run_button import RunButton
 from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
 
 NOTICE = "Research use, not a medical device"
@@ -60,36 +52,17 @@ class RunView(QWidget):
         grid.setColumnStretch(1, 1)
         section.body.addLayout(grid)
 
-        self.segment_button = QPushButton("Segment")
-        self.segment_button.setToolTip("Find core and edema in the case chosen above")
+        self.run = RunButton("Segment", "Find core and edema in the case chosen above")
+        self.segment_button = self.run.button
         self.segment_button.setMinimumHeight(32)
         font = self.segment_button.font()
         font.setBold(True)
         self.segment_button.setFont(font)
-        self.segment_button.clicked.connect(self.segment_requested)
-
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(8)
-        self.stage = QLabel()
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop; the layers stay as they are")
-        self.cancel_button.clicked.connect(self.cancel_requested)
-        running = QWidget()
-        row = QHBoxLayout(running)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SPACING)
-        column = QVBoxLayout()
-        column.setSpacing(2)
-        column.addWidget(self.stage)
-        column.addWidget(self.bar)
-        row.addLayout(column, 1)
-        row.addWidget(self.cancel_button, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.segment_button)
-        self.stack.addWidget(running)
-        self.stack.setFixedHeight(34)
-        section.body.addWidget(self.stack)
+        self.run.requested.connect(self.segment_requested)
+        self.run.cancel_requested.connect(self.cancel_requested)
+        self.bar, self.stage = self.run.bar, self.run.stage
+        self.cancel_button = self.run.cancel_button
+        section.body.addWidget(self.run)
 
     def set_devices(self, names: Sequence[str], titles: Sequence[str], current: str) -> None:
         """Offer what this computer has."""
@@ -106,30 +79,21 @@ class RunView(QWidget):
 
     def set_ready(self, ready: bool) -> None:
         """Whether there is something to segment."""
-        self.segment_button.setEnabled(ready)
+        self.run.set_ready(ready)
 
     def set_running(self, running: bool) -> None:
         """Show the bar and Cancel instead of the button."""
-        self.stack.setCurrentIndex(1 if running else 0)
-        self.cancel_button.setEnabled(running)
-        self.cancel_button.setText("Cancel")
+        self.run.set_running(running)
         self.devices.setEnabled(not running)
         self.bundle_button.setEnabled(not running)
-        self.bar.setRange(0, 0)
-        self.stage.setText("Waiting for the engine" if running else "")
 
     def set_progress(self, progress: Progress) -> None:
         """Show real counts."""
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
-        what = progress.what[:1].upper() + progress.what[1:]
-        counts = f": {progress.done} of {progress.total} slices" if progress.total > 1 else ""
-        self.stage.setText(what + counts)
+        self.run.set_progress(progress)
 
     def set_cancelling(self) -> None:
         """Cancel was clicked; the step under way is finished first."""
-        self.cancel_button.setEnabled(False)
-        self.stage.setText("Cancelling…")
+        self.run.set_cancelling()
 
     def _on_device(self, index: int) -> None:
         self.device_requested.emit(self._device_names[index])

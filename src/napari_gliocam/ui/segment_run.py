@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from psygnal import Signal
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui import work
@@ -43,9 +42,12 @@ class SegmentRun:
             return None
         bundle = None if self._state.bundle is None else self._state.bundle.path
         case, device = record.case, self._state.device
-        job = engine().submit(lambda: work.segment(case, bundle, device), "Segment")
+        settings, refinement = record.settings, record.refined.wanted
+        job = engine().submit(
+            lambda: work.segment_and_refine(case, bundle, device, settings, refinement), "Segment"
+        )
         job.progressed.connect(self._on_progress)
-        job.succeeded.connect(self._on_maps)
+        job.succeeded.connect(self._on_segmented)
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._job, self._record, self._case = job, record, case
@@ -81,16 +83,21 @@ class SegmentRun:
         self._end()
         self._state.say("Segment was cancelled; nothing changed.")
 
-    def _on_maps(self, maps: CamVolume) -> None:
+    def _on_segmented(self, segmented: work.Segmented) -> None:
         record, case = self._record, self._case
         self._end()
         if record is None or case is None or record not in self._desk.records():
             return  # the case left the viewer meanwhile
-        live = LiveLabels(maps, record.settings)
+        live = LiveLabels(segmented.maps, record.settings)
         live.finish()
         record.segmented = case
         record.live = live
-        record.maps = maps
+        record.refined.start(live)
+        if segmented.refined is not None:
+            record.refined.take(segmented.refined)
+        record.maps = segmented.maps
         self._desk.show_result(record)
-        record.volumes_ml = live.volumes_ml
+        record.volumes_ml = record.refined.volumes_ml
         self.finished.emit(record)
+        if segmented.failure:
+            self._state.say(f"The result is not refined. {segmented.failure}", "warning")

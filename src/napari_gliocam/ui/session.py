@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Settings
 from napari_gliocam.ui import navigate, work
 from napari_gliocam.ui.assign import Source, assign, swapped
@@ -23,6 +24,8 @@ from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.follow import Follower
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.reading import LabelsAlone, load_source, read_expert, read_path
+from napari_gliocam.ui.refine_run import RefineRun
+from napari_gliocam.ui.refined import acts
 from napari_gliocam.ui.segment_run import SegmentRun
 from napari_gliocam.ui.state import Record, State, state_of, unwrap
 
@@ -48,6 +51,7 @@ class Session:
         self.desk = LayerDesk(viewer)
         self.run = SegmentRun(self.state, self.desk)
         self.run.finished.connect(self._on_segmented)
+        self.refine_run = RefineRun(self.state, self.desk, parent)
         self._follower = Follower(self.viewer, self.desk, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
@@ -88,6 +92,7 @@ class Session:
         self._closed = True
         self._follower.close()
         self.run.close()
+        self.refine_run.close()
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
@@ -228,6 +233,7 @@ class Session:
     def _change_case(self, record: Record, case: Case) -> None:
         record.case = case
         self.desk.update_case(record)
+        self.refine_run.measure(record)
 
     # ---- Segment
 
@@ -241,6 +247,8 @@ class Session:
         self.run.cancel()
 
     def _on_segmented(self, record: Record) -> None:
+        self.refine_run.measure(record)
+        self.refine_run.look()
         if record is not self.state.current:
             if self.state.current is not None:
                 self.desk.focus(self.state.current)
@@ -254,17 +262,38 @@ class Session:
         elif index is None or not record.live.lesion_voxels()[index]:
             self.go_to(best)
 
-    # ---- thresholds, maps, slices
+    # ---- thresholds
 
     def set_settings(self, settings: Settings) -> None:
         """Follow the sliders."""
         record = self.state.current
         if record is not None and settings != record.settings:
             self._follower.change(record, settings)
+            self.refine_run.look()
 
     def settle(self) -> None:
         """A drag has ended: everything up to date."""
         self._follower.settle()
+
+    # ---- refinement
+
+    def set_refinement(self, refinement: Refinement) -> None:
+        """Choose what is done after the thresholds."""
+        record = self.state.current
+        if record is not None:
+            self.refine_run.choose(record, refinement)
+
+    def refine(self) -> Job | None:
+        """Refine the case in work; None where there is nothing to do."""
+        self.settle()
+        record = self.state.current
+        return None if record is None else self.refine_run.apply(record)
+
+    def flip_refinement(self) -> None:
+        """Show the labels before refinement, or after it."""
+        navigate.flip_refinement(self.viewer)
+
+    # ---- maps, slices
 
     def show_map(self, row: Row, target: Target, shown: bool) -> None:
         """Show or hide one map."""
@@ -280,6 +309,7 @@ class Session:
 
     def _on_dims(self, event: Any = None) -> None:
         self._follower.look()
+        self.refine_run.look()
         self.slice_changed.emit()
 
     def go_to(self, index: int) -> None:
@@ -290,19 +320,39 @@ class Session:
     # ---- saving
 
     def save(self, path: str | Path) -> Job | None:
-        """Write the labels and, beside them, the settings; the old file stays if that fails."""
+        """Write the labels and, beside them, the settings; the old file stays if that fails.
+
+        A refinement that is chosen and not applied yet is applied first.
+        """
         from napari_gliocam.io import save_segmentation
 
         record = self.state.current
         if record is None or record.live is None:
             return None
         self.settle()
-        segmentation = record.live.segmentation()
+        if acts(record.refined.wanted) and record.refined.current is None:
+            return self._refine_and_save(record, path)
+        segmentation = record.refined.segmentation
         case = record.segmented or record.case
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         job = self._keep(files().submit(write, "Save"))
         job.succeeded.connect(self._on_saved)
         job.failed.connect(self._on_failure)
+        return job
+
+    def _refine_and_save(self, record: Record, path: str | Path) -> Job | None:
+        job = self.refine_run.apply(record)
+        if job is None:
+            self.state.say("A refinement is under way; save again when it is done.", "warning")
+            return None
+
+        def save(_: object) -> None:
+            if record is self.state.current and record.refined.current is not None:
+                self.save(path)
+            else:
+                self.state.say("Nothing was saved: the choices changed meanwhile.", "warning")
+
+        job.succeeded.connect(save)  # after the run has taken the result
         return job
 
     def _on_saved(self, paths: list[Path]) -> None:

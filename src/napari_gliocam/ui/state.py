@@ -15,6 +15,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
 from napari_gliocam.ui.assign import Source, sources_of
 from napari_gliocam.ui.live import LiveLabels
+from napari_gliocam.ui.refined import Refined
 
 
 @dataclass(eq=False)
@@ -36,8 +37,10 @@ class Record:
         Set when Segment has finished.
     live : LiveLabels or None
         The labels that follow ``settings``.
+    refined : Refined
+        The refinement that is chosen and what it made of the labels.
     volumes_ml : dict or None
-        Volumes for the current settings; None before Segment.
+        Volumes of the result; None before Segment.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -49,6 +52,7 @@ class Record:
     settings: Settings = field(default_factory=Settings)
     maps: CamVolume | None = None
     live: LiveLabels | None = None
+    refined: Refined = field(default_factory=Refined)
     volumes_ml: dict[str, float] | None = None
     opened: float = field(default_factory=time.monotonic)
 
@@ -101,6 +105,10 @@ class State:
         The case that Segment works on.
     progress : Progress or None
         How far it is.
+    refining : Record or None
+        The case that a refinement is applied to.
+    refining_progress : Progress or None
+        How far that is.
     message : Message or None
         What the strip shows.
     panels : int
@@ -114,6 +122,8 @@ class State:
     bundle: Any = None
     running: Record | None = None
     progress: Progress | None = None
+    refining: Record | None = None
+    refining_progress: Progress | None = None
     message: Message | None = None
     panels: int = 0
 

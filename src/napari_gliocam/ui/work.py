@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import ClusterParameters, Refinement
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import Segmentation, apply_thresholds
+from napari_gliocam.ui.refined import acts
 from napari_gliocam.ui.two_llvms import keep_triton_out
 
 
@@ -33,6 +39,89 @@ def _bundle(path: Path | None, written: int) -> Any:
     from napari_gliocam.nets.bundle import load_bundle
 
     return load_bundle(path)
+
+
+@dataclass
+class Ingredients:
+    """What refinements of one case share; made on the way, kept while thresholds move.
+
+    Parameters
+    ----------
+    case : Case or None
+        The case they are of.
+    image : ndarray or None
+        Its intensities.
+    clusters : dict
+        Clusters by slice, for each set of parameters.
+    """
+
+    case: Case | None = None
+    image: Any = None
+    clusters: dict[ClusterParameters, dict[int, Any]] = field(default_factory=dict)
+
+
+def refine(
+    segmentation: Segmentation,
+    case: Case,
+    refinement: Refinement,
+    device: str,
+    slices: Sequence[int] | None = None,
+    ingredients: Ingredients | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Refine the whole case, or some slices of it."""
+    keep_triton_out()
+    from napari_gliocam.refine.run import image_of
+    from napari_gliocam.refine.run import refine as refine_
+
+    kept = ingredients or Ingredients()
+    if kept.case is not case:
+        kept.case, kept.image, kept.clusters = case, None, {}
+    if kept.image is None and refinement.method != "none":
+        yield Progress(0, 1, "reading intensities")
+        kept.image = image_of(case)
+    clusters = kept.clusters.setdefault(refinement.clusters, {})
+    refined = yield from refine_(
+        segmentation,
+        case,
+        refinement,
+        slices=slices,
+        clusters=clusters,
+        image=kept.image,
+        device=device,
+    )
+    return refined
+
+
+def segment_and_refine(
+    case: Case, bundle: Path | None, device: str, settings: Settings, refinement: Refinement
+) -> Generator[Progress, None, Segmented]:
+    """The maps, and the refined result where a refinement is chosen."""
+    maps = yield from segment(case, bundle, device)
+    if not acts(refinement):
+        return Segmented(maps)
+    cut = apply_thresholds(maps, settings)
+    try:
+        refined = yield from refine(cut, case, refinement, device)
+    except GliocamError as error:
+        return Segmented(maps, failure=str(error))
+    return Segmented(maps, refined)
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What Segment made.
+
+    Parameters
+    ----------
+    maps : CamVolume
+    refined : Segmentation or None
+    failure : str
+        Why there is no refined result, in one sentence.
+    """
+
+    maps: CamVolume
+    refined: Segmentation | None = None
+    failure: str = ""
 
 
 def devices() -> tuple[tuple[str, str], ...]:

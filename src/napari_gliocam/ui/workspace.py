@@ -26,6 +26,8 @@ from napari_gliocam.ui.case_view import CaseView
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.maps_view import MapsView
 from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.refine_view import RefineView
+from napari_gliocam.ui.refined import Refined
 from napari_gliocam.ui.results_view import ResultsView
 from napari_gliocam.ui.run_view import RunView
 from napari_gliocam.ui.session import Session
@@ -59,6 +61,7 @@ class Workspace(QWidget):
         self.case_view = CaseView(commands.CYCLE_MODALITY)
         self.run_view = RunView()
         self.threshold_view = ThresholdView()
+        self.refine_view = RefineView(commands.FLIP_REFINEMENT)
         self.maps_view = MapsView()
         self.results_view = ResultsView(
             commands.NEXT_LESION, commands.PREVIOUS_LESION, commands.TOGGLE_OVERLAY
@@ -83,6 +86,7 @@ class Workspace(QWidget):
             self.case_view,
             self.run_view,
             self.threshold_view,
+            self.refine_view,
             self.maps_view,
             self.results_view,
         ):
@@ -137,6 +141,11 @@ class Workspace(QWidget):
         run.cancel_requested.connect(self._on_cancel_requested)
         self.threshold_view.settings_requested.connect(session.set_settings)
         self.threshold_view.drag_ended.connect(session.settle)
+        refine = self.refine_view
+        refine.refinement_requested.connect(session.set_refinement)
+        refine.apply_requested.connect(session.refine)
+        refine.cancel_requested.connect(self._on_cancel_refinement)
+        refine.flip_requested.connect(self._on_flip_requested)
         self.maps_view.map_requested.connect(session.show_map)
         self.results_view.save_requested.connect(self._ask_save)
         self.results_view.lesion_step_requested.connect(
@@ -200,6 +209,14 @@ class Workspace(QWidget):
         self.run_view.set_cancelling()
         self.session.cancel()
 
+    def _on_cancel_refinement(self) -> None:
+        self.refine_view.run.set_cancelling()
+        self.session.refine_run.cancel()
+
+    def _on_flip_requested(self) -> None:
+        self.session.flip_refinement()
+        self._show_refined()  # the button has turned by itself
+
     # ---- what the state says
 
     def _connect_state(self) -> None:
@@ -212,6 +229,8 @@ class Workspace(QWidget):
         events.device.connect(self._show_run)
         events.running.connect(self._show_running)
         events.progress.connect(self._show_progress)
+        events.refining.connect(self._show_refining)
+        events.refining_progress.connect(self._show_refining_progress)
         events.message.connect(self._show_message)
         self.session.maps_shown.connect(self._show_shown_maps)
         self.session.slice_changed.connect(self._show_slice)
@@ -221,6 +240,7 @@ class Workspace(QWidget):
         self._show_message(self.state.message)
         self._show_run()
         self._show_running(self.state.running)
+        self._show_refining(self.state.refining)
         self._on_current(self.state.current)
 
     def _on_current(self, record: Record | None) -> None:
@@ -231,12 +251,14 @@ class Workspace(QWidget):
             events.settings.disconnect(self._show_settings)
             events.maps.disconnect(self._show_result)
             events.volumes_ml.disconnect(self._show_volumes)
+            self._record.refined.events.disconnect(self._show_refined)
         self._record = record
         if record is not None:
             record.events.case.connect(self._show_case)
             record.events.settings.connect(self._show_settings)
             record.events.maps.connect(self._show_result)
             record.events.volumes_ml.connect(self._show_volumes)
+            record.refined.events.connect(self._show_refined)
             self._show_settings(record.settings)
         self._show_cases()
         self._show_case()
@@ -280,12 +302,20 @@ class Workspace(QWidget):
         if progress is not None:
             self.run_view.set_progress(progress)
 
+    def _show_refining(self, refining: Record | None) -> None:
+        self.refine_view.run.set_running(refining is not None)
+
+    def _show_refining_progress(self, progress: Progress | None) -> None:
+        if progress is not None:
+            self.refine_view.run.set_progress(progress)
+
     def _show_message(self, message: Message | None) -> None:
         self.message_view.set_message(message)
 
     def _show_settings(self, settings: Settings) -> None:
         if settings != self.threshold_view.settings():
             self.threshold_view.set_settings(settings)
+        self._show_refined()
 
     def _show_result(self) -> None:
         record = self._record
@@ -300,6 +330,23 @@ class Workspace(QWidget):
 
     def _show_volumes(self, volumes_ml: dict[str, float] | None) -> None:
         self.results_view.set_volumes(volumes_ml)
+        self._show_refined()
+
+    def _show_refined(self, event: object = None) -> None:
+        refined = Refined() if self._record is None else self._record.refined
+        if refined.wanted != self.refine_view.refinement():
+            self.refine_view.set_refinement(refined.wanted)
+        index = None
+        if self._record is not None:
+            index = navigate.slice_in_view(self.session.viewer, self._record.case.grid)
+        there = refined.current is not None
+        self.refine_view.set_result(
+            refined.sentence(index, commands.FLIP_REFINEMENT),
+            can_apply=refined.live is not None and not there,
+            can_flip=there or refined.previewed is not None,
+            flipped=refined.flipped,
+        )
+        self.results_view.set_change(refined.change if there else None)
 
     def _show_shown_maps(self, record: Record, shown: set[tuple[Row, Target]]) -> None:
         if record is self._record:
@@ -313,6 +360,7 @@ class Workspace(QWidget):
             if record.maps is not None and index is not None:
                 values = record.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
+        self._show_refined()
 
 
 def _close(session: Session, panel: Any = None) -> None:

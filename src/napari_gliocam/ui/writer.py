@@ -14,7 +14,9 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES
+from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.layer_data import GRID_KEY, KEY, Tag
+from napari_gliocam.ui.refined import Refined
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -32,7 +34,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)
     if isinstance(tag, Tag) and tag.role == "result" and tag.record.live is not None:
-        segmentation = replace(tag.record.live.segmentation(), labels=labels)
+        segmentation = replace(_shown(tag.record.refined), labels=labels)
         case = tag.record.segmented or tag.record.case
         written = save_segmentation(segmentation, path, case=case, overwrite=True)
         return [str(p) for p in written]
@@ -53,6 +55,19 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         raw = gzip.compress(raw, 1, mtime=0)
     write_files({Path(path): raw}, overwrite=True)
     return [path]
+
+
+def _shown(refined: Refined) -> Segmentation:
+    """What the layer shows; a preview is a result of no one setting, so it is not written."""
+    assert refined.live is not None
+    if refined.flipped:
+        return refined.live.segmentation()
+    if refined.current is None and refined.previewed is not None:
+        raise SaveError(
+            "The layer shows a preview of the refinement on some slices; "
+            "apply it to the case, or choose none, then save again."
+        )
+    return refined.segmentation
 
 
 def _as_uint8(labels: Any, path: str) -> Any:

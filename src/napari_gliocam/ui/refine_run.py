@@ -1,0 +1,209 @@
+"""Refinement in a viewer: the whole case on demand, the slice in view while choices change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.threshold import Segmentation
+from napari_gliocam.ui import work
+from napari_gliocam.ui.engine import Job, engine, files
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.navigate import part_in_view
+from napari_gliocam.ui.refined import Change, Refined, acts, measuring_change, title_of
+from napari_gliocam.ui.state import Record, State
+
+#: A preview is made when nothing was changed for so long.
+PAUSE_MS = 150
+
+
+class RefineRun:
+    """Refines one case at a time; a failure or Cancel leaves the layers as they are.
+
+    Parameters
+    ----------
+    state : State
+    desk : LayerDesk
+    parent : QObject
+        The panel; the timer dies with it.
+    """
+
+    def __init__(self, state: State, desk: LayerDesk, parent: QObject) -> None:
+        self._state = state
+        self._desk = desk
+        self._ingredients = work.Ingredients()
+        self._applying: Job | None = None
+        self._previewing: Job | None = None
+        self._measuring: Job | None = None
+        self._pause = QTimer(parent)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._preview)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a case is being refined, or that is about to stop."""
+        return self._applying is not None
+
+    def choose(self, record: Record, refinement: Refinement) -> None:
+        """Take a choice: at once where nothing has to run, else as a preview."""
+        refined = record.refined
+        if refinement == refined.wanted:
+            return
+        if not acts(refinement):
+            refined.flipped = False
+        refined.wanted = refinement
+        self.show(record)
+        self.look()
+
+    def show(self, record: Record) -> None:
+        """Bring the layer and the volumes up to date."""
+        if record.live is not None:
+            if self._desk.result(record) is not None:
+                self._desk.show_labels(record)
+            record.volumes_ml = record.refined.volumes_ml
+
+    # ---- the slice in view
+
+    def look(self) -> None:
+        """Thresholds, parameters or the slice changed: preview it when that has come to rest."""
+        self._drop_preview()
+        self._pause.start()
+
+    def _drop_preview(self) -> None:
+        if self._previewing is not None:
+            self._previewing.forget()
+            self._previewing = None
+
+    def _preview(self) -> None:
+        record = self._state.current
+        if record is None or record.live is None or self.busy or self._state.running is record:
+            return
+        refined = record.refined
+        if not acts(refined.wanted) or refined.current is not None:
+            return
+        if refined.wanted.method == "none":
+            self.apply(record)  # components take no longer than a preview, and need the case
+            return
+        part = part_in_view(self._desk.viewer, record.case.grid)
+        if part is None or len(part) != 1:
+            return
+        index, known = part[0].start, refined.previewed
+        if known is not None and index in known.slices:
+            return
+        job = self._submit(record, "The preview", [index])
+        job.succeeded.connect(lambda made: self._on_preview(record, made, index))
+        job.failed.connect(self._on_preview_failed)
+        self._previewing = job
+
+    def _on_preview(self, record: Record, made: Segmentation, index: int) -> None:
+        self._previewing = None
+        refined = record.refined
+        asked = (refined.live and refined.live.settings, refined.wanted, record.maps)
+        if asked == (made.settings, made.refinement, made.maps):
+            refined.take_slice(made, index)
+            self.show(record)
+
+    def _on_preview_failed(self, sentence: str) -> None:
+        self._previewing = None
+        self._state.say(sentence, "error")
+
+    # ---- the whole case
+
+    def apply(self, record: Record) -> Job | None:
+        """Refine the whole case; None where there is nothing to do, or it is being done."""
+        refined = record.refined
+        if self.busy or record.live is None or not acts(refined.wanted) or refined.current:
+            return None
+        self._pause.stop()
+        self._drop_preview()
+        name = title_of(refined.wanted)
+        job = self._submit(record, name[:1].upper() + name[1:], None)
+        job.progressed.connect(self._on_progress)
+        job.succeeded.connect(lambda made: self._on_applied(record, made))
+        job.failed.connect(self._on_failed)
+        job.cancelled.connect(self._on_cancelled)
+        self._applying = job
+        self._state.message = None
+        self._state.refining_progress = None
+        self._state.refining = record
+        return job
+
+    def _submit(self, record: Record, name: str, slices: list[int] | None) -> Job:
+        assert record.live is not None
+        cut, case = record.live.segmentation(), record.segmented or record.case
+        wanted, device, kept = record.refined.wanted, self._state.device, self._ingredients
+        return engine().submit(
+            lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept), name
+        )
+
+    def cancel(self) -> None:
+        """Stop at the next step."""
+        if self._applying is not None:
+            self._applying.cancel()
+
+    def close(self) -> None:
+        """Stop, and report nothing any more; the timer may be gone already."""
+        with suppress(RuntimeError):
+            self._pause.stop()
+        self._drop_preview()
+        for job in (self._applying, self._measuring):
+            if job is not None:
+                job.forget()
+        self._measuring = None
+        self._end()
+
+    def _end(self) -> None:
+        self._applying = None
+        self._state.refining = None
+        self._state.refining_progress = None
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._state.refining_progress = progress
+
+    def _on_failed(self, sentence: str) -> None:
+        self._end()
+        self._state.say(sentence, "error")
+
+    def _on_cancelled(self) -> None:
+        self._end()
+        self._state.say("The refinement was cancelled; nothing changed.")
+
+    def _on_applied(self, record: Record, made: Segmentation) -> None:
+        self._end()
+        if record not in self._desk.records() or made.maps is not record.maps:
+            return  # the case left the viewer, or was segmented again
+        record.refined.take(made)
+        self.show(record)
+        self.measure(record)
+        self.look()  # thresholds may have moved meanwhile
+
+    # ---- what it changed
+
+    def measure(self, record: Record) -> None:
+        """Compare before and after with the expert labels, where there are some."""
+        refined, case = record.refined, record.case
+        made, change = refined.applied, refined.change
+        if made is None or change is None or case.expert is None:
+            return
+        if self._measuring is not None:
+            self._measuring.forget()
+        job = files().submit(lambda: measuring_change(made, change, case), "Comparing")
+        job.succeeded.connect(_taker(refined, made))
+        job.failed.connect(lambda sentence: self._state.say(sentence, "error"))
+        self._measuring = job
+
+
+def _taker(refined: Refined, made: Segmentation) -> Callable[[Change], Any]:
+    """Takes the figures, unless another result came meanwhile."""
+
+    def take(change: Change) -> None:
+        if refined.applied is made:
+            refined.change = change
+
+    return take

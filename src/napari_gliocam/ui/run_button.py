@@ -1,0 +1,85 @@
+"""A button that becomes a bar with Cancel while its work runs."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gliocam.progress import Progress
+from napari_gliocam.ui.widgets import SPACING, Elided
+
+HEIGHT = 34
+
+
+class RunButton(QStackedWidget):
+    """Emits when to start and when to stop; shows real counts.
+
+    Parameters
+    ----------
+    title : str
+        On the button.
+    tip : str
+        What it does.
+    """
+
+    requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self, title: str, tip: str) -> None:
+        super().__init__()
+        self.button = QPushButton(title)
+        self.button.setToolTip(tip)
+        self.button.clicked.connect(self.requested)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.stage = Elided()
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop; the layers stay as they are")
+        self.cancel_button.clicked.connect(self.cancel_requested)
+        running = QWidget()
+        row = QHBoxLayout(running)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(SPACING)
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        column.addWidget(self.stage)
+        column.addWidget(self.bar)
+        row.addLayout(column, 1)
+        row.addWidget(self.cancel_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.addWidget(self.button)
+        self.addWidget(running)
+        self.setFixedHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_ready(self, ready: bool) -> None:
+        """Whether there is something to do."""
+        self.button.setEnabled(ready)
+
+    def set_running(self, running: bool) -> None:
+        """Show the bar and Cancel instead of the button."""
+        self.setCurrentIndex(1 if running else 0)
+        self.cancel_button.setEnabled(running)
+        self.bar.setRange(0, 0)
+        self.stage.set_text("Waiting for the engine" if running else "")
+
+    def set_progress(self, progress: Progress) -> None:
+        """Show real counts."""
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        what = progress.what[:1].upper() + progress.what[1:]
+        counts = f": {progress.done} of {progress.total} slices" if progress.total > 1 else ""
+        self.stage.set_text(what + counts)
+
+    def set_cancelling(self) -> None:
+        """Cancel was clicked; the step under way is finished first."""
+        self.cancel_button.setEnabled(False)
+        self.stage.set_text("Cancelling…")
