@@ -1,4 +1,4 @@
-"""Train a bundle from scratch on synthetic slices, by a recipe.
+"""Train a bundle on synthetic slices, by a recipe, from scratch or on from another.
 
     python scripts/train_bundle.py --anatomy DIR --work DIR --out DIR [--recipe default]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.sources import load_anatomies
 from napari_gliocam.train.fit import Machine
@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", default="default", help="paper, released, default or a file")
     parser.add_argument("--cases", type=int, default=1300)
-    parser.add_argument("--name", default="gliocam-synthetic-1")
+    parser.add_argument("--start", type=Path, help="bundle to go on from")
+    parser.add_argument("--name", default="my-bundle")
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=1)
@@ -71,6 +72,7 @@ def main() -> None:
         asked.out,
         work_dir=asked.work / recipe.name,
         about=about,
+        start=load_bundle(asked.start).net if asked.start else None,
         machine=Machine(asked.accelerator, asked.devices, asked.nodes, workers=asked.loaders),
         report=tell,
     )
