@@ -90,6 +90,21 @@ def test_a_case_gets_labels_and_json_in_a_folder_of_its_name(run, case, tmp_path
     assert str(out / "one" / "one_seg.nii.gz") in result.stdout
 
 
+def test_a_refinement_is_asked_for_and_written_down(run, case, tmp_path):
+    options = ("--refine", "boundary-fit+crf", "--min-inside", "0.7", "--crf", "deeplab")
+    result = run("segment", case, "--out", tmp_path, *options, "--components", "--json")
+    assert result.exit_code == 0
+    used = json.loads(result.stdout)["refinement"]
+    assert used["method"] == "boundary-fit+crf"
+    assert used["fit"]["min_inside"] == 0.7
+    assert used["crf"]["bilateral_width"] == 80
+    assert used["components"]["min_fraction"] == 0.3
+    assert json.loads((tmp_path / "one" / "one.json").read_text())["refinement"] == used
+    wrong = run("segment", case, "--out", tmp_path / "out", "--min-inside", "0")
+    assert wrong.exit_code == 2
+    assert "min inside" in wrong.stderr
+
+
 def test_maps_are_written_on_request(run, case, tmp_path):
     assert run("segment", case, "--out", tmp_path / "out", "--save-maps").exit_code == 0
     folder = tmp_path / "out" / "one"

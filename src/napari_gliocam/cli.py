@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -99,6 +100,10 @@ def segment(
     crf: Annotated[
         CrfPreset, typer.Option(case_sensitive=False, help="Kernels of the dense CRF.")
     ] = CrfPreset.PAPER_2,
+    crf_volume: Annotated[
+        bool,
+        typer.Option("--crf-volume/--crf-slices", help="One CRF in 3-D, or one for each slice."),
+    ] = _REFINED.crf.volume,
     min_inside: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
@@ -129,7 +134,7 @@ def segment(
         )
         refinement = Refinement(
             method=refine.value,
-            crf=CRF_PRESETS[crf],
+            crf=replace(CRF_PRESETS[crf], volume=crf_volume),
             fit=FitParameters(min_inside=min_inside),
             components=ComponentParameters() if components else None,
         )

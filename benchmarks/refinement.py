@@ -1,0 +1,119 @@
+"""What each refinement changes: Dice, IoU and HD95 of the whole volume, before and after.
+
+    python benchmarks/refinement.py [CASE ...] [--phantoms 3] [--device auto]
+
+Cases may be folders of cases.  Phantoms have other seeds than the samples and the training.  The
+labels are used to measure, for nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_gliocam.case import Case
+from napari_gliocam.io import find_cases, read_case
+from napari_gliocam.measure.overlap import dice, iou, masks_of
+from napari_gliocam.measure.surface import hausdorff95
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.phantom import make_phantom
+from napari_gliocam.progress import finish
+from napari_gliocam.refine.parameters import (
+    CRF_PRESETS,
+    ClusterParameters,
+    ComponentParameters,
+    FitParameters,
+    Refinement,
+)
+from napari_gliocam.refine.run import image_of, refine
+from napari_gliocam.segmentation import segment
+
+TARGETS = ("tumour", "core", "edema")
+SLICES, SPACE = (replace(CRF_PRESETS["paper 2"], volume=volume) for volume in (False, True))
+CLEAN = ComponentParameters()
+PAPER_4 = FitParameters(min_inside=1.0)
+QUICK = ClusterParameters(superpixels="quickshift", network=False)
+
+REFINEMENTS = {
+    "none": Refinement("none"),
+    "components": Refinement("none", components=CLEAN),
+    "crf, slices": Refinement("crf", crf=SLICES),
+    "crf, slices, DeepLab": Refinement("crf", crf=CRF_PRESETS["DeepLab"]),
+    "crf, 3-D": Refinement("crf", crf=SPACE),
+    "crf, 3-D, components": Refinement("crf", crf=SPACE, components=CLEAN),
+    "fit, min_inside 1": Refinement("boundary-fit", fit=PAPER_4),
+    "fit": Refinement("boundary-fit"),
+    "fit, quickshift alone": Refinement("boundary-fit", clusters=QUICK),
+    "fit, crf 3-D, components": Refinement("boundary-fit+crf", crf=SPACE, components=CLEAN),
+}
+
+
+def cases(paths: list[Path], phantoms: int) -> Iterator[tuple[str, Case]]:
+    """Groups and cases: real ones, then phantoms."""
+    for path in paths:
+        for files in find_cases(path):
+            case = read_case(files)
+            if case.expert is not None and case.expert.labels.any():
+                yield "real", case
+    for seed in range(phantoms):
+        for kind in ("enhancing", "low-grade"):
+            yield "phantom", make_phantom(kind, 1000 + seed)
+
+
+def figures(labels: np.ndarray, case: Case) -> list[float]:
+    """Dice, IoU and HD95 in mm of each target; one that is missing counts the diagonal."""
+    assert case.expert is not None
+    found, expert = masks_of(labels), masks_of(case.expert.labels)
+    values = []
+    for target in TARGETS:
+        a, b = found[target], expert[target]
+        values += [dice(a, b), iou(a, b), hausdorff95(a, b, case.grid.spacing)]
+    return values
+
+
+def show(name: str, values: list[float] | np.ndarray, seconds: float) -> None:
+    """One row."""
+    cells = "".join(f"{values[i]:8.3f}{values[i + 1]:7.3f}{values[i + 2]:7.1f}" for i in (0, 3, 6))
+    mean = np.mean([values[0], values[3], values[6]])
+    print(f"  {name:<26}{cells}{mean:9.3f}{seconds:8.1f} s", flush=True)
+
+
+def main() -> None:
+    """Print the rows of each case, then the means."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", type=Path)
+    parser.add_argument("--phantoms", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    asked = parser.parse_args()
+    bundle = load_bundle()
+    print(f"bundle {bundle.info.name}: {bundle.info.origin}")
+    header = "".join(f"{target + ' Dice':>8}{'IoU':>7}{'HD95':>7}" for target in TARGETS)
+    print(f"{'':<28}{header}{'mean Dice':>10}")
+    rows: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+    for group, case in cases(asked.cases, asked.phantoms):
+        print(case.name)
+        segmentation = segment(case, bundle=bundle, device=asked.device)
+        image, clusters = image_of(case), defaultdict(dict)
+        for name, refinement in REFINEMENTS.items():
+            started = time.perf_counter()
+            made = clusters[refinement.clusters]
+            refined = finish(refine(segmentation, case, refinement, clusters=made, image=image))
+            seconds = time.perf_counter() - started
+            values = figures(refined.labels, case)
+            rows[group, name].append([*values, seconds])
+            show(name, values, seconds)
+    for group in dict.fromkeys(group for group, _ in rows):
+        print(f"\nmean over {len(rows[group, 'none'])} {group} cases")
+        for name in REFINEMENTS:
+            *values, seconds = np.mean(rows[group, name], axis=0)
+            show(name, values, seconds)
+
+
+if __name__ == "__main__":
+    main()
