@@ -87,8 +87,8 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     np.testing.assert_array_equal(np.delete(shown(segmented), index, 0), np.delete(cut, index, 0))
     assert f"slice {index}" in view.status.toolTip()
     assert segmented.panel.results_view.changes[0][0].isHidden(), "a preview is no result"
+    layer = segmented.viewer.layers["segmentation"]
     with pytest.raises(SaveError, match="preview"):
-        layer = segmented.viewer.layers["segmentation"]
         write_labels("x.nii.gz", layer.data, {"metadata": layer.metadata})
 
     apply(segmented, qtbot)
