@@ -36,12 +36,13 @@ class Follower:
         """Take new settings; nothing but NumPy runs, and one slice of it now."""
         if self._record is not record:
             self.settle()
-        record.settings = settings
         if record.live is None:
+            record.settings = settings
             return
         self._record = record
         part = part_in_view(self._viewer, record.case.grid)
         record.live.change(settings, part)
+        record.settings = settings  # who hears of it finds the labels changed
         if self._desk.result(record) is None:
             self._desk.show_labels(record)
         elif part is not None:

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QPushButton,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -55,12 +54,6 @@ class RefineView(QWidget):
         self._refinement = Refinement()
         self._presets = _presets()
 
-        self.advanced_button = QToolButton()
-        self.advanced_button.setText("Parameters")
-        self.advanced_button.setCheckable(True)
-        self.advanced_button.setToolTip("Show or hide the parameters")
-        section.head.addWidget(self.advanced_button)
-
         self.methods = Choice(
             "Dense CRF follows edges in the images; BoundaryFit keeps clusters of the image "
             "that lie inside the tumour"
@@ -73,16 +66,14 @@ class RefineView(QWidget):
             "fill holes in the tumour and necrosis in the core"
         )
         self.components.toggled.connect(self._emit)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        row.addWidget(self.methods, 1)
-        row.addWidget(self.components)
-        section.body.addLayout(row)
+        section.head.addWidget(self.methods, 4)
+        section.head.addWidget(self.components)
 
+        self.advanced_button = QPushButton("Parameters")
+        self.advanced_button.setCheckable(True)
+        self.advanced_button.setToolTip("Show or hide the parameters")
         self.advanced = self._advanced()
-        self.advanced.hide()
-        self.advanced_button.toggled.connect(self._on_folded)
-        section.body.addWidget(self.advanced)
+        self.advanced_button.toggled.connect(self._fold)
 
         self.run = RunButton("Apply to case", "Refine every slice that shows tumour")
         self.apply_button = self.run.button
@@ -93,13 +84,17 @@ class RefineView(QWidget):
         self.flip_button.setCheckable(True)
         self.flip_button.setToolTip(f"Show the labels before refinement (key {flip_key})")
         self.flip_button.clicked.connect(self.flip_requested)
-        row = QHBoxLayout()
+        self.actions = QWidget()
+        row = QHBoxLayout(self.actions)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACING)
         row.addWidget(self.run, 1)
         row.addWidget(self.flip_button)
-        section.body.addLayout(row)
+        row.addWidget(self.advanced_button)
+        section.body.addWidget(self.actions)
         self.status = Elided()
         section.body.addWidget(self.status)
+        section.body.addWidget(self.advanced)
         self.set_refinement(self._refinement)
         self.set_result("", can_apply=False, can_flip=False, flipped=False)
 
@@ -114,16 +109,18 @@ class RefineView(QWidget):
         self.reset_button = QPushButton("Reset")
         self.reset_button.setToolTip("Back to the default parameters")
         self.reset_button.clicked.connect(self.reset)
-        self.spatial = _number(0.1, 500, 1, " mm", "Reach of the image kernel of the CRF")
+        self.spatial = _number(0.1, 500, 1, "Reach in mm of the image kernel of the CRF")
         self.intensity = _number(
-            0.1, 255, 1, "", "How alike intensities of 0 to 255 must be to be one class"
+            0.1, 255, 1, "How alike intensities of 0 to 255 must be to be one class"
         )
-        self.weight = _number(0, 1000, 1, "", "Weight of the image kernel; 0 leaves it out")
+        self.weight = _number(0, 1000, 1, "Weight of the image kernel; 0 leaves it out")
         self.iterations = _Count()
         self.iterations.setRange(1, 100)
         self.iterations.setToolTip("Steps of mean field")
+        self.iterations.setKeyboardTracking(False)
+        self.iterations.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.inside = _number(
-            0.05, 1, 0.05, "", "BoundaryFit keeps a cluster of which this fraction is tumour"
+            0.05, 1, 0.05, "BoundaryFit keeps a cluster of which this fraction is tumour"
         )
         self.inside.setDecimals(2)
         grid.addWidget(row_label("CRF", self.presets.toolTip()), 0, 0)
@@ -131,7 +128,7 @@ class RefineView(QWidget):
         grid.addWidget(self.reset_button, 0, 3)
         for place, (title, field) in enumerate(
             (
-                ("Width", self.spatial),
+                ("Width, mm", self.spatial),
                 ("Intensity", self.intensity),
                 ("Weight", self.weight),
                 ("Iterations", self.iterations),
@@ -191,6 +188,7 @@ class RefineView(QWidget):
         titles = [*self._presets, *([] if named else [_OWN])]
         self.presets.fill(titles, titles.index(named[0]) if named else len(titles) - 1)
         self.presets.setEnabled(refinement.smooths)
+        self._fold()
 
     def reset(self) -> None:
         """Back to the default parameters; the choice stays."""
@@ -215,8 +213,14 @@ class RefineView(QWidget):
             self.set_refinement(replace(self._refinement, crf=preset))
             self._emit()
 
-    def _on_folded(self, shown: bool) -> None:
-        self.advanced.setVisible(shown)
+    def _fold(self) -> None:
+        """What does nothing takes no room."""
+        on = acts(self._refinement)
+        has_parameters = self._refinement.method != "none"
+        for widget in (self.actions, self.status):
+            widget.setVisible(on)
+        self.advanced_button.setVisible(has_parameters)
+        self.advanced.setVisible(has_parameters and self.advanced_button.isChecked())
 
     # ---- what is shown
 
@@ -251,12 +255,11 @@ class _Count(QSpinBox):
         event.ignore()  # type: ignore[attr-defined]
 
 
-def _number(low: float, high: float, step: float, unit: str, tip: str) -> _Number:
+def _number(low: float, high: float, step: float, tip: str) -> _Number:
     number = _Number()
     number.setDecimals(1)
     number.setRange(low, high)
     number.setSingleStep(step)
-    number.setSuffix(unit)
     number.setToolTip(tip)
     number.setKeyboardTracking(False)
     number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

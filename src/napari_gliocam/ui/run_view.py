@@ -60,7 +60,7 @@ class RunView(QWidget):
         self.segment_button.setFont(font)
         self.run.requested.connect(self.segment_requested)
         self.run.cancel_requested.connect(self.cancel_requested)
-        self.bar, self.stage = self.run.bar, self.run.stage
+        self.stack, self.bar, self.stage = self.run, self.run.bar, self.run.stage
         self.cancel_button = self.run.cancel_button
         section.body.addWidget(self.run)
 

@@ -92,21 +92,6 @@ def refine(
     return refined
 
 
-def segment_and_refine(
-    case: Case, bundle: Path | None, device: str, settings: Settings, refinement: Refinement
-) -> Generator[Progress, None, Segmented]:
-    """The maps, and the refined result where a refinement is chosen."""
-    maps = yield from segment(case, bundle, device)
-    if not acts(refinement):
-        return Segmented(maps)
-    cut = apply_thresholds(maps, settings)
-    try:
-        refined = yield from refine(cut, case, refinement, device)
-    except GliocamError as error:
-        return Segmented(maps, failure=str(error))
-    return Segmented(maps, refined)
-
-
 @dataclass(frozen=True)
 class Segmented:
     """What Segment made.
@@ -122,6 +107,21 @@ class Segmented:
     maps: CamVolume
     refined: Segmentation | None = None
     failure: str = ""
+
+
+def segment_and_refine(
+    case: Case, bundle: Path | None, device: str, settings: Settings, refinement: Refinement
+) -> Generator[Progress, None, Segmented]:
+    """The maps, and the refined result where a refinement is chosen."""
+    maps = yield from segment(case, bundle, device)
+    if not acts(refinement):
+        return Segmented(maps)
+    cut = apply_thresholds(maps, settings)
+    try:
+        refined = yield from refine(cut, case, refinement, device)
+    except GliocamError as error:
+        return Segmented(maps, failure=str(error))
+    return Segmented(maps, refined)
 
 
 def devices() -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,228 @@
+"""Refinement in the real panel: preview, apply, flip, stale results, failures, saving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_gliocam.errors import GliocamError, SaveError
+from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
+from napari_gliocam.settings import Settings
+from napari_gliocam.ui import commands, work
+from napari_gliocam.ui.writer import write_labels
+
+from .test_commands import press
+
+
+class FakeRefinement:
+    """Takes the place of `work.refine`: empties every lesion's first class."""
+
+    def __init__(self) -> None:
+        self.slices: list[Any] = []
+        self.steps = 2
+        self.error: Exception | None = None
+        self.hold = False
+
+    def __call__(
+        self, segmentation: Any, case: Any, refinement: Any, device: str, **how: Any
+    ) -> Generator[Progress, None, Any]:
+        slices = how.get("slices")
+        self.slices.append(slices)
+        labels = segmentation.labels.copy()
+        for step in range(self.steps):
+            yield Progress(step + 1, self.steps, "dense CRF")
+        while self.hold:
+            yield Progress(1, self.steps, "dense CRF")
+        if self.error is not None:
+            raise self.error
+        chosen = slice(None) if slices is None else slices
+        part = labels[chosen]
+        part[part == 1] = 2
+        labels[chosen] = part
+        return replace(segmentation, labels=labels, refinement=refinement, unrefined=segmentation)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRefinement:
+    made = FakeRefinement()
+    monkeypatch.setattr(work, "refine", made)
+    return made
+
+
+def choose(gliocam: Any, method: str) -> None:
+    """Choose in the combo box, as a hand does."""
+    box = gliocam.panel.refine_view.methods
+    index = METHODS.index(method)  # type: ignore[arg-type]
+    box.setCurrentIndex(index)
+    box.activated.emit(index)
+
+
+def shown(gliocam: Any) -> Any:
+    return gliocam.viewer.layers["segmentation"].data
+
+
+def apply(gliocam: Any, qtbot: Any) -> None:
+    gliocam.panel.refine_view.apply_button.click()
+    assert gliocam.state.refining is gliocam.record
+    qtbot.waitUntil(lambda: gliocam.state.refining is None, timeout=30_000)
+
+
+def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: Any) -> None:
+    record, view = segmented.record, segmented.panel.refine_view
+    cut = record.live.labels.copy()
+    assert 1 in cut
+    index = int(np.argmax((cut == 1).sum(axis=(1, 2))))
+    segmented.panel.session.go_to(index)
+
+    choose(segmented, "crf")
+    qtbot.waitUntil(lambda: record.refined.previewed is not None)
+    assert fake.slices == [[index]], "one slice was enough"
+    assert 1 not in shown(segmented)[index]
+    np.testing.assert_array_equal(np.delete(shown(segmented), index, 0), np.delete(cut, index, 0))
+    assert f"slice {index}" in view.status.toolTip()
+    assert segmented.panel.results_view.changes[0][0].isHidden(), "a preview is no result"
+    layer = segmented.viewer.layers["segmentation"]
+    with pytest.raises(SaveError, match="preview"):
+        write_labels("x.nii.gz", layer.data, {"metadata": layer.metadata})
+
+    apply(segmented, qtbot)
+    assert 1 not in shown(segmented)
+    assert record.volumes_ml["core"] == 0
+    assert "whole case" in view.status.toolTip()
+    heading, numbers = segmented.panel.results_view.changes[0]
+    assert not heading.isHidden()
+    assert numbers["core"].text().startswith("-")
+    qtbot.waitUntil(lambda: "→" in segmented.panel.results_view.changes[2][1]["core"].text())
+
+    press(segmented.viewer, commands.FLIP_REFINEMENT)
+    np.testing.assert_array_equal(shown(segmented), cut)
+    assert view.flip_button.isChecked()
+    view.flip_button.click()
+    assert 1 not in shown(segmented)
+    assert not view.flip_button.isChecked()
+
+    runs = len(fake.slices)
+    choose(segmented, "none")
+    np.testing.assert_array_equal(shown(segmented), cut)
+    assert record.volumes_ml == record.live.volumes_ml
+    choose(segmented, "crf")
+    assert 1 not in shown(segmented), "what was applied is kept"
+    assert len(fake.slices) == runs
+
+
+def test_thresholds_put_the_refinement_out_of_date(
+    segmented: Any, fake: FakeRefinement, qtbot: Any
+) -> None:
+    record, view = segmented.record, segmented.panel.refine_view
+    choose(segmented, "crf")
+    apply(segmented, qtbot)
+    segmented.panel.session.set_settings(Settings(tumour_threshold=0.3))
+    assert shown(segmented) is record.live.labels, "no label of other thresholds is shown"
+    assert "Out of date" in view.status.toolTip()
+    assert record.refined.current is None
+    segmented.panel.session.settle()
+    qtbot.waitUntil(lambda: record.refined.previewed is not None)
+    assert "Preview" in view.status.toolTip()
+    apply(segmented, qtbot)
+    assert record.refined.current.settings.tumour_threshold == 0.3
+
+
+def test_failure_and_cancel_change_nothing(
+    segmented: Any, fake: FakeRefinement, qtbot: Any
+) -> None:
+    record, panel = segmented.record, segmented.panel
+    before = shown(segmented)
+    fake.error = GliocamError("The image is odd; choose another.")
+    choose(segmented, "crf")
+    panel.refine_view.apply_button.click()
+    qtbot.waitUntil(lambda: segmented.state.refining is None)
+    assert shown(segmented) is before
+    assert segmented.state.message.text == "The image is odd; choose another."
+
+    fake.error, fake.hold = None, True
+    panel.refine_view.apply_button.click()
+    qtbot.waitUntil(lambda: segmented.state.refining_progress is not None)
+    panel.refine_view.cancel_button.click()
+    fake.hold = False
+    qtbot.waitUntil(lambda: segmented.state.refining is None)
+    assert "cancelled" in segmented.state.message.text
+    assert record.refined.applied is None
+    assert shown(segmented) is before
+
+
+def test_segment_refines_when_chosen_before(opened: Any, fake: FakeRefinement, qtbot: Any) -> None:
+    choose(opened, "crf")
+    assert "Segment will run dense CRF" in opened.panel.refine_view.status.toolTip()
+    job = opened.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert fake.slices == [None]
+    assert opened.record.refined.current is not None
+    assert 1 not in shown(opened)
+    fake.error = GliocamError("The image is odd; choose another.")
+    job = opened.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert "not refined" in opened.state.message.text
+    assert 1 in shown(opened), "the maps are not lost"
+
+
+def test_saving_applies_first_and_says_what_was_done(
+    segmented: Any, fake: FakeRefinement, qtbot: Any, tmp_path: Any
+) -> None:
+    choose(segmented, "crf")
+    saved: list[Any] = []
+    segmented.panel.session.saved.connect(saved.append)
+    segmented.panel.save(tmp_path / "a_seg.nii.gz")
+    qtbot.waitUntil(lambda: bool(saved))
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written["refinement"]["method"] == "crf"
+    assert written["volumes_ml"]["core"] == 0
+
+
+def test_parameters_presets_and_reset(gliocam: Any) -> None:
+    view = gliocam.panel.refine_view
+    asked: list[Refinement] = []
+    view.refinement_requested.connect(asked.append)
+    assert view.refinement() == Refinement()
+    view.set_refinement(Refinement("crf"))
+    assert view.spatial.isEnabled()
+    assert not view.inside.isEnabled()
+    index = view.presets.findText("DeepLab")
+    view.presets.setCurrentIndex(index)
+    view.presets.activated.emit(index)
+    assert asked[-1].crf == CRF_PRESETS["DeepLab"]
+    view.intensity.setValue(7)
+    assert asked[-1].crf == replace(CRF_PRESETS["DeepLab"], intensity_width=7)
+    view.reset_button.click()
+    assert asked[-1] == Refinement("crf")
+    view.set_refinement(Refinement("boundary-fit"))
+    view.inside.setValue(0.8)
+    assert asked[-1].fit.min_inside == 0.8
+
+
+def test_journey_with_the_real_crf(segmented: Any, qtbot: Any, tmp_path: Any) -> None:
+    record = segmented.record
+    cut = record.live.labels.copy()
+    choose(segmented, "crf")
+    apply(segmented, qtbot)
+    assert segmented.state.message is None
+    refined = record.refined.current
+    np.testing.assert_array_equal(refined.unrefined.labels, cut)
+    assert shown(segmented) is refined.labels
+    press(segmented.viewer, commands.FLIP_REFINEMENT)
+    np.testing.assert_array_equal(shown(segmented), cut)
+    press(segmented.viewer, commands.FLIP_REFINEMENT)
+    path = tmp_path / "journey_seg.nii.gz"
+    job = segmented.panel.save(path)
+    qtbot.waitUntil(lambda: job.ended)
+    assert json.loads((tmp_path / "journey.json").read_text())["refinement"]["crf"]
+    choose(segmented, "none")
+    np.testing.assert_array_equal(shown(segmented), cut)
+    segmented.viewer.layers.clear()
+    segmented.viewer.open(path, plugin="napari-gliocam")
+    np.testing.assert_array_equal(segmented.viewer.layers[0].data, refined.labels)
