@@ -12,13 +12,12 @@ import sys
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from napari_gliocam import __version__, cli_batch, cli_explain
+from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.cli_common import (
     FAILED,
@@ -229,40 +228,6 @@ def evaluate(
 
 
 @app.command()
-def phantom(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
-    cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
-    anatomy: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Brains from files (labels/, ms/) instead of formulas."),
-    ] = None,
-    kind: Annotated[
-        str, typer.Option(metavar="KIND", help="mixed, enhancing, low-grade or healthy.")
-    ] = "mixed",
-    missing: Annotated[
-        float, typer.Option(metavar="P", help="Leave out T1, T1ce, T2 with this probability each.")
-    ] = 0.0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace cases of an earlier run.")
-    ] = False,
-    debug: Debug = False,
-) -> None:
-    """Write synthetic cases with their truth as BraTS folders.
-
-    DIR/phantom_S_0000/phantom_S_0000_{t1,t1ce,t2,flair,seg}.nii.gz and so on; seg has 1 for
-    core that does not enhance, 2 for edema, 4 for enhancing core.
-    """
-    from napari_gliocam import cli_phantom
-
-    wishes = cli_phantom.Wishes(out, cases, seed, anatomy, kind, missing, overwrite)
-    with sentences(debug):
-        cli_phantom.run(wishes, partial(bar, unit="cases"), say)
-
-
-@app.command()
 def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Print versions, devices and the bundle of weights."""
     from napari_gliocam import cli_info
@@ -324,6 +289,7 @@ def top(
 
 
 app.command(name="explain")(cli_explain.explain)
+app.command(name="phantom")(cli_phantom.phantom)
 
 
 def main() -> NoReturn:

@@ -1,49 +1,70 @@
-"""What ``napari-gliocam phantom`` does: synthetic cases into folders, one after the other."""
+"""The command ``phantom``: synthetic cases into folders, one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_gliocam.cli_batch import uninterrupted
-from napari_gliocam.progress import Progress
+from napari_gliocam.cli_common import Debug, bar, say, sentences
 
-Report = Callable[[Progress], None]
-Bar = Callable[[str], AbstractContextManager[Report]]
-
-
-class Wishes(NamedTuple):
-    """The options of the command; see `napari_gliocam.phantom.write.PhantomRequest`."""
-
-    out: Path
-    cases: int
-    seed: int
-    anatomy: Path | None
-    kind: str
-    missing: float
-    overwrite: bool
+if TYPE_CHECKING:
+    from napari_gliocam.phantom.write import PhantomRequest
 
 
-def run(wishes: Wishes, bar: Bar, say: Callable[[str], None]) -> None:
-    """Write the cases; the folder of each is printed when it is whole (imports torch).
+def phantom(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
+    ],
+    cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Brains from files (labels/, ms/) instead of formulas."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="mixed, enhancing, low-grade or healthy.")
+    ] = "mixed",
+    missing: Annotated[
+        float, typer.Option(metavar="P", help="Leave out T1, T1ce, T2 with this probability each.")
+    ] = 0.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace cases of an earlier run.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write synthetic cases with their truth as BraTS folders.
 
-    Raises
-    ------
-    GliocamError
-        One sentence; the cases before are whole.
+    DIR/phantom_S_0000/phantom_S_0000_{t1,t1ce,t2,flair,seg}.nii.gz and so on; seg has 1 for
+    core that does not enhance, 2 for edema, 4 for enhancing core.
     """
-    from napari_gliocam.phantom.write import PhantomRequest, writing_phantoms
+    with sentences(debug):
+        from napari_gliocam.phantom.write import PhantomRequest
 
-    request = PhantomRequest(**wishes._asdict())
+        _write(
+            PhantomRequest(
+                out,
+                cases,
+                seed,
+                anatomy,
+                kind,  # type: ignore[arg-type]  # checked there
+                missing,
+                overwrite,
+            )
+        )
+
+
+def _write(request: PhantomRequest) -> None:
+    """Write the cases; the folder of each is printed when it is whole."""
+    from napari_gliocam.phantom.write import writing_phantoms
+
     work = writing_phantoms(request)
-    done = 0
-    saving = False
+    done, saving = 0, False
     try:
-        with bar("Synthetic cases") as report:
+        with bar("Synthetic cases", unit="cases") as report:
             while True:
                 # Ctrl-C while files take their places waits until the case is whole.
                 with uninterrupted() if saving else nullcontext():
