@@ -35,11 +35,35 @@ MARGIN_MM = 20.0
 #: Clusters of slices, by slice; they depend on the case and `ClusterParameters` alone.
 Clusters = MutableMapping[int, NDArray[np.int32]]
 
+Box = tuple[slice, slice, slice]
+
 
 def slices_with_lesion(segmentation: Segmentation) -> list[int]:
     """Indices of the slices that show tumour, in order."""
     found: list[int] = np.flatnonzero((segmentation.labels > 0).any(axis=(1, 2))).tolist()
     return found
+
+
+def lesion_box(segmentation: Segmentation, index: int) -> Box:
+    """The lesion of a slice with `MARGIN_MM` around it, clipped to the case, (S, P, L).
+
+    Raises
+    ------
+    ValueError
+        The slice shows no lesion.
+    """
+    box = bounding_box(segmentation.labels[index] > 0)
+    if box is None:
+        raise ValueError(f"Slice {index} shows no lesion.")
+    _, height, width = segmentation.grid.shape
+    _, *spacing = segmentation.grid.spacing
+    rows, columns = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, length))
+        for part, margin, length in zip(
+            box, (math.ceil(MARGIN_MM / mm) for mm in spacing), (height, width), strict=True
+        )
+    )
+    return slice(index, index + 1), rows, columns
 
 
 def refine(
@@ -137,17 +161,15 @@ class _Job:
     def smooth(self, slices: list[int], device: str) -> Generator[Progress, None, None]:
         """Dense CRF: slice by slice in threads, or at once in 3-D and on a GPU."""
         if choose_device(device).type == "cpu" and not self.refinement.crf.volume:
-            boxes = map(self._box, slices)
-            yield from in_threads(self._smooth, boxes, "dense CRF")
+            yield from in_threads(self._smooth, self._boxes(slices), "dense CRF")
         else:
             yield from self.smooth_at_once(slices, device)
 
     def smooth_at_once(self, slices: list[int], device: str) -> Generator[Progress, None, None]:
         """Dense CRF of the box around all boxes, in one call; other slices stay as they were."""
-        boxes = list(map(self._box, slices))
-        depth, *plane = (
+        depth, rows, columns = (
             slice(min(part.start for part in parts), max(part.stop for part in parts))
-            for parts in zip(*boxes, strict=True)
+            for parts in zip(*self._boxes(slices), strict=True)
         )
         if self.refinement.crf.volume:
             lesion = slices_with_lesion(self.before)
@@ -157,23 +179,13 @@ class _Job:
             )
         others = np.setdiff1d(np.arange(depth.start, depth.stop), slices)
         before = self.labels[others]
-        yield from self._smooth((depth, *plane), device)
+        yield from self._smooth((depth, rows, columns), device)
         self.labels[others] = before
 
-    def _box(self, index: int) -> tuple[slice, ...]:
-        """The lesion of a slice with a margin, clipped to the case."""
-        box = bounding_box(self.before.labels[index] > 0)
-        assert box is not None
-        shape, spacing = self.case.grid.shape[1:], self.case.grid.spacing[1:]
-        margins = [math.ceil(MARGIN_MM / size) for size in spacing]
-        return slice(index, index + 1), *(
-            slice(max(part.start - margin, 0), min(part.stop + margin, length))
-            for part, margin, length in zip(box, margins, shape, strict=True)
-        )
+    def _boxes(self, slices: list[int]) -> list[Box]:
+        return [lesion_box(self.before, index) for index in slices]
 
-    def _smooth(
-        self, index: tuple[slice, ...], device: str = "cpu"
-    ) -> Generator[Progress, None, None]:
+    def _smooth(self, index: Box, device: str = "cpu") -> Generator[Progress, None, None]:
         """First where the tumour ends, then, inside it, where the core does."""
         labels, brain = self.labels[index], self.case.brain[index]
         tumour = tumour_probability(self.before, index)
@@ -190,7 +202,7 @@ class _Job:
     def _cut(
         self,
         probability: NDArray[np.float32],
-        index: tuple[slice, ...],
+        index: Box,
         mask: NDArray[np.bool_],
         device: str,
     ) -> Generator[Progress, None, NDArray[np.bool_]]:
