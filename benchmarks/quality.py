@@ -1,6 +1,6 @@
 """How good the bundle is, beside trivial rivals, other CAMs and its own parts.
 
-    python benchmarks/quality.py [CASE ...] [--ablations DIR] [--refine crf] [--out DIR]
+    python benchmarks/quality.py [CASE ...] [--ablations DIR] [--out DIR]
 
 Cases may be folders of cases.  Those that ``napari-gliocam phantom`` wrote (``phantom_...``) are
 one group, all others the other; ``--phantoms N`` adds procedural ones.  ``--ablations`` is what
@@ -37,6 +37,7 @@ from napari_gliocam.measure.record import CLASS_OVERLAP, CLASSES
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.progress import finish
+from napari_gliocam.refine import ComponentParameters, CrfParameters, Refinement, refine
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import apply_thresholds
@@ -93,7 +94,7 @@ def record(case: Case, method: str, maps: CamVolume) -> CaseRecord:
 
 
 def measure(
-    case: Case, bundle: Bundle, ablations: dict[str, Bundle], refinement: str
+    case: Case, bundle: Bundle, ablations: dict[str, Bundle], refinements: list[str]
 ) -> Iterator[CaseRecord]:
     """A record a row of the table."""
     assert case.expert is not None
@@ -107,16 +108,19 @@ def measure(
     for name, ablated in ablations.items():
         yield record(case, name, finish(compute_maps(case, bundle=ablated)))
     yield record(case, "gliocam", maps)
-    if refinement != "none":
-        yield refined(case, maps, refinement)
+    for method in refinements:
+        yield refined(case, maps, method)
 
 
-def refined(case: Case, maps: CamVolume, refinement: str) -> CaseRecord:
-    """Score what a refinement makes of the bundle's labels."""
-    from napari_gliocam.refine import refine
-
+def refined(case: Case, maps: CamVolume, method: str) -> CaseRecord:
+    """Score what a refinement, with components, makes of the bundle's labels."""
     assert case.expert is not None
-    result = refine(apply_thresholds(maps), case, refinement)
+    chosen = Refinement(
+        method="crf" if method == "crf-3d" else method,  # type: ignore[arg-type]
+        crf=CrfParameters(volume=method == "crf-3d"),
+        components=ComponentParameters(),
+    )
+    result = finish(refine(apply_thresholds(maps), case, chosen))
     return score_labels(
         result.labels,
         case.expert.labels,
@@ -124,7 +128,7 @@ def refined(case: Case, maps: CamVolume, refinement: str) -> CaseRecord:
         probabilities=maps.probabilities,
         brain=case.brain,
         case=case.name,
-        method=f"gliocam, {refinement}",
+        method=f"gliocam, {method}",
     )
 
 
@@ -164,7 +168,9 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--ablations", type=Path, help="folder of bundles")
     parser.add_argument("--phantoms", type=int, default=0)
-    parser.add_argument("--refine", default="none")
+    parser.add_argument(
+        "--refine", nargs="*", default=["crf", "crf-3d"], help="also boundary-fit, boundary-fit+crf"
+    )
     parser.add_argument("--out", type=Path, help="where every figure goes, as csv and json")
     asked = parser.parse_args()
     console = Console(width=170)
