@@ -16,26 +16,29 @@ def test_the_recipes_that_ship_are_whole(name):
     assert recipe.classifier.tumour.exit_weights == (0.25, 0.5, 0.75, 1.0)
 
 
-def test_the_default_is_what_the_bundle_was_trained_with():
+def test_the_default_is_what_the_bundle_began_with():
     from napari_gliocam.nets.bundle import read_bundle_info
 
     recipe, info = read_recipe(), read_bundle_info()
     assert recipe.network.design == info.design
-    for name, columns in info.training["recipes"].items():
+    began, went_on, aggregated = info.training["stages"]
+    for name, columns in began["recipe"].items():
         mine = getattr(recipe.classifier, name)
         assert mine.fit.epochs == columns["epochs"]
-        assert mine.fit.batch == columns["batch"]
+        assert mine.fit.batch == columns["batch"] == went_on["batch"]
         assert mine.fit.rate == columns["rate"]
-        assert list(mine.exit_weights) == columns["exit_weights"]
+        assert list(mine.exit_weights) == columns["exit_weights"] == went_on["exit_weights"]
         assert mine.augment.drop_modality == columns["drop_modality"]
-    old, new = info.training["aggregator"], recipe.aggregate
-    assert new.tumour.weight_uniform == old["weight_uniform"]
-    assert new.classes.weight_uniform == old["weight_uniform_class"]
-    assert new.tumour.features.ring_px == old["ring_px"]
-    for key in ("weight_class", "weight_separate", "weight_agree"):
-        assert getattr(new.classes, key) == old[key]
-    steps = recipe.aggregate.max_slices // new.tumour.fit.batch * new.tumour.fit.epochs
-    assert steps == old["steps"]
+    old = aggregated["recipe"]
+    for stage in ("tumour", "classes"):
+        mine = getattr(recipe.aggregate, stage)
+        for key in ("weight_class", "weight_uniform"):
+            assert getattr(mine, key) == old[stage][key]
+        assert mine.features.ring_px == old[stage]["features"]["ring_px"]
+    for key in ("weight_separate", "weight_agree"):
+        assert getattr(recipe.aggregate.classes, key) == old["classes"][key]
+    steps = recipe.aggregate.max_slices * recipe.aggregate.tumour.fit.epochs
+    assert steps == old["max_slices"] * old["tumour"]["fit"]["epochs"]
 
 
 def test_paper_and_released_differ_where_the_register_says():
