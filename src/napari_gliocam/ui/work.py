@@ -135,7 +135,7 @@ def devices() -> tuple[tuple[str, str], ...]:
     )
 
 
-def phantom(kind: str, seed: int = 3) -> Case:
+def phantom(kind: str, seed: int = 11) -> Case:
     """A synthetic case."""
     keep_triton_out()
     from napari_gliocam.phantom import make_phantom
