@@ -183,6 +183,14 @@ def scorecam(prepared: Prepared, asked: argparse.Namespace) -> None:
         "torch-cam": lambda: rivals.torch_cam("scorecam", images, brain, 1),
     }
     race(runs, asked.repeat, prepared)
+    print("scorecam, the same slice, tumour, the bundle's network as it is")
+    whole = Rivals(prepared, BundleLogits)
+    runs = {
+        "ours": lambda: explain(prepared, "scorecam", "tumour", score="mean", scope=index),
+        "pytorch-grad-cam": lambda: whole.grad_cam("scorecam", images, brain, 1),
+        "torch-cam": lambda: whole.torch_cam("scorecam", images, brain, 1),
+    }
+    race(runs, asked.repeat, prepared)
     rivals.model.part = prepared.bundle.net.classes
     print("scorecam, the same slice, core and edema; the libraries have a run for each class")
     runs = {

@@ -64,7 +64,8 @@ def run(bundles):
 
 def test_maps_sheet_and_table(run, case, tmp_path):
     out = tmp_path / "out"
-    line = (case, "--out", out, "--method", "gradcam", "--method", "guided", "--scope", "case")
+    line = (case, "--out", out, "--method", "gradcam", "--method", "guided", "--no-gate")
+    line = (*line, "--scope", "case")
     done = run(*line, "--ensemble", "and", "--ensemble", "1", "--json")
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
@@ -95,6 +96,13 @@ def test_maps_sheet_and_table(run, case, tmp_path):
     written = json.loads((folder / "one_explain.json").read_text())
     assert written["maps"][0]["layer"] == 4
     assert str(tmp_path) not in json.dumps(written)
+
+
+def test_slices_where_the_networks_deny_the_class_are_0(run, case, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_gliocam.cams.explanation.GATE", 2.0)  # they deny everything
+    line = (case, "--out", tmp_path, "--method", "gradcam", "--class", "core", "--scope", "case")
+    assert run(*line).exit_code == 0
+    assert not np.asarray(nib.load(tmp_path / "one" / "one_core_gradcam-4.nii.gz").dataobj).any()
 
 
 def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):

@@ -56,7 +56,7 @@ class Request:
     score: str = "exit"
     scope: str = "lesion"
     normalise: str | None = None
-    gate: bool = False
+    gate: bool = True
     threshold: float = 0.5
     ensembles: list[str] = field(default_factory=list)
     bundles: list[Path | None] = field(default_factory=lambda: [None])
@@ -91,8 +91,8 @@ def explain(
         Scale | None, typer.Option(help="Bring maps into [0, 1] by slice or by volume.")
     ] = None,
     gate: Annotated[
-        bool, typer.Option("--gate", help="0 on slices where the networks deny the class.")
-    ] = False,
+        bool, typer.Option(help="0 on slices where the networks deny the class.")
+    ] = True,
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A voxel counts where a map exceeds this.")
     ] = 0.5,

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from napari_gliocam.cams.comparison import Comparison, to_csv
 from napari_gliocam.cams.ensemble import Ensemble
 from napari_gliocam.cams.explain import explain
 from napari_gliocam.cams.sheet import choose_slices
+from napari_gliocam.measure.overlap import dice
 
 
 def test_figures_by_hand():
@@ -91,9 +93,34 @@ def test_the_sheet_shows_a_row_a_method_and_a_column_a_slice(comparison):
 
 
 def test_a_case_without_expert_and_without_a_core_map(prepared, case):
-    from dataclasses import replace
-
     compared = Comparison(replace(case, expert=None))
     list(compared.add("GradCAM", explain(prepared, "gradcam", "tumour", scope=(5, 6))))
     assert compared.figures() == []
     assert compared.sheet().startswith(b"\x89PNG")
+
+
+def test_only_the_slices_that_were_asked_for_count(prepared, case):
+    truth = np.isin(case.expert.labels, (1, 2, 3))
+    compared = Comparison(case, threshold=0.0)
+    for name in ("gradcam", "layercam"):
+        result = explain(prepared, name, "tumour", layer=3, scope=6)
+        list(compared.add(name, result))
+    list(compared.add_ensemble("both", Ensemble("union")))
+    assert compared.seen == [6]
+    found = {f.method: f.value for f in compared.figures() if f.figure == "dice"}
+    union = compared.masks["tumour"]["both"]
+    assert found["both"] == dice(union[6], truth[6])
+    assert choose_slices(compared._amount()) == [6]
+    list(Comparison(case).add("none", explain(prepared, "gradcam", scope=11)))
+
+
+def test_lesion_that_the_networks_do_not_see_is_lesion_missed(prepared, case):
+    known = np.zeros((len(prepared.stack.frame), 3), dtype=np.float32)
+    known[prepared.stack.frame.indices.index(6), 0] = 1
+    compared = Comparison(case, threshold=0.0)
+    seen = explain(replace(prepared, probabilities=known), "gradcam", scope="lesion")
+    list(compared.add("gradcam", seen))
+    (found,) = (f.value for f in compared.figures() if f.figure == "pointing_game")
+    assert found <= 1 / 3  # slices 5 and 7 show lesion, too
+    (whole,) = (f.value for f in compared.figures() if f.figure == "dice")
+    assert whole == dice(compared.masks["tumour"]["gradcam"], np.isin(case.expert.labels, (1, 2)))

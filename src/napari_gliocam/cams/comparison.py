@@ -75,6 +75,11 @@ class Comparison:
             return None
         return np.isin(self.case.expert.labels, EXPERT_LABELS[target])
 
+    @property
+    def seen(self) -> list[int]:
+        """Slices of the case that any method says something of."""
+        return sorted({i for e in self.explanations.values() for i in e.spoken_for})
+
     def add(
         self, name: str, explanation: Explanation
     ) -> Iterator[tuple[Target, NDArray[np.float32]]]:
@@ -85,8 +90,7 @@ class Comparison:
             self.masks.setdefault(target, {})[name] = volume > self.threshold
             truth = self.truth(target)
             if truth is not None:
-                # Only the slices that were asked for; elsewhere the map was never made.
-                seen = list(explanation.frame.indices)
+                seen = explanation.spoken_for
                 found = against_expert(volume[seen], self.threshold, truth[seen])
                 found["iou_expert"] = found.pop("iou")
                 self._measured += [Figure(k, target, name, "", v) for k, v in found.items()]
@@ -100,9 +104,10 @@ class Comparison:
             masks[name] = mask
             truth = self.truth(target)
             if truth is not None:
+                seen = self.seen
                 self._measured += [
-                    Figure("dice", target, name, "", dice(mask, truth)),
-                    Figure("iou_expert", target, name, "", iou(mask, truth)),
+                    Figure("dice", target, name, "", dice(mask[seen], truth[seen])),
+                    Figure("iou_expert", target, name, "", iou(mask[seen], truth[seen])),
                 ]
             yield target, mask
 
@@ -167,13 +172,15 @@ class Comparison:
     def _amount(self) -> NDArray[np.float64]:
         """How much of the lesion each slice shows, (S,)."""
         amount = np.zeros(self.case.grid.shape[0], dtype=np.float64)
-        truth = self.truth("tumour")
-        if truth is not None and truth.any():
-            amount += truth.sum(axis=(1, 2))
+        seen, truth = self.seen, self.truth("tumour")
+        if truth is not None and truth[seen].any():
+            amount[seen] = truth[seen].sum(axis=(1, 2))
             return amount
         for masks in self.masks.values():
             for mask in masks.values():
                 amount += mask.sum(axis=(1, 2))
+        if not amount.any():
+            amount[seen] = 1
         return amount
 
     def _under(self, target: Target) -> Modality:

@@ -217,6 +217,7 @@ class Explaining:
             probabilities=(
                 {} if known is None else {t: known[rows, TARGETS.index(t)] for t in self.targets}
             ),
+            whole=isinstance(self.scope, str),
             normalise=self.normalise,
             gate=self.gate,
             provenance={

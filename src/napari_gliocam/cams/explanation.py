@@ -43,6 +43,9 @@ class Explanation:
         Slices that are done; False where the work was stopped before or in the middle of them.
     probabilities : mapping of target to ndarray of float32, (N,)
         Image-level probabilities; empty where nobody asked the networks for them.
+    whole : bool
+        Whether the map speaks for the whole case, so that slices beyond ``frame`` are healthy
+        by it; False where single slices were asked for.
     normalise : {"slice", "volume", "none"}
     gate : bool
         Whether slices on which the networks deny the class are 0.
@@ -59,6 +62,7 @@ class Explanation:
     inside: NDArray[np.bool_]
     finished: NDArray[np.bool_]
     probabilities: Mapping[Target, NDArray[np.float32]] = field(default_factory=dict)
+    whole: bool = True
     normalise: Normalise = "slice"
     gate: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +71,11 @@ class Explanation:
     def targets(self) -> tuple[Target, ...]:
         """The targets that were asked for."""
         return tuple(self.raw)
+
+    @property
+    def spoken_for(self) -> list[int]:
+        """Slices of the case that the map says something of: all, or those asked for."""
+        return list(range(len(self.brain)) if self.whole else self.frame.indices)
 
     def maps(self, target: Target) -> NDArray[np.float32]:
         """Maps in [0, 1] at the layer's own resolution, (N, h, w).

@@ -61,7 +61,8 @@ class Prepared:
             images = torch.from_numpy(self.stack.images[where]).to(self.device)
             brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
             images = images.contiguous(memory_format=torch.channels_last)
-            return Batch(self.bundle.net, images, brain)
+            # A segmentation elsewhere may have moved it since.
+            return Batch(self.bundle.net.to(self.device), images, brain)
         except torch.OutOfMemoryError as error:
             raise memory_error(self.device) from error
 

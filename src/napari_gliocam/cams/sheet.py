@@ -113,7 +113,9 @@ def draw_sheet(
     height_mm = (crop[0].stop - crop[0].start) * row_mm
     width = round(TILE * (crop[1].stop - crop[1].start) * column_mm / height_mm)
     wide = max(ROW_TITLE + len(columns) * (width + GAP), 520)
-    sheet = Image.new("RGB", (wide, COLUMN_TITLE + len(rows) * (TILE + GAP) + COLUMN_TITLE), _PAPER)
+    caption = _wrapped(caption, wide // 8)
+    bottom = COLUMN_TITLE + len(rows) * (TILE + GAP)
+    sheet = Image.new("RGB", (wide, bottom + 22 * (caption.count("\n") + 1)), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
     for number, column in enumerate(columns):
         left = ROW_TITLE + number * (width + GAP)
@@ -132,7 +134,7 @@ def draw_sheet(
                 stroke_width=2,
                 stroke_fill=_PAPER,
             )
-    pen.text((8, sheet.height - COLUMN_TITLE + 10), caption, _INK, font)
+    pen.text((8, bottom), caption, _INK, font)
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=True)
     return out.getvalue()
