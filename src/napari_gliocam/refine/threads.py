@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from threading import Event
 from typing import TypeVar
+
+import torch
 
 from napari_gliocam.progress import Progress
 
@@ -42,7 +45,10 @@ def in_threads(
             if stopped.is_set():
                 return
 
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+    # Threads of torch within these would be in each other's way.
+    before = torch.get_num_threads()
+    workers = min(MOST_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
         pending = {pool.submit(run, item) for item in todo}
         try:
             while pending:
@@ -53,3 +59,4 @@ def in_threads(
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(before)
