@@ -98,11 +98,11 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     assert 1 not in shown(segmented)
     assert record.volumes_ml["core"] == 0
     assert "whole case" in view.status.toolTip()
-    heading, numbers = segmented.panel.results_view.changes[0]
+    (heading, numbers), _, (_, distances) = segmented.panel.results_view.changes
     assert not heading.isHidden()
     assert numbers["core"].text().startswith("-")
     qtbot.waitUntil(
-        lambda: "→" in segmented.panel.results_view.changes[2][1]["core"].text(),
+        lambda: "→" in distances["core"].text(),
         timeout=PATIENCE_MS,
     )
 
