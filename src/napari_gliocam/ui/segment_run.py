@@ -89,6 +89,7 @@ class SegmentRun:
         live = LiveLabels(maps, record.settings)
         live.finish()
         record.segmented = case
+        record.networks = None
         record.live = live
         record.maps = maps
         self._desk.show_result(record)

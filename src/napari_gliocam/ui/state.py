@@ -38,6 +38,8 @@ class Record:
         The labels that follow ``settings``.
     volumes_ml : dict or None
         Volumes for the current settings; None before Segment.
+    networks : (CamVolume, Settings) or None
+        What Segment found, where ``maps`` are those of another method by now.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -50,6 +52,7 @@ class Record:
     maps: CamVolume | None = None
     live: LiveLabels | None = None
     volumes_ml: dict[str, float] | None = None
+    networks: tuple[CamVolume, Settings] | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
