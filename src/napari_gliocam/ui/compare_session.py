@@ -84,8 +84,11 @@ class CompareSession:
     def start(self) -> None:
         """Look up the methods; on the engine, they need torch."""
         job = self._keep(engine().submit(compare_work.methods, "Looking for methods"))
-        job.succeeded.connect(self.methods_known.emit)
+        job.succeeded.connect(self._on_methods)
         job.failed.connect(self._on_failed_quietly)
+
+    def _on_methods(self, methods: Any) -> None:
+        self.methods_known.emit(methods)
 
     def close(self, *, restore: bool) -> None:
         """Stop everything that would report to the dock, which may be gone already."""
@@ -366,6 +369,6 @@ class CompareSession:
         content = as_csv(rows, pairs).encode()
         write = lambda: write_files({path: content}, overwrite=True)  # noqa: E731
         job = self._keep(files().submit(write, "Export"))
-        job.succeeded.connect(lambda _: self.say(f"Saved {path.name} in {path.parent}."))
+        job.succeeded.connect(lambda result: self.say(f"Saved {path.name} in {path.parent}."))
         job.failed.connect(self._on_failed_quietly)
         return job
