@@ -49,7 +49,8 @@ class ChoiceView(QWidget):
         self.methods.setToolTip("Each method you tick gets a picture in the grid")
         self.methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.methods.setFixedHeight(148)
+        self.methods.setSpacing(1)
+        self.methods.setFixedHeight(190)
         section.body.addWidget(self.methods)
 
         self.classes: dict[Target, QCheckBox] = {}

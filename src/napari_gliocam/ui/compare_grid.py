@@ -69,8 +69,9 @@ class CompareGrid:
             return
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        self._desk.remove_cells()
         grid, camera = _grid(self._viewer), _camera(self._viewer)
+        grid.enabled = False  # else it is laid out anew for every layer that goes
+        self._desk.remove_cells()
         for name, value in self._before["grid"].items():
             setattr(grid, name, value)
         for layer in self._viewer.layers:
