@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ from napari_gliocam.ui.state import Record
 from .conftest import make_case
 
 
-def _write_bundle(folder: Path) -> Path:
+@lru_cache(maxsize=1)
+def _tiny() -> Any:
     """Random weights; made on the engine's thread, which owns torch."""
     import torch
 
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     torch.manual_seed(0)
@@ -32,20 +33,13 @@ def _write_bundle(folder: Path) -> Path:
     with torch.no_grad():
         for exit_ in [*net.tumour.exits, *net.classes.exits]:
             exit_.weight.uniform_(-0.1, 0.4)  # else a ReLU may leave nothing of a map
-    save_bundle(Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    return engine().run(lambda: _write_bundle(folder))
+    return Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net.eval())
 
 
 @pytest.fixture
-def compare(opened: Any, tiny: Path, qtbot: Any) -> Any:
+def compare(opened: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A case, the panel and the dock beside it."""
-    opened.state.bundle = SimpleNamespace(**{**vars(opened.state.bundle), "path": tiny})
+    monkeypatch.setattr(compare_work.work, "loaded", lambda path: _tiny())
     opened.state.device = "cpu"
     opened.panel.session.go_to(11)
     opened.dock = open_dock(opened.viewer)
