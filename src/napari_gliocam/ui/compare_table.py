@@ -32,7 +32,11 @@ _METHOD_COLUMNS = (
     ("Dice", "With the expert's labels, at the threshold", "dice"),
     ("IoU", "With the expert's labels, at the threshold", "iou_expert"),
     ("Energy", "Share of the map's sum inside the expert's outline", "energy_inside"),
-    ("Pointing", "Share of lesion slices whose highest voxel lies in the outline", "pointing_game"),
+    (
+        "Point",
+        "Pointing game: share of lesion slices whose highest voxel lies in the outline",
+        "pointing_game",
+    ),
     ("Result", "IoU with the result of Segment, at the threshold", "iou_result"),
     ("Overlap", "IoU of the method's core and edema, at the threshold", "overlap"),
     ("ml", "Volume above the threshold", "volume_ml"),
@@ -197,6 +201,7 @@ class FiguresView(QWidget):
             emit = qthrottled(self._emitter(method), timeout=FRAME_MS)
             slider.valueChanged.connect(emit)
             use = QPushButton("Use")
+            use.setMinimumWidth(44)
             use.clicked.connect(lambda _=False, method=method: self.use_requested.emit(method))
             self.sliders[method], self.use_buttons[method] = slider, use
             for column, widget in enumerate((name, slider, use)):
