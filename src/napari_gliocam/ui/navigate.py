@@ -101,7 +101,7 @@ def toggle_overlay(viewer: Any) -> None:
 
 def flip_refinement(viewer: Any) -> None:
     """Show the labels before refinement instead of those after, or the other way round."""
-    record = _record(viewer)
+    record = case_in_work(viewer)
     if record is None:
         return
     refined = record.refined
