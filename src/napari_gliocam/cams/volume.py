@@ -54,7 +54,7 @@ class CamVolume:
 
     def has(self, row: Row, target: Target) -> bool:
         """Whether there is such a map (the tumour map is the guidance, it is not guided)."""
-        return not (row == "guided" and target == "tumour")
+        return row == "aggregate" or target in (self.guided if row == "guided" else self.exits)
 
     def volume(self, row: Row, target: Target) -> NDArray[np.float32]:
         """One map on the case's grid, enlarged now (bilinear), shape (S, P, L)."""

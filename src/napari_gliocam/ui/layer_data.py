@@ -30,7 +30,7 @@ GRID_KEY = "napari-gliocam grid"
 #: From bottom to top in the layer list; the last one present is shown.
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 
-Role = Literal["modality", "volume", "expert", "result", "map"]
+Role = Literal["modality", "volume", "expert", "result", "map", "cell"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Tag:
     record : Record
     role : str
     what : Modality, Source, (row, target) or None
-        Which modality, volume or map.
+        Which modality, volume or map; for a cell of a comparison, its name and what lies in it.
     """
 
     record: Record

@@ -6,7 +6,7 @@ any of them at any time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -54,7 +54,7 @@ class LayerDesk:
 
     def records(self) -> tuple[Record, ...]:
         """The cases that have an image in the viewer, in the order they came."""
-        return tuple(dict.fromkeys(t.record for _, t in self.tagged()))
+        return tuple(dict.fromkeys(t.record for _, t in self.tagged() if t.role != "cell"))
 
     def find(self, record: Record, role: layer_data.Role, what: Any = None) -> Layer | None:
         """The layer of a case that shows this, None where there is none (any more)."""
@@ -183,6 +183,8 @@ class LayerDesk:
         if len(records) < 2:
             return
         for layer, tag in self.tagged():
+            if tag.role == "cell":  # of one case at a time, and its name is on the picture
+                continue
             suffix = f" · {tag.record.case.name}"
             if not layer.name.endswith(suffix):
                 plain = layer.name.partition(" [")[0].partition(" · ")[0]
@@ -255,6 +257,29 @@ class LayerDesk:
             for layer, tag in self.tagged()
             if tag.record is record and tag.role == "map" and layer.visible
         }
+
+    # ---- comparisons
+
+    def cells(self) -> list[Layer]:
+        """The layers of a comparison, bottom first."""
+        return [layer for layer, tag in self.tagged() if tag.role == "cell"]
+
+    def add_cell(self, data: Sequence[LayerData]) -> list[Layer]:
+        """Add the layers of one cell: above the other cells, below everything else.
+
+        napari's grid counts layers from the bottom, hidden ones too: there nothing comes between.
+        """
+        made = [Layer.create(*one) for one in data]
+        with self._selection_kept():
+            for index, layer in enumerate(made, start=len(self.cells())):
+                self.viewer.layers.insert(index, layer)
+        return made
+
+    def remove_cells(self) -> None:
+        """Remove every layer of a comparison."""
+        with self._selection_kept():
+            for layer in self.cells():
+                self.viewer.layers.remove(layer)
 
     # ---- helpers
 

@@ -24,13 +24,18 @@ _ROW_TIPS = {
 
 
 class MapsView(QWidget):
-    """Emits which map to show or hide."""
+    """Emits which map to show or hide, and that other methods are wanted."""
 
     map_requested = Signal(str, str, bool)
+    compare_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         section = Section("Maps")
+        self.compare_button = QPushButton("Compare CAMs…")
+        self.compare_button.setToolTip("Other explanation methods, side by side")
+        self.compare_button.clicked.connect(self.compare_requested)
+        section.head.addWidget(self.compare_button)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)

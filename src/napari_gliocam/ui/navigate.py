@@ -74,7 +74,7 @@ def next_lesion_slice(record: Record, current: int, step: int) -> int | None:
 
 def step_lesion(viewer: Any, step: int) -> None:
     """Go to the next or previous slice that shows tumour."""
-    record = _record(viewer)
+    record = case_in_work(viewer)
     if record is None:
         return
     grid = record.case.grid
@@ -90,7 +90,7 @@ def step_lesion(viewer: Any, step: int) -> None:
 
 def toggle_overlay(viewer: Any) -> None:
     """Show or hide the segmentation (the expert labels where there is none)."""
-    record = _record(viewer)
+    record = case_in_work(viewer)
     if record is None:
         return
     desk = LayerDesk(viewer)
@@ -101,7 +101,7 @@ def toggle_overlay(viewer: Any) -> None:
 
 def flip_refinement(viewer: Any) -> None:
     """Show the labels before refinement instead of those after, or the other way round."""
-    record = _record(viewer)
+    record = case_in_work(viewer)
     if record is None:
         return
     refined = record.refined
@@ -114,7 +114,7 @@ def flip_refinement(viewer: Any) -> None:
 
 def cycle_modality(viewer: Any) -> None:
     """Show the next modality instead of the one in view."""
-    record = _record(viewer)
+    record = case_in_work(viewer)
     if record is None:
         return
     images = [
@@ -131,7 +131,7 @@ def cycle_modality(viewer: Any) -> None:
         layer.visible = index == chosen
 
 
-def _record(viewer: Any) -> Record | None:
+def case_in_work(viewer: Any) -> Record | None:
     """The case in work; found in the layers where no panel is open."""
     current = state_of(viewer).current
     records = LayerDesk(viewer).records()

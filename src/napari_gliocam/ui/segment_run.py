@@ -91,6 +91,7 @@ class SegmentRun:
         live = LiveLabels(segmented.maps, record.settings)
         live.finish()
         record.segmented = case
+        record.networks = None
         record.live = live
         record.refined.start(live)
         if segmented.refined is not None:

@@ -41,6 +41,8 @@ class Record:
         The refinement that is chosen and what it made of the labels.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
+    networks : (CamVolume, Settings) or None
+        What Segment found, where ``maps`` are those of another method by now.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -54,6 +56,7 @@ class Record:
     live: LiveLabels | None = None
     refined: Refined = field(default_factory=Refined)
     volumes_ml: dict[str, float] | None = None
+    networks: tuple[CamVolume, Settings] | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

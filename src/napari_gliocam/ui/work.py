@@ -25,12 +25,16 @@ def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress,
     from napari_gliocam.segmentation import compute_maps
 
     yield Progress(0, 1, "loading the bundle")
+    maps = yield from compute_maps(case, bundle=loaded(bundle), device=device)
+    return maps
+
+
+def loaded(bundle: Path | None) -> Any:
+    """The bundle of a folder, None for the one that ships; loaded until another is asked for."""
     from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
 
     file = (bundle or bundled_path()) / INFO_FILE
-    written = file.stat().st_mtime_ns if file.exists() else 0
-    maps = yield from compute_maps(case, bundle=_bundle(bundle, written), device=device)
-    return maps
+    return _bundle(bundle, file.stat().st_mtime_ns if file.exists() else 0)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from napari_gliocam.settings import Settings
 from napari_gliocam.ui import commands, navigate, preference
 from napari_gliocam.ui.assign import Source
 from napari_gliocam.ui.case_view import CaseView
+from napari_gliocam.ui.compare import open_dock
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.maps_view import MapsView
 from napari_gliocam.ui.message_view import MessageView
@@ -147,6 +148,7 @@ class Workspace(QWidget):
         refine.cancel_requested.connect(self._on_cancel_refinement)
         refine.flip_requested.connect(self._on_flip_requested)
         self.maps_view.map_requested.connect(session.show_map)
+        self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
         self.results_view.save_requested.connect(self._ask_save)
         self.results_view.lesion_step_requested.connect(
             lambda step: navigate.step_lesion(session.viewer, step)
@@ -357,7 +359,7 @@ class Workspace(QWidget):
         index = values = None
         if record is not None:
             index = navigate.slice_in_view(self.session.viewer, record.case.grid)
-            if record.maps is not None and index is not None:
+            if record.maps is not None and record.maps.exits and index is not None:
                 values = record.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()

@@ -1,0 +1,144 @@
+"""The dock "Compare CAMs": puts the views together and connects them to a session."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_gliocam.case import Modality
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.ui.compare_choice import ChoiceView
+from napari_gliocam.ui.compare_figures import MethodRow, PairRow
+from napari_gliocam.ui.compare_session import CompareSession
+from napari_gliocam.ui.compare_table import FiguresView
+from napari_gliocam.ui.compare_work import MethodInfo
+from napari_gliocam.ui.engine import Job
+from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.widgets import SPACING, Column
+
+if TYPE_CHECKING:
+    import napari
+
+PLUGIN, TITLE = "napari-gliocam", "Compare CAMs"
+WIDTH = 380
+
+
+class CompareDock(QWidget):
+    """Explanation methods side by side, for the case in work.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._docked = False
+        self._methods: tuple[MethodInfo, ...] = ()
+        self.setObjectName("gliocam-compare")
+        self.message_view = MessageView()
+        self.choice_view = ChoiceView()
+        self.figures_view = FiguresView()
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
+        column.setSpacing(SPACING + SPACING // 2)
+        column.addWidget(self.choice_view)
+        column.addWidget(self.figures_view, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.message_view)
+        outer.addWidget(Column(body), 1)
+        self.session = CompareSession(viewer, self)
+        self._connect()
+        self.destroyed.connect(partial(_close, self.session))
+        self.session.start()
+        self._show_ready()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough for the table."""
+        return QSize(WIDTH, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, it is closed; napari itself does not tell it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.session.close(restore=True)
+        return bool(super().event(event))
+
+    def _connect(self) -> None:
+        session, choice, figures = self.session, self.choice_view, self.figures_view
+        self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
+        choice.run_requested.connect(self.run)
+        choice.cancel_requested.connect(session.cancel)
+        choice.modality_requested.connect(session.set_modality)
+        figures.threshold_requested.connect(session.set_threshold)
+        figures.use_requested.connect(session.use_as_result)
+        figures.undo_requested.connect(session.undo_result)
+        figures.close_requested.connect(session.close_comparison)
+        figures.export_requested.connect(self._ask_export)
+        session.methods_known.connect(self._on_methods)
+        session.running.connect(self._on_running)
+        session.progressed.connect(self._on_progress)
+        session.said.connect(self.message_view.set_message)
+        session.tables_changed.connect(self._on_tables)
+        session.ready_changed.connect(self._show_ready)
+
+    def run(self) -> Job | None:
+        """Run what is chosen."""
+        choice = self.choice_view
+        return self.session.run(choice.request(), this_slice=choice.this_slice)
+
+    def export(self, path: str | Path) -> Job:
+        """Write the figures as csv."""
+        view = self.figures_view
+        return self.session.export(path, view.rows, view.pair_rows)
+
+    def _ask_export(self) -> None:
+        record = self.session.record
+        name = "comparison" if record is None else safe_name(record.case.name)
+        default = str(Path.home() / f"{name}_explain.csv")
+        path, _ = QFileDialog.getSaveFileName(self, "Export figures", default, "Table (*.csv)")
+        if path:
+            self.export(path if path.lower().endswith(".csv") else path + ".csv")
+
+    def _on_methods(self, methods: tuple[MethodInfo, ...]) -> None:
+        self._methods = methods
+        self.choice_view.set_methods(methods)
+        self._show_ready()
+
+    def _on_running(self, running: bool) -> None:
+        self.choice_view.set_running(running)
+
+    def _on_progress(self, report: tuple[Any, str, float | None]) -> None:
+        self.choice_view.set_progress(*report)
+
+    def _on_tables(self, rows: list[MethodRow], pairs: list[PairRow]) -> None:
+        session = self.session
+        self.figures_view.set_tables(rows, pairs, session.can_use, session.can_undo)
+
+    def _show_ready(self) -> None:
+        record = self.session.record
+        volumes = () if record is None else tuple(m for m in Modality if m in record.case.volumes)
+        self.choice_view.set_modalities(volumes)
+        self.choice_view.set_ready(bool(volumes) and bool(self._methods))
+
+
+def open_dock(viewer: Any) -> CompareDock:
+    """Open the dock behind the other panels of a viewer, or bring it to the front."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE, tabify=True)
+    dock.show()
+    dock.raise_()
+    return getattr(widget, "__wrapped__", widget)
+
+
+def _close(session: CompareSession, dock: Any = None) -> None:
+    """The window is gone: nothing may report to the dock, or touch a layer, any more."""
+    session.close(restore=False)

@@ -1,0 +1,189 @@
+"""The figures of a comparison at the present thresholds, fast enough to follow a slider.
+
+Each map is kept as the values of the brain's voxels on the slices that were asked for: a tenth
+of the volume, in one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.agreement import energy_inside, iou, pointing_game
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.case import Case
+from napari_gliocam.measure.overlap import dice
+from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.ui.compare_work import Cell
+
+#: The threshold of a method that nobody has moved.
+THRESHOLD = 0.5
+
+_LABELS: dict[Target, tuple[int, ...]] = {
+    "tumour": (CORE, EDEMA, BOTH),
+    "core": (CORE, BOTH),
+    "edema": (EDEMA, BOTH),
+}
+_Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """The figures of one map; None where there is nothing to compare with.
+
+    Parameters
+    ----------
+    method, target : str
+    threshold : float
+    volume_ml : float
+        Above the threshold.
+    iou_result : float or None
+        With the result of Segment.
+    dice, iou_expert, energy_inside, pointing_game : float or None
+        With the expert's labels.
+    overlap : float or None
+        IoU of the method's core and edema.
+    """
+
+    method: str
+    target: Target
+    threshold: float
+    volume_ml: float
+    iou_result: float | None = None
+    dice: float | None = None
+    iou_expert: float | None = None
+    energy_inside: float | None = None
+    pointing_game: float | None = None
+    overlap: float | None = None
+
+    @property
+    def caption(self) -> str:
+        """The one figure on the picture."""
+        if self.dice is not None:
+            return f"Dice {self.dice:.2f}"
+        if self.iou_result is not None:
+            return f"IoU with result {self.iou_result:.2f}"
+        return f"{self.volume_ml:.1f} ml"
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Agreement (IoU) of two methods on one class."""
+
+    target: Target
+    method: str
+    other: str
+    iou: float
+
+
+class Figures:
+    """The maps of one comparison and what they amount to.
+
+    Parameters
+    ----------
+    case : Case
+    asked : ndarray of bool, (S,)
+        The slices that are looked at.
+    """
+
+    def __init__(self, case: Case, asked: NDArray[np.bool_]) -> None:
+        self.case = case
+        expert = None if case.expert is None else case.expert.labels
+        self._region = case.brain & asked[:, None, None]
+        if expert is not None:  # an outline may reach beyond the brain
+            self._region |= (expert > 0) & asked[:, None, None]
+        counts = self._region.sum(axis=(1, 2))
+        self._slice_of = np.repeat(np.arange(len(asked)), counts)
+        self._expert = None if expert is None else expert[self._region]
+        self._result: NDArray[np.uint8] | None = None
+        self._cells: dict[tuple[str, Target], Cell] = {}
+        self._values: dict[tuple[str, Target], NDArray[np.float32]] = {}
+        self._fixed: dict[tuple[str, Target], tuple[float, float]] = {}
+        self._thresholds: dict[str, float] = {}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order they came."""
+        return list(dict.fromkeys(method for method, _ in self._cells))
+
+    def add(self, cell: Cell) -> None:
+        """Take a map in."""
+        self._cells[cell.key] = cell
+        self._values[cell.key] = cell.volume[self._region]
+        self._thresholds.setdefault(cell.method, THRESHOLD)
+        if self.case.expert is not None:
+            truth = np.isin(self.case.expert.labels[cell.made], _LABELS[cell.target])
+            seen = cell.volume[cell.made]
+            self._fixed[cell.key] = energy_inside(seen, truth), pointing_game(seen, truth)
+
+    def set_result(self, labels: NDArray[np.uint8] | None) -> None:
+        """Compare with these labels from now on."""
+        self._result = None if labels is None else labels[self._region]
+
+    def threshold(self, method: str) -> float:
+        """A voxel counts where the map exceeds this."""
+        return self._thresholds[method]
+
+    def set_threshold(self, method: str, threshold: float) -> None:
+        """Cut the maps of a method here."""
+        self._thresholds[method] = threshold
+
+    def tables(self) -> tuple[list[MethodRow], list[PairRow]]:
+        """Every figure at the present thresholds."""
+        masks = {key: values > self._thresholds[key[0]] for key, values in self._values.items()}
+        rows = [self._row(cell, masks) for cell in self._cells.values()]
+        pairs = []
+        for a, b in combinations(self._cells.values(), 2):
+            if a.target == b.target:
+                value = self._agreement(masks[a.key], masks[b.key], a.made & b.made)
+                pairs.append(PairRow(a.target, a.method, b.method, value))
+        return rows, pairs
+
+    def _row(self, cell: Cell, masks: dict[tuple[str, Target], _Mask]) -> MethodRow:
+        mask, threshold = masks[cell.key], self._thresholds[cell.method]
+        found: dict[str, Any] = {}
+        if self._result is not None:
+            labels = np.isin(self._result, _LABELS[cell.target])
+            found["iou_result"] = self._agreement(mask, labels, cell.made)
+        if self._expert is not None:
+            truth = np.isin(self._expert, _LABELS[cell.target])
+            here = self._on(cell.made)
+            found["dice"] = dice(mask[here], truth[here])
+            found["iou_expert"] = iou(mask[here], truth[here])
+            found["energy_inside"], found["pointing_game"] = self._fixed[cell.key]
+        core, edema = (masks.get((cell.method, target)) for target in ("core", "edema"))
+        if core is not None and edema is not None and cell.target != "tumour":
+            found["overlap"] = iou(core, edema)
+        volume = np.count_nonzero(mask) * self.case.grid.voxel_ml
+        return MethodRow(cell.method, cell.target, threshold, volume, **found)
+
+    def _agreement(self, a: _Mask, b: _Mask, slices: NDArray[np.bool_]) -> float:
+        here = self._on(slices)
+        return iou(a[here], b[here])
+
+    def _on(self, slices: NDArray[np.bool_]) -> Any:
+        """An index of the voxels of some slices; of all without a copy."""
+        chosen = slices[self._slice_of]
+        return slice(None) if chosen.all() else chosen
+
+
+def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
+    """The same table as `napari-gliocam explain` writes, and the thresholds."""
+    from napari_gliocam.cams.comparison import Figure, to_csv
+
+    figures = [Figure("iou", p.target, p.method, p.other, p.iou) for p in pairs]
+    for row in rows:
+        for name in (
+            *("threshold", "volume_ml", "iou_result"),
+            *("dice", "iou_expert", "energy_inside", "pointing_game"),
+        ):
+            value = getattr(row, name)
+            if value is not None:
+                figures.append(Figure(name, row.target, row.method, "", value))
+        if row.overlap is not None and row.target == "core":
+            figures.append(Figure("overlap", "core and edema", row.method, "", row.overlap))
+    return to_csv(figures)

@@ -1,0 +1,237 @@
+"""The cells of a comparison in napari's grid, and the viewer as it was when they are closed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Layer
+from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.case import Modality
+from napari_gliocam.ui import layer_data
+from napari_gliocam.ui.compare_work import Cell
+from napari_gliocam.ui.layer_data import KEY, LayerData, Tag, placement
+from napari_gliocam.ui.layers import LayerDesk, tag_of
+from napari_gliocam.ui.navigate import part_in_view
+from napari_gliocam.ui.palette import map_colormap
+from napari_gliocam.ui.state import Record
+
+#: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
+STRIDE = 3
+
+
+class CompareGrid:
+    """Shows cells side by side; everything else is hidden meanwhile.
+
+    Parameters
+    ----------
+    desk : LayerDesk
+    """
+
+    def __init__(self, desk: LayerDesk) -> None:
+        self._desk = desk
+        self._viewer = desk.viewer
+        self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
+        self._before: dict[str, Any] | None = None
+        self._record: Record | None = None
+        self._cells: dict[tuple[str, Target], Cell] = {}
+        self._masks: dict[tuple[str, Target], NDArray[np.uint8]] = {}
+        self._modality: Modality | None = None
+
+    @property
+    def record(self) -> Record | None:
+        """The case whose cells are shown, None while there are none."""
+        return self._record
+
+    def open(self, record: Record) -> None:
+        """Make room: hide every layer, remember how the viewer was."""
+        self.close()
+        self._record = record
+        grid, camera = _grid(self._viewer), _camera(self._viewer)
+        self._before = {
+            "grid": {name: getattr(grid, name) for name in _GRID},
+            "camera": {name: getattr(camera, name) for name in _CAMERA},
+        }
+        for layer in self._viewer.layers:
+            self._set_aside(layer)
+        self._viewer.layers.events.inserted.connect(self._on_inserted)
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        grid.stride, grid.spacing = STRIDE, 4
+
+    def close(self) -> None:
+        """Remove the cells; layers, grid and camera are as they were."""
+        if self._record is None or self._before is None:
+            return
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        grid, camera = _grid(self._viewer), _camera(self._viewer)
+        grid.enabled = False  # else it is laid out anew for every layer that goes
+        self._desk.remove_cells()
+        for name, value in self._before["grid"].items():
+            setattr(grid, name, value)
+        for layer in self._viewer.layers:
+            if layer in self._visible:
+                layer.visible = self._visible[layer]
+        for name, value in self._before["camera"].items():
+            setattr(camera, name, value)
+        self._record = self._before = None
+        self._visible.clear()
+        self._cells.clear()
+        self._masks.clear()
+
+    def add(self, cell: Cell, threshold: float, caption: str) -> None:
+        """Show one more cell."""
+        record = self._record
+        assert record is not None
+        first = not self._cells
+        mask = np.zeros(cell.volume.shape, dtype=np.uint8)
+        self._cells[cell.key], self._masks[cell.key] = cell, mask
+        self.cut(cell.method, threshold)
+        modality = self._under(record, cell.target)
+        made = self._desk.add_cell(
+            [
+                self._image(record, cell, modality),
+                self._map(record, cell),
+                self._outline(record, cell, mask),
+            ]
+        )
+        made[2].contour = 1
+        made[2].editable = False
+        made[2].visible = self._viewer.dims.ndisplay == 2
+        with suppress(AttributeError):  # napari 0.8 shows no names on pictures
+            made[1].name_overlay.visible = True
+            made[1].name_overlay.font_size = 9
+        self.set_caption(cell, caption)
+        grid = _grid(self._viewer)
+        grid.shape = self._shape()
+        if first:
+            grid.enabled = True
+        self._viewer.reset_view()
+
+    def set_caption(self, cell: Cell, caption: str) -> None:
+        """Name and figure on the picture."""
+        layer = self._layer(cell.key, "map")
+        words = (cell.method, cell.target, caption, "" if cell.complete else "stopped early")
+        name = ", ".join(filter(None, words))
+        if layer is not None and layer.name != name:
+            layer.name = name
+
+    def set_modality(self, modality: Modality | None) -> None:
+        """Lay the maps over another modality; None for the one that shows each class best."""
+        self._modality = modality
+        record = self._record
+        for cell in self._cells.values() if record is not None else ():
+            layer = self._layer(cell.key, "image")
+            if layer is not None:
+                volume, arguments, _ = self._image(record, cell, self._under(record, cell.target))
+                layer.data = volume
+                layer.contrast_limits = arguments["contrast_limits"]
+                layer.name = arguments["name"]
+
+    def cut(self, method: str, threshold: float, *, in_view: bool = False) -> None:
+        """Draw the outlines of a method at another threshold: of the slice in view, or of all."""
+        assert self._record is not None
+        part = part_in_view(self._viewer, self._record.case.grid) if in_view else ()
+        if part is None:
+            return
+        for key, cell in self._cells.items():
+            if cell.method == method:
+                mask = self._masks[key]
+                np.greater(cell.volume[part], threshold, out=mask[part], casting="unsafe")
+                layer = self._layer(key, "outline")
+                if layer is not None:
+                    layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    # ---- helpers
+
+    def _set_aside(self, layer: Layer) -> None:
+        self._visible[layer] = layer.visible
+        layer.visible = False
+
+    def _on_inserted(self, event: Any) -> None:
+        """What comes meanwhile, such as a result, waits behind the comparison."""
+        tag = tag_of(event.value)
+        if tag is None or tag.role != "cell":
+            self._set_aside(event.value)
+
+    def _on_ndisplay(self, event: Any = None) -> None:
+        """Outlines are drawn in two dimensions only."""
+        for layer, tag in self._desk.tagged():
+            if tag.role == "cell" and tag.what[1] == "outline":
+                layer.visible = self._viewer.dims.ndisplay == 2
+
+    def _layer(self, key: tuple[str, Target], part: str) -> Layer | None:
+        """A layer of a cell; None where the user deleted it."""
+        assert self._record is not None
+        return self._desk.find(self._record, "cell", (key, part))
+
+    def _shape(self) -> tuple[int, int]:
+        """Classes of a method beside each other, in the squarest grid there is."""
+        across = len({target for _, target in self._cells})
+        methods = len({method for method, _ in self._cells})
+        columns, rows = min(
+            ((across * k, -(-methods // k)) for k in range(1, methods + 1)),
+            key=lambda shape: (max(shape), shape[1] * shape[0]),
+        )
+        return rows, columns
+
+    def _under(self, record: Record, target: Target) -> Modality:
+        """Core is seen on T1ce, the rest on FLAIR."""
+        volumes = record.case.volumes
+        best = Modality.T1CE if target == "core" else Modality.FLAIR
+        for modality in (self._modality, best):
+            if modality in volumes:
+                return modality
+        return next(iter(volumes))
+
+    def _image(self, record: Record, cell: Cell, modality: Modality) -> LayerData:
+        volume, arguments, kind = layer_data.image_data(record, modality, visible=True)
+        shown = self._desk.find(record, "modality", modality)
+        if shown is not None:  # the window that the user chose
+            arguments["contrast_limits"] = tuple(shown.contrast_limits)
+        arguments["name"] = f"{modality.title}, {cell.method} {cell.target}"
+        arguments["metadata"] = {KEY: Tag(record, "cell", (cell.key, "image"))}
+        return volume, arguments, kind
+
+    def _map(self, record: Record, cell: Cell) -> LayerData:
+        arguments = {
+            "name": f"{cell.method}, {cell.target}",
+            "colormap": map_colormap(cell.target),
+            "contrast_limits": (0.0, 1.0),
+            "opacity": 0.8,
+            "blending": "translucent",
+            "metadata": {KEY: Tag(record, "cell", (cell.key, "map"))},
+            **placement(record.case.grid),
+        }
+        return cell.volume, arguments, "image"
+
+    def _outline(self, record: Record, cell: Cell, mask: NDArray[np.uint8]) -> LayerData:
+        colours = {0: "transparent", 1: "white", None: "transparent"}
+        arguments = {
+            "name": f"outline, {cell.method} {cell.target}",
+            "colormap": DirectLabelColormap(color_dict=colours, name="gliocam outline"),
+            "opacity": 0.9,
+            "metadata": {KEY: Tag(record, "cell", (cell.key, "outline"))},
+            **placement(record.case.grid),
+        }
+        return mask, arguments, "labels"
+
+
+_GRID = ("enabled", "stride", "shape", "spacing")
+_CAMERA = ("center", "zoom", "angles")
+
+
+def _grid(viewer: Any) -> Any:
+    """The grid's model, where napari 0.9 and where 0.8 keeps it."""
+    canvas = getattr(viewer, "canvas", None)
+    return canvas.grid if hasattr(canvas, "grid") else viewer.grid
+
+
+def _camera(viewer: Any) -> Any:
+    scene = getattr(viewer, "scene", None)
+    return scene.camera if hasattr(scene, "camera") else viewer.camera

@@ -1,0 +1,263 @@
+"""The dock "Compare CAMs" in a real viewer, with a small network and its own thread."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_gliocam.errors import DeviceError
+from napari_gliocam.ui import compare_work
+from napari_gliocam.ui.compare import open_dock
+from napari_gliocam.ui.compare_figures import Figures
+from napari_gliocam.ui.compare_grid import STRIDE
+from napari_gliocam.ui.engine import engine
+from napari_gliocam.ui.state import Record
+
+from .conftest import make_case
+
+
+@lru_cache(maxsize=1)
+def _tiny() -> Any:
+    """Random weights; made on the engine's thread, which owns torch."""
+    import torch
+
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.gliocam import GliocamNet
+
+    torch.manual_seed(0)
+    net = GliocamNet(width=8)
+    with torch.no_grad():
+        for exit_ in [*net.tumour.exits, *net.classes.exits]:
+            exit_.weight.uniform_(-0.1, 0.4)  # else a ReLU may leave nothing of a map
+    return Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net.eval())
+
+
+@pytest.fixture
+def compare(opened: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A case, the panel and the dock beside it."""
+    monkeypatch.setattr(compare_work.work, "loaded", lambda path: _tiny())
+    opened.state.device = "cpu"
+    opened.panel.session.go_to(11)
+    opened.dock = open_dock(opened.viewer)
+    qtbot.waitUntil(lambda: opened.dock.choice_view.run_button.isEnabled(), timeout=20_000)
+
+    def run(*methods: str) -> Any:
+        opened.dock.choice_view.choose(*methods)
+        opened.dock.choice_view.classes["edema"].setChecked(True)
+        job = opened.dock.run()
+        assert job is not None
+        return job
+
+    opened.run = run
+    return opened
+
+
+@pytest.fixture
+def compared(compare: Any, qtbot: Any) -> Any:
+    """Two methods of core and edema on the slice in view."""
+    job = compare.run("gradcam", "layercam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    return compare
+
+
+def looks(viewer: Any) -> tuple[Any, ...]:
+    """What closing must bring back."""
+    grid = viewer.canvas.grid
+    return (
+        [(layer.name, layer.visible) for layer in viewer.layers],
+        viewer.layers.selection.active.name,
+        (grid.enabled, grid.stride, tuple(grid.shape), grid.spacing),
+        viewer.scene.camera.zoom,
+        tuple(viewer.scene.camera.center),
+    )
+
+
+def cells(dock: Any) -> dict[Any, Any]:
+    return {(*cell.key,): cell for cell in dock.session.cells}
+
+
+def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
+    viewer, dock = compared.viewer, compared.dock
+    assert set(cells(dock)) == {
+        (method, target) for method in ("GradCAM 4", "LayerCAM 4") for target in ("core", "edema")
+    }
+    assert viewer.canvas.grid.enabled
+    assert viewer.canvas.grid.stride == STRIDE
+    assert tuple(viewer.canvas.grid.shape) == (2, 2)
+    shown = [layer for layer in viewer.layers if layer.visible]
+    assert shown == dock.session.desk.cells()
+    assert len(shown) == STRIDE * 4
+    assert [layer.name.partition(",")[0] for layer in shown[:2]] == ["T1ce", "GradCAM 4"]
+    assert shown[1].name.startswith("GradCAM 4, core, Dice 0.")
+    assert shown[1].name_overlay.visible
+    for group in range(4):  # what lies in one cell belongs together
+        tags = [layer.metadata["napari-gliocam"].what for layer in shown[3 * group :][:3]]
+        assert len({key for key, _ in tags}) == 1
+        assert [part for _, part in tags] == ["image", "map", "outline"]
+
+
+def test_table_has_the_figures(compared: Any) -> None:
+    view = compared.dock.figures_view
+    assert view.table.rowCount() == 4
+    assert view.pairs.rowCount() == 2
+    maps = cells(compared.dock)
+    a, b = (maps[method, "core"].volume[11] > 0.5 for method in ("GradCAM 4", "LayerCAM 4"))
+    truth = compared.record.case.expert.labels[11] == 1
+    pair = next(row for row in view.pair_rows if row.target == "core")
+    assert pair.iou == pytest.approx((a & b).sum() / (a | b).sum())
+    row = next(r for r in view.rows if (r.method, r.target) == ("GradCAM 4", "core"))
+    assert row.dice == pytest.approx(2 * (a & truth).sum() / (a.sum() + truth.sum()))
+    assert row.iou_result is None
+    edema = maps["GradCAM 4", "edema"].volume[11] > 0.5
+    assert row.overlap == pytest.approx((a & edema).sum() / (a | edema).sum())
+
+
+def test_table_sorts_as_numbers(compared: Any) -> None:
+    table = compared.dock.figures_view.table
+    table.sortItems(7)
+    values = [float(table.item(line, 7).text()) for line in range(table.rowCount())]
+    assert values == sorted(values)
+
+
+def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) -> None:
+    dock = compared.dock
+    before = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
+    dock.figures_view.sliders["GradCAM 4"].setValue(0.2)
+    outline = dock.session.desk.find(compared.record, "cell", (("GradCAM 4", "core"), "outline"))
+    volume = cells(dock)["GradCAM 4", "core"].volume
+    qtbot.waitUntil(lambda: np.array_equal(outline.data, volume > np.float32(0.2)))
+    qtbot.waitUntil(lambda: dock.figures_view.rows[0].threshold == 0.2)
+    after = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
+    assert after["GradCAM 4"] > before["GradCAM 4"]
+    assert after["LayerCAM 4"] == before["LayerCAM 4"]
+
+
+def test_closing_restores_the_viewer(compare: Any, qtbot: Any) -> None:
+    before = looks(compare.viewer)
+    job = compare.run("gradcam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert looks(compare.viewer) != before
+    compare.dock.figures_view.close_button.click()
+    assert looks(compare.viewer) == before
+    assert compare.dock.figures_view.table.rowCount() == 0
+
+
+def test_closing_the_dock_restores_the_viewer(compare: Any, qtbot: Any) -> None:
+    before = looks(compare.viewer)
+    job = compare.run("gradcam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    compare.viewer.window.remove_dock_widget(compare.dock)
+    assert looks(compare.viewer) == before
+
+
+def test_cancelled_scorecam_keeps_what_it_has(
+    compare: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few(*_: Any) -> None:
+        from napari_gliocam.cams import scorecam
+
+        monkeypatch.setattr(scorecam, "CHUNK", {"cpu": 1})
+
+    engine().run(few)
+    dock = compare.dock
+    dock.session.progressed.connect(
+        lambda report: dock.session.cancel() if report[0].done >= 3 else None
+    )
+    job = compare.run("scorecam")
+    qtbot.waitUntil(lambda: "channel" in dock.choice_view.stage.toolTip(), timeout=30_000)
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    maps = cells(dock)
+    assert maps
+    assert not any(cell.complete for cell in maps.values())
+    assert any(cell.volume.any() for cell in maps.values())
+    names = [layer.name for layer in compare.viewer.layers]
+    assert any(name.endswith("stopped early") for name in names)
+    assert "cancelled" in dock.message_view.text.text()
+    assert dock.choice_view.stack.currentIndex() == 0
+
+
+def test_error_is_one_sentence_and_changes_nothing(
+    compare: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bundle: Any) -> None:
+        raise DeviceError("The device is gone; choose another.")
+
+    monkeypatch.setattr(compare_work.work, "loaded", fail)
+    before = looks(compare.viewer)
+    job = compare.run("gradcam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert compare.dock.message_view.text.text() == "The device is gone; choose another."
+    assert looks(compare.viewer) == before
+    assert compare.dock.choice_view.run_button.isVisible()
+
+
+def test_nothing_chosen_is_said(compare: Any) -> None:
+    compare.dock.choice_view.choose()
+    assert compare.dock.run() is None
+    assert "Nothing is chosen" in compare.dock.message_view.text.text()
+
+
+def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None:
+    dock, record = compared.dock, compared.record
+    job = compared.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert [la for la in compared.viewer.layers if la.visible] == dock.session.desk.cells()
+    own, settings = record.live.labels.copy(), record.settings
+    dock.figures_view.use_buttons["LayerCAM 4"].click()
+    maps = cells(dock)
+    core, edema = (maps["LayerCAM 4", target].volume > 0.5 for target in ("core", "edema"))
+    np.testing.assert_array_equal(record.live.labels > 0, core | edema)
+    result = dock.session.desk.result(record)
+    assert result.data is record.live.labels
+    row = next(r for r in dock.figures_view.rows if r.method == "LayerCAM 4")
+    assert row.iou_result is not None
+    assert dock.figures_view.undo_button.isVisible()
+    dock.figures_view.undo_button.click()
+    np.testing.assert_array_equal(record.live.labels, own)
+    assert record.settings == settings
+    dock.figures_view.close_button.click()
+    assert result.visible
+
+
+def test_a_method_is_the_result_also_without_segment(compared: Any) -> None:
+    compared.dock.figures_view.use_buttons["GradCAM 4"].click()
+    compared.dock.figures_view.close_button.click()
+    assert compared.viewer.layers["segmentation"].visible
+    assert compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()
+    assert not compared.panel.maps_view.buttons["exit 1", "core"].isEnabled()
+
+
+def test_another_case_closes_the_comparison(compared: Any) -> None:
+    other = Record(make_case("other"))
+    compared.panel.session.desk.add_case(other)
+    assert not compared.dock.session.desk.cells()
+    assert not compared.viewer.canvas.grid.enabled
+    shown = [layer for layer in compared.viewer.layers if layer.visible]
+    assert {layer.metadata["napari-gliocam"].record for layer in shown} == {other}
+
+
+def test_export_writes_a_csv(compared: Any, tmp_path: Path, qtbot: Any) -> None:
+    job = compared.dock.export(tmp_path / "figures.csv")
+    qtbot.waitUntil(lambda: job.ended)
+    lines = (tmp_path / "figures.csv").read_text().splitlines()
+    assert lines[0] == "figure,class,method,other,value"
+    assert sum(line.startswith("iou,") for line in lines) == 2
+    assert any(line.startswith("threshold,core,GradCAM 4,,0.5") for line in lines)
+
+
+def test_figures_compare_only_slices_that_both_have() -> None:
+    case = make_case()
+    asked = np.ones(case.grid.shape[0], dtype=bool)
+    half = asked.copy()
+    half[12:] = False
+    volume = case.brain.astype(np.float32)
+    figures = Figures(case, asked)
+    for name, made in (("a", asked), ("b", half)):
+        part = volume * made[:, None, None]
+        figures.add(compare_work.Cell(name, "core", part, asked, made, True, None, {}))
+    _, (pair,) = figures.tables()
+    assert pair.iou == 1.0
