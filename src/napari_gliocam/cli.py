@@ -111,6 +111,10 @@ def segment(
         bool,
         typer.Option(help="Drop small parts of the tumour, fill holes and necrosis."),
     ] = _REFINED.components is not None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Take thresholds and refinement from an earlier result."),
+    ] = None,
     save_maps: Annotated[
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
@@ -137,6 +141,10 @@ def segment(
             fit=FitParameters(min_inside=min_inside),
             components=ComponentParameters() if components else None,
         )
+        if like is not None:
+            from napari_gliocam.io.sidecar import read_choices  # needs NumPy
+
+            settings, refinement = read_choices(like)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
     request = Request(out, bundle, device.value, settings, refinement, save_maps, overwrite)

@@ -27,7 +27,7 @@ OFF = CrfParameters(gaussian_weight=0, bilateral_weight=0)
 
 
 def of(method, **parameters) -> Refinement:
-    return Refinement(method, clusters=QUICK, **parameters)
+    return Refinement(method, clusters=QUICK, **{"components": None, **parameters})
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -14,7 +14,10 @@ import numpy as np
 
 import napari_gliocam
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import stem
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import BOTH, CLASS_NAMES, Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -36,6 +39,39 @@ def written_here(path: Path, header: Any = None) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("software") == SOFTWARE
+
+
+def read_choices(path: Path) -> tuple[Settings, Refinement]:
+    """What a result was made with, to make it again from the same maps.
+
+    Parameters
+    ----------
+    path : Path
+        The json beside a result.
+
+    Returns
+    -------
+    settings : Settings
+    refinement : Refinement
+
+    Raises
+    ------
+    GliocamError
+        The file cannot be read, or was not written by this program.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GliocamError(f"{path.name} cannot be read as json; choose another file.") from error
+    if not isinstance(content, dict) or content.get("software") != SOFTWARE:
+        raise GliocamError(f"{path.name} is not the json of a result; choose the one beside it.")
+    try:
+        settings = Settings(**content["settings"])
+    except (KeyError, TypeError) as error:
+        raise GliocamError(
+            f"The settings in {path.name} are none of this version; choose them anew."
+        ) from error
+    return settings, Refinement.of(content.get("refinement"))
 
 
 def describe(segmentation: Segmentation, case: Case) -> str:

@@ -10,6 +10,7 @@ of most pixels in its superpixel and of its neighbours (continuity).  Labels die
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 
 #: Of the network's gradient descent, as in the paper's released code.
 MOMENTUM = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """A slice in pieces.
+
+    Parameters
+    ----------
+    superpixels : ndarray of int32, shape (P, L)
+        Numbered from 1; 0 outside the brain.
+    clusters : ndarray of int32, shape (P, L)
+        Likewise: superpixels that the network took for one, connected.
+    """
+
+    superpixels: NDArray[np.int32]
+    clusters: NDArray[np.int32]
 
 
 def cluster_slice(
@@ -49,7 +66,7 @@ def cluster_slice(
     ndarray of int32, shape (P, L)
         4-connected clusters, numbered from 1; 0 outside the brain.  The same for the same seed.
     """
-    return finish(clustering_slice(image, brain, parameters, spacing=spacing))
+    return finish(clustering_slice(image, brain, parameters, spacing=spacing)).clusters
 
 
 def clustering_slice(
@@ -58,22 +75,23 @@ def clustering_slice(
     parameters: ClusterParameters | None = None,
     *,
     spacing: tuple[float, float] = (1.0, 1.0),
-) -> Generator[Progress, None, NDArray[np.int32]]:
-    """As `cluster_slice`, with progress after each iteration of the network."""
+) -> Generator[Progress, None, Clustering]:
+    """As `cluster_slice`, with progress after each iteration, and with the superpixels."""
     from napari_gliocam.refine.components import bounding_box
 
     parameters = parameters or ClusterParameters()
-    clusters = np.zeros(brain.shape, dtype=np.int32)
+    pieces = Clustering(*(np.zeros(brain.shape, dtype=np.int32) for _ in range(2)))
     box = bounding_box(brain)
     if box is None:
-        return clusters
+        return pieces
     inside, part = brain[box], image[(slice(None), *box)]
     yield Progress(0, 1, "superpixels")
     labels = superpixels(part, inside, parameters, spacing=spacing)
+    pieces.superpixels[box] = labels
     if parameters.network:
         labels = yield from _learning(part, labels, parameters)
-    clusters[box] = connected(labels, inside)
-    return clusters
+    pieces.clusters[box] = connected(labels, inside)
+    return pieces
 
 
 def superpixels(

@@ -14,10 +14,10 @@ from napari_gliocam.case import Modality
 from napari_gliocam.device import choose_device
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.boundary_fit import fit_labels
-from napari_gliocam.refine.clusters import clustering_slice
+from napari_gliocam.refine.clusters import Clustering, clustering_slice
 from napari_gliocam.refine.components import bounding_box, clean_components
 from napari_gliocam.refine.crf import running_crf, to_bytes
-from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.refine.threads import in_threads
 from napari_gliocam.refine.unaries import MASK_PROBABILITY, core_share, tumour_probability
 from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
@@ -33,7 +33,7 @@ MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2)
 MARGIN_MM = 20.0
 
 #: Clusters of slices, by slice; they depend on the case and `ClusterParameters` alone.
-Clusters = MutableMapping[int, NDArray[np.int32]]
+Clusters = MutableMapping[int, Clustering]
 
 Box = tuple[slice, slice, slice]
 
@@ -88,7 +88,7 @@ def refine(
     slices : iterable of int, optional
         Refine these alone, for a preview.  A CRF in 3-D sees what lies within `MARGIN_MM` of
         them; components and holes need the whole case and are left as they are.
-    clusters : mapping of int to ndarray, optional
+    clusters : mapping of int to Clustering, optional
         Filled with the clusters of each slice and looked up in, so that they are made once
         while thresholds move.  Empty it when the `ClusterParameters` change.
     image : ndarray, shape (C, S, P, L), optional
@@ -130,6 +130,21 @@ def image_of(case: Case) -> NDArray[np.float32]:
     return np.stack([to_bytes(case.volumes[m], case.brain) for m in there])
 
 
+def clustering(
+    case: Case,
+    index: int,
+    parameters: ClusterParameters,
+    image: NDArray[np.float32],
+    clusters: Clusters,
+) -> Generator[Progress, None, Clustering]:
+    """The pieces of one slice: from ``clusters``, or made and kept there."""
+    if index not in clusters:
+        clusters[index] = yield from clustering_slice(
+            image[:, index], case.brain[index], parameters, spacing=case.grid.spacing[1:]
+        )
+    return clusters[index]
+
+
 @dataclass(frozen=True, eq=False)
 class _Job:
     """One refinement under way; ``labels`` change in place, each part from one thread."""
@@ -142,18 +157,12 @@ class _Job:
 
     def fit(self, slices: list[int], clusters: Clusters) -> Generator[Progress, None, None]:
         """BoundaryFit; clusters that are not there yet are made on the way."""
-        spacing = self.case.grid.spacing[1:]
 
         def fit_slice(index: int) -> Generator[Progress, None, None]:
-            if index not in clusters:
-                clusters[index] = yield from clustering_slice(
-                    self.image[:, index],
-                    self.case.brain[index],
-                    self.refinement.clusters,
-                    spacing=spacing,
-                )
+            parameters = self.refinement.clusters
+            pieces = yield from clustering(self.case, index, parameters, self.image, clusters)
             self.labels[index] = fit_labels(
-                self.labels[index], clusters[index], self.refinement.fit
+                self.labels[index], pieces.clusters, self.refinement.fit
             )
 
         yield from in_threads(fit_slice, slices, "BoundaryFit")

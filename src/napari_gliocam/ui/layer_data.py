@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
 from napari_gliocam.ui.assign import Source
-from napari_gliocam.ui.palette import labels_colormap, map_colormap
+from napari_gliocam.ui.palette import border_colormap, labels_colormap, map_colormap
 from napari_gliocam.ui.state import Record
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ GRID_KEY = "napari-gliocam grid"
 #: From bottom to top in the layer list; the last one present is shown.
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 
-Role = Literal["modality", "volume", "expert", "result", "map", "cell"]
+Role = Literal["modality", "volume", "expert", "result", "map", "cell", "overlay"]
+
+Overlay = Literal["superpixels", "edge map"]
+OVERLAYS: tuple[Overlay, ...] = ("superpixels", "edge map")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,9 @@ class Tag:
     ----------
     record : Record
     role : str
-    what : Modality, Source, (row, target) or None
-        Which modality, volume or map; for a cell of a comparison, its name and what lies in it.
+    what : Modality, Source, (row, target), Overlay or None
+        Which modality, volume, map or overlay; for a cell of a comparison, its name and what
+        lies in it.
     """
 
     record: Record
@@ -152,6 +156,18 @@ def map_data(record: Record, row: Row, target: Target, *, visible: bool) -> Laye
         **placement(record.case.grid),
     }
     return record.maps.volume(row, target), arguments, "image"
+
+
+def overlay_data(record: Record, overlay: Overlay) -> LayerData:
+    """Borders of BoundaryFit's pieces, empty: 1 where two of them meet."""
+    arguments = {
+        "name": overlay,
+        "colormap": border_colormap(overlay),
+        "opacity": 0.7,
+        "metadata": {KEY: Tag(record, "overlay", overlay)},
+        **placement(record.case.grid),
+    }
+    return np.zeros(record.case.grid.shape, dtype=np.uint8), arguments, "labels"
 
 
 def case_data(record: Record) -> list[LayerData]:

@@ -19,7 +19,7 @@ from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.ui import layer_data
 from napari_gliocam.ui.assign import Source, case_on_layers
-from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Tag
+from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Overlay, Tag
 from napari_gliocam.ui.reading import LabelsAlone
 from napari_gliocam.ui.state import Record, unwrap
 
@@ -257,6 +257,30 @@ class LayerDesk:
             for layer, tag in self.tagged()
             if tag.record is record and tag.role == "map" and layer.visible
         }
+
+    # ---- overlays
+
+    def overlays(self, record: Record) -> dict[Overlay, Labels]:
+        """The overlay layers of a case that are there."""
+        return {
+            tag.what: layer
+            for layer, tag in self.tagged()
+            if tag.record is record and tag.role == "overlay" and isinstance(layer, Labels)
+        }
+
+    def add_overlay(self, record: Record, overlay: Overlay) -> None:
+        """Add an overlay on top of everything; it is for looking at, not for painting."""
+        if overlay not in self.overlays(record):
+            with self._selection_kept():
+                layer = Layer.create(*layer_data.overlay_data(record, overlay))
+                layer.editable = False
+                self.viewer.add_layer(layer)
+
+    def remove_overlay(self, record: Record, overlay: Overlay) -> None:
+        """Remove it."""
+        layer = self.overlays(record).get(overlay)
+        if layer is not None:
+            self.viewer.layers.remove(layer)
 
     # ---- comparisons
 

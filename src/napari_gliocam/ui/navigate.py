@@ -50,7 +50,7 @@ def largest_lesion_slice(record: Record) -> int | None:
     """The slice with most tumour; None where there is none."""
     if record.live is None:
         return None
-    voxels = record.live.lesion_voxels()
+    voxels = record.refined.lesion_voxels()
     return int(np.argmax(voxels)) if voxels.any() else None
 
 
@@ -60,7 +60,7 @@ def next_lesion_slice(record: Record, current: int, step: int) -> int | None:
     Without a result the expert labels are followed, where the case has them.
     """
     if record.live is not None:
-        lesion = record.live.lesion_voxels() > 0
+        lesion = record.refined.lesion_voxels() > 0
     elif record.case.expert is not None:
         lesion = record.case.expert.labels.any(axis=(1, 2))
     else:

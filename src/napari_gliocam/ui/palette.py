@@ -18,6 +18,16 @@ TARGET_COLOURS: dict[Target, str] = {
     "core": CLASS_COLOURS[CORE],
     "edema": CLASS_COLOURS[EDEMA],
 }
+#: Of borders over grey images: superpixels step back behind the edges between clusters.
+BORDER_COLOURS = {"superpixels": "#999999", "edge map": "#FFFFFF"}
+
+
+def border_colormap(overlay: str) -> DirectLabelColormap:
+    """One colour for 1, clear elsewhere."""
+    colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
+    return DirectLabelColormap(
+        color_dict=colours | {1: BORDER_COLOURS[overlay]}, name=f"gliocam {overlay}"
+    )
 
 
 def labels_colormap() -> DirectLabelColormap:

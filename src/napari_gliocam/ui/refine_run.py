@@ -12,6 +12,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui import work
+from napari_gliocam.ui.cluster_overlay import ClusterOverlay
 from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.navigate import part_in_view
@@ -20,6 +21,8 @@ from napari_gliocam.ui.state import Record, State
 
 #: A preview is made when nothing was changed for so long.
 PAUSE_MS = 150
+#: A case that was refined once is refined anew when nothing was changed for so long.
+REST_MS = 600
 
 
 class RefineRun:
@@ -37,13 +40,13 @@ class RefineRun:
         self._state = state
         self._desk = desk
         self._ingredients = work.Ingredients()
+        self.overlay = ClusterOverlay(state, desk, self._ingredients)
         self._applying: Job | None = None
+        self._following = False
         self._previewing: Job | None = None
         self._measuring: Job | None = None
-        self._pause = QTimer(parent)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PAUSE_MS)
-        self._pause.timeout.connect(self._preview)
+        self._pause = _timer(parent, PAUSE_MS, self._preview)
+        self._rest = _timer(parent, REST_MS, self._follow)
 
     @property
     def busy(self) -> bool:
@@ -59,7 +62,7 @@ class RefineRun:
             refined.flipped = False
         refined.wanted = refinement
         self.show(record)
-        self.look()
+        self.changed()
 
     def show(self, record: Record) -> None:
         """Bring the layer and the volumes up to date."""
@@ -68,10 +71,18 @@ class RefineRun:
                 self._desk.show_labels(record)
             record.volumes_ml = record.refined.volumes_ml
 
+    def changed(self) -> None:
+        """Thresholds or parameters moved: preview, then follow, when they have come to rest."""
+        if self._following and self._applying is not None:
+            self._applying.forget()
+            self._end()
+        self.look()
+        self._rest.start()
+
     # ---- the slice in view
 
     def look(self) -> None:
-        """Thresholds, parameters or the slice changed: preview it when that has come to rest."""
+        """Another slice or other labels came into view: preview it when that is at rest."""
         self._drop_preview()
         self._pause.start()
 
@@ -82,6 +93,10 @@ class RefineRun:
 
     def _preview(self) -> None:
         record = self._state.current
+        if record is not None:
+            part = part_in_view(self._desk.viewer, record.case.grid)
+            if part is not None and len(part) == 1:
+                self.overlay.draw(record, part[0].start)
         if record is None or record.live is None or self.busy or self._state.running is record:
             return
         refined = record.refined
@@ -115,12 +130,28 @@ class RefineRun:
 
     # ---- the whole case
 
+    def _follow(self) -> None:
+        """Refine anew what was refined before: a case keeps what was once applied to it."""
+        record = self._state.current
+        if record is not None and record.refined.applied is not None and not self._state.running:
+            self._following = self._start(record) is not None
+
     def apply(self, record: Record) -> Job | None:
-        """Refine the whole case; None where there is nothing to do, or it is being done."""
+        """Refine the whole case; None where there is nothing to do, or something else is done."""
+        if self._following and self._applying is not None and self._state.refining is record:
+            self._following = False
+            return self._applying
+        job = self._start(record)
+        if job is not None:
+            self._state.message = None
+        return job
+
+    def _start(self, record: Record) -> Job | None:
         refined = record.refined
         if self.busy or record.live is None or not acts(refined.wanted) or refined.current:
             return None
         self._pause.stop()
+        self._rest.stop()
         self._drop_preview()
         name = title_of(refined.wanted)
         job = self._submit(record, name[:1].upper() + name[1:], None)
@@ -129,7 +160,6 @@ class RefineRun:
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._applying = job
-        self._state.message = None
         self._state.refining_progress = None
         self._state.refining = record
         return job
@@ -151,15 +181,17 @@ class RefineRun:
         """Stop, and report nothing any more; the timer may be gone already."""
         with suppress(RuntimeError):
             self._pause.stop()
+            self._rest.stop()
         self._drop_preview()
         for job in (self._applying, self._measuring):
             if job is not None:
                 job.forget()
         self._measuring = None
+        self.overlay.close()
         self._end()
 
     def _end(self) -> None:
-        self._applying = None
+        self._applying, self._following = None, False
         self._state.refining = None
         self._state.refining_progress = None
 
@@ -175,13 +207,15 @@ class RefineRun:
         self._state.say("The refinement was cancelled; nothing changed.")
 
     def _on_applied(self, record: Record, made: Segmentation) -> None:
+        flipped = self._following and record.refined.flipped
         self._end()
         if record not in self._desk.records() or made.maps is not record.maps:
             return  # the case left the viewer, or was segmented again
         record.refined.take(made)
+        record.refined.flipped = flipped
         self.show(record)
         self.measure(record)
-        self.look()  # thresholds may have moved meanwhile
+        self.changed()  # thresholds may have moved meanwhile
 
     # ---- what it changed
 
@@ -197,6 +231,14 @@ class RefineRun:
         job.succeeded.connect(_taker(refined, made))
         job.failed.connect(lambda sentence: self._state.say(sentence, "error"))
         self._measuring = job
+
+
+def _timer(parent: QObject, milliseconds: int, act: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(act)
+    return timer
 
 
 def _taker(refined: Refined, made: Segmentation) -> Callable[[Change], Any]:

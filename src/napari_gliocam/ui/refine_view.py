@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -23,11 +25,16 @@ from napari_gliocam.refine.parameters import (
     CrfParameters,
     Refinement,
 )
+from napari_gliocam.ui.layer_data import OVERLAYS, Overlay
 from napari_gliocam.ui.refined import TITLES, acts
 from napari_gliocam.ui.run_button import RunButton
 from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
 
 _OWN = "own values"
+_OVERLAY_TIPS: dict[Overlay, str] = {
+    "superpixels": "Borders of the superpixels",
+    "edge map": "Borders of the clusters that the network made of them",
+}
 _DEFAULT = "default"
 
 
@@ -44,6 +51,7 @@ class RefineView(QWidget):
     apply_requested = Signal()
     cancel_requested = Signal()
     flip_requested = Signal()
+    overlay_requested = Signal(str, bool)
 
     def __init__(self, flip_key: str) -> None:
         super().__init__()
@@ -58,7 +66,7 @@ class RefineView(QWidget):
             "Dense CRF follows edges in the images; BoundaryFit keeps clusters of the image "
             "that lie inside the tumour"
         )
-        self.methods.fill([title[:1].upper() + title[1:] for title in TITLES.values()], 0)
+        self.methods.fill([_sentence(title) for title in TITLES.values()], 0)
         self.methods.activated.connect(self._emit)
         self.components = QCheckBox("Clean")
         self.components.setToolTip(
@@ -123,6 +131,14 @@ class RefineView(QWidget):
             0.05, 1, 0.05, "BoundaryFit keeps a cluster of which this fraction is tumour"
         )
         self.inside.setDecimals(2)
+        self.volume = QCheckBox("In 3-D")
+        self.volume.setToolTip("Slices see each other: one CRF in space instead of one a slice")
+        self.volume.toggled.connect(self._emit)
+        self.overlays = {overlay: QPushButton(_sentence(overlay)) for overlay in OVERLAYS}
+        for overlay, button in self.overlays.items():
+            button.setCheckable(True)
+            button.setToolTip(f"{_OVERLAY_TIPS[overlay]} over the slice in view")
+            button.clicked.connect(partial(self.overlay_requested.emit, overlay))
         grid.addWidget(row_label("CRF", self.presets.toolTip()), 0, 0)
         grid.addWidget(self.presets, 0, 1, 1, 2)
         grid.addWidget(self.reset_button, 0, 3)
@@ -139,6 +155,15 @@ class RefineView(QWidget):
             grid.addWidget(row_label(title, field.toolTip()), line, column)
             grid.addWidget(field, line, column + 1)
             field.valueChanged.connect(self._emit)
+        grid.addWidget(self.volume, 3, 2, 1, 2)
+        self.overlay_row = QWidget()
+        row = QHBoxLayout(self.overlay_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(SPACING)
+        row.addWidget(row_label("Show", "What BoundaryFit goes by"))
+        for button in self.overlays.values():
+            row.addWidget(button, 1)
+        grid.addWidget(self.overlay_row, 4, 0, 1, 4)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
         return widget
@@ -154,6 +179,7 @@ class RefineView(QWidget):
             intensity_width=float(self.intensity.value()),
             bilateral_weight=float(self.weight.value()),
             iterations=int(self.iterations.value()),
+            volume=self.volume.isChecked(),
         )
         cleaned = old.components or ComponentParameters()
         return replace(
@@ -180,11 +206,17 @@ class RefineView(QWidget):
             widget.setValue(value)  # type: ignore[arg-type]
             widget.blockSignals(blocked)
             widget.setEnabled(refinement.fits if widget is self.inside else refinement.smooths)
-        blocked = self.components.blockSignals(True)
-        self.components.setChecked(refinement.components is not None)
-        self.components.blockSignals(blocked)
+        self.volume.setEnabled(refinement.smooths)
+        for box, checked in (
+            (self.components, refinement.components is not None),
+            (self.volume, crf.volume),
+        ):
+            blocked = box.blockSignals(True)
+            box.setChecked(checked)
+            box.blockSignals(blocked)
         self.methods.setCurrentIndex(METHODS.index(refinement.method))
-        named = [name for name, preset in self._presets.items() if preset == crf]
+        flat = replace(crf, volume=False)
+        named = [name for name, preset in self._presets.items() if preset == flat]
         titles = [*self._presets, *([] if named else [_OWN])]
         self.presets.fill(titles, titles.index(named[0]) if named else len(titles) - 1)
         self.presets.setEnabled(refinement.smooths)
@@ -210,7 +242,8 @@ class RefineView(QWidget):
     def _on_preset(self, index: int) -> None:
         preset = self._presets.get(self.presets.itemText(index))
         if preset is not None:
-            self.set_refinement(replace(self._refinement, crf=preset))
+            crf = replace(preset, volume=self._refinement.crf.volume)
+            self.set_refinement(replace(self._refinement, crf=crf))
             self._emit()
 
     def _fold(self) -> None:
@@ -221,8 +254,14 @@ class RefineView(QWidget):
             widget.setVisible(on)
         self.advanced_button.setVisible(has_parameters)
         self.advanced.setVisible(has_parameters and self.advanced_button.isChecked())
+        self.overlay_row.setVisible(self._refinement.fits)
 
     # ---- what is shown
+
+    def set_overlays(self, shown: Collection[Overlay]) -> None:
+        """Show which overlays are there."""
+        for overlay, button in self.overlays.items():
+            button.setChecked(overlay in shown)
 
     def set_result(self, sentence: str, *, can_apply: bool, can_flip: bool, flipped: bool) -> None:
         """Say what the viewer shows, and what can be done."""
@@ -232,9 +271,13 @@ class RefineView(QWidget):
         self.flip_button.setChecked(flipped)
 
 
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
 def _presets() -> dict[str, CrfParameters]:
     """Named sets of parameters; the default has a name of its own where it is none of them."""
-    default = Refinement().crf
+    default = replace(Refinement().crf, volume=False)
     known = default in CRF_PRESETS.values()
     return dict(CRF_PRESETS) if known else {_DEFAULT: default, **CRF_PRESETS}
 

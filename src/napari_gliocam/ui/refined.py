@@ -179,6 +179,14 @@ class Refined:
             return self.live.volumes_ml
         return {target: after for target, (_, after) in self.change.ml.items()}
 
+    def lesion_voxels(self) -> NDArray[np.int64]:
+        """Voxels of any class per slice of that result, shape (S,)."""
+        assert self.live is not None
+        if self.current is None:
+            return self.live.lesion_voxels()
+        voxels: NDArray[np.int64] = np.count_nonzero(self.current.labels, axis=(1, 2))
+        return voxels
+
     def start(self, live: LiveLabels) -> None:
         """Follow new maps: what was refined before belongs to others."""
         self.applied = self.preview = self.change = None

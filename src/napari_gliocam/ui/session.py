@@ -22,6 +22,7 @@ from napari_gliocam.ui import navigate, work
 from napari_gliocam.ui.assign import Source, assign, swapped
 from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.follow import Follower
+from napari_gliocam.ui.layer_data import Overlay
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.reading import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.refine_run import RefineRun
@@ -254,12 +255,11 @@ class Session:
                 self.desk.focus(self.state.current)
             self.state.say(f"Segment finished {record.case.name}; choose it to look at it.")
             return
-        assert record.live is not None
         index = navigate.slice_in_view(self.viewer, record.case.grid)
         best = navigate.largest_lesion_slice(record)
         if best is None:
             self.state.say("No tumour was found at these thresholds.")
-        elif index is None or not record.live.lesion_voxels()[index]:
+        elif index is None or not record.refined.lesion_voxels()[index]:
             self.go_to(best)
 
     # ---- thresholds
@@ -269,7 +269,7 @@ class Session:
         record = self.state.current
         if record is not None and settings != record.settings:
             self._follower.change(record, settings)
-            self.refine_run.look()
+            self.refine_run.changed()
 
     def settle(self) -> None:
         """A drag has ended: everything up to date."""
@@ -292,6 +292,13 @@ class Session:
     def flip_refinement(self) -> None:
         """Show the labels before refinement, or after it."""
         navigate.flip_refinement(self.viewer)
+
+    def show_overlay(self, overlay: Overlay, shown: bool) -> None:
+        """Show or hide the borders of BoundaryFit's pieces."""
+        record = self.state.current
+        if record is not None and record.case.volumes:
+            self.refine_run.overlay.show(record, overlay, shown)
+            self.refine_run.look()
 
     # ---- maps, slices
 

@@ -63,6 +63,29 @@ class Ingredients:
     image: Any = None
     clusters: dict[ClusterParameters, dict[int, Any]] = field(default_factory=dict)
 
+    def prepare(self, case: Case) -> Generator[Progress, None, None]:
+        """Make the image of a case, and forget what was made of another."""
+        from napari_gliocam.refine.run import image_of
+
+        if self.case is not case:
+            self.case, self.image, self.clusters = case, None, {}
+        if self.image is None:
+            yield Progress(0, 1, "reading intensities")
+            self.image = image_of(case)
+
+
+def cluster(
+    case: Case, index: int, parameters: ClusterParameters, kept: Ingredients
+) -> Generator[Progress, None, Any]:
+    """The superpixels and clusters of one slice (`refine.clusters.Clustering`)."""
+    keep_triton_out()
+    from napari_gliocam.refine.run import clustering
+
+    yield from kept.prepare(case)
+    made = kept.clusters.setdefault(parameters, {})
+    pieces = yield from clustering(case, index, parameters, kept.image, made)
+    return pieces
+
 
 def refine(
     segmentation: Segmentation,
@@ -74,15 +97,11 @@ def refine(
 ) -> Generator[Progress, None, Segmentation]:
     """Refine the whole case, or some slices of it."""
     keep_triton_out()
-    from napari_gliocam.refine.run import image_of
     from napari_gliocam.refine.run import refine as refine_
 
     kept = ingredients or Ingredients()
-    if kept.case is not case:
-        kept.case, kept.image, kept.clusters = case, None, {}
-    if kept.image is None and refinement.method != "none":
-        yield Progress(0, 1, "reading intensities")
-        kept.image = image_of(case)
+    if refinement.method != "none":
+        yield from kept.prepare(case)
     clusters = kept.clusters.setdefault(refinement.clusters, {})
     refined = yield from refine_(
         segmentation,

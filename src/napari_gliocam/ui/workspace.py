@@ -147,6 +147,7 @@ class Workspace(QWidget):
         refine.apply_requested.connect(session.refine)
         refine.cancel_requested.connect(self._on_cancel_refinement)
         refine.flip_requested.connect(self._on_flip_requested)
+        refine.overlay_requested.connect(session.show_overlay)
         self.maps_view.map_requested.connect(session.show_map)
         self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
         self.results_view.save_requested.connect(self._ask_save)
@@ -284,6 +285,7 @@ class Workspace(QWidget):
         expert = None if record is None else record.case.expert
         scheme = expert.scheme if expert is not None and expert.scheme in SCHEMES else None
         view.set_schemes(list(SCHEMES), [s.title for s in SCHEMES.values()], scheme)
+        self.refine_view.set_overlays([] if record is None else self.session.desk.overlays(record))
         grid = None if record is None else record.case.grid
         view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
         self.run_view.set_ready(record is not None and bool(record.case.volumes))

@@ -1,0 +1,92 @@
+"""Superpixels and the edge map of BoundaryFit over the slice in view (paper 4, Fig. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_gliocam.refine.parameters import ClusterParameters
+from napari_gliocam.ui import work
+from napari_gliocam.ui.engine import Job, engine
+from napari_gliocam.ui.layer_data import OVERLAYS, Overlay
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.state import Record, State
+
+
+class ClusterOverlay:
+    """Draws the borders of a slice's pieces into overlay layers, each slice when it is looked at.
+
+    Parameters
+    ----------
+    state : State
+    desk : LayerDesk
+    ingredients : Ingredients
+        Where the refinement keeps its clusters: none is made twice.
+    """
+
+    def __init__(self, state: State, desk: LayerDesk, ingredients: work.Ingredients) -> None:
+        self._state = state
+        self._desk = desk
+        self._ingredients = ingredients
+        self._job: Job | None = None
+        self._waiting: tuple[Record, int] | None = None
+        self._drawn: tuple[Record, ClusterParameters, set[tuple[Overlay, int]]] | None = None
+
+    def show(self, record: Record, overlay: Overlay, shown: bool) -> None:
+        """Add or remove one of the overlays."""
+        if shown:
+            self._desk.add_overlay(record, overlay)
+        else:
+            self._desk.remove_overlay(record, overlay)
+        self._drawn = None
+
+    def draw(self, record: Record, index: int) -> None:
+        """Draw what is missing of this slice in the layers that are there."""
+        parameters, shown = record.refined.wanted.clusters, self._desk.overlays(record)
+        if self._drawn is None or self._drawn[:2] != (record, parameters):
+            for layer in shown.values():
+                layer.data[...] = 0
+            self._drawn = record, parameters, set()
+        missing = [overlay for overlay in shown if (overlay, index) not in self._drawn[2]]
+        self._waiting = (record, index) if missing and self._job is not None else None
+        if not missing or self._job is not None:
+            return
+        case, kept = record.segmented or record.case, self._ingredients
+        job = engine().submit(lambda: work.cluster(case, index, parameters, kept), "Clustering")
+        job.succeeded.connect(self._taker(record, index, parameters))
+        job.failed.connect(self._on_failed)
+        self._job = job
+
+    def close(self) -> None:
+        """Stop, and report nothing any more."""
+        if self._job is not None:
+            self._job.forget()
+            self._job = None
+
+    def _on_failed(self, sentence: str) -> None:
+        self._job = None
+        self._state.say(sentence, "error")
+
+    def _taker(
+        self, record: Record, index: int, parameters: ClusterParameters
+    ) -> Callable[[Any], None]:
+        def take(pieces: Any) -> None:
+            self._job = None
+            if self._drawn is not None and self._drawn[:2] == (record, parameters):
+                for overlay, layer in self._desk.overlays(record).items():
+                    layer.data[index] = borders(pieces, overlay)
+                    layer.refresh(extent=False)
+                self._drawn[2].update((overlay, index) for overlay in OVERLAYS)
+            if self._waiting is not None:
+                self.draw(*self._waiting)
+
+        return take
+
+
+def borders(pieces: Any, overlay: Overlay) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Where pieces meet: superpixels, or the clusters of the network."""
+    from napari_gliocam.refine.clusters import edge_map
+
+    return edge_map(pieces.superpixels if overlay == "superpixels" else pieces.clusters)
