@@ -105,6 +105,21 @@ def test_a_refinement_is_asked_for_and_written_down(run, case, tmp_path):
     assert "min inside" in wrong.stderr
 
 
+def test_an_earlier_result_is_made_again(run, case, tmp_path):
+    options = ("--tumour-threshold", "0.2", "--refine", "none", "--no-components")
+    assert run("segment", case, "--out", tmp_path / "a", *options).exit_code == 0
+    first = tmp_path / "a" / "one"
+    assert (
+        run("segment", case, "--out", tmp_path / "b", "--like", first / "one.json").exit_code == 0
+    )
+    second = tmp_path / "b" / "one"
+    pair = [nib.load(folder / "one_seg.nii.gz").get_fdata() for folder in (first, second)]
+    assert np.array_equal(*pair)
+    choices = [json.loads((folder / "one.json").read_text()) for folder in (first, second)]
+    assert choices[0]["settings"] == choices[1]["settings"]
+    assert choices[1]["refinement"] is None
+
+
 def test_maps_are_written_on_request(run, case, tmp_path):
     assert run("segment", case, "--out", tmp_path / "out", "--save-maps").exit_code == 0
     folder = tmp_path / "out" / "one"

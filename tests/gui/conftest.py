@@ -15,6 +15,7 @@ import pytest
 from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.slices import frame_slices
 from napari_gliocam.ui import commands, preference, state, work
 from napari_gliocam.ui.engine import engine, files
@@ -201,7 +202,8 @@ def opened(gliocam: Any, case: Case) -> Any:
 
 @pytest.fixture
 def segmented(opened: Any, qtbot: Any) -> Any:
-    """The panel with a case that was segmented."""
+    """The panel with a case that was segmented and is not refined."""
+    opened.panel.session.set_refinement(Refinement.nothing())
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     assert opened.record.maps is not None

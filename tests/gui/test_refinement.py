@@ -139,6 +139,60 @@ def test_thresholds_put_the_refinement_out_of_date(
     assert record.refined.current.settings.tumour_threshold == 0.3
 
 
+def test_a_refined_case_follows_when_thresholds_rest(
+    segmented: Any, fake: FakeRefinement, qtbot: Any
+) -> None:
+    record, panel = segmented.record, segmented.panel
+    choose(segmented, "crf")
+    apply(segmented, qtbot)
+    press(segmented.viewer, commands.FLIP_REFINEMENT)
+    for threshold in (0.35, 0.3):
+        panel.session.set_settings(Settings(tumour_threshold=threshold))
+    assert record.refined.current is None
+    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=PATIENCE_MS)
+    assert record.refined.current.settings.tumour_threshold == 0.3
+    assert record.refined.flipped, "who looks at the labels before goes on doing so"
+    assert fake.slices.count(None) == 2, "once for both changes"
+
+    fake.hold = True
+    panel.session.set_settings(Settings(tumour_threshold=0.25))
+    qtbot.waitUntil(lambda: segmented.state.refining is record, timeout=PATIENCE_MS)
+    panel.session.set_settings(Settings(tumour_threshold=0.2))
+    assert segmented.state.refining is None, "what nobody waits for any more is dropped"
+    fake.hold = False
+    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=PATIENCE_MS)
+    assert record.refined.current.settings.tumour_threshold == 0.2
+
+
+def test_the_panel_begins_with_the_default(opened: Any, fake: FakeRefinement, qtbot: Any) -> None:
+    view = opened.panel.refine_view
+    assert view.refinement() == opened.record.refined.wanted == Refinement()
+    choose(opened, "none")
+    assert opened.record.refined.wanted.components is None, "none is nothing at all"
+    choose(opened, "crf")
+    assert opened.record.refined.wanted == Refinement()
+
+
+def test_borders_of_the_pieces_are_overlays(segmented: Any, qtbot: Any) -> None:
+    record, view = segmented.record, segmented.panel.refine_view
+    choose(segmented, "boundary-fit")
+    index = 4
+    segmented.panel.session.go_to(index)
+    view.overlays["edge map"].click()
+    layer = segmented.viewer.layers["edge map"]
+    qtbot.waitUntil(lambda: bool(layer.data[index].any()), timeout=PATIENCE_MS)
+    assert not np.delete(layer.data, index, 0).any(), "a slice is drawn when it is looked at"
+    view.overlays["superpixels"].click()
+    finer = segmented.viewer.layers["superpixels"]
+    qtbot.waitUntil(lambda: bool(finer.data[index].any()), timeout=PATIENCE_MS)
+    assert finer.data[index].sum() > layer.data[index].sum()
+    view.overlays["superpixels"].click()
+    assert "superpixels" not in segmented.viewer.layers
+    segmented.viewer.layers.remove("edge map")
+    assert not view.overlays["edge map"].isChecked(), "a user may remove it in the layer list"
+    assert segmented.state.records == (record,)
+
+
 def test_failure_and_cancel_change_nothing(
     segmented: Any, fake: FakeRefinement, qtbot: Any
 ) -> None:
@@ -204,6 +258,9 @@ def test_parameters_presets_and_reset(gliocam: Any) -> None:
     assert asked[-1].crf == CRF_PRESETS["DeepLab"]
     view.intensity.setValue(7)
     assert asked[-1].crf == replace(CRF_PRESETS["DeepLab"], intensity_width=7)
+    view.volume.setChecked(True)
+    assert asked[-1].crf.volume
+    assert view.presets.currentText() == "own values"
     view.reset_button.click()
     assert asked[-1] == Refinement("crf")
     view.set_refinement(Refinement("boundary-fit"))

@@ -81,7 +81,8 @@ panel.maps_view.buttons["exit 1", "core"].click()
 until(lambda: not record.live.pending)
 viewer.close()
 assert set(importers.values()) == {engine().thread_id}, (importers, main)
-assert ran == {engine().thread_id}
+assert engine().thread_id in ran
+assert main not in ran  # the CRF of each slice runs in a pool that the engine waits for
 print("ok")
 """
 

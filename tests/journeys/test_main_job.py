@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Modality
+from napari_gliocam.io.sidecar import read_choices
+from napari_gliocam.progress import finish
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.refine.run import refine
 from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import apply_thresholds
 
@@ -27,9 +31,18 @@ def segment(gliocam: Any, qtbot: Any) -> Any:
     qtbot.waitUntil(lambda: gliocam.state.running is None, timeout=TIMEOUT_MS)
     record = gliocam.state.current
     assert record.maps is not None, gliocam.state.message
-    assert {p.done for p in seen} >= {0, len(record.maps.frame)}
-    assert all(p.total in (1, len(record.maps.frame)) for p in seen)
+    networks = [p for p in seen if p.total == len(record.maps.frame)]
+    assert {p.done for p in networks} >= {0, len(record.maps.frame)}
     return record
+
+
+def check_labels(layer: Any, record: Any, settings: Settings) -> None:
+    """The layer shows what the default refinement made of the labels at these thresholds."""
+    refined, cut = record.refined.current, apply_thresholds(record.maps, settings)
+    assert refined.refinement == Refinement()
+    np.testing.assert_array_equal(refined.unrefined.labels, cut.labels)
+    again = finish(refine(cut, record.case, Refinement()))
+    np.testing.assert_array_equal(layer.data, again.labels)
 
 
 def drag(slider: Any, to: float, qtbot: Any) -> None:
@@ -45,7 +58,7 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     viewer, panel = gliocam.viewer, gliocam.panel
     record = segment(gliocam, qtbot)
     labels = viewer.layers["segmentation"]
-    np.testing.assert_array_equal(labels.data, apply_thresholds(record.maps, Settings()).labels)
+    check_labels(labels, record, Settings())
 
     def refuse(*args: Any) -> None:
         raise AssertionError("a network ran for a threshold")
@@ -60,7 +73,8 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     qtbot.waitUntil(lambda: not record.live.pending)
     wanted = Settings(tumour, class_, gate=False)
     assert record.settings == wanted
-    np.testing.assert_array_equal(labels.data, apply_thresholds(record.maps, wanted).labels)
+    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=TIMEOUT_MS)
+    check_labels(labels, record, wanted)
     assert labels.data.any()
 
     button = panel.maps_view.buttons["exit 3", "edema"]
@@ -77,6 +91,7 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     job = panel.save(path)
     qtbot.waitUntil(lambda: job.ended, timeout=TIMEOUT_MS)
     written = json.loads((out / f"{record.case.name}.json").read_text())
+    assert read_choices(out / f"{record.case.name}.json") == (wanted, Refinement())
     assert written["settings"]["tumour_threshold"] == tumour
     assert written["volumes_ml"]["tumour"] == pytest.approx(record.volumes_ml["tumour"])
     image = nib.load(path)

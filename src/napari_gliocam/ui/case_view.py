@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
@@ -49,7 +49,20 @@ class CaseView(QWidget):
         top.addWidget(self.open_button)
         section.body.addLayout(top)
 
-        grid = QGridLayout()
+        self.found_line = Elided()
+        self.files_button = QPushButton("Files")
+        self.files_button.setCheckable(True)
+        self.files_button.setToolTip("Show which file is which modality, and change it")
+        self.files_button.toggled.connect(self._fold)
+        found = QHBoxLayout()
+        found.setSpacing(SPACING)
+        found.addWidget(self.found_line, 1)
+        found.addWidget(self.files_button)
+        section.body.addLayout(found)
+        self._unclear = False
+        self.files = QWidget()
+        grid = QGridLayout(self.files)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
         self.modalities: dict[Modality, Choice] = {}
@@ -67,9 +80,15 @@ class CaseView(QWidget):
         self._scheme_names: list[str] = []
         grid.addWidget(row_label("Expert", "Outlines drawn by an expert"), len(MODALITIES), 0)
         grid.addWidget(self.schemes, len(MODALITIES), 1)
+        section.body.addWidget(self.files)
         self.geometry_line = Elided()
-        grid.addWidget(self.geometry_line, len(MODALITIES) + 1, 0, 1, 2)
-        section.body.addLayout(grid)
+        section.body.addWidget(self.geometry_line)
+        self._fold()
+
+    def _fold(self) -> None:
+        """Files are out of the way while it is clear which is which."""
+        self.files.setVisible(self.files_button.isChecked() or self._unclear)
+        self.files_button.setVisible(not self._unclear)
 
     def set_cases(self, names: Sequence[str], current: int) -> None:
         """Offer the cases that are open."""
@@ -87,13 +106,19 @@ class CaseView(QWidget):
         self.geometry_line.set_text(f"Patient's right at left · {voxels} · {mm} mm")
 
     def set_modalities(
-        self, titles: Sequence[str], chosen: Mapping[Modality, int], optional: set[Modality]
+        self, titles: Sequence[str], chosen: dict[Modality, int], optional: set[Modality]
     ) -> None:
-        """Offer the volumes; ``chosen`` is -1 for a modality that is missing."""
+        """Offer the volumes and say what was found; unfold where a needed one is missing."""
         for modality, choice in self.modalities.items():
             none = "not there (not needed)" if modality in optional else "missing"
             choice.fill([none, *titles] if titles else ["–"], chosen.get(modality, -1) + 1)
             choice.setEnabled(bool(titles))
+        there = [modality.title for modality in MODALITIES if modality in chosen]
+        missing = [m.title for m in MODALITIES if m not in chosen | dict.fromkeys(optional)]
+        self._unclear = bool(titles and missing)
+        lacking = f"missing: {', '.join(missing)}" if titles and missing else ""
+        self.found_line.set_text(" · ".join([*there, lacking] if lacking else there))
+        self._fold()
 
     def set_schemes(self, names: Sequence[str], titles: Sequence[str], current: str | None) -> None:
         """Offer the label schemes; None where the case has no expert labels."""

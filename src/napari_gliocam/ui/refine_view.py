@@ -67,7 +67,7 @@ class RefineView(QWidget):
             "that lie inside the tumour"
         )
         self.methods.fill([_sentence(title) for title in TITLES.values()], 0)
-        self.methods.activated.connect(self._emit)
+        self.methods.activated.connect(self._on_method)
         self.components = QCheckBox("Clean")
         self.components.setToolTip(
             "Components: drop parts of the tumour that are small beside the largest one, "
@@ -239,6 +239,15 @@ class RefineView(QWidget):
         self.set_refinement(wanted)
         self.refinement_requested.emit(wanted)
 
+    def _on_method(self, index: int) -> None:
+        """None is nothing at all; parts are cleaned after a method unless that is switched off."""
+        before = self._refinement.method
+        if "none" in (before, METHODS[index]):
+            blocked = self.components.blockSignals(True)
+            self.components.setChecked(METHODS[index] != "none")
+            self.components.blockSignals(blocked)
+        self._emit()
+
     def _on_preset(self, index: int) -> None:
         preset = self._presets.get(self.presets.itemText(index))
         if preset is not None:
@@ -250,8 +259,7 @@ class RefineView(QWidget):
         """What does nothing takes no room."""
         on = acts(self._refinement)
         has_parameters = self._refinement.method != "none"
-        for widget in (self.actions, self.status):
-            widget.setVisible(on)
+        self.actions.setVisible(on)
         self.advanced_button.setVisible(has_parameters)
         self.advanced.setVisible(has_parameters and self.advanced_button.isChecked())
         self.overlay_row.setVisible(self._refinement.fits)
@@ -264,8 +272,9 @@ class RefineView(QWidget):
             button.setChecked(overlay in shown)
 
     def set_result(self, sentence: str, *, can_apply: bool, can_flip: bool, flipped: bool) -> None:
-        """Say what the viewer shows, and what can be done."""
+        """Say what the viewer shows, and what can be done; all is well without a word."""
         self.status.set_text(sentence)
+        self.status.setVisible(acts(self._refinement) and (can_apply or flipped or not can_flip))
         self.run.set_ready(can_apply and acts(self._refinement))
         self.flip_button.setEnabled(can_flip)
         self.flip_button.setChecked(flipped)
