@@ -14,8 +14,11 @@ from pathlib import Path
 import napari
 from qtpy.QtWidgets import QApplication
 
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.ui.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.layer_data import OVERLAYS
 from napari_gliocam.ui.navigate import largest_lesion_slice
+from napari_gliocam.ui.workspace import Workspace
 
 
 def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
@@ -24,6 +27,18 @@ def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
     while not done() and time.monotonic() < end:
         QApplication.processEvents()
         time.sleep(0.005)
+
+
+def boundary_fit(panel: Workspace) -> None:
+    """Choose BoundaryFit and show the pieces that it goes by."""
+    record = panel.state.current
+    assert record is not None
+    panel.session.set_refinement(Refinement("boundary-fit"))
+    panel.refine_view.advanced_button.click()
+    for overlay in OVERLAYS:
+        panel.session.show_overlay(overlay, True)
+    until(lambda: record.refined.previewed is not None)
+    until(lambda: all(layer.data.any() for layer in panel.session.desk.overlays(record).values()))
 
 
 def main(folder: Path) -> None:
@@ -49,6 +64,12 @@ def main(folder: Path) -> None:
     if best is not None:
         panel.session.go_to(best)
     picture("segment-done")
+    boundary_fit(panel)
+    picture("boundary-fit")
+    panel.session.set_refinement(Refinement.nothing())
+    for overlay in OVERLAYS:
+        panel.session.show_overlay(overlay, False)
+    panel.refine_view.advanced_button.click()
     panel.threshold_view.exclusive.setChecked(False)
     picture("both-classes")
     panel.threshold_view.exclusive.setChecked(True)

@@ -60,6 +60,7 @@ class CaseView(QWidget):
         found.addWidget(self.files_button)
         section.body.addLayout(found)
         self._unclear = False
+        self._found: list[str] = []
         self.files = QWidget()
         grid = QGridLayout(self.files)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -116,8 +117,9 @@ class CaseView(QWidget):
         there = [modality.title for modality in MODALITIES if modality in chosen]
         missing = [m.title for m in MODALITIES if m not in chosen | dict.fromkeys(optional)]
         self._unclear = bool(titles and missing)
-        lacking = f"missing: {', '.join(missing)}" if titles and missing else ""
-        self.found_line.set_text(" · ".join([*there, lacking] if lacking else there))
+        lacking = [f"missing: {', '.join(missing)}"] if titles and missing else []
+        self._found = [*there, *lacking]
+        self._show_found()
         self._fold()
 
     def set_schemes(self, names: Sequence[str], titles: Sequence[str], current: str | None) -> None:
@@ -129,6 +131,11 @@ class CaseView(QWidget):
             self.schemes.fill(list(titles), self._scheme_names.index(current))
             self.schemes.setToolTip(titles[self._scheme_names.index(current)])
         self.schemes.setEnabled(current is not None)
+        self._show_found()
+
+    def _show_found(self) -> None:
+        expert = ["expert labels"] if self.schemes.isEnabled() else []
+        self.found_line.set_text(" · ".join([*self._found, *expert]))
 
     def _on_scheme(self, index: int) -> None:
         if index < len(self._scheme_names):
