@@ -15,6 +15,7 @@ from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
+from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import Settings
 from napari_gliocam.slices import SliceStack, cutting_slices
@@ -128,6 +129,8 @@ def compute_maps(
         "slices": total,
         "across_slices_mm": info.across_slices_mm,
         "network_slice": list(stack.frame.network_shape),
+        "guidance": info.guidance,
+        "final_map": info.final_map,
         "seconds": clock.laps,
     }
     return CamVolume(
@@ -140,6 +143,7 @@ def compute_maps(
         exits=collected.exits,
         guided={"core": collected.guided[0], "edema": collected.guided[1]},
         provenance=provenance,
+        attention=dict(zip(TARGETS, collected.attention, strict=True)),
     )
 
 
@@ -176,6 +180,7 @@ class _Collected:
     guided: NDArray[np.float16]
     exits: dict[Target, tuple[NDArray[np.float16], ...]]
     probabilities: NDArray[np.float32]
+    attention: NDArray[np.uint8]
 
     @classmethod
     def empty(cls, stack: SliceStack, strides: Sequence[int]) -> _Collected:
@@ -186,6 +191,10 @@ class _Collected:
             guided=np.zeros((2, n, height, width), dtype=np.float16),
             exits={t: tuple(np.zeros((n, *s), dtype=np.float16) for s in sizes) for t in TARGETS},
             probabilities=np.zeros((n, 3), dtype=np.float32),
+            attention=np.zeros(
+                (3, n, len(sizes), height // ATTENTION_STRIDE, width // ATTENTION_STRIDE),
+                dtype=np.uint8,
+            ),
         )
 
     def put(self, where: slice, maps: Maps) -> None:
@@ -196,6 +205,8 @@ class _Collected:
         for target in range(2):
             self.guided[target, where] = maps.guided[:, target].float().cpu().numpy()
         self.probabilities[where] = maps.logits.float().sigmoid().cpu().numpy()
+        weights = (maps.attention.float() * 255).round().byte().cpu().numpy()
+        self.attention[:, where] = weights.transpose(2, 0, 1, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)

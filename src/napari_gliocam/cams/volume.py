@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +40,9 @@ class CamVolume:
         Mean over the exits of the class maps after guidance (paper 1, Eq. 3), network grid.
     provenance : mapping
         What made them: bundle, device, precision, seconds a stage; goes into the json.
+    attention : mapping of target to ndarray of uint8, (N, 4, h, w)
+        Weight of each exit in the aggregate in 255ths, at the resolution of the attention
+        networks; empty where they are not known.
     """
 
     grid: Grid
@@ -51,6 +54,7 @@ class CamVolume:
     exits: Mapping[Target, tuple[NDArray[np.float16], ...]]
     guided: Mapping[Target, NDArray[np.float16]]
     provenance: Mapping[str, Any]
+    attention: Mapping[Target, NDArray[np.uint8]] = field(default_factory=dict)
 
     def has(self, row: Row, target: Target) -> bool:
         """Whether there is such a map (the tumour map is the guidance, it is not guided)."""

@@ -1,16 +1,58 @@
-"""Figures that say how good a segmentation is.
+"""Figures that say how good a segmentation is, and what a radiologist reads from it.
+
+Against an expert
+    `evaluate_case` and `Evaluation` for many cases; `compare_labels` for one pair of label
+    volumes (`LabelComparison` a class: Dice, IoU, HD95 under each `Convention`), `confusion` for a
+    layer of true positives, false positives and false negatives.
+Size and shape
+    `measure_labels` gives `Measures`: of the case and of each lesion the volumes, `Diameters`
+    with end points to draw, sphericity, depth of the core; `brain_depth` is made once a case.
+    `FIGURES` says how each number is called, in which unit and with how many digits.
+Core against edema
+    `claims` and `claims_of` give who claims what by any pair of maps, `method_overlap` a row of
+    a table with the worst slices.
+Slice by slice
+    `slice_areas` for a chart, `step_slice` to go to the next lesion or conflict.
+One voxel
+    `read_voxel`: intensities, maps, exits and their weights, why the label is what it is.
 
 Examples
 --------
 >>> from napari_gliocam.measure import Evaluation, evaluate_case
 >>> records = evaluate_case(case, segmentation)            # doctest: +SKIP
 >>> Evaluation(records).save(Path("evaluated"))            # doctest: +SKIP
+>>> depth = brain_depth(case.brain, case.grid.spacing)     # doctest: +SKIP
+>>> measures = measure_labels(labels, case.grid, depth=depth)  # doctest: +SKIP
+>>> measures.case.core.diameters.product_mm2               # doctest: +SKIP
 """
 
-from napari_gliocam.measure.class_overlap import ClassOverlap, class_overlap
+from napari_gliocam.measure.class_overlap import (
+    ClassOverlap,
+    MethodOverlap,
+    SliceOverlap,
+    claims,
+    claims_of,
+    class_overlap,
+    method_overlap,
+    worst_slices,
+)
 from napari_gliocam.measure.compare import PairedTest, compare, figures_by_case, paired_test
+from napari_gliocam.measure.confusion import (
+    CONFUSION_NAMES,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    LabelComparison,
+    compare_labels,
+    confusion,
+)
 from napari_gliocam.measure.conventions import Convention, EvaluationSettings, Overlap
+from napari_gliocam.measure.depth import brain_depth
+from napari_gliocam.measure.diameters import Diameters, Line, diameters
+from napari_gliocam.measure.figures import FIGURES, MeasuredFigure
 from napari_gliocam.measure.image_level import ImageLevel, auc
+from napari_gliocam.measure.lesions import MIN_ML, Lesions, find_lesions
+from napari_gliocam.measure.measures import LesionMeasures, Measures, Region, measure_labels
 from napari_gliocam.measure.overlap import dice, iou, masks_of, score
 from napari_gliocam.measure.record import (
     CaseRecord,
@@ -21,37 +63,74 @@ from napari_gliocam.measure.record import (
 )
 from napari_gliocam.measure.report import Evaluation, compare_with, load_evaluation
 from napari_gliocam.measure.rivals import intensity_threshold, rivals
+from napari_gliocam.measure.shape import sphericity, surface_mm2
+from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas, step_slice
 from napari_gliocam.measure.summary import Figure, summarise
 from napari_gliocam.measure.surface import BRATS_DISTANCE, hausdorff95
+from napari_gliocam.measure.voxel import ExitReading, VoxelReading, read_voxel
 
 __all__ = [
     "BRATS_DISTANCE",
+    "CONFUSION_NAMES",
+    "FALSE_NEGATIVE",
+    "FALSE_POSITIVE",
+    "FIGURES",
+    "MIN_ML",
+    "TRUE_POSITIVE",
     "CaseRecord",
     "ClassOverlap",
     "Convention",
+    "Diameters",
     "Evaluation",
     "EvaluationSettings",
+    "ExitReading",
     "Figure",
     "ImageLevel",
     "Key",
+    "LabelComparison",
+    "LesionMeasures",
+    "Lesions",
+    "Line",
+    "MeasuredFigure",
+    "Measures",
+    "MethodOverlap",
     "Overlap",
     "PairedTest",
+    "Region",
+    "SliceAreas",
+    "SliceOverlap",
+    "VoxelReading",
     "auc",
+    "brain_depth",
+    "claims",
+    "claims_of",
     "class_overlap",
     "compare",
+    "compare_labels",
     "compare_with",
+    "confusion",
+    "diameters",
     "dice",
     "evaluate_case",
     "evaluating_case",
     "figures_by_case",
+    "find_lesions",
     "hausdorff95",
     "intensity_threshold",
     "iou",
     "load_evaluation",
     "masks_of",
+    "measure_labels",
+    "method_overlap",
     "paired_test",
+    "read_voxel",
     "rivals",
     "score",
     "score_labels",
+    "slice_areas",
+    "sphericity",
+    "step_slice",
     "summarise",
+    "surface_mm2",
+    "worst_slices",
 ]

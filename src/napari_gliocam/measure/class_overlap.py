@@ -1,14 +1,26 @@
-"""How much core and edema claim each other's voxels before the higher map decides."""
+"""How much core and edema claim each other's voxels before the higher map decides.
+
+`claims` and `claims_of` make an array of who claims what from the maps of any method; the rest
+counts in it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.threshold import BOTH
+from napari_gliocam.cams.volume import CamVolume, Row
+from napari_gliocam.case import Grid
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.measure.slice_areas import slice_areas
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import BOTH, CORE, EDEMA, apply_thresholds
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,43 @@ class ClassOverlap:
     ml: float
 
 
+@dataclass(frozen=True)
+class SliceOverlap:
+    """The overlap on one slice.
+
+    Parameters
+    ----------
+    index : int
+        Slice of the case.
+    mm2 : float
+        Area claimed by both.
+    union_fraction : float
+        Of the area of either, in (0, 1].
+    """
+
+    index: int
+    mm2: float
+    union_fraction: float
+
+
+@dataclass(frozen=True)
+class MethodOverlap:
+    """A row of the table of methods.
+
+    Parameters
+    ----------
+    method : str
+        As a user reads it.
+    overlap : ClassOverlap
+    worst : tuple of SliceOverlap
+        The slices with the largest area of both, worst first; those without any are left out.
+    """
+
+    method: str
+    overlap: ClassOverlap
+    worst: tuple[SliceOverlap, ...] = ()
+
+
 def class_overlap(labels: NDArray[Any], voxel_ml: float) -> ClassOverlap:
     """Measure the overlap of the classes, which the separability loss is to lower (paper 1).
 
@@ -44,3 +93,130 @@ def class_overlap(labels: NDArray[Any], voxel_ml: float) -> ClassOverlap:
     if not either:
         return ClassOverlap(None, None, 0.0)
     return ClassOverlap(both / either, 2 * both / (either + both), both * voxel_ml)
+
+
+def worst_slices(labels: NDArray[Any], grid: Grid, count: int = 3) -> tuple[SliceOverlap, ...]:
+    """The slices on which both classes claim most, worst first.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (S, P, L)
+        As in `class_overlap`.
+    grid : Grid
+    count : int
+        At most so many.
+    """
+    areas = slice_areas(labels, grid)
+    order = np.argsort(-areas.both, kind="stable")[:count]
+    return tuple(
+        SliceOverlap(int(i), float(areas.both[i]), float(areas.both[i] / areas.tumour[i]))
+        for i in order
+        if areas.both[i] > 0
+    )
+
+
+def method_overlap(
+    method: str, labels: NDArray[np.uint8], grid: Grid, count: int = 3
+) -> MethodOverlap:
+    """The row of a method in the table.
+
+    Parameters
+    ----------
+    method : str
+    labels : ndarray of uint8, shape (S, P, L)
+        From `claims` or `claims_of`.
+    grid : Grid
+    count : int
+        Of the worst slices.
+    """
+    return MethodOverlap(
+        method, class_overlap(labels, grid.voxel_ml), worst_slices(labels, grid, count)
+    )
+
+
+def claims(
+    core: NDArray[np.floating],
+    edema: NDArray[np.floating],
+    threshold: float = 0.5,
+    *,
+    inside: NDArray[np.bool_] | None = None,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Who claims what, from any pair of maps: a volume or one slice.
+
+    Parameters
+    ----------
+    core, edema : ndarray of float, same shape
+        In [0, 1].
+    threshold : float
+        A class claims where its map exceeds this.
+    inside : ndarray of bool, same shape, optional
+        Nothing is claimed elsewhere, such as outside the tumour.
+    out : ndarray of uint8, same shape, optional
+        Written in place.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+        0 nobody, 1 core only, 2 edema only, 3 both.
+
+    Raises
+    ------
+    GliocamError
+        The threshold is not in [0, 1].
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise GliocamError(f"The threshold is {threshold:g}; choose a value between 0 and 1.")
+    claimed = np.multiply(edema > threshold, EDEMA, out=out, casting="unsafe", dtype=np.uint8)
+    claimed += (core > threshold).view(np.uint8) * np.uint8(CORE)
+    if inside is not None:
+        claimed *= inside.view(np.uint8)
+    return claimed
+
+
+def claims_of(
+    maps: CamVolume | Explanation,
+    *,
+    row: Row = "aggregate",
+    settings: Settings | None = None,
+    where: slice | tuple[slice, ...] = slice(None),
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Who claims what by the maps of a case, or by those of an explanation method.
+
+    Parameters
+    ----------
+    maps : CamVolume or Explanation
+        A `CamVolume` is cut as *Segment* cuts it, with tumour map and gate, so that its
+        aggregate gives the result before the higher map decides, and its other rows differ from
+        it in nothing but the class maps.  An `Explanation` (of core and edema) has no tumour map
+        and a gate of its own: its maps are cut at the class threshold.
+    row : str
+        Of a `CamVolume`: "exit 1" to "exit 4", "guided", "aggregate".
+    settings : Settings, optional
+        Paper 1's by default; ``exclusive`` is ignored.
+    where, out
+        Of a `CamVolume`, as in `napari_gliocam.threshold.apply_thresholds`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (S, P, L)
+        0 nobody, 1 core only, 2 edema only, 3 both.
+
+    Raises
+    ------
+    GliocamError
+        The explanation lacks core or edema.
+    """
+    settings = replace(settings or Settings(), exclusive=False)
+    if not isinstance(maps, CamVolume):
+        missing = [target for target in ("core", "edema") if target not in maps.raw]
+        if missing:
+            raise GliocamError(
+                f"{maps.title} has no map of {' and '.join(missing)}; make it for core and edema."
+            )
+        volumes = maps.volume("core"), maps.volume("edema")
+        return claims(*volumes, settings.class_threshold, out=out)
+    if row != "aggregate":
+        maps = replace(maps, core=maps.volume(row, "core"), edema=maps.volume(row, "edema"))
+    return apply_thresholds(maps, settings, out=out, where=where).labels

@@ -8,11 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.multi_exit import EXITS
-
-#: The attention network sees images and maps at this fraction of the network grid: at full
-#: resolution it would cost more than the backbone.
-ATTENTION_STRIDE = 2
 
 
 class ExitAttention(nn.Module):

@@ -24,6 +24,10 @@ _CHOICES = {
 
 DEFAULT_STRIDES = (2, 4, 8, 8)
 
+#: The attention network sees images and maps at this fraction of the network grid: at full
+#: resolution it would cost more than the backbone.
+ATTENTION_STRIDE = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:

@@ -48,12 +48,16 @@ class Maps(NamedTuple):
         Maps of tumour, core, edema at native resolution, in [0, 1].
     logits : Tensor, (B, 3)
         Image-level logits of tumour, core, edema: mean over exits 2 to 4.
+    attention : Tensor, (B, 4, 3, h, w)
+        Weight of each exit in the aggregates, at the resolution of the attention networks; sums
+        to 1 over the exits.
     """
 
     aggregates: Tensor
     guided: Tensor
     exits: list[Tensor]
     logits: Tensor
+    attention: Tensor
 
 
 class GliocamNet(nn.Module):
@@ -144,8 +148,9 @@ class GliocamNet(nn.Module):
             [pool(e.float(), brain, self.design.pooling) for e in learned[1:]]
         ).mean(dim=0)
         exits = self.turned(learned)
-        aggregates, guided = self.aggregate(images, [e.float() for e in exits], brain)
-        return Maps(aggregates, guided, [self._native(e, brain) for e in exits], image_logits)
+        aggregates, guided, attention = self.weighed(images, [e.float() for e in exits], brain)
+        native = [self._native(e, brain) for e in exits]
+        return Maps(aggregates, guided, native, image_logits, attention)
 
     def exits(self, images: Tensor) -> list[Tensor]:
         """Logits of tumour, core, edema of each exit as they were learned, (B, 3, h_l, w_l)."""
@@ -163,6 +168,13 @@ class GliocamNet(nn.Module):
 
         The logits are those of `turned`.
         """
+        aggregates, guided, _ = self.weighed(images, exits, brain)
+        return aggregates, guided
+
+    def weighed(
+        self, images: Tensor, exits: list[Tensor], brain: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `aggregate`, with the weights of the exits, (B, 4, 3, h, w)."""
         map_range = self.design.map_range
         raw = map_range == "raw"
         maps = exit_maps(exits, brain, map_range)
@@ -187,7 +199,8 @@ class GliocamNet(nn.Module):
             tumour = (tumour + self._in_range(tumour_maps, brain).sum(dim=1)) / (EXITS + 1)
         if self.design.sharing:
             classes = share(classes, tumour)
-        return torch.cat([tumour, classes], dim=1), guided.mean(dim=1)
+        aggregates = torch.cat([tumour, classes], dim=1)
+        return aggregates, guided.mean(dim=1), torch.cat([attention, weights], dim=2)
 
     def _in_range(self, maps: Tensor, brain: Tensor) -> Tensor:
         return stretch(maps, brain[:, None]) if self.design.map_range == "raw" else maps

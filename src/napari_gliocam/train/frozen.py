@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from napari_gliocam.nets.aggregator import (
-    ATTENTION_STRIDE,
     exit_maps,
     seen_by_attention,
     shrink,
     stretch,
 )
+from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.batches import Key
 from napari_gliocam.train.slice_set import SliceSet

@@ -1,0 +1,126 @@
+"""Where labels agree with others: an expert's, or another result's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import TARGETS, Target
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.measure.conventions import (
+    Convention,
+    Counts,
+    EvaluationSettings,
+    Overlap,
+    overlaps,
+)
+from napari_gliocam.measure.overlap import masks_of
+
+#: Values of the array of `confusion`; 0 is a true negative.
+TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3
+CONFUSION_NAMES = {
+    TRUE_POSITIVE: "true positive",
+    FALSE_POSITIVE: "false positive",
+    FALSE_NEGATIVE: "false negative",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelComparison:
+    """How well one class agrees.
+
+    Parameters
+    ----------
+    target : {"tumour", "core", "edema"}
+    overlaps : mapping of Convention to Overlap
+        Dice, IoU and HD95 in mm under each of the four conventions.
+    counts : Counts
+        Voxels of both, of the labels, of the others.
+    """
+
+    target: Target
+    overlaps: Mapping[Convention, Overlap]
+    counts: Counts
+
+
+def confusion(
+    labels: NDArray[Any],
+    other: NDArray[Any],
+    target: Target = "tumour",
+    *,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """True and false positives and false negatives of one class, for a labels layer.
+
+    Parameters
+    ----------
+    labels, other : ndarray of an integer type, same shape
+        0 background, 1 core, 2 edema, 3 both; ``other`` is taken for the truth.
+    target : {"tumour", "core", "edema"}
+    out : ndarray of uint8, same shape, optional
+        Written in place.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+        1 true positive, 2 false positive, 3 false negative (paper 1, Fig. 2).
+
+    Raises
+    ------
+    GliocamError
+        The shapes differ.
+    """
+    _same_shape(labels, other)
+    mine, theirs = masks_of(labels)[target], masks_of(other)[target]
+    result = np.multiply(mine, FALSE_POSITIVE, out=out, casting="unsafe", dtype=np.uint8)
+    result[theirs] = FALSE_NEGATIVE
+    result[mine & theirs] = TRUE_POSITIVE
+    return result
+
+
+def compare_labels(
+    labels: NDArray[Any],
+    other: NDArray[Any],
+    spacing: Sequence[float],
+    settings: EvaluationSettings | None = None,
+) -> dict[Target, LabelComparison]:
+    """Compare labels with others, class by class, under every convention.
+
+    Another result is read onto the case's grid by `napari_gliocam.io.read_labels`, which says in
+    a sentence what does not fit.
+
+    Parameters
+    ----------
+    labels, other : ndarray of an integer type, shape (S, P, L)
+        0 background, 1 core, 2 edema, 3 both; ``other`` is taken for the truth.
+    spacing : (S, P, L)
+        mm.
+    settings : EvaluationSettings, optional
+
+    Returns
+    -------
+    dict of target to LabelComparison
+
+    Raises
+    ------
+    GliocamError
+        The shapes differ.
+    """
+    _same_shape(labels, other)
+    mine, theirs = masks_of(labels), masks_of(other)
+    return {
+        target: LabelComparison(target, *overlaps(mine[target], theirs[target], spacing, settings))
+        for target in TARGETS
+    }
+
+
+def _same_shape(labels: NDArray[Any], other: NDArray[Any]) -> None:
+    if labels.shape != other.shape:
+        sizes = (" × ".join(map(str, volume.shape)) for volume in (labels, other))
+        raise GliocamError(
+            "The labels have {} voxels and the others {}; resample one to the other.".format(*sizes)
+        )

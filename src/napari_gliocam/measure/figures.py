@@ -1,0 +1,85 @@
+"""What each measure of a lesion is called, in which unit and with how many digits; said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from napari_gliocam.measure.measures import LesionMeasures
+
+#: Stands for a number that there is none of.
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class MeasuredFigure:
+    """One column of a table.
+
+    Parameters
+    ----------
+    key : str
+        In csv and json, with its unit.
+    title : str
+        What a user reads.
+    unit : str
+        Empty for a number without one.
+    digits : int
+        Decimals that are shown.
+    of : callable
+        Takes it from a `LesionMeasures`.
+    """
+
+    key: str
+    title: str
+    unit: str
+    digits: int
+    of: Callable[[LesionMeasures], float | None]
+
+    def text(self, lesion: LesionMeasures) -> str:
+        """The number with its unit, such as "12.3 ml"."""
+        value = self.of(lesion)
+        if value is None:
+            return NOTHING
+        return f"{value:.{self.digits}f} {self.unit}".rstrip()
+
+
+FIGURES: tuple[MeasuredFigure, ...] = (
+    MeasuredFigure("tumour_ml", "Tumour", "ml", 2, lambda m: m.tumour.ml),
+    MeasuredFigure("core_ml", "Core", "ml", 2, lambda m: m.core.ml),
+    MeasuredFigure("edema_ml", "Edema", "ml", 2, lambda m: m.edema_ml),
+    MeasuredFigure(
+        "tumour_long_mm", "Tumour, largest diameter", "mm", 1, lambda m: m.tumour.diameters.long_mm
+    ),
+    MeasuredFigure(
+        "tumour_perpendicular_mm",
+        "Tumour, perpendicular",
+        "mm",
+        1,
+        lambda m: m.tumour.diameters.perpendicular_mm,
+    ),
+    MeasuredFigure(
+        "tumour_product_mm2",
+        "Tumour, product",
+        "mm²",
+        0,
+        lambda m: m.tumour.diameters.product_mm2,
+    ),
+    MeasuredFigure(
+        "core_long_mm", "Core, largest diameter", "mm", 1, lambda m: m.core.diameters.long_mm
+    ),
+    MeasuredFigure(
+        "core_perpendicular_mm",
+        "Core, perpendicular",
+        "mm",
+        1,
+        lambda m: m.core.diameters.perpendicular_mm,
+    ),
+    MeasuredFigure(
+        "core_product_mm2", "Core, product", "mm²", 0, lambda m: m.core.diameters.product_mm2
+    ),
+    MeasuredFigure(
+        "core_depth_mm", "Core to the brain's surface", "mm", 1, lambda m: m.core_depth_mm
+    ),
+    MeasuredFigure("tumour_sphericity", "Tumour, sphericity", "", 2, lambda m: m.tumour.sphericity),
+    MeasuredFigure("core_sphericity", "Core, sphericity", "", 2, lambda m: m.core.sphericity),
+)

@@ -1,0 +1,239 @@
+"""Everything that is known of one voxel, and why its label is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
+from napari_gliocam.case import Case, Modality
+from napari_gliocam.settings import Settings
+from napari_gliocam.slices import bilinear_matrix
+from napari_gliocam.threshold import BACKGROUND, CLASS_NAMES, apply_thresholds
+
+
+@dataclass(frozen=True)
+class ExitReading:
+    """What one exit says of a voxel, and how much of the aggregate comes from it.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    value : float
+        Its map, in [0, 1].
+    weight : float or None
+        Its attention weight, in [0, 1], which add up to 1; None where they are not known.
+    share : float or None
+        Its part of the aggregate: weight times guided map, over the sum of all exits; in [0, 1].
+    """
+
+    number: int
+    value: float
+    weight: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class VoxelReading:
+    """One voxel.
+
+    Parameters
+    ----------
+    voxel : (S, P, L)
+    in_brain : bool
+    intensities : mapping of Modality to float
+        In the units of the files.
+    label : int
+        As shown: 0 background, 1 core, 2 edema, 3 both.
+    rule_label : int or None
+        What the thresholds say; None without maps.
+    reason : str
+        Why the label is what it is, such as "tumour 0.62 > 0.40; core 0.71 > 0.50, edema 0.33 ≤
+        0.50".
+    maps : mapping of target to float
+        Aggregates, in [0, 1]; empty without maps, as are the following.
+    probabilities : mapping of target to float
+        Image-level, of the slice, in [0, 1].
+    exits : mapping of target to tuple of ExitReading
+        Of this slice, before the maps are averaged over neighbouring slices; empty for a slice
+        or a place that the networks did not see.
+    """
+
+    voxel: tuple[int, int, int]
+    in_brain: bool
+    intensities: Mapping[Modality, float]
+    label: int
+    rule_label: int | None
+    reason: str
+    maps: Mapping[Target, float] = field(default_factory=dict)
+    probabilities: Mapping[Target, float] = field(default_factory=dict)
+    exits: Mapping[Target, tuple[ExitReading, ...]] = field(default_factory=dict)
+
+    @property
+    def label_name(self) -> str:
+        """The label in words."""
+        return _name(self.label)
+
+
+def read_voxel(
+    case: Case,
+    voxel: Sequence[int],
+    *,
+    labels: NDArray[Any] | None = None,
+    maps: CamVolume | None = None,
+    settings: Settings | None = None,
+    refined: NDArray[Any] | None = None,
+) -> VoxelReading | None:
+    """Read a voxel; quick enough to follow the pointer.
+
+    Parameters
+    ----------
+    case : Case
+    voxel : (S, P, L)
+        Whole numbers.
+    labels : ndarray of an integer type, shape (S, P, L), optional
+        As shown; what the thresholds say by default.
+    maps : CamVolume, optional
+    settings : Settings, optional
+        The thresholds in use; paper 1's by default.
+    refined : ndarray of an integer type, shape (S, P, L), optional
+        The labels after refinement and before any painting; None where nothing was refined.
+
+    Returns
+    -------
+    VoxelReading or None
+        None outside the case.
+    """
+    s, p, l = (int(i) for i in voxel)
+    shape = case.grid.shape
+    if not all(0 <= i < n for i, n in zip((s, p, l), shape, strict=True)):
+        return None
+    here = (s, p, l)
+    intensities = {modality: float(volume[here]) for modality, volume in case.volumes.items()}
+    in_brain = any(value != 0 for value in intensities.values())
+    if maps is None:
+        label = BACKGROUND if labels is None else int(labels[here])
+        reason = f"{_name(label)}; there are no maps to tell why"
+        return VoxelReading(here, in_brain, intensities, label, None, reason)
+    settings = settings or Settings()
+    part = (slice(s, s + 1), slice(p, p + 1), slice(l, l + 1))
+    rule = int(apply_thresholds(maps, settings, where=part).labels[here])
+    before = rule if refined is None else int(refined[here])
+    label = before if labels is None else int(labels[here])
+    reason = _rule_in_words(maps, settings, part)
+    if label != before:
+        reason = f"painted by hand as {_name(label)}; the maps: {reason}"
+    elif before != rule:
+        reason = f"changed by refinement from {_name(rule)} to {_name(before)}; the maps: {reason}"
+    return VoxelReading(
+        here,
+        in_brain,
+        intensities,
+        label,
+        rule,
+        reason,
+        {target: float(getattr(maps, target)[here]) for target in TARGETS},
+        {t: float(v) for t, v in zip(TARGETS, maps.probabilities[s], strict=True)},
+        {t: found for t in TARGETS if (found := _exits(maps, t, here))},
+    )
+
+
+def _exits(maps: CamVolume, target: Target, voxel: tuple[int, int, int]) -> tuple[ExitReading, ...]:
+    """The exits' maps and weights at a voxel, enlarged as `CamVolume.volume` enlarges them."""
+    s, p, l = voxel
+    frame = maps.frame
+    row, column = p - frame.rows[0], l - frame.columns[0]
+    height, width = frame.rows[1] - frame.rows[0], frame.columns[1] - frame.columns[0]
+    if s not in frame.indices or not (0 <= row < height and 0 <= column < width):
+        return ()
+    n = frame.indices.index(s)
+
+    def at(plane: NDArray[Any]) -> float:
+        down = bilinear_matrix(plane.shape[0], height)[row]
+        across = bilinear_matrix(plane.shape[1], width)[column]
+        return float(down @ plane.astype(np.float32) @ across)
+
+    values = [at(exit_[n]) if maps.tumour[voxel] else 0.0 for exit_ in maps.exits[target]]
+    if target not in maps.attention:
+        return tuple(ExitReading(i, value) for i, value in enumerate(values, start=1))
+    weights = np.array([at(plane) for plane in maps.attention[target][n]])
+    weights /= max(float(weights.sum()), 1e-6)
+    parts = _parts(maps, target, np.array(values), weights)
+    total = float(parts.sum())
+    shares = parts / total if total > 0 else np.zeros(len(values))
+    return tuple(
+        ExitReading(i, value, float(weight), float(share))
+        for i, (value, weight, share) in enumerate(zip(values, weights, shares, strict=True), 1)
+    )
+
+
+def _parts(
+    maps: CamVolume, target: Target, values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each exit adds to the aggregate, up to a factor that all have in common.
+
+    The tumour map that guides a class is such a factor (`napari_gliocam.nets.aggregator.guide`),
+    and so is what shares the tumour map out to the classes.
+    """
+    if target == "tumour":
+        mean = maps.provenance.get("final_map") == "mean"
+        return (weights + 1) * values if mean else weights * values
+    product = maps.provenance.get("guidance") == "product"
+    return weights * (values if product else np.sqrt(values))
+
+
+def _rule_in_words(maps: CamVolume, settings: Settings, part: tuple[slice, ...]) -> str:
+    """Follow `apply_thresholds` step by step."""
+    tumour, core, edema = (getattr(maps, target)[part] for target in TARGETS)
+    if not _above(tumour, settings.tumour_threshold):
+        return _compared("tumour", tumour, "≤", settings.tumour_threshold)
+    said = [_compared("tumour", tumour, ">", settings.tumour_threshold)]
+    threshold = settings.class_threshold
+    claims = {"core": _above(core, threshold), "edema": _above(edema, threshold)}
+    said.append(
+        ", ".join(
+            _compared(name, value, ">" if claims[name] else "≤", threshold)
+            for name, value in (("core", core), ("edema", edema))
+        )
+    )
+    if settings.gate and any(claims.values()):
+        closed = [
+            (target, probability)
+            for target, probability in zip(TARGETS, maps.probabilities[part[0]].T, strict=True)
+            if not (probability >= settings.gate_probability).any()
+        ]
+        for target, probability in closed:
+            if target == "tumour" or claims[target]:
+                gate = _compared(target, probability, "<", settings.gate_probability)
+                said.append(f"the gate is closed, this slice shows {gate}")
+            claims = (
+                dict.fromkeys(claims, False) if target == "tumour" else {**claims, target: False}
+            )
+    if all(claims.values()):
+        if settings.exclusive:
+            sign = "≥" if (core >= edema).all() else "<"
+            said.append(_compared("core", core, sign, edema.item(), "edema "))
+        else:
+            said.append("both claim it")
+    return "; ".join(said)
+
+
+def _above(value: NDArray[Any], threshold: float) -> bool:
+    """Compared as arrays are, in their own precision, so that it is the same comparison."""
+    return bool((value > threshold).all())
+
+
+def _compared(name: str, value: NDArray[Any], sign: str, limit: float, limit_name: str = "") -> str:
+    """Two numbers with as many decimals as it takes to tell them apart."""
+    number = float(value.item())
+    digits = next((d for d in range(2, 7) if f"{number:.{d}f}" != f"{limit:.{d}f}"), 2)
+    return f"{name} {number:.{digits}f} {sign} {limit_name}{limit:.{digits}f}"
+
+
+def _name(label: int) -> str:
+    return "background" if label == BACKGROUND else CLASS_NAMES.get(label, f"{label}, no class")
