@@ -31,8 +31,9 @@ def surface_mm2(mask: NDArray[np.bool_], spacing: Sequence[float]) -> float:
 
     The mean shadow of a body over all directions is a quarter of its surface (Crofton, Cauchy);
     a shadow is counted by the lines that run through the mask in each of thirteen directions
-    (Lehmann and Legland, Image Processing On Line 2012).  Counting the faces of voxels instead
-    would call a ball half as large again.
+    (Lehmann and Legland, Image Processing On Line 2012).  Round bodies come out within 3 %, flat
+    sides along the grid up to 10 % too small; counting the faces of voxels instead would make a
+    ball's surface half as large again.
 
     Parameters
     ----------
