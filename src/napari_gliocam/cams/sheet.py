@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.grey import brain_crop, grey_plane
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -108,7 +109,7 @@ def draw_sheet(
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    crop = _crop(case.brain)
+    crop = brain_crop(case.brain)
     _, row_mm, column_mm = case.grid.spacing
     height_mm = (crop[0].stop - crop[0].start) * row_mm
     width = round(TILE * (crop[1].stop - crop[1].start) * column_mm / height_mm)
@@ -149,7 +150,7 @@ def _picture(
     threshold: float,
 ) -> Image:
     """One slice, the map over it, outlines on top."""
-    grey = _grow(_grey(case, column)[crop], size)
+    grey = _grow(grey_plane(case, column.modality, column.index)[crop], size)
     picture: NDArray[np.float32] = np.repeat(grey[..., None], 3, axis=2)
     if tile.map_ is not None:
         map_ = _grow(tile.map_[crop], size)
@@ -161,19 +162,6 @@ def _picture(
     from PIL import Image
 
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
-
-
-def _grey(case: Case, column: Column) -> NDArray[np.float32]:
-    """A slice of the modality, 0 to 255 between two percentiles of that slice's brain."""
-    plane = case.volumes[column.modality][column.index].astype(np.float32)
-    inside = plane[case.brain[column.index]]
-    if not inside.size:
-        return np.zeros_like(plane)
-    low, high = np.percentile(inside, (1, 99.5))
-    scaled: NDArray[np.float32] = (plane - low) / max(float(high - low), 1e-6)
-    scaled = scaled.clip(0, 1) * 255
-    scaled[~case.brain[column.index]] = 0
-    return scaled
 
 
 def _grow(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -194,17 +182,6 @@ def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     rim: NDArray[np.bool_] = mask & ~binary_erosion(mask)
     return rim
-
-
-def _crop(brain: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The brain's rows and columns with a little air."""
-    if not brain.any():
-        return slice(0, brain.shape[1]), slice(0, brain.shape[2])
-    spans = []
-    for others in ((0, 2), (0, 1)):
-        seen = np.flatnonzero(brain.any(axis=others))
-        spans.append(slice(max(int(seen[0]) - 4, 0), int(seen[-1]) + 5))
-    return spans[0], spans[1]
 
 
 def _wrapped(title: str, width: int = 20) -> str:

@@ -96,22 +96,22 @@ def describe(segmentation: Segmentation, case: Case) -> str:
         "provenance": segmentation.maps.provenance,
         "warnings": case.warnings,
     }
-    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Reduce to what json can hold: provenance may carry paths, numpy numbers and mappings."""
     match value:
         case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case Path():
             return value.name
         case np.ndarray() | np.generic():
-            return _plain(value.tolist())
+            return plain(value.tolist())
         case float() if not math.isfinite(value):
             return None
         case str() | int() | float() | None:
             return value
         case list() | tuple() | set() | frozenset():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
     return str(value)

@@ -1,8 +1,4 @@
-"""The colours of the classes, named once; everything else follows napari's theme.
-
-Okabe and Ito's orange, sky blue and yellow differ in lightness too, so that readers with a
-red-green deficiency and grey prints tell them apart.
-"""
+"""The colours of `napari_gliocam.palette` as napari wants them."""
 
 from __future__ import annotations
 
@@ -10,14 +6,17 @@ import numpy as np
 from napari.utils import Colormap, DirectLabelColormap
 
 from napari_gliocam.cams.volume import Target
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.palette import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
 
-CLASS_COLOURS = {CORE: "#E69F00", EDEMA: "#56B4E9", BOTH: "#F0E442"}
-TARGET_COLOURS: dict[Target, str] = {
-    "tumour": "#CC79A7",
-    "core": CLASS_COLOURS[CORE],
-    "edema": CLASS_COLOURS[EDEMA],
-}
+__all__ = [
+    "CLASS_COLOURS",
+    "CONFUSION_COLOURS",
+    "TARGET_COLOURS",
+    "border_colormap",
+    "labels_colormap",
+    "map_colormap",
+]
+
 #: Of borders over grey images: superpixels step back behind the edges between clusters.
 BORDER_COLOURS = {"superpixels": "#999999", "edge map": "#FFFFFF"}
 
@@ -39,6 +38,6 @@ def labels_colormap() -> DirectLabelColormap:
 
 def map_colormap(target: Target) -> Colormap:
     """From clear to the class's colour: a map lies over the image without hiding it."""
-    red, green, blue = (int(TARGET_COLOURS[target][i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (channel / 255 for channel in rgb(TARGET_COLOURS[target]))
     ramp = np.array([[red, green, blue, 0.0], [red, green, blue, 1.0]], dtype=np.float32)
     return Colormap(ramp, name=f"gliocam {target}", display_name=f"gliocam {target}")

@@ -1,0 +1,83 @@
+"""What a case is and what a result was made with, as names and values a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import napari_gliocam
+from napari_gliocam.case import Modality
+from napari_gliocam.report.reading import Reading
+
+
+def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
+    """The case: modalities with the names of their files, grid, labels to compare with."""
+    case = reading.case
+    for modality in Modality:
+        if modality in case.volumes:
+            source = case.sources.get(modality)
+            yield modality.title, source.name if source else "present"
+        else:
+            yield modality.title, "missing"
+    if reading.expert is not None:
+        yield "Compared with", f"{reading.expert_name} (read as {reading.expert.scheme})"
+    yield "Size", " × ".join(map(str, case.grid.shape)) + " voxels (slices, rows, columns)"
+    yield "Spacing", " × ".join(f"{mm:.3g}" for mm in case.grid.spacing) + " mm"
+
+
+def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
+    """Program, bundle and its origin, device, thresholds, refinement."""
+    yield "Program", f"napari-gliocam {napari_gliocam.__version__}"
+    if reading.source:
+        yield "Labels", reading.source
+    if reading.maps is not None:
+        provenance = reading.maps.provenance
+        bundle = provenance.get("bundle", {})
+        if bundle:
+            yield (
+                "Bundle",
+                " · ".join(str(bundle[key]) for key in ("name", "licence") if bundle.get(key)),
+            )
+            yield "Origin of the bundle", str(bundle.get("origin", "not known"))
+        yield (
+            "Device",
+            " · ".join(
+                str(provenance[key]) for key in ("device", "precision") if provenance.get(key)
+            )
+            or "not known",
+        )
+    if reading.settings is not None:
+        settings = reading.settings
+        yield "Tumour threshold", f"{settings.tumour_threshold:g}"
+        yield "Class threshold", f"{settings.class_threshold:g}"
+        yield "Classes", "the higher map decides" if settings.exclusive else "may overlap"
+        gate = f"open from probability {settings.gate_probability:g}"
+        yield "Gate by slice", gate if settings.gate else "off"
+        used = reading.refinement.used if reading.refinement else {"method": "none"}
+        yield "Refinement", _in_words(used)
+    yield "Smallest lesion", f"{reading.measures.min_ml:g} ml"
+    if reading.painted:
+        yield "Painted by hand", f"{reading.painted:,} voxels"
+
+
+def _in_words(value: Any) -> str:
+    """Nested settings on one line."""
+    if isinstance(value, Mapping):
+        parts: list[str] = []
+        for name, item in value.items():
+            shown = _in_words(item)
+            if name == "method":
+                parts.insert(0, shown)
+            else:
+                title = name.replace("_", " ")
+                parts.append(
+                    f"{title} ({shown})" if isinstance(item, Mapping) else f"{title} {shown}"
+                )
+        return ", ".join(parts)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return " × ".join(_in_words(item) for item in value)
+    return str(value)

@@ -1,0 +1,131 @@
+"""Which slices a report shows, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.case import Case, Modality
+from napari_gliocam.measure.confusion import CONFUSION_NAMES, confusion
+from napari_gliocam.measure.diameters import Diameters, Line
+from napari_gliocam.palette import CLASS_COLOURS, CONFUSION_COLOURS
+from napari_gliocam.report.reading import Reading
+from napari_gliocam.threshold import CLASS_NAMES
+
+
+@dataclass(frozen=True, eq=False)
+class KeySlice:
+    """One picture of a report.
+
+    Parameters
+    ----------
+    title, words : str
+        What it shows, and its figures.
+    index : int
+        Slice of the case.
+    modality : Modality
+        Under the overlay.
+    labels : ndarray of uint8, shape (P, L)
+        The overlay; 0 is clear.
+    colours, names : mapping of label to str
+        Of the values that can occur in it.
+    lines : tuple of Line
+        Diameters to draw.
+    """
+
+    title: str
+    words: str
+    index: int
+    modality: Modality
+    labels: NDArray[np.uint8]
+    colours: dict[int, str] = field(default_factory=lambda: dict(CLASS_COLOURS))
+    names: dict[int, str] = field(default_factory=lambda: dict(CLASS_NAMES))
+    lines: tuple[Line, ...] = ()
+
+
+def key_slices(reading: Reading) -> list[KeySlice]:
+    """The slices with the largest diameters, most core, most edema, most overlap, most error.
+
+    Where nothing was found, it is the slice with most brain, as it is.
+    """
+    case, labels, areas = reading.case, reading.labels, reading.areas
+    flair, t1ce = _under(case, Modality.FLAIR), _under(case, Modality.T1CE)
+    if not areas.lesion_slices.size:
+        index = int(np.count_nonzero(case.brain, axis=(1, 2)).argmax())
+        return [KeySlice("Most brain", "no lesion found", index, flair, labels[index])]
+    found: list[KeySlice] = []
+    measured = reading.measures.case
+    for title, modality, diameters in (
+        ("Largest diameter of the tumour", flair, measured.tumour.diameters),
+        ("Largest diameter of the core", t1ce, measured.core.diameters),
+    ):
+        if diameters.slice is not None:
+            index = diameters.slice
+            found.append(
+                KeySlice(
+                    title,
+                    in_words(diameters),
+                    index,
+                    modality,
+                    labels[index],
+                    lines=diameters.lines,
+                )
+            )
+    for name, modality, area in (("core", t1ce, areas.core), ("edema", flair, areas.edema)):
+        index = int(area.argmax())
+        if area[index] > 0:
+            words = f"{area[index]:.0f} mm² {name}"
+            found.append(KeySlice(f"Most {name}", words, index, modality, labels[index]))
+    if reading.claimed is not None and reading.overlap and reading.overlap.worst:
+        worst = reading.overlap.worst[0]
+        words = f"{worst.mm2:.0f} mm² claimed by core and edema"
+        found.append(
+            KeySlice("Most overlap", words, worst.index, t1ce, reading.claimed[worst.index])
+        )
+    return found
+
+
+def agreement_slices(reading: Reading) -> list[KeySlice]:
+    """For tumour and core the slice on which they differ most from what they are compared with."""
+    if reading.expert is None:
+        return []
+    case, found = reading.case, []
+    shown: tuple[tuple[Target, Modality], ...] = (
+        ("tumour", Modality.FLAIR),
+        ("core", Modality.T1CE),
+    )
+    for target, modality in shown:
+        compared = confusion(reading.labels, reading.expert.labels, target)
+        wrong = np.count_nonzero(compared > 1, axis=(1, 2))
+        index = int((wrong if wrong.any() else np.count_nonzero(compared, axis=(1, 2))).argmax())
+        if not compared[index].any():
+            continue
+        _, row_mm, column_mm = case.grid.spacing
+        words = f"{wrong[index] * row_mm * column_mm:.0f} mm² differ"
+        found.append(
+            KeySlice(
+                f"{target.capitalize()}, largest difference",
+                words,
+                index,
+                _under(case, modality),
+                compared[index],
+                dict(CONFUSION_COLOURS),
+                dict(CONFUSION_NAMES),
+            )
+        )
+    return found
+
+
+def in_words(diameters: Diameters) -> str:
+    """Such as "41.2 × 28.0 mm, product 1154 mm²"."""
+    return (
+        f"{diameters.long_mm:.1f} × {diameters.perpendicular_mm:.1f} mm, "
+        f"product {diameters.product_mm2:.0f} mm²"
+    )
+
+
+def _under(case: Case, wanted: Modality) -> Modality:
+    return wanted if wanted in case.volumes else next(iter(case.volumes))

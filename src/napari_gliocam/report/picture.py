@@ -1,0 +1,112 @@
+"""A key slice as a picture: the scan as it is, and the scan with what was found."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.case import Case
+from napari_gliocam.grey import brain_crop, grey_plane
+from napari_gliocam.palette import rgb
+from napari_gliocam.report.key_slices import KeySlice
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Height of a picture in pixels, and how much finer it is drawn before it is made smaller.
+HEIGHT, FINER = 420, 2
+_OPACITY, _BAR_MM = 0.32, 50.0
+_INK, _CASING = (255, 255, 255), (0, 0, 0)
+
+
+def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
+    """Draw a slice as the reader sees it: the patient's right at the left, true proportions.
+
+    Parameters
+    ----------
+    case : Case
+    key : KeySlice
+    overlay : bool
+        Whether labels and lines are drawn, or the scan alone.
+
+    Returns
+    -------
+    bytes
+        PNG, RGB.
+    """
+    from PIL import Image, ImageDraw
+
+    crop = brain_crop(case.brain)
+    _, row_mm, column_mm = case.grid.spacing
+    rows, columns = (part.stop - part.start for part in _within(crop, case))
+    height = HEIGHT * FINER
+    width = max(FINER, round(height * columns * column_mm / (rows * row_mm) / FINER) * FINER)
+    plane = grey_plane(case, key.modality, key.index)[crop]
+    grey = Image.fromarray(plane.clip(0, 255).astype(np.uint8))
+    picture = grey.resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
+    if overlay:
+        picture = _overlaid(picture, key, key.labels[crop])
+    pen = ImageDraw.Draw(picture)
+    per_row, per_column = height / rows, width / columns
+    for line in key.lines if overlay else ():
+        ends = [
+            ((l - crop[1].start + 0.5) * per_column, (p - crop[0].start + 0.5) * per_row)
+            for _, p, l in (line.start, line.end)
+        ]
+        for colour, thick in ((_CASING, 5 * FINER), (_INK, 2 * FINER)):
+            pen.line(ends, colour, thick)
+            for x, y in ends:
+                size = thick * 0.9
+                pen.ellipse((x - size, y - size, x + size, y + size), colour)
+    _write_sides(pen, width, height)
+    bar = _BAR_MM / column_mm * per_column
+    left, bottom = 8 * FINER, height - 10 * FINER
+    pen.line([(left, bottom), (left + bar, bottom)], _INK, 2 * FINER)
+    _write(pen, (left, bottom - 18 * FINER), f"{_BAR_MM / 10:g} cm")
+    small = picture.resize((width // FINER, HEIGHT), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _within(crop: tuple[slice, slice], case: Case) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(part.start, min(part.stop, length))
+        for part, length in zip(crop, case.grid.shape[1:], strict=True)
+    )
+    return rows, columns
+
+
+def _overlaid(picture: Image, key: KeySlice, labels: NDArray[np.uint8]) -> Image:
+    """Each label as a tint with a firm edge."""
+    from PIL import Image
+    from scipy.ndimage import binary_erosion
+
+    large = np.asarray(
+        Image.fromarray(np.ascontiguousarray(labels)).resize(picture.size, Image.Resampling.NEAREST)
+    )
+    pixels = np.asarray(picture).astype(np.float32)
+    for value, colour in key.colours.items():
+        mask = large == value
+        if not mask.any():
+            continue
+        tint = np.array(rgb(colour), dtype=np.float32)
+        pixels[mask] += (tint - pixels[mask]) * _OPACITY
+        pixels[mask & ~binary_erosion(mask, iterations=2 * FINER)] = tint
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def _write_sides(pen: object, width: int, height: int) -> None:
+    _write(pen, (6 * FINER, height / 2 - 8 * FINER), "R")
+    _write(pen, (width - 16 * FINER, height / 2 - 8 * FINER), "L")
+
+
+def _write(pen: object, at: tuple[float, float], words: str) -> None:
+    from PIL import ImageDraw, ImageFont
+
+    assert isinstance(pen, ImageDraw.ImageDraw)
+    font = ImageFont.load_default(size=14 * FINER)
+    pen.text(at, words, _INK, font, stroke_width=FINER, stroke_fill=_CASING)

@@ -1,0 +1,169 @@
+"""Everything that a report says of a case, as numbers; nothing is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import CamVolume, Target
+from napari_gliocam.case import Case, ExpertLabels
+from napari_gliocam.measure.class_overlap import MethodOverlap, claims_of, method_overlap
+from napari_gliocam.measure.confusion import LabelComparison, compare_labels
+from napari_gliocam.measure.depth import brain_depth
+from napari_gliocam.measure.lesions import MIN_ML
+from napari_gliocam.measure.measures import Measures, measure_labels
+from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import BOTH, Segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What is reported of a case.
+
+    Parameters
+    ----------
+    case : Case
+    labels : ndarray of uint8, shape (S, P, L)
+        As they were read: 0 background, 1 core, 2 edema, 3 both.
+    measures : Measures
+    areas : SliceAreas
+    claimed : ndarray of uint8 or None
+        Who claims what before the higher map decides; None where that is not known.
+    overlap : MethodOverlap or None
+        Of ``claimed``.
+    maps : CamVolume or None
+        None for labels that came from a file.
+    settings : Settings or None
+    refinement : Refinement or None
+    source : str
+        Where the labels came from, such as the name of their file.
+    painted : int
+        Voxels that were changed by hand.
+    expert : ExpertLabels or None
+        What the labels are compared with, the case's expert labels or another result.
+    comparison : mapping of target to LabelComparison
+        Empty without ``expert``.
+    heading : str
+        What a user typed, on top of the page.
+    warnings : tuple of str
+        Beyond those of the case.
+    """
+
+    case: Case
+    labels: NDArray[np.uint8]
+    measures: Measures
+    areas: SliceAreas
+    claimed: NDArray[np.uint8] | None = None
+    overlap: MethodOverlap | None = None
+    maps: CamVolume | None = None
+    settings: Settings | None = None
+    refinement: Refinement | None = None
+    source: str = ""
+    painted: int = 0
+    expert: ExpertLabels | None = None
+    comparison: Mapping[Target, LabelComparison] = field(default_factory=dict)
+    heading: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def expert_name(self) -> str:
+        """What the labels are compared with, by the name of its file."""
+        if self.expert is None or self.expert.source is None:
+            return "expert labels"
+        return self.expert.source.name
+
+
+def read_segmentation(case: Case, result: Segmentation | NDArray[Any], **options: Any) -> Reading:
+    """`reading_segmentation` in one call."""
+    return finish(reading_segmentation(case, result, **options))
+
+
+def reading_segmentation(
+    case: Case,
+    result: Segmentation | NDArray[Any],
+    *,
+    painted: NDArray[Any] | None = None,
+    expert: ExpertLabels | None = None,
+    depth: NDArray[np.floating] | None = None,
+    min_ml: float = MIN_ML,
+    source: str = "",
+    heading: str = "",
+    warnings: tuple[str, ...] = (),
+) -> Generator[Progress, None, Reading]:
+    """Measure a segmentation for a report.
+
+    Parameters
+    ----------
+    case : Case
+    result : Segmentation, or ndarray of an integer type, shape (S, P, L)
+        Labels alone, such as a saved result, have no maps, no settings and no probabilities.
+    painted : ndarray of an integer type, shape (S, P, L), optional
+        The labels as a user left them, where they were painted in.
+    expert : ExpertLabels, optional
+        What to compare with; the case's own by default.
+    depth : ndarray of float, shape (S, P, L), optional
+        `brain_depth` of the case, if it is at hand.
+    min_ml : float
+        Smaller parts are no lesions.
+    source, heading : str
+        As in `Reading`.
+    warnings : tuple of str
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    GliocamError
+        The labels do not fit the case.
+    """
+    segmentation = result if isinstance(result, Segmentation) else None
+    base: NDArray[Any] = result.labels if isinstance(result, Segmentation) else result
+    shown = base if painted is None else painted
+    yield Progress(0, 1, "measuring the brain")
+    if depth is None:
+        depth = brain_depth(case.brain, case.grid.spacing)
+    yield Progress(0, 1, "measuring the lesions")
+    measures = measure_labels(shown, case.grid, depth=depth, min_ml=min_ml)
+    known = (shown >= 0) & (shown <= BOTH)
+    labels = np.where(known, shown, 0).astype(np.uint8)
+    yield Progress(0, 1, "measuring the overlap")
+    claimed = None
+    if segmentation is not None:
+        claimed = claims_of(segmentation.maps, settings=segmentation.settings)
+    elif (labels == BOTH).any():
+        claimed = labels
+    expert = expert or case.expert
+    comparison: Mapping[Target, LabelComparison] = {}
+    if expert is not None:
+        yield Progress(0, 1, "comparing")
+        comparison = compare_labels(labels, expert.labels, case.grid.spacing)
+    return Reading(
+        case,
+        labels,
+        measures,
+        slice_areas(labels, case.grid),
+        claimed,
+        None if claimed is None else method_overlap("guided aggregate", claimed, case.grid),
+        segmentation.maps if segmentation else None,
+        segmentation.settings if segmentation else None,
+        segmentation.refinement if segmentation else None,
+        source,
+        0 if painted is None else int(np.count_nonzero(painted != base)),
+        expert,
+        comparison,
+        heading,
+        warnings,
+    )

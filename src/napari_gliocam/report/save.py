@@ -1,0 +1,75 @@
+"""A report as files: the page, csv and json, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.report.page import make_page
+from napari_gliocam.report.reading import Reading
+from napari_gliocam.report.tables import rows_of, to_csv, to_json
+
+#: The table of all cases of a run.
+TABLE_NAME = "measures.csv"
+
+
+def report_files(folder: Path, case_name: str) -> tuple[Path, Path, Path]:
+    """The page, the csv and the json of a case in a folder."""
+    stem = safe_name(case_name)
+    page, table, document = (folder / f"{stem}_report.{end}" for end in ("html", "csv", "json"))
+    return page, table, document
+
+
+def save_reading(reading: Reading, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write ``CASE_report.html``, ``.csv`` and ``.json``.
+
+    Parameters
+    ----------
+    reading : Reading
+    folder : Path
+        Made where it is missing.
+    overwrite : bool
+        Whether an earlier report may be replaced.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    SaveError
+        A file exists, or cannot be written; earlier files are kept.
+    """
+    page, table, document = report_files(folder, reading.case.name)
+    contents = {
+        page: make_page(reading),
+        table: to_csv(rows_of(reading)),
+        document: to_json(reading),
+    }
+    write_files(
+        {path: text.encode("utf-8") for path, text in contents.items()}, overwrite=overwrite
+    )
+    return list(contents)
+
+
+def save_table(rows: Iterable[dict[str, object]], folder: Path, *, overwrite: bool = False) -> Path:
+    """Write the rows of several cases as one csv, `TABLE_NAME`.
+
+    Parameters
+    ----------
+    rows : iterable of dict
+        From `napari_gliocam.report.tables.rows_of`.
+    folder : Path
+    overwrite : bool
+
+    Raises
+    ------
+    SaveError
+        The file exists, or cannot be written.
+    """
+    path = folder / TABLE_NAME
+    write_files({path: to_csv(rows).encode("utf-8")}, overwrite=overwrite)
+    return path

@@ -1,0 +1,132 @@
+"""A reading as plain values: rows of a csv, and the json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import napari_gliocam
+from napari_gliocam.case import Modality
+from napari_gliocam.io.sidecar import NOTICE, SOFTWARE, plain
+from napari_gliocam.measure.conventions import Convention
+from napari_gliocam.measure.figures import FIGURES
+from napari_gliocam.measure.measures import WHOLE_CASE, LesionMeasures
+from napari_gliocam.report.reading import Reading
+
+
+def rows_of(reading: Reading) -> Iterator[dict[str, Any]]:
+    """A row for the case and one for each lesion; figures as in `FIGURES`, None is empty."""
+    for row in (reading.measures.case, *reading.measures.lesions):
+        yield {
+            "case": reading.case.name,
+            "lesion": "case" if row.number == WHOLE_CASE else row.number,
+            **_figures(row),
+            **(_of_the_case(reading) if row.number == WHOLE_CASE else {}),
+        }
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Comma-separated with a header of every column that any row has."""
+    every = list(rows)
+    columns = list(dict.fromkeys(column for row in every for column in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(every)
+    return out.getvalue()
+
+
+def to_json(reading: Reading) -> str:
+    """Everything that the page says, as json; files without their folders."""
+    case, measures = reading.case, reading.measures
+    content = {
+        "software": SOFTWARE,
+        "version": napari_gliocam.__version__,
+        "notice": NOTICE,
+        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        "case": case.name,
+        "heading": reading.heading,
+        "sources": case.sources,
+        "missing": [modality for modality in Modality if modality not in case.volumes],
+        "spacing_mm": case.grid.spacing,
+        "labels_from": reading.source,
+        "settings": reading.settings and asdict(reading.settings),
+        "refinement": reading.refinement and reading.refinement.used,
+        "provenance": reading.maps and reading.maps.provenance,
+        "painted_voxels": reading.painted,
+        "said": measures.sentences,
+        "measures": {
+            "case": _lesion(measures.case),
+            "lesions": [_lesion(lesion) for lesion in measures.lesions],
+            "smallest_lesion_ml": measures.min_ml,
+            "smaller_parts": measures.small,
+            "smaller_parts_ml": measures.small_ml,
+        },
+        "overlap": reading.overlap and asdict(reading.overlap),
+        "slices": {
+            "core_mm2": reading.areas.core,
+            "edema_mm2": reading.areas.edema,
+            "both_mm2": reading.areas.both,
+            "probabilities": reading.maps and reading.maps.probabilities,
+        },
+        "compared_with": reading.expert and reading.expert_name,
+        "comparison": {
+            target: {
+                "voxels": asdict(found.counts),
+                **{c.value: asdict(overlap) for c, overlap in found.overlaps.items()},
+            }
+            for target, found in reading.comparison.items()
+        },
+        "conventions": {c.value: c.description for c in Convention},
+        "warnings": [*case.warnings, *reading.warnings],
+    }
+    return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _figures(row: LesionMeasures) -> dict[str, Any]:
+    return {
+        **{figure.key: figure.of(row) for figure in FIGURES},
+        "first_slice": row.first_slice,
+        "last_slice": row.last_slice,
+        "largest_slice": row.largest_slice,
+        "tumour_diameter_slice": row.tumour.diameters.slice,
+        "core_diameter_slice": row.core.diameters.slice,
+        "touches_border": int(row.at_border),
+    }
+
+
+def _lesion(row: LesionMeasures) -> dict[str, Any]:
+    ends = {
+        f"{name}_{line_name}": asdict(line)
+        for name, region in (("tumour", row.tumour), ("core", row.core))
+        for line_name, line in (
+            ("long", region.diameters.long),
+            ("perpendicular", region.diameters.perpendicular),
+        )
+        if line is not None
+    }
+    return {"lesion": row.number, **_figures(row), "diameters": ends}
+
+
+def _of_the_case(reading: Reading) -> dict[str, Any]:
+    """Figures that there is one of: lesions, overlap, comparison of the volume."""
+    found: dict[str, Any] = {
+        "lesions": len(reading.measures.lesions),
+        "smaller_parts": reading.measures.small,
+        "smaller_parts_ml": reading.measures.small_ml,
+        "painted_voxels": reading.painted,
+    }
+    if reading.overlap is not None:
+        found |= {f"overlap_{k}": v for k, v in asdict(reading.overlap.overlap).items()}
+    for target, comparison in reading.comparison.items():
+        for convention, overlap in comparison.overlaps.items():
+            prefix = f"{convention.value.replace('-', '_')}_{target}"
+            found |= {f"{prefix}_dice": overlap.dice, f"{prefix}_iou": overlap.iou}
+            if convention is not Convention.POOLED:
+                found[f"{prefix}_hd95_mm"] = overlap.hd95
+    return found
