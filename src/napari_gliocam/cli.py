@@ -10,14 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Generator, Iterator
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom
+from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom, cli_report
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.cli_common import (
     FAILED,
@@ -31,14 +29,25 @@ from napari_gliocam.cli_common import (
     say,
     sentences,
 )
+from napari_gliocam.cli_options import (
+    DEFAULTS,
+    REFINE,
+    REFINED,
+    ClassThreshold,
+    Components,
+    Crf,
+    CrfPreset,
+    CrfVolume,
+    Like,
+    MinInside,
+    NoGate,
+    Overlapping,
+    RefineBy,
+    TumourThreshold,
+    refinement_of,
+)
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
-from napari_gliocam.refine.parameters import (
-    CRF_PRESETS,
-    ComponentParameters,
-    FitParameters,
-    Refinement,
-)
 from napari_gliocam.settings import Settings
 
 app = typer.Typer(
@@ -46,27 +55,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Refine(StrEnum):
-    """What is done to the labels after the thresholds (`refine.parameters.Method`)."""
-
-    NONE = "none"
-    CRF = "crf"
-    BOUNDARY_FIT = "boundary-fit"
-    BOUNDARY_FIT_CRF = "boundary-fit+crf"
-
-
-class CrfPreset(StrEnum):
-    """Names in `refine.parameters.CRF_PRESETS`."""
-
-    PAPER_2 = "paper 2"
-    DEEPLAB = "DeepLab"
-
-
-_DEFAULTS = Settings()
-_REFINED = Refinement()
-_METHOD = Refine(_REFINED.method)
 
 
 @app.command()
@@ -80,41 +68,16 @@ def segment(
     ],
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
-    tumour_threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
-    ] = _DEFAULTS.tumour_threshold,
-    class_threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
-    ] = _DEFAULTS.class_threshold,
-    overlapping: Annotated[
-        bool, typer.Option("--overlapping", help="A voxel may be core and edema (label 3).")
-    ] = False,
-    no_gate: Annotated[
-        bool,
-        typer.Option("--no-gate", help="Look at slices that the networks call healthy, too."),
-    ] = False,
-    refine: Annotated[
-        Refine, typer.Option(help="Refine the labels after the thresholds.")
-    ] = _METHOD,
-    crf: Annotated[
-        CrfPreset, typer.Option(case_sensitive=False, help="Kernels of the dense CRF.")
-    ] = CrfPreset.PAPER_2,
-    crf_volume: Annotated[
-        bool,
-        typer.Option("--crf-volume/--crf-slices", help="One CRF in 3-D, or one for each slice."),
-    ] = _REFINED.crf.volume,
-    min_inside: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
-    ] = _REFINED.fit.min_inside,
-    components: Annotated[
-        bool,
-        typer.Option(help="Drop small parts of the tumour, fill holes and necrosis."),
-    ] = _REFINED.components is not None,
-    like: Annotated[
-        Path | None,
-        typer.Option(metavar="JSON", help="Take thresholds and refinement from an earlier result."),
-    ] = None,
+    tumour_threshold: TumourThreshold = DEFAULTS.tumour_threshold,
+    class_threshold: ClassThreshold = DEFAULTS.class_threshold,
+    overlapping: Overlapping = False,
+    no_gate: NoGate = False,
+    refine: RefineBy = REFINE,
+    crf: Crf = CrfPreset.PAPER_2,
+    crf_volume: CrfVolume = REFINED.crf.volume,
+    min_inside: MinInside = REFINED.fit.min_inside,
+    components: Components = REFINED.components is not None,
+    like: Like = None,
     save_maps: Annotated[
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
@@ -135,12 +98,7 @@ def segment(
             exclusive=not overlapping,
             gate=not no_gate,
         )
-        refinement = Refinement(
-            method=refine.value,
-            crf=replace(CRF_PRESETS[crf], volume=crf_volume),
-            fit=FitParameters(min_inside=min_inside),
-            components=ComponentParameters() if components else None,
-        )
+        refinement = refinement_of(refine, crf, crf_volume, min_inside, components)
         if like is not None:
             from napari_gliocam.io.sidecar import read_choices  # needs NumPy
 
@@ -186,12 +144,8 @@ def evaluate(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
-    tumour_threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
-    ] = _DEFAULTS.tumour_threshold,
-    class_threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
-    ] = _DEFAULTS.class_threshold,
+    tumour_threshold: TumourThreshold = DEFAULTS.tumour_threshold,
+    class_threshold: ClassThreshold = DEFAULTS.class_threshold,
     hd95: Annotated[str, typer.Option(metavar="pooled|max-directed", help="Kind of HD95.")] = (
         "pooled"
     ),
@@ -298,6 +252,7 @@ def top(
 
 app.command(name="explain")(cli_explain.explain)
 app.command(name="phantom")(cli_phantom.phantom)
+app.command(name="report")(cli_report.report)
 
 
 def main() -> NoReturn:

@@ -228,6 +228,38 @@ def _occupied(files: CaseFiles, request: Request) -> str | None:
     return None
 
 
+def find_result(folder: Path, name: str) -> Path:
+    """The labels of a case that were saved before.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the case: ``folder/CASE/CASE_seg.nii.gz`` as `segment` writes it,
+        ``folder/CASE_seg.nii.gz`` or ``folder/CASE.nii.gz``; ``.nii`` too.
+
+    Raises
+    ------
+    CaseError
+        There are none.
+    """
+    from napari_gliocam.io.naming import safe_name
+
+    stem = safe_name(name)
+    candidates = [
+        folder / f"{path}{suffix}"
+        for path in (f"{stem}/{stem}_seg", f"{stem}_seg", stem)
+        for suffix in (".nii.gz", ".nii")
+    ]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise CaseError(
+        f'There is no result of "{name}" in {folder}; segment it into that folder '
+        f"first, or name the file {candidates[0].relative_to(folder)}."
+    )
+
+
 def open_bundle(request: Request) -> Bundle:
     """Load the bundle, after the cheap checks of what was asked for (imports torch).
 

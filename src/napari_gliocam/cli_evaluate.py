@@ -20,7 +20,6 @@ from napari_gliocam.cli_batch import Planned, Request
 from napari_gliocam.cli_tables import tables
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.io import read_case, read_labels
-from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.measure.conventions import EvaluationSettings
 from napari_gliocam.measure.record import CaseRecord, evaluating_case, expert_labels
@@ -317,8 +316,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     ----------
     case : Case
     folder : Path
-        ``folder/CASE/CASE_seg.nii.gz`` as `segment` writes it, ``folder/CASE_seg.nii.gz`` or
-        ``folder/CASE.nii.gz``; ``.nii`` too.
+        As in `cli_batch.find_result`.
 
     Returns
     -------
@@ -330,18 +328,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     CaseError
         There are none, they are the expert's own, or lie on another grid.
     """
-    stem = safe_name(case.name)
-    candidates = [
-        folder / f"{name}{suffix}"
-        for name in (f"{stem}/{stem}_seg", f"{stem}_seg", stem)
-        for suffix in (".nii.gz", ".nii")
-    ]
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
-        raise CaseError(
-            f'There is no result of "{case.name}" in {folder}; segment it into that folder '
-            f"first, or name the file {candidates[0].relative_to(folder)}."
-        )
+    path = cli_batch.find_result(folder, case.name)
     if case.expert and case.expert.source and path.resolve() == case.expert.source.resolve():
         raise CaseError(
             f"{path} is the expert's own file, which agrees with itself; "

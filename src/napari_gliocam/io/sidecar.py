@@ -34,11 +34,17 @@ def written_here(path: Path, header: Any = None) -> bool:
     """Whether this program wrote a label file, by its header or by the json beside it."""
     if header is not None and header["descrip"].item().startswith(SOFTWARE.encode()):
         return True
+    return bool(read_sidecar(path))
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """What the json beside a result says; empty where there is none of this program."""
     try:
         content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("software") == SOFTWARE
+        return {}
+    ours = isinstance(content, dict) and content.get("software") == SOFTWARE
+    return content if ours else {}
 
 
 def read_choices(path: Path) -> tuple[Settings, Refinement]:

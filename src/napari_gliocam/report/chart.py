@@ -14,7 +14,7 @@ from napari_gliocam.palette import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
 
 WIDTH, HEIGHT = 720, 250
-_LEFT, _RIGHT, _TOP = 58, 8, 26
+_LEFT, _RIGHT, _TOP = 66, 8, 26
 _STRIP, _AXIS = 11, 34
 _INK, _FAINT = "#333", "#d8d8d8"
 
@@ -82,7 +82,7 @@ def draw_chart(
         parts.append(
             f'<polyline points="{outline}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-    parts.append(_text(_LEFT - 50, 14, "area, mm²", "start"))
+    parts.append(_text(_LEFT - 60, 14, "area, mm²", "start"))
     parts += _legend([(name, colour) for name, _, colour in series])
     if probabilities is not None:
         parts += _bands(probabilities, first, last, foot + 4, step)

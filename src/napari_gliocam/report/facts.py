@@ -30,34 +30,38 @@ def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
     yield "Program", f"napari-gliocam {napari_gliocam.__version__}"
     if reading.source:
         yield "Labels", reading.source
-    if reading.maps is not None:
-        provenance = reading.maps.provenance
-        bundle = provenance.get("bundle", {})
-        if bundle:
-            yield (
-                "Bundle",
-                " · ".join(str(bundle[key]) for key in ("name", "licence") if bundle.get(key)),
-            )
-            yield "Origin of the bundle", str(bundle.get("origin", "not known"))
-        yield (
-            "Device",
-            " · ".join(
-                str(provenance[key]) for key in ("device", "precision") if provenance.get(key)
-            )
-            or "not known",
-        )
-    if reading.settings is not None:
-        settings = reading.settings
-        yield "Tumour threshold", f"{settings.tumour_threshold:g}"
-        yield "Class threshold", f"{settings.class_threshold:g}"
-        yield "Classes", "the higher map decides" if settings.exclusive else "may overlap"
-        gate = f"open from probability {settings.gate_probability:g}"
-        yield "Gate by slice", gate if settings.gate else "off"
-        used = reading.refinement.used if reading.refinement else {"method": "none"}
-        yield "Refinement", _in_words(used)
+    yield from _made(reading.used.get("provenance") or {})
+    yield from _cut(reading.used)
     yield "Smallest lesion", f"{reading.measures.min_ml:g} ml"
     if reading.painted:
         yield "Painted by hand", f"{reading.painted:,} voxels"
+
+
+def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What ran, on what."""
+    bundle = provenance.get("bundle") or {}
+    if bundle:
+        yield "Bundle", _joined(bundle, "name", "licence")
+        yield "Origin of the bundle", str(bundle.get("origin", "not known"))
+    if provenance.get("device"):
+        yield "Device", _joined(provenance, "device", "precision")
+
+
+def _cut(used: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How the maps became labels."""
+    settings = used.get("settings") or {}
+    if not settings:
+        return
+    for name in ("tumour_threshold", "class_threshold"):
+        yield name.replace("_", " ").capitalize(), _in_words(settings.get(name, "not known"))
+    yield "Classes", "the higher map decides" if settings.get("exclusive") else "may overlap"
+    gate = f"open from probability {_in_words(settings.get('gate_probability'))}"
+    yield "Gate by slice", gate if settings.get("gate") else "off"
+    yield "Refinement", _in_words(used.get("refinement") or {"method": "none"})
+
+
+def _joined(values: Mapping[str, Any], *names: str) -> str:
+    return " · ".join(str(values[name]) for name in names if values.get(name))
 
 
 def _in_words(value: Any) -> str:

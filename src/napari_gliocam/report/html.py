@@ -23,11 +23,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def grouped_table(head: Sequence[str], groups: Iterable[Iterable[Sequence[str]]]) -> str:
-    """As `table`, with a line between groups of rows."""
+    """As `table`, with a line between groups of rows; the second column holds words, too."""
     bodies = "".join(
         f'<tbody class="class">{"".join(_row(row) for row in rows)}</tbody>' for rows in groups
     )
-    return f"<table>{_head(head)}{bodies}</table>"
+    return f'<table class="grouped">{_head(head)}{bodies}</table>'
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:

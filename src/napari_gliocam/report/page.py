@@ -97,7 +97,9 @@ def _summary(reading: Reading) -> str:
         ),
     ]
     items = "".join(f"<li><b>{escape(big)}</b>{mark}{escape(w)}</li>" for big, mark, w in facts)
-    said = "".join(paragraph(sentence, "said") for sentence in measures.sentences)
+    # That there are some lesions stands in the facts already.
+    sentences = measures.sentences[1 if measures.lesions and not measures.small else 0 :]
+    said = "".join(paragraph(sentence, "said") for sentence in sentences)
     if reading.painted:
         said += paragraph(f"{reading.painted:,} voxels were painted by hand.", "said")
     warned = (*reading.case.warnings, *reading.warnings)
@@ -142,7 +144,7 @@ def _chart(reading: Reading, keys: list[KeySlice]) -> str:
         slices=span,
         marks=[key.index for key in keys] if reading.areas.lesion_slices.size else (),
     )
-    words = "Dotted: the slices above."
+    words = "Dotted: the slices above. Claimed by both: before the higher map decides."
     if reading.maps is not None:
         words += " Bands: image-level probability, full colour is 1."
     return f"<h2>Slice by slice</h2>{chart}{paragraph(words, 'quiet')}"
@@ -164,7 +166,7 @@ def _measures(reading: Reading) -> str:
     )
     more = len(measures.rows) - len(shown)
     note = paragraph(f"{more} more lesions stand in the csv.", "quiet") if more else ""
-    return f'<h2 class="newpage">Measures</h2>{table(head, rows)}{note}'
+    return f"<h2>Measures</h2>{table(head, rows)}{note}"
 
 
 def _overlap(reading: Reading) -> str:
@@ -189,7 +191,7 @@ def _overlap(reading: Reading) -> str:
 def _comparison(reading: Reading) -> str:
     if not reading.comparison:
         return ""
-    head = ["", "averaged over", "Dice", "IoU", "HD95", "n"]
+    head = ["", "convention", "Dice", "IoU", "HD95", "n"]
     groups = []
     for target in TARGETS:
         rows = []
@@ -200,7 +202,7 @@ def _comparison(reading: Reading) -> str:
                 str(overlap.n),
             ]
             first = target if convention is Convention.PRESENT_SLICES else ""
-            rows.append([first, _CONVENTIONS[convention], *figures])
+            rows.append([first, f"{convention.value}: {_CONVENTIONS[convention]}", *figures])
         groups.append(rows)
     legend = "&ensp;".join(
         f"{swatch(CONFUSION_COLOURS[value])}{name}"
@@ -214,11 +216,12 @@ def _comparison(reading: Reading) -> str:
     )
 
 
+#: Short words for `Convention.description`, which goes into the json.
 _CONVENTIONS = {
-    Convention.PRESENT_SLICES: "slices that show it there",
-    Convention.VOLUME: "the whole volume in 3-D",
-    Convention.ALL_SLICES: "all slices, empty ones perfect",
-    Convention.POOLED: "all voxels together",
+    Convention.PRESENT_SLICES: "mean over slices that show it there",
+    Convention.VOLUME: "whole volume in 3-D",
+    Convention.ALL_SLICES: "mean over all slices, empty ones perfect",
+    Convention.POOLED: "voxels of the foreground together",
 }
 
 

@@ -15,10 +15,11 @@ from napari_gliocam.report.key_slices import KeySlice
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw as Pen
 
 #: Height of a picture in pixels, and how much finer it is drawn before it is made smaller.
 HEIGHT, FINER = 420, 2
-_OPACITY, _BAR_MM = 0.32, 50.0
+_OPACITY, _BAR_MM, _LETTERS = 0.32, 50.0, 22
 _INK, _CASING = (255, 255, 255), (0, 0, 0)
 
 
@@ -61,11 +62,12 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
             for x, y in ends:
                 size = thick * 0.9
                 pen.ellipse((x - size, y - size, x + size, y + size), colour)
-    _write_sides(pen, width, height)
+    for left, side in ((6 * FINER, "R"), (width - 20 * FINER, "L")):
+        _write(pen, (left, height / 2 - 12 * FINER), side)
     bar = _BAR_MM / column_mm * per_column
     left, bottom = 8 * FINER, height - 10 * FINER
     pen.line([(left, bottom), (left + bar, bottom)], _INK, 2 * FINER)
-    _write(pen, (left, bottom - 18 * FINER), f"{_BAR_MM / 10:g} cm")
+    _write(pen, (left, bottom - 30 * FINER), f"{_BAR_MM / 10:g} cm")
     small = picture.resize((width // FINER, HEIGHT), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     small.save(out, "PNG", optimize=True)
@@ -99,14 +101,8 @@ def _overlaid(picture: Image, key: KeySlice, labels: NDArray[np.uint8]) -> Image
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-def _write_sides(pen: object, width: int, height: int) -> None:
-    _write(pen, (6 * FINER, height / 2 - 8 * FINER), "R")
-    _write(pen, (width - 16 * FINER, height / 2 - 8 * FINER), "L")
+def _write(pen: Pen, at: tuple[float, float], words: str) -> None:
+    from PIL import ImageFont
 
-
-def _write(pen: object, at: tuple[float, float], words: str) -> None:
-    from PIL import ImageDraw, ImageFont
-
-    assert isinstance(pen, ImageDraw.ImageDraw)
-    font = ImageFont.load_default(size=14 * FINER)
+    font = ImageFont.load_default(size=_LETTERS * FINER)
     pen.text(at, words, _INK, font, stroke_width=FINER, stroke_fill=_CASING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,6 @@ from napari_gliocam.measure.lesions import MIN_ML
 from napari_gliocam.measure.measures import Measures, measure_labels
 from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import BOTH, Segmentation
 
 
@@ -40,8 +38,9 @@ class Reading:
         Of ``claimed``.
     maps : CamVolume or None
         None for labels that came from a file.
-    settings : Settings or None
-    refinement : Refinement or None
+    used : mapping
+        ``settings``, ``refinement`` and ``provenance`` as the json beside a result has them;
+        empty where nothing is known of them.
     source : str
         Where the labels came from, such as the name of their file.
     painted : int
@@ -63,8 +62,7 @@ class Reading:
     claimed: NDArray[np.uint8] | None = None
     overlap: MethodOverlap | None = None
     maps: CamVolume | None = None
-    settings: Settings | None = None
-    refinement: Refinement | None = None
+    used: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     painted: int = 0
     expert: ExpertLabels | None = None
@@ -93,6 +91,7 @@ def reading_segmentation(
     expert: ExpertLabels | None = None,
     depth: NDArray[np.floating] | None = None,
     min_ml: float = MIN_ML,
+    used: Mapping[str, Any] | None = None,
     source: str = "",
     heading: str = "",
     warnings: tuple[str, ...] = (),
@@ -112,8 +111,8 @@ def reading_segmentation(
         `brain_depth` of the case, if it is at hand.
     min_ml : float
         Smaller parts are no lesions.
-    source, heading : str
-        As in `Reading`.
+    used, source, heading
+        As in `Reading`; a `Segmentation` knows what it was made with.
     warnings : tuple of str
 
     Yields
@@ -158,8 +157,7 @@ def reading_segmentation(
         claimed,
         None if claimed is None else method_overlap("guided aggregate", claimed, case.grid),
         segmentation.maps if segmentation else None,
-        segmentation.settings if segmentation else None,
-        segmentation.refinement if segmentation else None,
+        used or (_used(segmentation) if segmentation else {}),
         source,
         0 if painted is None else int(np.count_nonzero(painted != base)),
         expert,
@@ -167,3 +165,11 @@ def reading_segmentation(
         heading,
         warnings,
     )
+
+
+def _used(segmentation: Segmentation) -> dict[str, Any]:
+    return {
+        "settings": asdict(segmentation.settings),
+        "refinement": segmentation.refinement.used if segmentation.refinement else None,
+        "provenance": dict(segmentation.maps.provenance),
+    }

@@ -55,9 +55,7 @@ def to_json(reading: Reading) -> str:
         "missing": [modality for modality in Modality if modality not in case.volumes],
         "spacing_mm": case.grid.spacing,
         "labels_from": reading.source,
-        "settings": reading.settings and asdict(reading.settings),
-        "refinement": reading.refinement and reading.refinement.used,
-        "provenance": reading.maps and reading.maps.provenance,
+        **{name: reading.used.get(name) for name in ("settings", "refinement", "provenance")},
         "painted_voxels": reading.painted,
         "said": measures.sentences,
         "measures": {
@@ -90,7 +88,7 @@ def to_json(reading: Reading) -> str:
 
 def _figures(row: LesionMeasures) -> dict[str, Any]:
     return {
-        **{figure.key: figure.of(row) for figure in FIGURES},
+        **{figure.key: _rounded(figure.of(row)) for figure in FIGURES},
         "first_slice": row.first_slice,
         "last_slice": row.last_slice,
         "largest_slice": row.largest_slice,
@@ -98,6 +96,11 @@ def _figures(row: LesionMeasures) -> dict[str, Any]:
         "core_diameter_slice": row.core.diameters.slice,
         "touches_border": int(row.at_border),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Without the noise of the last binary digits."""
+    return None if value is None else round(value, 6)
 
 
 def _lesion(row: LesionMeasures) -> dict[str, Any]:

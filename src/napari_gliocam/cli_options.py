@@ -1,0 +1,88 @@
+"""Options that commands which segment have in common: thresholds and refinement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_gliocam.refine.parameters import (
+    CRF_PRESETS,
+    ComponentParameters,
+    FitParameters,
+    Refinement,
+)
+from napari_gliocam.settings import Settings
+
+
+class Refine(StrEnum):
+    """What is done to the labels after the thresholds (`refine.parameters.Method`)."""
+
+    NONE = "none"
+    CRF = "crf"
+    BOUNDARY_FIT = "boundary-fit"
+    BOUNDARY_FIT_CRF = "boundary-fit+crf"
+
+
+class CrfPreset(StrEnum):
+    """Names in `refine.parameters.CRF_PRESETS`."""
+
+    PAPER_2 = "paper 2"
+    DEEPLAB = "DeepLab"
+
+
+DEFAULTS = Settings()
+REFINED = Refinement()
+REFINE = Refine(REFINED.method)
+
+TumourThreshold = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
+]
+ClassThreshold = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
+]
+Overlapping = Annotated[
+    bool, typer.Option("--overlapping", help="A voxel may be core and edema (label 3).")
+]
+NoGate = Annotated[
+    bool, typer.Option("--no-gate", help="Look at slices that the networks call healthy, too.")
+]
+RefineBy = Annotated[Refine, typer.Option(help="Refine the labels after the thresholds.")]
+Crf = Annotated[CrfPreset, typer.Option(case_sensitive=False, help="Kernels of the dense CRF.")]
+CrfVolume = Annotated[
+    bool,
+    typer.Option("--crf-volume/--crf-slices", help="One CRF in 3-D, or one for each slice."),
+]
+MinInside = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
+]
+Components = Annotated[
+    bool, typer.Option(help="Drop small parts of the tumour, fill holes and necrosis.")
+]
+
+Like = Annotated[
+    Path | None,
+    typer.Option(metavar="JSON", help="Take thresholds and refinement from an earlier result."),
+]
+
+
+def refinement_of(
+    refine: Refine, crf: CrfPreset, crf_volume: bool, min_inside: float, components: bool
+) -> Refinement:
+    """The refinement that the options ask for.
+
+    Raises
+    ------
+    GliocamError
+        A value is out of its range.
+    """
+    return Refinement(
+        method=refine.value,
+        crf=replace(CRF_PRESETS[crf], volume=crf_volume),
+        fit=FitParameters(min_inside=min_inside),
+        components=ComponentParameters() if components else None,
+    )
