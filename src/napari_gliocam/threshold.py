@@ -35,6 +35,8 @@ class Segmentation:
         What was done to the labels after the thresholds.
     unrefined : Segmentation or None
         What they were before.
+    painted : int
+        Voxels that were changed by hand after all that.
     """
 
     labels: NDArray[np.uint8]
@@ -42,6 +44,7 @@ class Segmentation:
     settings: Settings
     refinement: Refinement | None = None
     unrefined: Segmentation | None = None
+    painted: int = 0
 
     @property
     def grid(self) -> Grid:

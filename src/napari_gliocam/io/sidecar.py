@@ -99,6 +99,7 @@ def describe(segmentation: Segmentation, case: Case) -> str:
         "volumes_ml": segmentation.volumes_ml,
         "settings": asdict(segmentation.settings),
         "refinement": segmentation.refinement and segmentation.refinement.used,
+        "painted_voxels": segmentation.painted,
         "provenance": segmentation.maps.provenance,
         "warnings": case.warnings,
     }

@@ -353,10 +353,10 @@ class CompareSession:
         live.finish()
         if record.segmented is None:
             record.segmented = record.case
-        record.settings, record.live = settings, live
-        record.maps = maps
+        record.settings = settings
+        record.start(maps, live)
         self.desk.show_result(record)
-        record.volumes_ml = live.volumes_ml
+        record.count()
         self._measure()
 
     # ---- export

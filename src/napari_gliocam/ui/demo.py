@@ -91,10 +91,10 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     truth = None if record.case.expert is None else record.case.expert.labels
     report: dict[str, Any] = {
         "case": record.case.name,
-        "volumes_ml": {k: round(v, 2) for k, v in record.refined.volumes_ml.items()},
+        "volumes_ml": {k: round(v, 2) for k, v in record.result.volumes_ml.items()},
         "dice": {}
         if truth is None
-        else {k: round(v, 4) for k, v in score(record.refined.segmentation.labels, truth).items()},
+        else {k: round(v, 4) for k, v in score(record.result.labels, truth).items()},
         "seconds": {**seconds, "of segment": record.maps.provenance.get("seconds", {})},
         "device": record.maps.provenance.get("device"),
     }

@@ -46,7 +46,7 @@ class Follower:
         if self._desk.result(record) is None:
             self._desk.show_labels(record)
         elif part is not None:
-            self._desk.repaint_labels(record)
+            self._desk.repaint_labels(record, part)
         self._idle.start()
 
     def look(self) -> None:
@@ -57,7 +57,7 @@ class Follower:
         part = part_in_view(self._viewer, record.case.grid)
         if part is not None:
             record.live.show(part)
-            self._desk.repaint_labels(record)
+            self._desk.repaint_labels(record, part)
 
     def settle(self) -> None:
         """Bring every slice and the thumbnail up to date now."""
@@ -68,7 +68,7 @@ class Follower:
             record.live.finish()
             if self._desk.result(record) is not None:
                 self._desk.show_labels(record)
-            record.volumes_ml = record.refined.volumes_ml
+            record.count()
 
     def close(self) -> None:
         """Stop; the panel, and the timer with it, may be gone already."""
@@ -84,6 +84,6 @@ class Follower:
             self._idle.stop()
         elif not record.live.step():
             self._idle.stop()
-            record.volumes_ml = record.refined.volumes_ml
-            if self._viewer.dims.ndisplay == 3:
+            if self._desk.result(record) is not None:
                 self._desk.repaint_labels(record)
+            record.count()

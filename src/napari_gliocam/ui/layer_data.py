@@ -121,9 +121,10 @@ def expert_data(record: Record) -> LayerData:
 
 
 def result_data(record: Record) -> LayerData:
-    """The labels layer of the result."""
+    """The labels layer of the result, which can be painted in."""
+    assert record.shown is not None
     arguments = _labels_arguments(record, "result", "segmentation", visible=True)
-    return record.refined.labels, arguments, "labels"
+    return record.shown.labels, arguments, "labels"
 
 
 def _labels_arguments(record: Record, role: Role, name: str, *, visible: bool) -> dict[str, Any]:

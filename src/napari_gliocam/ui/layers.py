@@ -21,6 +21,7 @@ from napari_gliocam.ui import layer_data
 from napari_gliocam.ui.assign import Source, case_on_layers
 from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Overlay, Tag
 from napari_gliocam.ui.reading import LabelsAlone
+from napari_gliocam.ui.shown import EVERYWHERE
 from napari_gliocam.ui.state import Record, unwrap
 
 
@@ -221,25 +222,36 @@ class LayerDesk:
 
     def show_labels(self, record: Record) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
-        assert record.live is not None
+        assert record.shown is not None
+        self._follow(record)
         layer = self.result(record)
         if layer is None:
             with self._selection_kept():
-                made = Layer.create(*layer_data.result_data(record))
-                made.editable = False  # the thresholds would overwrite strokes of a brush
-                self.viewer.add_layer(made)
-        elif layer.data is not record.refined.labels:
-            layer.data = record.refined.labels
+                self.viewer.add_layer(Layer.create(*layer_data.result_data(record)))
+        elif layer.data is not record.shown.labels:
+            layer.data = record.shown.labels
         else:
             layer.refresh(highlight=False, extent=False)
 
-    def repaint_labels(self, record: Record) -> None:
-        """Show what was written into the live labels in place, at the speed of a drag."""
+    def repaint_labels(self, record: Record, part: tuple[slice, ...] = EVERYWHERE) -> None:
+        """Show a part of the labels that has changed, at the speed of a drag."""
+        assert record.shown is not None
+        self._follow(record, part)
         layer = self.result(record)
-        if layer is not None and layer.data is not record.refined.labels:
-            layer.data = record.refined.labels
+        if layer is not None and layer.data is not record.shown.labels:
+            layer.data = record.shown.labels
         elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def _follow(self, record: Record, part: tuple[slice, ...] = EVERYWHERE) -> None:
+        assert record.shown is not None
+        layer = self.result(record)
+        if layer is not None and record.shown.strokes is not None:
+            mode = layer.mode  # undo would bring labels of other thresholds back: forget it
+            layer.editable = False
+            layer.editable = True
+            layer.mode = mode
+        record.shown.follow(record.refined.labels, part)
 
     def show_map(self, record: Record, row: Row, target: Target, shown: bool) -> None:
         """Show or hide one map; its layer is made when it is first looked at."""

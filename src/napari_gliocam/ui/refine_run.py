@@ -69,7 +69,7 @@ class RefineRun:
         if record.live is not None:
             if self._desk.result(record) is not None:
                 self._desk.show_labels(record)
-            record.volumes_ml = record.refined.volumes_ml
+            record.count()
 
     def changed(self) -> None:
         """Thresholds or parameters moved: preview, then follow, when they have come to rest."""

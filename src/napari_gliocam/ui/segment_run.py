@@ -92,13 +92,11 @@ class SegmentRun:
         live.finish()
         record.segmented = case
         record.networks = None
-        record.live = live
-        record.refined.start(live)
+        record.start(segmented.maps, live)
         if segmented.refined is not None:
             record.refined.take(segmented.refined)
-        record.maps = segmented.maps
         self._desk.show_result(record)
-        record.volumes_ml = record.refined.volumes_ml
+        record.count()
         self.finished.emit(record)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")

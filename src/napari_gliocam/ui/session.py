@@ -24,6 +24,7 @@ from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.follow import Follower
 from napari_gliocam.ui.layer_data import Overlay
 from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.painting import Painter
 from napari_gliocam.ui.reading import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.refine_run import RefineRun
 from napari_gliocam.ui.refined import acts
@@ -53,6 +54,7 @@ class Session:
         self.run = SegmentRun(self.state, self.desk)
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.desk, parent)
+        self.painter = Painter(self.state, self.desk)
         self._follower = Follower(self.viewer, self.desk, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
@@ -94,6 +96,7 @@ class Session:
         self._follower.close()
         self.run.close()
         self.refine_run.close()
+        self.painter.close()
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
@@ -173,6 +176,7 @@ class Session:
                 layer.events.visible.connect(self._on_map_visible)
                 self._watched.add(id(layer))
         self._watched &= {id(layer) for layer in self.viewer.layers}
+        self.painter.watch()
         self._on_map_visible()
         self.layers_changed.emit()
 
@@ -339,7 +343,7 @@ class Session:
         self.settle()
         if acts(record.refined.wanted) and record.refined.current is None:
             return self._refine_and_save(record, path)
-        segmentation = record.refined.segmentation
+        segmentation = record.result
         case = record.segmented or record.case
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         job = self._keep(files().submit(write, "Save"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
@@ -13,9 +13,11 @@ from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.assign import Source, sources_of
 from napari_gliocam.ui.live import LiveLabels
 from napari_gliocam.ui.refined import Refined
+from napari_gliocam.ui.shown import Shown
 
 
 @dataclass(eq=False)
@@ -39,6 +41,8 @@ class Record:
         The labels that follow ``settings``.
     refined : Refined
         The refinement that is chosen and what it made of the labels.
+    shown : Shown or None
+        The labels in the result layer: those of ``refined`` under what was painted by hand.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
     networks : (CamVolume, Settings) or None
@@ -55,6 +59,7 @@ class Record:
     maps: CamVolume | None = None
     live: LiveLabels | None = None
     refined: Refined = field(default_factory=Refined)
+    shown: Shown | None = None
     volumes_ml: dict[str, float] | None = None
     networks: tuple[CamVolume, Settings] | None = None
     opened: float = field(default_factory=time.monotonic)
@@ -63,6 +68,30 @@ class Record:
 
     def __post_init__(self) -> None:
         self.pool = self.pool or sources_of(self.case)
+
+    def start(self, maps: CamVolume, live: LiveLabels) -> None:
+        """Take new maps; what was painted by hand stays."""
+        self.live = live
+        self.refined.start(live)
+        if self.shown is None:
+            self.shown = Shown(live.labels)
+        self.maps = maps
+
+    @property
+    def result(self) -> Segmentation:
+        """The result as it is shown: refined where the whole case is, painted where it was."""
+        return self.painted_over(self.refined.segmentation)
+
+    def painted_over(self, base: Segmentation) -> Segmentation:
+        """Labels of this case with the strokes over them."""
+        if self.shown is None or not self.shown.painted:
+            return base
+        return replace(base, labels=self.shown.over(base.labels), painted=self.shown.painted)
+
+    def count(self) -> None:
+        """Bring the volumes up to date."""
+        painted = self.shown is not None and self.shown.painted
+        self.volumes_ml = self.result.volumes_ml if painted else self.refined.volumes_ml
 
     def assignment(self) -> dict[Modality, Source | None]:
         """Which volume of the pool is which modality."""

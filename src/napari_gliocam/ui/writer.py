@@ -16,7 +16,7 @@ from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.layer_data import GRID_KEY, KEY, Tag
-from napari_gliocam.ui.refined import Refined
+from napari_gliocam.ui.state import Record
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -34,7 +34,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)
     if isinstance(tag, Tag) and tag.role == "result" and tag.record.live is not None:
-        segmentation = replace(_shown(tag.record.refined), labels=labels)
+        segmentation = replace(_shown(tag.record), labels=labels)
         case = tag.record.segmented or tag.record.case
         written = save_segmentation(segmentation, path, case=case, overwrite=True)
         return [str(p) for p in written]
@@ -57,17 +57,18 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def _shown(refined: Refined) -> Segmentation:
+def _shown(record: Record) -> Segmentation:
     """What the layer shows; a preview is a result of no one setting, so it is not written."""
+    refined = record.refined
     assert refined.live is not None
     if refined.flipped:
-        return refined.live.segmentation()
+        return record.painted_over(refined.live.segmentation())
     if refined.current is None and refined.previewed is not None:
         raise SaveError(
             "The layer shows a preview of the refinement on some slices; "
             "apply it to the case, or choose none, then save again."
         )
-    return refined.segmentation
+    return record.result
 
 
 def _as_uint8(labels: Any, path: str) -> Any:

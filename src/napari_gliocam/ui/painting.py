@@ -1,0 +1,114 @@
+"""A brush on the result layer: strokes are kept apart from the result, strange values out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.state import Record, State
+
+#: As in napari's history: how much can be undone, how much redone.
+_History = tuple[int, int]
+
+
+class Painter:
+    """Watches the result layers of a viewer for strokes, undo and redo.
+
+    Parameters
+    ----------
+    state : State
+    desk : LayerDesk
+    """
+
+    painted = Signal(Record)
+
+    def __init__(self, state: State, desk: LayerDesk) -> None:
+        self._state = state
+        self._desk = desk
+        self._coming = False
+        self._watched: dict[int, tuple[Labels, _History]] = {}
+
+    def watch(self) -> None:
+        """Watch the result layers that are there now."""
+        layers = {id(layer): layer for layer, _ in self._results()}
+        for key, (layer, _) in list(self._watched.items()):
+            if key not in layers:
+                self._leave(layer)
+                del self._watched[key]
+        for key, layer in layers.items():
+            if key not in self._watched:
+                layer.events.paint.connect(self._on_paint)
+                layer.events.labels_update.connect(self._on_painted)
+                layer.events.set_data.connect(self._look)
+                self._watched[key] = (layer, _history(layer))
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        for layer, _ in self._watched.values():
+            self._leave(layer)
+        self._watched.clear()
+
+    def discard(self, record: Record) -> None:
+        """Forget what was painted."""
+        if record.shown is not None:
+            record.shown.discard(record.refined.labels)
+            self._desk.show_labels(record)
+            self._tell(record)
+
+    def _leave(self, layer: Labels) -> None:
+        layer.events.paint.disconnect(self._on_paint)
+        layer.events.labels_update.disconnect(self._on_painted)
+        layer.events.set_data.disconnect(self._look)
+
+    def _results(self) -> list[tuple[Labels, Record]]:
+        return [
+            (layer, tag.record)
+            for layer, tag in self._desk.tagged()
+            if tag.role == "result" and isinstance(layer, Labels)
+        ]
+
+    def _on_paint(self, event: Any) -> None:
+        """A stroke: of the mouse, and then it is done, or of a call, and then it comes next."""
+        self._coming = True
+        self._look()
+
+    def _on_painted(self, event: Any) -> None:
+        if self._coming:
+            self._coming = False
+            self._look(force=True)
+
+    def _look(self, event: Any = None, force: bool = False) -> None:
+        """Find the layer whose history has moved; a mere repaint of the canvas costs nothing."""
+        for layer, record in self._results():
+            known, now = self._watched.get(id(layer)), _history(layer)
+            if known is not None and (force or known[1] != now):
+                self._watched[id(layer)] = (layer, now)
+                if now != (0, 0) and record.shown is not None and layer.data is record.shown.labels:
+                    self._take(layer, record)
+
+    def _take(self, layer: Labels, record: Record) -> None:
+        assert record.shown is not None
+        exclusive = record.settings.exclusive
+        strange = record.shown.take_strokes(record.refined.labels, exclusive=exclusive)
+        if strange:
+            layer.refresh(extent=False)
+            values = ", ".join(map(str, strange))
+            both = "" if exclusive else " or 3 (both)"
+            self._state.say(
+                f"The value {values} is no class and was not painted; use 1 (core), 2 (edema)"
+                f"{both}, or 0 to erase.",
+                "warning",
+            )
+        self._tell(record)
+
+    def _tell(self, record: Record) -> None:
+        record.count()
+        self.painted.emit(record)
+
+
+def _history(layer: Labels) -> _History:
+    """Napari says when something is painted and not when that is undone: look at its history."""
+    return len(layer._undo_history), len(layer._redo_history)

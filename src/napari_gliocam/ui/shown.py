@@ -1,0 +1,84 @@
+"""The labels that the viewer shows: those of thresholds or refinement, and strokes over them.
+
+NumPy only.  The layer has an array of its own, so that a brush never writes into a result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
+
+#: Of a voxel that nobody painted.
+KEEP = 255
+EVERYWHERE = (slice(None),)
+
+
+class Shown:
+    """Labels to look at and to paint in.
+
+    Parameters
+    ----------
+    base : ndarray of uint8, shape (S, P, L)
+        What lies under the strokes; it is copied.
+    """
+
+    def __init__(self, base: NDArray[np.uint8]) -> None:
+        self.labels: NDArray[np.uint8] = base.copy()
+        self.strokes: NDArray[np.uint8] | None = None
+
+    @property
+    def painted(self) -> int:
+        """Voxels that were painted by hand."""
+        return 0 if self.strokes is None else int(np.count_nonzero(self.strokes != KEEP))
+
+    def follow(self, base: NDArray[np.uint8], part: tuple[slice, ...] = EVERYWHERE) -> None:
+        """Show another base, or a part of it that has changed, under the same strokes."""
+        self.labels[part] = self.over(base, part)
+
+    def take_strokes(self, base: NDArray[np.uint8], *, exclusive: bool = True) -> tuple[int, ...]:
+        """Learn from the labels what was painted, or undone, over a base.
+
+        Parameters
+        ----------
+        base : ndarray of uint8, shape (S, P, L)
+        exclusive : bool
+            Whether no voxel may be both classes.
+
+        Returns
+        -------
+        tuple of int
+            Values that are no class; such strokes are taken back.
+        """
+        known = (BACKGROUND, CORE, EDEMA) if exclusive else (BACKGROUND, CORE, EDEMA, BOTH)
+        before = self.over(base)
+        changed = np.nonzero(self.labels != before)
+        values = self.labels[changed]
+        wrong = ~np.isin(values, known)
+        strange = tuple(np.unique(values[wrong]).tolist())
+        if strange:
+            taken_back = tuple(axis[wrong] for axis in changed)
+            self.labels[taken_back] = before[taken_back]
+            changed, values = tuple(axis[~wrong] for axis in changed), values[~wrong]
+        if values.size:
+            if self.strokes is None:
+                self.strokes = np.full(base.shape, KEEP, dtype=np.uint8)
+            self.strokes[changed] = np.where(values == base[changed], np.uint8(KEEP), values)
+            if not self.painted:
+                self.strokes = None
+        return strange
+
+    def discard(self, base: NDArray[np.uint8]) -> None:
+        """Forget the strokes."""
+        self.strokes = None
+        self.follow(base)
+
+    def over(
+        self, base: NDArray[np.uint8], part: tuple[slice, ...] = EVERYWHERE
+    ) -> NDArray[np.uint8]:
+        """A base, or a part of it, under the strokes."""
+        if self.strokes is None:
+            return base[part]
+        strokes = self.strokes[part]
+        return np.where(strokes == KEEP, base[part], strokes)
