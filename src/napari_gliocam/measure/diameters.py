@@ -132,7 +132,8 @@ def diameters_by_lesion(
     parts, number = ndimage.label(mask & (lesions > 0), structure=flat)
     boxes = ndimage.find_objects(parts)
     owner = np.zeros(number + 1, dtype=np.intp)
-    owner[parts.ravel()] = lesions.ravel()
+    inside = parts > 0
+    owner[parts[inside]] = lesions[inside]
     scale = np.asarray(spacing[1:], dtype=np.float64)
     sizes = np.array(
         [[rows.stop - rows.start, columns.stop - columns.start] for _, rows, columns in boxes]

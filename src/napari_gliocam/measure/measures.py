@@ -216,7 +216,11 @@ class _Ruler:
         self.surfaces = [surfaces_mm2(mask, numbers, self.every, grid.spacing) for mask in masks]
         self.depths = np.full(self.every + 1, np.inf)
         if depth is not None:
-            np.minimum.at(self.depths, numbers[self.core], depth[self.core])
+            owner, values = numbers[self.core], depth[self.core]
+            order = np.argsort(owner, kind="stable")
+            first = np.flatnonzero(np.diff(owner[order], prepend=0))  # where a lesion begins
+            if first.size:
+                self.depths[owner[order[first]]] = np.minimum.reduceat(values[order], first)
 
     def lesion(self, number: int) -> LesionMeasures:
         return self._measures(

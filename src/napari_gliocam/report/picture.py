@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Height of a picture in pixels, and how much finer it is drawn before it is made smaller.
 HEIGHT, FINER = 420, 2
 _OPACITY, _BAR_MM, _LETTERS = 0.32, 50.0, 22
-_INK, _CASING = (255, 255, 255), (0, 0, 0)
+_INK, _CASING = "#FFFFFF", "#000000"
 
 
 def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
@@ -36,7 +36,7 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     Returns
     -------
     bytes
-        PNG, RGB.
+        PNG; grey without the overlay, else RGB.
     """
     from PIL import Image, ImageDraw
 
@@ -47,9 +47,9 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     width = max(FINER, round(height * columns * column_mm / (rows * row_mm) / FINER) * FINER)
     plane = grey_plane(case, key.modality, key.index)[crop]
     grey = Image.fromarray(plane.clip(0, 255).astype(np.uint8))
-    picture = grey.resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
+    picture = grey.resize((width, height), Image.Resampling.BICUBIC)
     if overlay:
-        picture = _overlaid(picture, key, key.labels[crop])
+        picture = _overlaid(picture.convert("RGB"), key, key.labels[crop])
     pen = ImageDraw.Draw(picture)
     per_row, per_column = height / rows, width / columns
     for line in key.lines if overlay else ():
@@ -70,7 +70,7 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     _write(pen, (left, bottom - 30 * FINER), f"{_BAR_MM / 10:g} cm")
     small = picture.resize((width // FINER, HEIGHT), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.save(out, "PNG", optimize=True)
+    small.save(out, "PNG")
     return out.getvalue()
 
 

@@ -1,0 +1,174 @@
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_gliocam.case import Modality
+from napari_gliocam.measure import FIGURES
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.report import make_page, read_segmentation
+
+VOID = {"meta", "img", "link", "br"}
+
+
+class Checked(HTMLParser):
+    """Collects words and tags, and fails where one is closed that is not open."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture
+def page(make_case, make_segmentation):
+    case = make_case()
+    return make_page(read_segmentation(case, make_segmentation(case)))
+
+
+def test_it_is_one_file_without_scripts_or_network(page):
+    parsed = Checked(page)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in parsed.tags}
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href"):
+            if name in attributes:
+                assert attributes[name].startswith("data:image/png;base64,"), tag
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_it_says_what_was_measured_with_units(page, make_case, make_segmentation):
+    case = make_case()
+    measures = read_segmentation(case, make_segmentation(case)).measures
+    text = Checked(page).text
+    for figure in FIGURES:
+        assert figure.title in text
+        assert figure.text(measures.case) in text
+    for words in (
+        "Research use only, not a medical device.",
+        "random <numbers>",
+        "CPU, 2 threads · float32",
+        "anna_flair.nii.gz",
+        "Compared with anna_seg.nii.gz",
+        "present-slices",
+        "volume",
+        "all-slices",
+        "pooled",
+        "HD95",
+        "Claimed by both",
+        "oblique: <shown> straightened",
+        "the higher map decides",
+        "open from probability 0.5",
+    ):
+        assert words in text, words
+
+
+def test_no_folder_and_nothing_that_was_not_typed_is_on_it(page):
+    assert "secret" not in page
+
+
+def test_what_is_typed_is_on_it_as_words(make_case, make_segmentation):
+    case = make_case("<b>bold</b>")
+    heading = 'Ms. X & "Y" <script>alert(1)</script>'
+    page = make_page(read_segmentation(case, make_segmentation(case), heading=heading))
+    parsed = Checked(page)
+    assert heading in parsed.text
+    assert "<b>bold</b>" in parsed.text
+    assert "script" not in {tag for tag, _ in parsed.tags}
+
+
+def test_pictures_have_true_proportions(page):
+    images = [a["src"] for tag, a in Checked(page).tags if tag == "img"]
+    assert len(images) == 2 * 7  # five key slices and two of the comparison, each with its scan
+    shown = [Image.open(io.BytesIO(base64.b64decode(s.partition(",")[2]))) for s in images]
+    for image in shown:
+        # The brain's 32 rows of 2 mm and 28 columns of 1.5 mm, with 4 of air around.
+        assert image.width / image.height == pytest.approx((36 * 1.5) / (40 * 2), rel=0.02)
+    assert [image.mode for image in shown] == ["L", "RGB"] * 7
+
+
+def test_the_chart_is_a_picture_of_its_own(page):
+    chart = re.search(r"<svg.*?</svg>", page, re.DOTALL).group()
+    root = ElementTree.fromstring(chart)
+    words = [element.text for element in root.iter() if element.text]
+    assert {"area, mm²", "slice, feet to head", "core", "edema", "claimed by both"} <= set(words)
+    assert {"P(tumour)", "P(core)", "P(edema)"} <= set(words)
+    assert "nan" not in chart
+
+
+def test_nothing_found_is_said_and_no_number_is_missing(make_case, make_segmentation):
+    case = make_case(expert=False)
+    page = make_page(read_segmentation(case, make_segmentation(case, found=False)))
+    text = Checked(page).text
+    assert "No lesion found." in text
+    assert "Neither class claims a voxel." in text
+    assert "0.00 ml" in text
+    assert "nan" not in text.lower()
+    assert "Compared with" not in text
+
+
+def test_labels_alone_have_no_bundle_and_no_probabilities(make_case):
+    case = make_case()
+    labels = case.expert.labels.copy()
+    labels[3, 12, 10] = 3
+    page = make_page(read_segmentation(case, labels, source="read from x_seg.nii.gz"))
+    text = Checked(page).text
+    assert "read from x_seg.nii.gz" in text
+    assert "P(core)" not in text
+    assert "Tumour threshold" not in text
+    assert "Claimed by both" in text
+    known = {"settings": {"tumour_threshold": 0.35, "class_threshold": 0.5, "gate": False}}
+    text = Checked(make_page(read_segmentation(case, labels, used=known))).text
+    assert "0.35" in text
+
+
+def test_paint_and_refinement_are_told(make_case, make_segmentation):
+    case = make_case()
+    segmentation = replace(make_segmentation(case), refinement=Refinement("crf"))
+    painted = segmentation.labels.copy()
+    painted[4, 30, 30] = 1
+    painted[4, 31, 30] = 9
+    reading = read_segmentation(case, segmentation, painted=painted)
+    text = Checked(make_page(reading)).text
+    assert "2 voxels were painted by hand." in text
+    assert "The value 9 is no class" in text
+    assert "crf, crf (" in text
+    assert reading.labels.max() <= 3
+
+
+def test_one_modality_and_one_slice(make_case):
+    case = make_case(modalities=(Modality.T2,), expert=False)
+    flat = replace(
+        case,
+        volumes={m: v[3:4] for m, v in case.volumes.items()},
+        grid=type(case.grid)(case.grid.affine, (36, 40, 1)),
+    )
+    labels = np.zeros((1, 40, 36), dtype=np.uint8)
+    labels[0, 10:20, 10:20] = 1
+    text = Checked(make_page(read_segmentation(flat, labels))).text
+    assert "slice 0, T2" in text
+    assert "missing" in text
