@@ -38,9 +38,7 @@ def main() -> None:
             check=True,
             capture_output=True,
         )
-        # Few colours are enough for a page, and make it a small file.
-        picture = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
-        picture.save(IMAGES / "report.png", optimize=True)
+        Image.open(drawn).convert("RGB").save(IMAGES / "report.png", optimize=True)
     print(IMAGES / "report.png")
 
 

@@ -38,8 +38,7 @@ from napari_gliocam.cli_options import (
 )
 from napari_gliocam.cli_report_batch import Reported, ReportRequest, plan, report_all
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.lesions import MIN_ML
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import MIN_LESION_ML, Settings
 
 
 def report(
@@ -77,7 +76,7 @@ def report(
     components: Components = REFINED.components is not None,
     min_lesion: Annotated[
         float, typer.Option(metavar="ML", min=0.0, help="Smaller parts are no lesions, in ml.")
-    ] = MIN_ML,
+    ] = MIN_LESION_ML,
     label_scheme: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
     ] = None,

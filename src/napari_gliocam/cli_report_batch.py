@@ -13,8 +13,8 @@ from napari_gliocam import cli_batch
 from napari_gliocam.cli_batch import Planned, Request
 from napari_gliocam.cli_common import Report, bar
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
-from napari_gliocam.measure.lesions import MIN_ML
 from napari_gliocam.progress import Progress
+from napari_gliocam.settings import MIN_LESION_ML
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case, ExpertLabels
@@ -46,7 +46,7 @@ class ReportRequest:
     result: Path | None = None
     against: Path | None = None
     label_scheme: str | None = None
-    min_ml: float = MIN_ML
+    min_ml: float = MIN_LESION_ML
     heading: str = ""
 
     def folder_of(self, name: str) -> Path:

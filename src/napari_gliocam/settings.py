@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from napari_gliocam.errors import GliocamError
 
+#: Smaller parts of a tumour are no lesions of their own, in ml: a ball of 5.8 mm.
+MIN_LESION_ML = 0.1
+
 
 @dataclass(frozen=True)
 class Settings:

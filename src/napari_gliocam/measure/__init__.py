@@ -51,7 +51,7 @@ from napari_gliocam.measure.depth import brain_depth
 from napari_gliocam.measure.diameters import Diameters, Line, diameters
 from napari_gliocam.measure.figures import FIGURES, MeasuredFigure
 from napari_gliocam.measure.image_level import ImageLevel, auc
-from napari_gliocam.measure.lesions import MIN_ML, Lesions, find_lesions
+from napari_gliocam.measure.lesions import Lesions, find_lesions
 from napari_gliocam.measure.measures import LesionMeasures, Measures, Region, measure_labels
 from napari_gliocam.measure.overlap import dice, iou, masks_of, score
 from napari_gliocam.measure.record import (
@@ -75,7 +75,6 @@ __all__ = [
     "FALSE_NEGATIVE",
     "FALSE_POSITIVE",
     "FIGURES",
-    "MIN_ML",
     "TRUE_POSITIVE",
     "CaseRecord",
     "ClassOverlap",

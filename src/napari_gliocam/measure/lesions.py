@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[slice, slice, slice]
+from napari_gliocam.settings import MIN_LESION_ML
 
-#: Smaller parts are no lesions of their own, in ml: a ball of 5.8 mm.
-MIN_ML = 0.1
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Lesions:
 
 
 def find_lesions(
-    labels: NDArray[Any], *, voxel_ml: float = 0.001, min_ml: float = MIN_ML
+    labels: NDArray[Any], *, voxel_ml: float = 0.001, min_ml: float = MIN_LESION_ML
 ) -> Lesions | None:
     """Number the lesions: components of core and edema together, 26 neighbours, largest first.
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure.diameters import NO_DIAMETERS, Diameters, diameters_by_lesion
-from napari_gliocam.measure.lesions import MIN_ML, Lesions, find_lesions
+from napari_gliocam.measure.lesions import Lesions, find_lesions
 from napari_gliocam.measure.shape import sphericity, surfaces_mm2
+from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.threshold import BOTH, CORE, volumes_of
 
 WHOLE_CASE = 0
@@ -98,7 +99,7 @@ class Measures:
     lesions: tuple[LesionMeasures, ...] = ()
     small: int = 0
     small_ml: float = 0.0
-    min_ml: float = MIN_ML
+    min_ml: float = MIN_LESION_ML
     strange: tuple[int, ...] = ()
 
     @property
@@ -135,7 +136,7 @@ def measure_labels(
     grid: Grid,
     *,
     depth: NDArray[np.floating] | None = None,
-    min_ml: float = MIN_ML,
+    min_ml: float = MIN_LESION_ML,
 ) -> Measures:
     """Measure a segmentation, an expert's or a painted one; quick enough to follow a slider.
 

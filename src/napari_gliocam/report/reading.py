@@ -14,10 +14,10 @@ from napari_gliocam.case import Case, ExpertLabels
 from napari_gliocam.measure.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.confusion import LabelComparison, compare_labels
 from napari_gliocam.measure.depth import brain_depth
-from napari_gliocam.measure.lesions import MIN_ML
 from napari_gliocam.measure.measures import Measures, measure_labels
 from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.threshold import BOTH, Segmentation
 
 
@@ -90,7 +90,7 @@ def reading_segmentation(
     painted: NDArray[Any] | None = None,
     expert: ExpertLabels | None = None,
     depth: NDArray[np.floating] | None = None,
-    min_ml: float = MIN_ML,
+    min_ml: float = MIN_LESION_ML,
     used: Mapping[str, Any] | None = None,
     source: str = "",
     heading: str = "",
