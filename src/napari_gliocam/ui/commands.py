@@ -16,6 +16,8 @@ PREVIOUS_LESION = "Shift-N"
 TOGGLE_OVERLAY = "T"
 CYCLE_MODALITY = "Q"
 FLIP_REFINEMENT = "R"
+NEXT_CONFLICT = "C"
+PREVIOUS_CONFLICT = "Shift-C"
 
 
 def next_lesion(viewer: Any = None) -> None:
@@ -26,6 +28,16 @@ def next_lesion(viewer: Any = None) -> None:
 def previous_lesion(viewer: Any = None) -> None:
     """Go to the previous slice that shows tumour."""
     _on(viewer, lambda v: navigate.step_lesion(v, -1))
+
+
+def next_conflict(viewer: Any = None) -> None:
+    """Go to the next slice on which both classes claim a voxel."""
+    _on(viewer, lambda v: navigate.step_conflict(v, 1))
+
+
+def previous_conflict(viewer: Any = None) -> None:
+    """Go to the previous slice on which both classes claim a voxel."""
+    _on(viewer, lambda v: navigate.step_conflict(v, -1))
 
 
 def toggle_overlay(viewer: Any = None) -> None:
@@ -60,6 +72,8 @@ def bind_keys() -> None:
     for key, command in (
         (NEXT_LESION, next_lesion),
         (PREVIOUS_LESION, previous_lesion),
+        (NEXT_CONFLICT, next_conflict),
+        (PREVIOUS_CONFLICT, previous_conflict),
         (TOGGLE_OVERLAY, toggle_overlay),
         (CYCLE_MODALITY, cycle_modality),
         (FLIP_REFINEMENT, flip_refinement),

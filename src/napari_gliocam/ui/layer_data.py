@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
 from napari_gliocam.ui.assign import Source
-from napari_gliocam.ui.palette import border_colormap, labels_colormap, map_colormap
+from napari_gliocam.ui.palette import (
+    TARGET_COLOURS,
+    border_colormap,
+    confusion_colormap,
+    labels_colormap,
+    map_colormap,
+)
 from napari_gliocam.ui.state import Record
 
 if TYPE_CHECKING:
+    from napari_gliocam.measure.measures import Measures
     from napari_gliocam.ui.reading import LabelsAlone
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -30,9 +37,10 @@ GRID_KEY = "napari-gliocam grid"
 #: From bottom to top in the layer list; the last one present is shown.
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 
-Role = Literal["modality", "volume", "expert", "result", "map", "cell", "overlay"]
+Role = Literal["modality", "volume", "expert", "result", "map", "cell", "overlay", "drawing"]
 
 Overlay = Literal["superpixels", "edge map"]
+Drawing = Literal["claims", "agreement"]
 OVERLAYS: tuple[Overlay, ...] = ("superpixels", "edge map")
 
 
@@ -169,6 +177,42 @@ def overlay_data(record: Record, overlay: Overlay) -> LayerData:
         **placement(record.case.grid),
     }
     return np.zeros(record.case.grid.shape, dtype=np.uint8), arguments, "labels"
+
+
+def drawing_data(record: Record, drawing: Drawing) -> LayerData:
+    """What the Reading dock draws voxel by voxel, empty."""
+    claims = drawing == "claims"
+    arguments = {
+        "name": "core, edema, both" if claims else "right and wrong",
+        "colormap": labels_colormap() if claims else confusion_colormap(),
+        "opacity": OPACITY,
+        "metadata": {KEY: Tag(record, "drawing", drawing)},
+        **placement(record.case.grid),
+    }
+    return np.zeros(record.case.grid.shape, dtype=np.uint8), arguments, "labels"
+
+
+def diameters_data(record: Record, measures: Measures) -> LayerData:
+    """Lines with their length, each on its slice."""
+    regions = [
+        (name, region)
+        for lesion in (measures.lesions or (measures.case,))
+        for name, region in (("tumour", lesion.tumour), ("core", lesion.core))
+    ]
+    lines = [(name, line) for name, region in regions for line in region.diameters.lines]
+    colours = {"tumour": "#FFFFFF", "core": TARGET_COLOURS["core"]}
+    mm = min(record.case.grid.spacing[1:])
+    arguments = {
+        "name": "diameters",
+        "shape_type": "line",
+        "edge_color": [colours[name] for name, _ in lines] or "#FFFFFF",
+        "edge_width": 1.0 if mm >= 0.5 else 1.0 / mm,
+        "features": {"length": [f"{line.mm:.1f} mm" for _, line in lines]},
+        "text": {"string": "{length}", "color": "white", "size": 10, "anchor": "upper_left"},
+        "metadata": {KEY: Tag(record, "drawing", "diameters")},
+        **placement(record.case.grid),
+    }
+    return [np.array([line.start, line.end]) for _, line in lines], arguments, "shapes"
 
 
 def case_data(record: Record) -> list[LayerData]:

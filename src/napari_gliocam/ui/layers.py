@@ -17,6 +17,7 @@ from napari.layers import Image, Labels, Layer
 from napari_gliocam.cams.volume import TARGETS, Row, Target
 from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
+from napari_gliocam.measure.measures import Measures
 from napari_gliocam.ui import layer_data
 from napari_gliocam.ui.assign import Source, case_on_layers
 from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Overlay, Tag
@@ -281,18 +282,61 @@ class LayerDesk:
         }
 
     def add_overlay(self, record: Record, overlay: Overlay) -> None:
-        """Add an overlay on top of everything; it is for looking at, not for painting."""
+        """Add an overlay on top of everything."""
         if overlay not in self.overlays(record):
-            with self._selection_kept():
-                layer = Layer.create(*layer_data.overlay_data(record, overlay))
-                layer.editable = False
-                self.viewer.add_layer(layer)
+            self._add_on_top(layer_data.overlay_data(record, overlay))
 
     def remove_overlay(self, record: Record, overlay: Overlay) -> None:
         """Remove it."""
         layer = self.overlays(record).get(overlay)
         if layer is not None:
             self.viewer.layers.remove(layer)
+
+    # ---- drawings of the reading
+
+    def drawing(self, record: Record, drawing: str) -> Labels | None:
+        """A labels layer that the Reading dock draws into."""
+        layer = self.find(record, "drawing", drawing)
+        return layer if isinstance(layer, Labels) else None
+
+    def add_drawing(self, record: Record, drawing: layer_data.Drawing) -> None:
+        """Add it on top of everything."""
+        if self.drawing(record, drawing) is None:
+            self._add_on_top(layer_data.drawing_data(record, drawing))
+
+    def remove_drawing(self, record: Record, drawing: str) -> None:
+        """Remove it."""
+        layer = self.find(record, "drawing", drawing)
+        if layer is not None:
+            self.viewer.layers.remove(layer)
+
+    def diameters(self, record: Record) -> Layer | None:
+        """The layer with the diameters."""
+        return self.find(record, "drawing", "diameters")
+
+    def show_diameters(self, record: Record, measures: Measures) -> None:
+        """Draw the diameters anew; a shapes layer does not change its lines for others."""
+        visible = True if (old := self.diameters(record)) is None else old.visible
+        self.remove_diameters(record)
+        layer = self._add_on_top(layer_data.diameters_data(record, measures))
+        layer.visible = visible
+
+    def remove_diameters(self, record: Record) -> None:
+        """Take them away."""
+        self.remove_drawing(record, "diameters")
+
+    def remove_drawings(self) -> None:
+        """Remove everything that the Reading dock drew."""
+        for layer, tag in self.tagged():
+            if tag.role == "drawing":
+                self.viewer.layers.remove(layer)
+
+    def _add_on_top(self, data: LayerData) -> Layer:
+        with self._selection_kept():
+            layer = Layer.create(*data)
+            layer.editable = False  # for looking at, not for painting
+            self.viewer.add_layer(layer)
+        return layer
 
     # ---- comparisons
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from napari_gliocam.case import Grid
+from napari_gliocam.measure.class_overlap import claims_of
+from napari_gliocam.measure.slice_areas import slice_areas, step_slice
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.state import Record, state_of, unwrap
 
@@ -84,6 +86,26 @@ def step_lesion(viewer: Any, step: int) -> None:
     if index is None:
         word = "above" if step > 0 else "below"
         state_of(viewer).say(f"No slice {word} this one shows tumour.")
+    else:
+        go_to_slice(viewer, grid, index)
+
+
+def step_conflict(viewer: Any, step: int) -> None:
+    """Go to the next or previous slice on which core and edema claim the same voxel."""
+    record = case_in_work(viewer)
+    if record is None:
+        return
+    if record.maps is None:
+        state_of(viewer).say("Which voxels both classes claim is known after Segment.")
+        return
+    grid = record.case.grid
+    claimed = claims_of(record.maps, settings=record.settings)
+    current = slice_in_view(viewer, grid)
+    start = current if current is not None else (-1 if step > 0 else grid.shape[0])
+    index = step_slice(slice_areas(claimed, grid).conflict_slices, start, step)
+    if index is None:
+        word = "above" if step > 0 else "below"
+        state_of(viewer).say(f"No slice {word} this one has a voxel that both classes claim.")
     else:
         go_to_slice(viewer, grid, index)
 

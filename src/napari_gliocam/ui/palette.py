@@ -13,6 +13,7 @@ __all__ = [
     "CONFUSION_COLOURS",
     "TARGET_COLOURS",
     "border_colormap",
+    "confusion_colormap",
     "labels_colormap",
     "map_colormap",
 ]
@@ -34,6 +35,12 @@ def labels_colormap() -> DirectLabelColormap:
     colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
     colours.update(CLASS_COLOURS)
     return DirectLabelColormap(color_dict=colours, name="gliocam classes")
+
+
+def confusion_colormap() -> DirectLabelColormap:
+    """Colours of right and wrong; what neither side claims is clear."""
+    colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
+    return DirectLabelColormap(color_dict=colours | CONFUSION_COLOURS, name="gliocam agreement")
 
 
 def map_colormap(target: Target) -> Colormap:

@@ -25,10 +25,15 @@ class ResultsView(QWidget):
 
     save_requested = Signal()
     lesion_step_requested = Signal(int)
+    reading_requested = Signal()
 
     def __init__(self, next_key: str, previous_key: str, overlay_key: str) -> None:
         super().__init__()
         section = Section("Result", f"Key {overlay_key}: show or hide the segmentation")
+        self.reading_button = QPushButton("Reading…")
+        self.reading_button.setToolTip("Chart, measures, overlap, agreement, voxel, report")
+        self.reading_button.clicked.connect(self.reading_requested)
+        section.head.addWidget(self.reading_button)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)

@@ -45,6 +45,8 @@ class Record:
         The labels in the result layer: those of ``refined`` under what was painted by hand.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
+    edition : int
+        Grows whenever the result changes.
     networks : (CamVolume, Settings) or None
         What Segment found, where ``maps`` are those of another method by now.
     opened : float
@@ -61,6 +63,7 @@ class Record:
     refined: Refined = field(default_factory=Refined)
     shown: Shown | None = None
     volumes_ml: dict[str, float] | None = None
+    edition: int = 0
     networks: tuple[CamVolume, Settings] | None = None
     opened: float = field(default_factory=time.monotonic)
 
@@ -89,9 +92,10 @@ class Record:
         return replace(base, labels=self.shown.over(base.labels), painted=self.shown.painted)
 
     def count(self) -> None:
-        """Bring the volumes up to date."""
+        """The result has changed: bring its volumes up to date."""
         painted = self.shown is not None and self.shown.painted
         self.volumes_ml = self.result.volumes_ml if painted else self.refined.volumes_ml
+        self.edition += 1
 
     def assignment(self) -> dict[Modality, Source | None]:
         """Which volume of the pool is which modality."""

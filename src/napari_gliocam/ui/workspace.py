@@ -151,6 +151,7 @@ class Workspace(QWidget):
         self.maps_view.map_requested.connect(session.show_map)
         self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
         self.results_view.save_requested.connect(self._ask_save)
+        self.results_view.reading_requested.connect(self._open_reading)
         self.results_view.lesion_step_requested.connect(
             lambda step: navigate.step_lesion(session.viewer, step)
         )
@@ -166,6 +167,11 @@ class Workspace(QWidget):
     def save(self, path: str | Path) -> Job | None:
         """Save the result, overwriting what was saved there before."""
         return self.session.save(path)
+
+    def _open_reading(self) -> None:
+        from napari_gliocam.ui.reading_dock import open_dock as open_reading  # needs pyqtgraph
+
+        open_reading(self.session.viewer)
 
     def _on_dismissed(self) -> None:
         self.state.message = None

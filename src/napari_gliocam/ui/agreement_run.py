@@ -1,0 +1,129 @@
+"""Agreement with other labels in a viewer: right and wrong in colours, figures of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.case import ExpertLabels
+from napari_gliocam.measure.confusion import LabelComparison, confusion
+from napari_gliocam.threshold import Segmentation
+from napari_gliocam.ui import reading_work
+from napari_gliocam.ui.engine import Job
+from napari_gliocam.ui.latest import Latest
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.state import Record
+
+
+class AgreementRun:
+    """Compares the result with an expert's labels, or with labels from a file.
+
+    Parameters
+    ----------
+    desk : LayerDesk
+    latest : Latest
+    """
+
+    compared = Signal(object)
+    others_changed = Signal()
+
+    def __init__(self, desk: LayerDesk, latest: Latest) -> None:
+        self._desk = desk
+        self._latest = latest
+        self._record: Record | None = None
+        self._result: Segmentation | None = None
+        self.others: list[ExpertLabels] = []
+        self.index = 0
+        self.target: Target = "tumour"
+
+    @property
+    def other(self) -> ExpertLabels | None:
+        """What is taken for the truth."""
+        return self.others[self.index] if self.index < len(self.others) else None
+
+    def names(self) -> list[str]:
+        """What there is to compare with."""
+        own = None if self._record is None else self._record.case.expert
+        return [
+            "expert labels" if other is own or other.source is None else other.source.name
+            for other in self.others
+        ]
+
+    def follow(self, record: Record | None) -> None:
+        """Work on another case."""
+        for name in ("compare", "other"):
+            self._latest.drop(name)
+        self._record, self._result, self.others, self.index = record, None, [], 0
+        self.follow_expert()
+        self.compared.emit({})
+
+    def follow_expert(self) -> None:
+        """The expert labels of the case came, went, or mean something else now."""
+        expert = None if self._record is None else self._record.case.expert
+        if expert is not None and expert not in self.others:
+            self.others = [expert, *self.others[1:]]
+        self.others_changed.emit()
+
+    def choose(self, index: int) -> None:
+        """Compare with other labels."""
+        self.index = index
+        self.compare(self._result)
+
+    def set_target(self, target: Target) -> None:
+        """Show right and wrong of another class."""
+        self.target = target
+        self.draw()
+
+    def open(self, path: str | Path) -> Job | None:
+        """Read labels to compare with."""
+        record = self._record
+        if record is None:
+            return None
+        case = record.case
+        return self._latest.run(
+            "other", lambda: reading_work.read_other(path, case), partial(self._on_opened, record)
+        )
+
+    def _on_opened(self, record: Record, labels: ExpertLabels) -> None:
+        if record is self._record:
+            self.others.append(labels)
+            self.index = len(self.others) - 1
+            self.others_changed.emit()
+            self.compare(self._result)
+
+    def compare(self, result: Segmentation | None) -> None:
+        """Compare a result, in colours at once and in figures when they are there."""
+        self._result = result
+        self.draw()
+        if result is None or self.other is None:
+            self.compared.emit({})
+            return
+        labels = self.other.labels
+        self._latest.run(
+            "compare", lambda: reading_work.comparing(result, labels), self._on_compared
+        )
+
+    def _on_compared(self, comparison: Mapping[Target, LabelComparison]) -> None:
+        self.compared.emit(comparison)
+
+    def show(self, shown: bool) -> None:
+        """Show or hide which voxels are right and wrong."""
+        if self._record is None or self._record.live is None:
+            return
+        if shown:
+            self._desk.add_drawing(self._record, "agreement")
+            self.draw()
+        else:
+            self._desk.remove_drawing(self._record, "agreement")
+
+    def draw(self) -> None:
+        """Draw right and wrong of the class."""
+        record, other = self._record, self.other
+        layer = None if record is None else self._desk.drawing(record, "agreement")
+        if record is not None and layer is not None and other is not None:
+            confusion(record.result.labels, other.labels, self.target, out=layer.data)
+            layer.refresh(highlight=False, extent=False)

@@ -1,0 +1,106 @@
+"""Agreement of the result with an expert or another result.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_gliocam.cams.volume import TARGETS, Target
+from napari_gliocam.measure.confusion import CONFUSION_NAMES, LabelComparison
+from napari_gliocam.measure.conventions import Convention
+from napari_gliocam.ui.palette import CONFUSION_COLOURS
+from napari_gliocam.ui.tables import TextTable
+from napari_gliocam.ui.widgets import SPACING, Choice, row_label, swatch_label
+
+_CONVENTIONS = (Convention.VOLUME, *(c for c in Convention if c is not Convention.VOLUME))
+_HEADINGS = ("Class", "Dice", "IoU", "HD95, mm")
+
+
+class AgreementView(QWidget):
+    """Emits with what to compare, which class to show, and in which convention."""
+
+    other_requested = Signal(int)
+    file_requested = Signal()
+    shown_requested = Signal(bool)
+    target_requested = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others = Choice("What is taken for the truth")
+        self.others.activated.connect(self.other_requested)
+        self.file_button = QPushButton("File…")
+        self.file_button.setToolTip("Labels from a file: another result, another reader")
+        self.file_button.clicked.connect(self.file_requested)
+        self.targets = Choice("Which class the colours show")
+        self.targets.fill(list(TARGETS), 0)
+        self.targets.activated.connect(lambda index: self.target_requested.emit(TARGETS[index]))
+        self.show_button = QPushButton("Show")
+        self.show_button.setCheckable(True)
+        self.show_button.setToolTip("Right and wrong voxels of this class in colours on the slice")
+        self.show_button.clicked.connect(self.shown_requested)
+        self.conventions = Choice("How volumes and slices are put together into one number")
+        titles = [str(convention).replace("-", " ") for convention in _CONVENTIONS]
+        self.conventions.fill(titles, 0)
+        for index, convention in enumerate(_CONVENTIONS):
+            self.conventions.setItemData(index, convention.description, Qt.ItemDataRole.ToolTipRole)
+        self.conventions.activated.connect(lambda index: self._show())
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACING)
+        grid.setVerticalSpacing(2)
+        for line, (title, widget) in enumerate(
+            (("Truth", self.others), ("Class", self.targets), ("Figures", self.conventions))
+        ):
+            grid.addWidget(row_label(title, widget.toolTip()), line, 0)
+            grid.addWidget(widget, line, 1, 1, 2 if title == "Figures" else 1)
+        grid.addWidget(self.file_button, 0, 2)
+        grid.addWidget(self.show_button, 1, 2)
+        grid.setColumnStretch(1, 1)
+        legend = QHBoxLayout()
+        for value, name in CONFUSION_NAMES.items():
+            legend.addWidget(swatch_label(name, CONFUSION_COLOURS[value]))
+        self.table = TextTable()
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(SPACING)
+        layout.addLayout(grid)
+        layout.addLayout(legend)
+        layout.addWidget(self.table)
+        layout.addWidget(self.sentence)
+        layout.addStretch(1)
+        self._comparison: Mapping[Target, LabelComparison] = {}
+        self.set_others([], 0, there=False)
+        self.set_comparison({})
+
+    @property
+    def target(self) -> Target:
+        """The class to show."""
+        return TARGETS[self.targets.currentIndex()]
+
+    def set_others(self, names: Sequence[str], chosen: int, *, there: bool) -> None:
+        """Offer what there is to compare with; ``there``: whether there is a result."""
+        self.others.fill(list(names) or ["no expert labels; choose a file"], chosen)
+        self.others.setEnabled(bool(names))
+        self.file_button.setEnabled(there)
+        self.show_button.setEnabled(there and bool(names))
+
+    def set_comparison(self, comparison: Mapping[Target, LabelComparison]) -> None:
+        """Show the figures of each class."""
+        self._comparison = comparison
+        self._show()
+
+    def _show(self) -> None:
+        convention = _CONVENTIONS[self.conventions.currentIndex()]
+        self.sentence.setText(convention.description)
+        self.sentence.setVisible(bool(self._comparison))
+        rows = []
+        for target, compared in self._comparison.items():
+            figures = compared.overlaps[convention]
+            numbers = ((figures.dice, 3), (figures.iou, 3), (figures.hd95, 1))
+            texts = ("–" if value is None else f"{value:.{digits}f}" for value, digits in numbers)
+            rows.append([target, *texts])
+        self.table.fill(_HEADINGS, rows)
+        self.table.setVisible(bool(rows))

@@ -1,0 +1,79 @@
+"""What is measured of the case and of each lesion.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_gliocam.measure.figures import FIGURES
+from napari_gliocam.measure.measures import Measures
+from napari_gliocam.ui.tables import TextTable
+from napari_gliocam.ui.widgets import SPACING
+
+
+class MeasuresView(QWidget):
+    """Emits whether diameters are to be drawn, and that strokes are to be forgotten."""
+
+    diameters_requested = Signal(bool)
+    diameters_slice_requested = Signal()
+    discard_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        self.table = TextTable()
+        self.diameters_button = QPushButton("Draw diameters")
+        self.diameters_button.setCheckable(True)
+        self.diameters_button.setToolTip(
+            "Largest axial diameter of tumour and core of each lesion, and the perpendicular one, "
+            "each on its slice"
+        )
+        self.diameters_button.clicked.connect(self.diameters_requested)
+        self.go_button = QPushButton("Go there")
+        self.go_button.setToolTip("To the slice with the largest diameter of the tumour")
+        self.go_button.clicked.connect(self.diameters_slice_requested)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(SPACING)
+        buttons.addWidget(self.diameters_button, 1)
+        buttons.addWidget(self.go_button)
+        self.painted = QLabel()
+        self.discard_button = QPushButton("Discard")
+        self.discard_button.setToolTip("Forget what was painted by hand")
+        self.discard_button.clicked.connect(self.discard_requested)
+        self.painted_row = QWidget()
+        row = QHBoxLayout(self.painted_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.painted, 1)
+        row.addWidget(self.discard_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(SPACING)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.table)
+        layout.addLayout(buttons)
+        layout.addWidget(self.painted_row)
+        layout.addStretch(1)
+        self.set_measures(None)
+        self.set_painted(0)
+
+    def set_measures(self, measures: Measures | None) -> None:
+        """Show a column for the case and, where there are several, one for each lesion."""
+        there = measures is not None and bool(measures.case.tumour.diameters.lines)
+        self.diameters_button.setEnabled(there)
+        self.go_button.setEnabled(there)
+        if measures is None:
+            self.sentence.setText("Click Segment first.")
+            self.table.hide()
+            return
+        self.sentence.setText(" ".join(measures.sentences))
+        rows = measures.rows
+        headings = ["", "Case", *(f"Lesion {lesion.number}" for lesion in rows[1:])]
+        texts = [[figure.title, *(figure.text(row) for row in rows)] for figure in FIGURES]
+        self.table.fill(headings, texts)
+        self.table.show()
+
+    def set_painted(self, voxels: int) -> None:
+        """Say how much was painted by hand."""
+        self.painted.setText(f"{voxels} voxels painted by hand")
+        self.painted_row.setVisible(voxels > 0)

@@ -1,0 +1,160 @@
+"""Overlap of the classes in a viewer: three colours on the slice, a table of methods."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from psygnal import Signal
+
+from napari_gliocam.cams.menu import MENU
+from napari_gliocam.measure.class_overlap import MethodOverlap
+from napari_gliocam.progress import Progress
+from napari_gliocam.ui import reading_work
+from napari_gliocam.ui.claims import OWN, Claimant, own_rows
+from napari_gliocam.ui.latest import Latest
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.shown import EVERYWHERE
+from napari_gliocam.ui.state import Record, State
+
+#: Methods that need the networks: their names by their titles.
+ADDABLE = {e.title: e.name for e in MENU if e.name in ("gradcam", "layercam", "amecam", "scorecam")}
+_FIRST = next(iter(OWN.values()))
+
+
+class OverlapRun:
+    """Cuts the class maps of a method, draws who claims what, counts it for every method.
+
+    Parameters
+    ----------
+    state : State
+    desk : LayerDesk
+    latest : Latest
+    """
+
+    overlaps = Signal(object)
+    methods_changed = Signal()
+    threshold_changed = Signal(float)
+    stage_changed = Signal(str)
+
+    def __init__(self, state: State, desk: LayerDesk, latest: Latest) -> None:
+        self._state = state
+        self._desk = desk
+        self._latest = latest
+        self._record: Record | None = None
+        self._added: dict[str, Claimant] = {}
+        self._claimant: Claimant | None = None
+        self.method = _FIRST
+        self.threshold = 0.5
+
+    def follow(self, record: Record | None) -> None:
+        """Work on another case, or on other maps of the same."""
+        self._latest.drop("explain")
+        self._latest.drop("table")
+        self.stage_changed.emit("")
+        self._record, self._claimant, self.method = record, None, _FIRST
+        self._added.clear()
+        if record is not None:
+            self.follow_threshold(record.settings.class_threshold)
+        self.methods_changed.emit()
+        self.overlaps.emit(())
+
+    def follow_threshold(self, threshold: float) -> None:
+        """Take the threshold of the result."""
+        if threshold != self.threshold:
+            self.threshold = threshold
+            self.threshold_changed.emit(threshold)
+
+    def methods(self) -> list[str]:
+        """Methods whose claims can be looked at."""
+        if self._record is None or self._record.maps is None:
+            return []
+        return [*(OWN[row] for row in own_rows(self._record.maps)), *self._added]
+
+    def choose(self, title: str) -> None:
+        """Look at another method's claims."""
+        self.method, self._claimant = title, None
+        self.draw()
+
+    def set_threshold(self, threshold: float, part: tuple[slice, ...] | None) -> None:
+        """Cut the class maps elsewhere, the part in view at once; the result stays as it is."""
+        self.threshold = round(threshold, 3)
+        self.draw(part)
+
+    def show(self, shown: bool) -> None:
+        """Show or hide core only, edema only and both."""
+        if self._record is None or self._record.maps is None:
+            return
+        if shown:
+            self._desk.add_drawing(self._record, "claims")
+            self.draw()
+        else:
+            self._desk.remove_drawing(self._record, "claims")
+
+    def draw(self, part: tuple[slice, ...] | None = None) -> None:
+        """Draw the claims, or a part of them."""
+        record = self._record
+        layer = None if record is None else self._desk.drawing(record, "claims")
+        if record is None or layer is None or record.maps is None:
+            return
+        if self._claimant is None:
+            self._claimant = self._added.get(self.method)
+        if self._claimant is None:
+            row = next(row for row, title in OWN.items() if title == self.method)
+            self._claimant = Claimant.own(record.maps, row)
+        where = EVERYWHERE if part is None else part
+        self._claimant.cut(record.settings, self.threshold, layer.data, where)
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def tabulate(self) -> None:
+        """Count the overlap of every method."""
+        record, threshold = self._record, self.threshold
+        if record is None or record.maps is None:
+            return
+        maps, settings, more = record.maps, record.settings, tuple(self._added.values())
+        self._latest.run(
+            "table",
+            lambda: reading_work.overlapping(maps, own_rows(maps), more, settings, threshold),
+            self._on_counted,
+        )
+
+    def _on_counted(self, rows: tuple[MethodOverlap, ...]) -> None:
+        self.overlaps.emit(rows)
+
+    def add(self, title: str) -> None:
+        """Make the class maps of a method that needs the networks."""
+        record = self._record
+        if record is None or record.maps is None or title in self._added:
+            return
+        bundle = None if self._state.bundle is None else self._state.bundle.path
+        case, device = record.segmented or record.case, self._state.device
+        job = self._latest.run(
+            "explain",
+            lambda: reading_work.explaining(case, bundle, device, ADDABLE[title], title),
+            partial(self._on_added, record),
+            torch=True,
+        )
+        job.progressed.connect(lambda progress: self.stage_changed.emit(_stage(progress)))
+        job.failed.connect(self._on_end)
+        job.cancelled.connect(self._on_end)
+        self.stage_changed.emit(f"{title}: waiting for the networks")
+
+    def cancel(self) -> None:
+        """Stop making them."""
+        self._latest.cancel("explain")
+
+    def _on_end(self, sentence: Any = None) -> None:
+        self.stage_changed.emit("")
+
+    def _on_added(self, record: Record, claimant: Claimant) -> None:
+        self._on_end()
+        if record is self._record:
+            self._added[claimant.title] = claimant
+            self.method, self._claimant = claimant.title, None
+            self.methods_changed.emit()
+            self.draw()
+            self.tabulate()
+
+
+def _stage(progress: Progress) -> str:
+    return f"{progress.what}: {progress.done} of {progress.total}"

@@ -1,0 +1,128 @@
+"""Overlap of core and edema, method by method.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
+
+from napari_gliocam.measure.class_overlap import MethodOverlap
+from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.ui.palette import CLASS_COLOURS
+from napari_gliocam.ui.tables import TextTable
+from napari_gliocam.ui.widgets import SPACING, Choice, row_label, swatch_label
+
+_HEADINGS = ("Method", "ml", "of union", "Dice", "worst slices")
+_LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "both"}
+
+
+class OverlapView(QWidget):
+    """Emits the method to look at, its threshold, the methods to add."""
+
+    method_requested = Signal(str)
+    threshold_requested = Signal(float)
+    shown_requested = Signal(bool)
+    add_requested = Signal(str)
+    cancel_requested = Signal()
+    slice_requested = Signal(int)
+
+    def __init__(self, addable: Sequence[str]) -> None:
+        super().__init__()
+        self.methods = Choice("Whose claims are looked at")
+        self.methods.activated.connect(
+            lambda index: self.method_requested.emit(self.methods.itemText(index))
+        )
+        self.show_button = QPushButton("Show")
+        self.show_button.setCheckable(True)
+        self.show_button.setToolTip("Core only, edema only and both as three colours on the slice")
+        self.show_button.clicked.connect(self.shown_requested)
+        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(0.0, 1.0)
+        self.threshold.setSingleStep(0.01)
+        self.threshold.setDecimals(2)
+        self.threshold.setToolTip(
+            "A class claims a voxel where its map exceeds this; follows the panel's class threshold"
+        )
+        self.threshold.valueChanged.connect(lambda value: self.threshold_requested.emit(value))
+        self.add = Choice("Methods that need the networks; core and edema on every slice")
+        self.add.fill(list(addable), 0)
+        self.add_button = QPushButton("Add")
+        self.add_button.clicked.connect(self._on_add)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACING)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(row_label("Method", self.methods.toolTip()), 0, 0)
+        grid.addWidget(self.methods, 0, 1)
+        grid.addWidget(self.show_button, 0, 2)
+        grid.addWidget(row_label("Threshold", self.threshold.toolTip()), 1, 0)
+        grid.addWidget(self.threshold, 1, 1, 1, 2)
+        grid.addWidget(row_label("More", self.add.toolTip()), 2, 0)
+        grid.addWidget(self.add, 2, 1)
+        grid.addWidget(self.add_button, 2, 2)
+        grid.setColumnStretch(1, 1)
+        legend = QHBoxLayout()
+        for label, text in _LEGEND.items():
+            legend.addWidget(swatch_label(text, CLASS_COLOURS[label]))
+        self.table = TextTable()
+        self.table.setToolTip("Double click: to the slice with the largest overlap")
+        self.table.cellDoubleClicked.connect(self._on_double_click)
+        self.stage = QLabel()
+        self.stage.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(SPACING)
+        layout.addLayout(grid)
+        layout.addLayout(legend)
+        layout.addWidget(self.table)
+        layout.addWidget(self.stage)
+        layout.addStretch(1)
+        self._rows: Sequence[MethodOverlap] = ()
+        self.set_threshold(0.5)
+        self.set_methods([], "")
+        self.set_rows([])
+        self.set_stage("")
+
+    def set_methods(self, names: Sequence[str], chosen: str) -> None:
+        """Offer the methods that are there."""
+        index = list(names).index(chosen) if chosen in names else 0
+        self.methods.fill(list(names) or ["–"], index)
+        for widget in (self.methods, self.show_button, self.threshold, self.add, self.add_button):
+            widget.setEnabled(bool(names))
+
+    def set_threshold(self, value: float) -> None:
+        """Show this threshold; tell nobody."""
+        blocked = self.threshold.blockSignals(True)
+        self.threshold.setValue(value)
+        self.threshold.blockSignals(blocked)
+
+    def set_rows(self, rows: Sequence[MethodOverlap]) -> None:
+        """Show the table."""
+        self._rows = rows
+        self.table.fill(_HEADINGS, [_texts(row) for row in rows])
+        self.table.setVisible(bool(rows))
+
+    def set_stage(self, text: str) -> None:
+        """Say what runs; it can be cancelled."""
+        self.stage.setText(text)
+        self.stage.setVisible(bool(text))
+        self.add_button.setText("Cancel" if text else "Add")
+
+    def _on_add(self) -> None:
+        if self.stage.text():
+            self.cancel_requested.emit()
+        else:
+            self.add_requested.emit(self.add.currentText())
+
+    def _on_double_click(self, line: int, column: int) -> None:
+        if self._rows[line].worst:
+            self.slice_requested.emit(self._rows[line].worst[0].index)
+
+
+def _texts(row: MethodOverlap) -> tuple[str, ...]:
+    overlap = row.overlap
+    fraction = "–" if overlap.union_fraction is None else f"{100 * overlap.union_fraction:.0f} %"
+    dice = "–" if overlap.dice is None else f"{overlap.dice:.2f}"
+    worst = ", ".join(str(one.index) for one in row.worst) or "–"
+    return row.method, f"{overlap.ml:.1f}", fraction, dice, worst

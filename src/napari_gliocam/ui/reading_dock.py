@@ -1,0 +1,245 @@
+"""The dock "Reading": chart, measures, overlap, agreement, voxel, report.
+
+Views emit what is asked for and show what they are told; this module is the wiring.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gliocam.cams.volume import Target
+from napari_gliocam.ui import commands, navigate
+from napari_gliocam.ui.agreement_view import AgreementView
+from napari_gliocam.ui.engine import Job
+from napari_gliocam.ui.measures_view import MeasuresView
+from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.overlap_run import ADDABLE
+from napari_gliocam.ui.overlap_view import OverlapView
+from napari_gliocam.ui.reading_session import ReadingSession
+from napari_gliocam.ui.reading_work import Measured
+from napari_gliocam.ui.slice_chart import SliceChart
+from napari_gliocam.ui.voxel_view import VoxelView
+from napari_gliocam.ui.widgets import SPACING, Column, Section
+
+if TYPE_CHECKING:
+    import napari
+
+PLUGIN, TITLE = "napari-gliocam", "Reading"
+WIDTH = 360
+_NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
+
+
+class ReadingDock(QWidget):
+    """The dock of one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._docked = False
+        self.setObjectName("gliocam-reading")
+        commands.bind_keys()
+        self.message_view = MessageView()
+        self.chart = SliceChart()
+        self.measures_view = MeasuresView()
+        self.overlap_view = OverlapView(list(ADDABLE))
+        self.agreement_view = AgreementView()
+        self.voxel_view = VoxelView()
+        self._lay_out()
+        self.session = ReadingSession(viewer, self)
+        self.state = self.session.state
+        self._connect()
+        self.destroyed.connect(partial(_close, self.session))
+        self.session.start()
+        self.message_view.set_message(self.state.message)
+
+    def _lay_out(self) -> None:
+        slices = Section("Slices", "Areas in mm² on each slice; dotted: image-level probability")
+        self.step_buttons = {}
+        for what, step, text, key in (
+            ("lesion", -1, "◂ Lesion", commands.PREVIOUS_LESION),
+            ("lesion", 1, "Lesion ▸", commands.NEXT_LESION),
+            ("conflict", -1, "◂ Conflict", commands.PREVIOUS_CONFLICT),
+            ("conflict", 1, "Conflict ▸", commands.NEXT_CONFLICT),
+        ):
+            button = QPushButton(text)
+            meaning = "tumour" if what == "lesion" else "voxels that both classes claim"
+            button.setToolTip(f"The next slice with {meaning} (key {key})")
+            self.step_buttons[what, step] = button
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        for button in self.step_buttons.values():
+            row.addWidget(button, 1)
+        slices.body.addWidget(self.chart)
+        slices.body.addLayout(row)
+        self.tabs = QTabWidget()
+        for title, view in (
+            ("Measures", self.measures_view),
+            ("Overlap", self.overlap_view),
+            ("Agreement", self.agreement_view),
+            ("Voxel", self.voxel_view),
+        ):
+            self.tabs.addTab(view, title)
+        self.tabs.setDocumentMode(True)
+        report = Section("Report", "One page to print, csv and json beside it")
+        self.heading = QLineEdit()
+        self.heading.setPlaceholderText("Heading (optional)")
+        self.heading.setToolTip("Stands on top of the report; nothing else names a person")
+        self.report_button = QPushButton("Report…")
+        self.report_button.setToolTip("Write html, csv and json into a folder")
+        last = QHBoxLayout()
+        last.setSpacing(SPACING)
+        last.addWidget(self.heading, 1)
+        last.addWidget(self.report_button)
+        report.body.addLayout(last)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
+        column.setSpacing(SPACING + SPACING // 2)
+        column.addWidget(slices)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(report)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.message_view)
+        outer.addWidget(Column(body), 1)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough for the tables."""
+        return QSize(WIDTH, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, it is closed; napari itself does not tell it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.session.close()
+        return bool(super().event(event))
+
+    def _connect(self) -> None:
+        session, viewer = self.session, self.session.viewer
+        self.message_view.dismissed.connect(lambda: setattr(self.state, "message", None))
+        self.state.events.message.connect(self.message_view.set_message)
+        self.chart.slice_requested.connect(session.go_to)
+        for (what, step), button in self.step_buttons.items():
+            go = navigate.step_lesion if what == "lesion" else navigate.step_conflict
+            button.clicked.connect(partial(_step, go, viewer, step))
+        self._connect_measures()
+        self._connect_overlap()
+        self._connect_agreement()
+        self.report_button.clicked.connect(self._ask_report)
+        session.measured.connect(self._show_measured)
+        session.slice_changed.connect(self.chart.set_slice)
+        session.voxel_changed.connect(self.voxel_view.set_voxel)
+        session.drawings_changed.connect(self._show_drawings)
+
+    def _connect_measures(self) -> None:
+        view, session = self.measures_view, self.session
+        view.diameters_requested.connect(session.show_diameters)
+        view.diameters_slice_requested.connect(session.go_to_diameters)
+        view.discard_requested.connect(session.discard_strokes)
+
+    def _connect_overlap(self) -> None:
+        view, run = self.overlap_view, self.session.overlap
+        view.method_requested.connect(run.choose)
+        view.threshold_requested.connect(self._on_threshold)
+        view.shown_requested.connect(run.show)
+        view.add_requested.connect(run.add)
+        view.cancel_requested.connect(run.cancel)
+        view.slice_requested.connect(self.session.go_to)
+        run.methods_changed.connect(lambda: view.set_methods(run.methods(), run.method))
+        run.threshold_changed.connect(view.set_threshold)
+        run.stage_changed.connect(view.set_stage)
+        run.overlaps.connect(view.set_rows)
+
+    def _connect_agreement(self) -> None:
+        view, run = self.agreement_view, self.session.agreement
+        view.other_requested.connect(run.choose)
+        view.file_requested.connect(self._ask_other)
+        view.shown_requested.connect(run.show)
+        view.target_requested.connect(self._on_target)
+        run.others_changed.connect(self._show_others)
+        run.compared.connect(view.set_comparison)
+
+    # ---- what the views ask for
+
+    def _on_threshold(self, threshold: float) -> None:
+        self.session.overlap.set_threshold(threshold, self.session.part())
+        self.session.refresh()
+
+    def _on_target(self, target: Target) -> None:
+        self.session.agreement.set_target(target)
+
+    def _ask_other(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Labels to compare with", "", _NIFTI_FILTER)
+        if path:
+            self.session.agreement.open(path)
+
+    def _ask_report(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the report")
+        if folder:
+            self.report(folder)
+
+    def report(self, folder: str | Path) -> Job | None:
+        """Write the report."""
+        return self.session.report(folder, self.heading.text().strip())
+
+    # ---- what is shown
+
+    def _show_measured(self, made: Measured | None) -> None:
+        self.measures_view.set_measures(None if made is None else made.measures)
+        self.measures_view.set_painted(0 if made is None else made.result.painted)
+        if made is None:
+            self.chart.set_areas(None)
+        else:
+            self.chart.set_areas(made.areas, made.overlap, made.result.maps.probabilities)
+        for button in (*self.step_buttons.values(), self.report_button):
+            button.setEnabled(made is not None)
+        self.overlap_view.set_methods(self.session.overlap.methods(), self.session.overlap.method)
+        self._show_others()
+
+    def _show_others(self) -> None:
+        run, record = self.session.agreement, self.session.record
+        there = record is not None and record.live is not None
+        self.agreement_view.set_others(run.names(), run.index, there=there)
+
+    def _show_drawings(self) -> None:
+        drawn = self.session.drawings()
+        self.measures_view.diameters_button.setChecked("diameters" in drawn)
+        self.overlap_view.show_button.setChecked("claims" in drawn)
+        self.agreement_view.show_button.setChecked("agreement" in drawn)
+
+
+def open_dock(viewer: Any) -> ReadingDock:
+    """Open the dock behind the other panels of a viewer, or bring it to the front."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE, tabify=True)
+    dock.show()
+    dock.raise_()
+    return getattr(widget, "__wrapped__", widget)  # type: ignore[no-any-return]
+
+
+def _step(go: Any, viewer: Any, step: int, clicked: bool = False) -> None:
+    go(viewer, step)
+
+
+def _close(session: ReadingSession, dock: Any = None) -> None:
+    """The dock is gone: nothing may report to it any more."""
+    session.close()

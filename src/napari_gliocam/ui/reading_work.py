@@ -1,0 +1,140 @@
+"""What the Reading dock has computed on other threads."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.volume import CamVolume, Row, Target
+from napari_gliocam.case import Case, ExpertLabels
+from napari_gliocam.measure.class_overlap import MethodOverlap, claims_of
+from napari_gliocam.measure.confusion import LabelComparison, compare_labels
+from napari_gliocam.measure.depth import brain_depth
+from napari_gliocam.measure.measures import Measures, measure_labels
+from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import Segmentation
+from napari_gliocam.ui import work
+from napari_gliocam.ui.claims import Claimant
+from napari_gliocam.ui.two_llvms import keep_triton_out
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A result in numbers.
+
+    Parameters
+    ----------
+    result : Segmentation
+    measures : Measures
+    areas : SliceAreas
+        Of the labels.
+    overlap : ndarray of float64, shape (S,)
+        mm² that both classes claim by the maps of the result.
+    """
+
+    result: Segmentation
+    measures: Measures
+    areas: SliceAreas
+    overlap: NDArray[np.float64]
+
+
+def measuring(
+    result: Segmentation, depth: NDArray[np.float32] | None
+) -> Generator[Progress, None, Measured]:
+    """Measure a result."""
+    measures = measure_labels(result.labels, result.grid, depth=depth)
+    yield Progress(1, 2, "measuring")
+    areas = slice_areas(result.labels, result.grid)
+    claimed = claims_of(result.maps, settings=result.settings)
+    return Measured(result, measures, areas, slice_areas(claimed, result.grid).both)
+
+
+def depth_of(case: Case) -> NDArray[np.float32] | None:
+    """How deep in the brain every voxel lies."""
+    return brain_depth(case.brain, case.grid.spacing)
+
+
+def overlapping(
+    maps: CamVolume,
+    rows: Sequence[Row],
+    more: Sequence[Claimant],
+    settings: Settings,
+    threshold: float,
+) -> Generator[Progress, None, tuple[MethodOverlap, ...]]:
+    """The table of methods; the maps of a row are enlarged and let go."""
+    made = []
+    for row in rows:
+        yield Progress(len(made), len(rows), "overlap")
+        made.append(Claimant.own(maps, row).overlap(settings, threshold, maps))
+    for claimant in more:
+        yield Progress(len(made), len(rows), "overlap")
+        made.append(claimant.overlap(settings, threshold, maps))
+    return tuple(made)
+
+
+def comparing(
+    result: Segmentation, other: NDArray[Any]
+) -> Generator[Progress, None, Mapping[Target, LabelComparison]]:
+    """The figures of each class."""
+    yield Progress(0, 1, "comparing")
+    return compare_labels(result.labels, other, result.grid.spacing)
+
+
+def read_other(path: str | Path, case: Case) -> ExpertLabels:
+    """Labels of another reader, or another result, on the grid of the case."""
+    from napari_gliocam.io.read import read_labels
+
+    return read_labels(path, case.grid, case_name=case.name).expert
+
+
+def reporting(
+    case: Case,
+    result: Segmentation,
+    folder: Path,
+    depth: NDArray[np.float32] | None,
+    expert: ExpertLabels | None,
+    heading: str,
+    unpainted: NDArray[np.uint8] | None,
+) -> Generator[Progress, None, list[Path]]:
+    """Write the report."""
+    from napari_gliocam.report import reading_segmentation, save_reading
+
+    base = result if unpainted is None else _with_labels(result, unpainted)
+    reading = yield from reading_segmentation(
+        case,
+        base,
+        painted=None if unpainted is None else result.labels,
+        depth=depth,
+        expert=expert,
+        heading=heading,
+    )
+    yield Progress(0, 1, "drawing")
+    return save_reading(reading, folder, overwrite=True)
+
+
+def _with_labels(result: Segmentation, labels: NDArray[np.uint8]) -> Segmentation:
+    from dataclasses import replace
+
+    return replace(result, labels=labels, painted=0)
+
+
+def explaining(
+    case: Case, bundle: Path | None, device: str, method: str, title: str
+) -> Generator[Progress, None, Claimant]:
+    """Maps of core and edema by a method, on every slice on which the networks see them."""
+    keep_triton_out()
+    yield Progress(0, 1, "loading the bundle")
+    from napari_gliocam.cams.explain import Explaining
+    from napari_gliocam.cams.prepare import preparing
+
+    prepared = yield from preparing(case, work.loaded(bundle), device)
+    made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)
+    explanation = yield from made.run()
+    return Claimant(title, explanation.volume("core"), explanation.volume("edema"))

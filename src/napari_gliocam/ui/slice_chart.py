@@ -1,0 +1,129 @@
+"""A chart over the slices: areas of core, edema and overlap, probabilities behind them."""
+
+# mypy: untyped-calls-exclude="pyqtgraph"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_gliocam.measure.slice_areas import SliceAreas
+from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.ui.palette import CLASS_COLOURS, TARGET_COLOURS
+
+HEIGHT = 170
+
+
+class SliceChart(QWidget):
+    """Emits the slice that is clicked on."""
+
+    slice_requested = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plot = pg.PlotWidget()
+        self.plot.setFixedHeight(HEIGHT)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.setToolTip("Click to go to a slice; thin lines: probability of the whole slice")
+        self.plot.getPlotItem().showAxis("right")
+        self.plot.setLabel("left", "mm²")
+        self.plot.setLabel("right", "probability")
+        self.plot.setLabel("bottom", "slice")
+        for name in ("left", "right", "bottom"):
+            self.plot.getAxis(name).enableAutoSIPrefix(False)
+        self.probabilities = {
+            target: self._curve(TARGET_COLOURS[target], width=1, style=Qt.PenStyle.DotLine)
+            for target in ("core", "edema")
+        }
+        self.areas = {label: self._curve(CLASS_COLOURS[label], 2) for label in (EDEMA, CORE, BOTH)}
+        fill = pg.mkColor(CLASS_COLOURS[BOTH])
+        fill.setAlpha(90)
+        self.areas[BOTH].setFillLevel(0)
+        self.areas[BOTH].setBrush(fill)
+        self.line = pg.InfiniteLine(angle=90, movable=False)
+        self.plot.addItem(self.line)
+        self.plot.scene().sigMouseClicked.connect(self._on_click)
+        self._slices = 0
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self._take_theme()
+        self.set_areas(None)
+
+    def _curve(self, colour: str, width: int, style: Any = Qt.PenStyle.SolidLine) -> Any:
+        return self.plot.plot(pen=pg.mkPen(colour, width=width, style=style))
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow napari's theme."""
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._take_theme()
+        super().changeEvent(event)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """The style sheet is known now."""
+        self._take_theme()
+        super().showEvent(event)
+
+    def _take_theme(self) -> None:
+        self.ensurePolished()
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        self.plot.setBackground(None)
+        for name in ("left", "right", "bottom"):
+            self.plot.getAxis(name).setPen(ink)
+            self.plot.getAxis(name).setTextPen(ink)
+        self.line.setPen(pg.mkPen(ink, width=1))
+
+    def set_areas(
+        self,
+        areas: SliceAreas | None,
+        overlap: NDArray[np.floating] | None = None,
+        probabilities: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Draw areas in mm², the overlap of the classes' claims, and probabilities in [0, 1]."""
+        curves = (*self.areas.values(), *self.probabilities.values())
+        for curve in curves:
+            curve.setData([], [])
+        self._slices = 0 if areas is None else len(areas.core)
+        if areas is None:
+            self.line.hide()
+            return
+        self.line.show()
+        both = areas.both if overlap is None else overlap
+        top = float(max(areas.core.max(), areas.edema.max(), both.max(), 1.0)) * 1.05
+        at = np.arange(self._slices)
+        for label, values in ((CORE, areas.core), (EDEMA, areas.edema), (BOTH, both)):
+            self.areas[label].setData(at, values)
+        if probabilities is not None:
+            for column, curve in enumerate(self.probabilities.values(), start=1):
+                curve.setData(at, probabilities[:, column] * top)
+        self.plot.getAxis("right").setScale(1.0 / top)
+        shown = np.flatnonzero((areas.tumour > 0) | (both > 0))
+        first, last = (shown[0], shown[-1]) if shown.size else (0, self._slices - 1)
+        margin = max(5, (last - first) // 8)
+        self.plot.setRange(
+            xRange=(max(0, first - margin), min(self._slices - 1, last + margin)),
+            yRange=(0, top),
+            padding=0.02,
+        )
+
+    def set_slice(self, index: int | None) -> None:
+        """Draw the line at the slice in view."""
+        if index is not None:
+            self.line.setValue(index)
+
+    def _on_click(self, event: Any) -> None:
+        point = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())
+        self.go(point.x())
+
+    def go(self, at: float) -> None:
+        """Ask for the slice at this place of the chart."""
+        if self._slices:
+            self.slice_requested.emit(int(np.clip(round(at), 0, self._slices - 1)))

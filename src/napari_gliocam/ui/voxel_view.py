@@ -1,0 +1,71 @@
+"""The voxel under the pointer, in words and numbers.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_gliocam.measure.voxel import VoxelReading
+from napari_gliocam.ui.tables import TextTable
+from napari_gliocam.ui.widgets import SPACING
+
+_REST = "Point at a voxel of the case."
+
+
+class VoxelView(QWidget):
+    """Shows one voxel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = QLabel()
+        self.reason = QLabel()
+        self.values = QLabel()
+        for label in (self.title, self.reason, self.values):
+            label.setWordWrap(True)
+        self.maps = TextTable()
+        self.maps.setToolTip(
+            "Value of each map, and in brackets how much of the aggregate comes from the exit"
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(SPACING)
+        for widget in (self.title, self.values, self.reason, self.maps):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        self.set_voxel(None)
+
+    def set_voxel(self, voxel: VoxelReading | None) -> None:
+        """Show a voxel; None outside the case."""
+        for widget in (self.values, self.reason, self.maps):
+            widget.setVisible(voxel is not None)
+        if voxel is None:
+            self.title.setText(_REST)
+            return
+        s, p, l = voxel.voxel
+        place = "" if voxel.in_brain else ", outside the brain"
+        self.title.setText(f"<b>{voxel.label_name}</b> · slice {s}, row {p}, column {l}{place}")
+        self.values.setText(
+            " · ".join(f"{modality.title} {v:.4g}" for modality, v in voxel.intensities.items())
+        )
+        self.reason.setText(voxel.reason)
+        self.maps.fill(*_table(voxel))
+        self.maps.setVisible(bool(voxel.maps))
+
+
+def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
+    targets = list(voxel.maps)
+    rows = [["aggregate", *(f"{voxel.maps[target]:.2f}" for target in targets)]]
+    if voxel.probabilities:
+        rows.append(["slice", *(f"p = {voxel.probabilities[target]:.2f}" for target in targets)])
+    exits = max((len(voxel.exits.get(target, ())) for target in targets), default=0)
+    for number in range(exits):
+        texts = []
+        for target in targets:
+            readings = voxel.exits.get(target, ())
+            if number >= len(readings):
+                texts.append("–")
+                continue
+            one = readings[number]
+            share = "" if one.share is None else f" ({100 * one.share:.0f} %)"
+            texts.append(f"{one.value:.2f}{share}")
+        rows.append([f"exit {number + 1}", *texts])
+    return ["", *targets], rows
