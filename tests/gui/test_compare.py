@@ -192,7 +192,7 @@ def test_error_is_one_sentence_and_changes_nothing(
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert compare.dock.message_view.text.text() == "The device is gone; choose another."
     assert looks(compare.viewer) == before
-    assert compare.dock.choice_view.run_button.isVisible()
+    assert compare.dock.choice_view.stack.currentIndex() == 0
 
 
 def test_nothing_chosen_is_said(compare: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
     assert result.data is record.live.labels
     row = next(r for r in dock.figures_view.rows if r.method == "LayerCAM 4")
     assert row.iou_result is not None
-    assert dock.figures_view.undo_button.isVisible()
+    assert not dock.figures_view.undo_button.isHidden()
     dock.figures_view.undo_button.click()
     np.testing.assert_array_equal(record.live.labels, own)
     assert record.settings == settings

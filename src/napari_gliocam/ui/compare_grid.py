@@ -65,21 +65,23 @@ class CompareGrid:
 
     def close(self) -> None:
         """Remove the cells; layers, grid and camera are as they were."""
-        if self._record is None or self._before is None:
+        record, before = self._record, self._before
+        if record is None or before is None:
             return
+        self._record = self._before = None  # first: whoever hears of a layer may come here again
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         grid, camera = _grid(self._viewer), _camera(self._viewer)
         grid.enabled = False  # else it is laid out anew for every layer that goes
         self._desk.remove_cells()
-        for name, value in self._before["grid"].items():
+        for name, value in before["grid"].items():
             setattr(grid, name, value)
+        gone = record not in self._desk.records()
         for layer in self._viewer.layers:
-            if layer in self._visible:
-                layer.visible = self._visible[layer]
-        for name, value in self._before["camera"].items():
+            if layer in self._visible:  # what another case shows since this one went, stays
+                layer.visible = self._visible[layer] or (gone and layer.visible)
+        for name, value in before["camera"].items():
             setattr(camera, name, value)
-        self._record = self._before = None
         self._visible.clear()
         self._cells.clear()
         self._masks.clear()

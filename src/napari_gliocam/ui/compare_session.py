@@ -5,6 +5,7 @@ As `Session` for the other panel: the views know no viewer, this knows no widget
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
 from napari_gliocam.ui import compare_work, navigate
 from napari_gliocam.ui.compare_figures import THRESHOLD, Figures, MethodRow, PairRow, as_csv
 from napari_gliocam.ui.compare_grid import CompareGrid
@@ -23,7 +25,7 @@ from napari_gliocam.ui.compare_work import Cell, Comparing, Request
 from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.live import LiveLabels
-from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
+from napari_gliocam.ui.state import Message, Networks, Record, State, state_of, unwrap
 
 #: Figures follow a threshold when it has rested for so long.
 _REST_MS = 120
@@ -68,6 +70,9 @@ class CompareSession:
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self._on_rest)
+        self._tidy = QTimer(parent)
+        self._tidy.setSingleShot(True)
+        self._tidy.timeout.connect(self._on_tidy)
         for emitter, slot in self._connections():
             emitter.connect(slot)
 
@@ -95,6 +100,9 @@ class CompareSession:
         if self._closed:
             return
         self._closed = True
+        with suppress(RuntimeError):  # they die with the dock
+            self._rest.stop()
+            self._tidy.stop()
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
@@ -125,9 +133,17 @@ class CompareSession:
 
     def _on_case(self, event: Any = None) -> None:
         """Another case is in work, or none: a comparison of this one would be in its way."""
+        compared = self.grid.record
+        if compared is not None and compared is not self.record:
+            if compared in self.desk.records():
+                self.close_comparison()
+            else:  # its layers are being removed: not while napari counts them
+                self._tidy.start()
+        self.ready_changed.emit()
+
+    def _on_tidy(self) -> None:
         if self.grid.record not in (None, self.record):
             self.close_comparison()
-        self.ready_changed.emit()
 
     # ---- running
 
@@ -279,7 +295,8 @@ class CompareSession:
         if figures is None or record is None:
             self.tables_changed.emit([], [])
             return
-        figures.set_result(None if record.live is None else record.live.labels)
+        result = record.refined.current or record.live
+        figures.set_result(None if result is None else result.labels)
         rows, pairs = figures.tables()
         for cell, row in zip(self.cells, rows, strict=True):
             self.grid.set_caption(cell, row.caption)
@@ -309,8 +326,9 @@ class CompareSession:
         core, edema = volumes.get("core", empty), volumes.get("edema", empty)
         cell = next(c for c in self.cells if c.method == method)
         own = record.maps
-        if own is not None and record.networks is None:
-            record.networks = own, record.settings
+        if record.networks is None:
+            refined = record.refined
+            record.networks = Networks(record.settings, own, refined.applied, refined.change)
         maps = CamVolume(
             grid=record.case.grid,
             frame=cell.frame if own is None else own.frame,
@@ -344,20 +362,32 @@ class CompareSession:
         record = self.record
         if record is None or record.networks is None:
             return
-        (maps, settings), record.networks = record.networks, None
-        self._show_result(record, maps, settings)
+        own, record.networks = record.networks, None
+        if own.maps is None:
+            self.desk.remove_result(record)
+            record.refined.stop()
+            record.settings, record.live, record.maps = own.settings, None, None
+            record.segmented = record.volumes_ml = None
+            self.say("There is no result again; Segment makes one.")
+            return
+        self._show_result(record, own.maps, own.settings, own)
         self.say("The result is that of Segment again.")
 
-    def _show_result(self, record: Record, maps: CamVolume, settings: Any) -> None:
+    def _show_result(
+        self, record: Record, maps: CamVolume, settings: Settings, own: Networks | None = None
+    ) -> None:
+        """Make these maps the result; a refinement was of others, unless it was kept with them."""
         live = LiveLabels(maps, settings)
         live.finish()
         if record.segmented is None:
             record.segmented = record.case
         record.settings, record.live = settings, live
+        record.refined.start(live)
+        if own is not None:
+            record.refined.resume(own.applied, own.change)
         record.maps = maps
         self.desk.show_result(record)
-        record.volumes_ml = live.volumes_ml
-        self._measure()
+        record.volumes_ml = record.refined.volumes_ml
 
     # ---- export
 

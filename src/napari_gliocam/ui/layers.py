@@ -219,6 +219,13 @@ class LayerDesk:
                         layer.data = volume
             self.show_labels(record)
 
+    def remove_result(self, record: Record) -> None:
+        """Remove the labels and maps of a case."""
+        with self._selection_kept():
+            for layer, tag in self.tagged():
+                if tag.record is record and tag.role in ("map", "result"):
+                    self.viewer.layers.remove(layer)
+
     def show_labels(self, record: Record) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
         assert record.live is not None

@@ -13,9 +13,30 @@ from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
+from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.assign import Source, sources_of
 from napari_gliocam.ui.live import LiveLabels
-from napari_gliocam.ui.refined import Refined
+from napari_gliocam.ui.refined import Change, Refined
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What Segment found, kept while another method's maps are the result.
+
+    Parameters
+    ----------
+    settings : Settings
+        The thresholds that were set then.
+    maps : CamVolume or None
+        None where Segment had not run.
+    applied : Segmentation or None
+        Refined labels of the whole case, with ``change``, what that changed.
+    """
+
+    settings: Settings
+    maps: CamVolume | None = None
+    applied: Segmentation | None = None
+    change: Change | None = None
 
 
 @dataclass(eq=False)
@@ -41,7 +62,7 @@ class Record:
         The refinement that is chosen and what it made of the labels.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
-    networks : (CamVolume, Settings) or None
+    networks : Networks or None
         What Segment found, where ``maps`` are those of another method by now.
     opened : float
         When it came into the viewer, by the monotonic clock.
@@ -56,7 +77,7 @@ class Record:
     live: LiveLabels | None = None
     refined: Refined = field(default_factory=Refined)
     volumes_ml: dict[str, float] | None = None
-    networks: tuple[CamVolume, Settings] | None = None
+    networks: Networks | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -114,6 +135,8 @@ class State:
         How far that is.
     message : Message or None
         What the strip shows.
+    under : Modality or None
+        What lies under the maps of a comparison; None for what shows each class best.
     panels : int
         How many panels show it.
     """
@@ -128,6 +151,7 @@ class State:
     refining: Record | None = None
     refining_progress: Progress | None = None
     message: Message | None = None
+    under: Modality | None = None
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
