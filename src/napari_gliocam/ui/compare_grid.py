@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,10 +20,12 @@ from napari_gliocam.ui.layer_data import KEY, LayerData, Tag, placement
 from napari_gliocam.ui.layers import LayerDesk, tag_of
 from napari_gliocam.ui.navigate import part_in_view
 from napari_gliocam.ui.palette import map_colormap
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.state import Record, state_of
 
 #: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
 STRIDE = 3
+_PARTS = ("image", "map", "outline")
+_FONT_SIZE = 9
 
 
 class CompareGrid:
@@ -31,17 +34,20 @@ class CompareGrid:
     Parameters
     ----------
     desk : LayerDesk
+    waits : callable
+        Called with a layer that somebody shows while the comparison is in its place.
     """
 
-    def __init__(self, desk: LayerDesk) -> None:
+    def __init__(self, desk: LayerDesk, waits: Callable[[Layer], None]) -> None:
         self._desk = desk
         self._viewer = desk.viewer
+        self._waits = waits
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, Any] | None = None
         self._record: Record | None = None
         self._cells: dict[tuple[str, Target], Cell] = {}
         self._masks: dict[tuple[str, Target], NDArray[np.uint8]] = {}
-        self._modality: Modality | None = None
+        self._hiding = False
 
     @property
     def record(self) -> Record | None:
@@ -49,7 +55,13 @@ class CompareGrid:
         return self._record
 
     def open(self, record: Record) -> None:
-        """Make room: hide every layer, remember how the viewer was."""
+        """Make room for new cells: hide every layer, remember how the viewer was.
+
+        Cells of the same case that are there are removed; zoom and slice stay.
+        """
+        if self._record is record:
+            self._remove_cells()
+            return
         self.close()
         self._record = record
         grid, camera = _grid(self._viewer), _camera(self._viewer)
@@ -73,24 +85,35 @@ class CompareGrid:
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         grid, camera = _grid(self._viewer), _camera(self._viewer)
         grid.enabled = False  # else it is laid out anew for every layer that goes
-        self._desk.remove_cells()
+        self._remove_cells()
         for name, value in before["grid"].items():
             setattr(grid, name, value)
         gone = record not in self._desk.records()
-        for layer in self._viewer.layers:
-            if layer in self._visible:  # what another case shows since this one went, stays
-                layer.visible = self._visible[layer] or (gone and layer.visible)
+        for layer, visible in list(self._visible.items()):
+            layer.events.visible.disconnect(self._on_visible)
+            if layer in self._viewer.layers:  # what another case shows since this went, stays
+                layer.visible = visible or (gone and layer.visible)
         for name, value in before["camera"].items():
             setattr(camera, name, value)
         self._visible.clear()
+
+    def _remove_cells(self) -> None:
         self._cells.clear()
         self._masks.clear()
+        self._desk.remove_cells()
+
+    def lay_out(self, methods: int, classes: int) -> None:
+        """Rows and columns for so many cells, the classes of a method beside each other."""
+        shape = _shape(methods, classes)
+        grid = _grid(self._viewer)
+        if (grid.enabled, tuple(grid.shape)) != (True, shape):
+            grid.shape, grid.enabled = shape, True
+            self._viewer.reset_view()
 
     def add(self, cell: Cell, threshold: float, caption: str) -> None:
         """Show one more cell."""
         record = self._record
         assert record is not None
-        first = not self._cells
         mask = np.zeros(cell.volume.shape, dtype=np.uint8)
         self._cells[cell.key], self._masks[cell.key] = cell, mask
         self.cut(cell.method, threshold)
@@ -107,13 +130,18 @@ class CompareGrid:
         made[2].visible = self._viewer.dims.ndisplay == 2
         with suppress(AttributeError):  # napari 0.8 shows no names on pictures
             made[1].name_overlay.visible = True
-            made[1].name_overlay.font_size = 9
+            made[1].name_overlay.font_size = _FONT_SIZE
         self.set_caption(cell, caption)
-        grid = _grid(self._viewer)
-        grid.shape = self._shape()
-        if first:
-            grid.enabled = True
-        self._viewer.reset_view()
+
+    def remove(self, cell: Cell) -> None:
+        """Remove one cell."""
+        self._cells.pop(cell.key, None)
+        self._masks.pop(cell.key, None)
+        self._desk.remove_cells(cell.key)
+
+    def is_whole(self, cell: Cell) -> bool:
+        """Whether every layer of a cell is there; the user may have deleted one."""
+        return all(self._layer(cell.key, part) is not None for part in _PARTS)
 
     def set_caption(self, cell: Cell, caption: str) -> None:
         """Name and figure on the picture."""
@@ -123,13 +151,13 @@ class CompareGrid:
         if layer is not None and layer.name != name:
             layer.name = name
 
-    def set_modality(self, modality: Modality | None) -> None:
-        """Lay the maps over another modality; None for the one that shows each class best."""
-        self._modality = modality
+    def show_under(self) -> None:
+        """Lay the maps over the modality that is chosen."""
         record = self._record
         for cell in self._cells.values() if record is not None else ():
             layer = self._layer(cell.key, "image")
             if layer is not None:
+                assert record is not None
                 volume, arguments, _ = self._image(record, cell, self._under(record, cell.target))
                 layer.data = volume
                 layer.contrast_limits = arguments["contrast_limits"]
@@ -137,7 +165,8 @@ class CompareGrid:
 
     def cut(self, method: str, threshold: float, *, in_view: bool = False) -> None:
         """Draw the outlines of a method at another threshold: of the slice in view, or of all."""
-        assert self._record is not None
+        if self._record is None:
+            return
         part = part_in_view(self._viewer, self._record.case.grid) if in_view else ()
         if part is None:
             return
@@ -145,20 +174,34 @@ class CompareGrid:
             if cell.method == method:
                 mask = self._masks[key]
                 np.greater(cell.volume[part], threshold, out=mask[part], casting="unsafe")
-                layer = self._layer(key, "outline")
-                if layer is not None:
-                    layer.refresh(thumbnail=False, highlight=False, extent=False)
+                for name in ("outline", "map") if cell.is_mask else ("outline",):
+                    layer = self._layer(key, name)
+                    if layer is not None:
+                        layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    # ---- helpers
+    # ---- layers that wait behind the comparison
 
     def _set_aside(self, layer: Layer) -> None:
         self._visible[layer] = layer.visible
         layer.visible = False
+        layer.events.visible.connect(self._on_visible)
+
+    def _on_visible(self, event: Any) -> None:
+        """Somebody shows or hides what waits: it is to be so when the comparison is closed."""
+        layer = event.source
+        if self._hiding or self._record is None:
+            return
+        self._visible[layer] = layer.visible
+        if layer.visible:
+            self._hiding = True
+            layer.visible = False
+            self._hiding = False
+            self._waits(layer)
 
     def _on_inserted(self, event: Any) -> None:
         """What comes meanwhile, such as a result, waits behind the comparison."""
         tag = tag_of(event.value)
-        if tag is None or tag.role != "cell":
+        if self._record is not None and (tag is None or tag.role != "cell"):
             self._set_aside(event.value)
 
     def _on_ndisplay(self, event: Any = None) -> None:
@@ -167,26 +210,18 @@ class CompareGrid:
             if tag.role == "cell" and tag.what[1] == "outline":
                 layer.visible = self._viewer.dims.ndisplay == 2
 
+    # ---- helpers
+
     def _layer(self, key: tuple[str, Target], part: str) -> Layer | None:
         """A layer of a cell; None where the user deleted it."""
         assert self._record is not None
         return self._desk.find(self._record, "cell", (key, part))
 
-    def _shape(self) -> tuple[int, int]:
-        """Classes of a method beside each other, in the squarest grid there is."""
-        across = len({target for _, target in self._cells})
-        methods = len({method for method, _ in self._cells})
-        columns, rows = min(
-            ((across * k, -(-methods // k)) for k in range(1, methods + 1)),
-            key=lambda shape: (max(shape), shape[1] * shape[0]),
-        )
-        return rows, columns
-
     def _under(self, record: Record, target: Target) -> Modality:
-        """Core is seen on T1ce, the rest on FLAIR."""
+        """What is chosen, else T1ce under core and FLAIR under the rest."""
         volumes = record.case.volumes
         best = Modality.T1CE if target == "core" else Modality.FLAIR
-        for modality in (self._modality, best):
+        for modality in (state_of(self._viewer).under, best):
             if modality in volumes:
                 return modality
         return next(iter(volumes))
@@ -205,7 +240,7 @@ class CompareGrid:
             "name": f"{cell.method}, {cell.target}",
             "colormap": map_colormap(cell.target),
             "contrast_limits": (0.0, 1.0),
-            "opacity": 0.8,
+            "opacity": 0.4 if cell.is_mask else 0.8,
             "blending": "translucent",
             "metadata": {KEY: Tag(record, "cell", (cell.key, "map"))},
             **placement(record.case.grid),
@@ -226,6 +261,15 @@ class CompareGrid:
 
 _GRID = ("enabled", "stride", "shape", "spacing")
 _CAMERA = ("center", "zoom", "angles")
+
+
+def _shape(methods: int, classes: int) -> tuple[int, int]:
+    """Rows and columns of the squarest grid that keeps the classes of a method in one row."""
+    columns, rows = min(
+        ((classes * k, -(-methods // k)) for k in range(1, methods + 1)),
+        key=lambda shape: (max(shape), shape[1] * shape[0]),
+    )
+    return rows, columns
 
 
 def _grid(viewer: Any) -> Any:

@@ -282,11 +282,12 @@ class LayerDesk:
                 self.viewer.layers.insert(index, layer)
         return made
 
-    def remove_cells(self) -> None:
-        """Remove every layer of a comparison."""
+    def remove_cells(self, key: Any = None) -> None:
+        """Remove the layers of a comparison, or of one of its cells."""
         with self._selection_kept():
-            for layer in self.cells():
-                self.viewer.layers.remove(layer)
+            for layer, tag in self.tagged():
+                if tag.role == "cell" and key in (None, tag.what[0]):
+                    self.viewer.layers.remove(layer)
 
     # ---- helpers
 
