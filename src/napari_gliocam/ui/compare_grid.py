@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Modality
-from napari_gliocam.ui import layer_data
+from napari_gliocam.ui import compare_layout, layer_data
 from napari_gliocam.ui.compare_work import Cell
 from napari_gliocam.ui.layer_data import KEY, LayerData, Tag, placement
 from napari_gliocam.ui.layers import LayerDesk, tag_of
@@ -25,7 +25,8 @@ from napari_gliocam.ui.state import Record, state_of
 #: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
 STRIDE = 3
 _PARTS = ("image", "map", "outline")
-_FONT_SIZE = 9
+_FONT_SIZE = 8
+Key = tuple[str, Target]
 
 
 class CompareGrid:
@@ -45,8 +46,9 @@ class CompareGrid:
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, Any] | None = None
         self._record: Record | None = None
-        self._cells: dict[tuple[str, Target], Cell] = {}
-        self._masks: dict[tuple[str, Target], NDArray[np.uint8]] = {}
+        self._cells: dict[Key, Cell] = {}
+        self._masks: dict[Key, NDArray[np.uint8]] = {}
+        self._stale: set[Key] = set()
         self._hiding = False
 
     @property
@@ -54,26 +56,31 @@ class CompareGrid:
         """The case whose cells are shown, None while there are none."""
         return self._record
 
-    def open(self, record: Record) -> None:
-        """Make room for new cells: hide every layer, remember how the viewer was.
+    def open(self, record: Record, keys: Sequence[Key]) -> None:
+        """Make room for cells: hide every layer, remember how the viewer was.
 
-        Cells of the same case that are there are removed; zoom and slice stay.
+        Where the same cells are shown already, they wait for new maps: napari takes its time
+        to add and remove layers.
         """
         if self._record is record:
-            self._remove_cells()
-            return
-        self.close()
-        self._record = record
-        grid, camera = _grid(self._viewer), _camera(self._viewer)
-        self._before = {
-            "grid": {name: getattr(grid, name) for name in _GRID},
-            "camera": {name: getattr(camera, name) for name in _CAMERA},
-        }
-        for layer in self._viewer.layers:
-            self._set_aside(layer)
-        self._viewer.layers.events.inserted.connect(self._on_inserted)
-        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        grid.stride, grid.spacing = STRIDE, 4
+            if list(self._cells) == list(keys):
+                self._stale = set(keys)
+            else:
+                self._remove_cells()
+        else:
+            self.close()
+            self._record = record
+            grid, camera = _grid(self._viewer), _camera(self._viewer)
+            self._before = {
+                "grid": {name: getattr(grid, name) for name in _GRID},
+                "camera": {name: getattr(camera, name) for name in _CAMERA},
+            }
+            for layer in self._viewer.layers:
+                self._set_aside(layer)
+            self._viewer.layers.events.inserted.connect(self._on_inserted)
+            self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+            grid.stride, grid.spacing = STRIDE, 4
+        self.lay_out(keys)
 
     def close(self) -> None:
         """Remove the cells; layers, grid and camera are as they were."""
@@ -100,44 +107,76 @@ class CompareGrid:
     def _remove_cells(self) -> None:
         self._cells.clear()
         self._masks.clear()
+        self._stale.clear()
         self._desk.remove_cells()
 
-    def lay_out(self, methods: int, classes: int) -> None:
-        """Rows and columns for so many cells, the classes of a method beside each other."""
-        shape = _shape(methods, classes)
-        grid = _grid(self._viewer)
-        if (grid.enabled, tuple(grid.shape)) != (True, shape):
-            grid.shape, grid.enabled = shape, True
-            self._viewer.reset_view()
+    def lay_out(self, keys: Sequence[Key]) -> None:
+        """Rows and columns for these cells; zoom on the brain where they change."""
+        if self._record is None or not keys:
+            return
+        methods, classes = len({method for method, _ in keys}), len({t for _, t in keys})
+        grid, viewer = _grid(self._viewer), self._viewer
+        room, brain = compare_layout.canvas_size(viewer), self._brain_size()
+        shape = compare_layout.shape_for(methods, classes, room, brain)
+        if tuple(grid.shape) != shape:
+            grid.shape = shape
+            camera = _camera(viewer)
+            camera.center = self._brain_centre()
+            camera.zoom = compare_layout.zoom_for(shape, room, brain)
 
-    def add(self, cell: Cell, threshold: float, caption: str) -> None:
-        """Show one more cell."""
+    def add(self, cells: Sequence[Cell], threshold: Callable[[str], float]) -> None:
+        """Show these cells, in the place of older maps of the same methods or after them."""
+        fresh = [cell for cell in cells if cell.key not in self._stale]
+        for cell in cells:
+            mask = self._masks.get(cell.key)
+            if mask is None or mask.shape != cell.volume.shape:
+                mask = np.zeros(cell.volume.shape, dtype=np.uint8)
+            self._cells[cell.key], self._masks[cell.key] = cell, mask
+            np.greater(cell.volume, threshold(cell.method), out=mask, casting="unsafe")
+            if cell.key in self._stale:
+                self._stale.discard(cell.key)
+                layer = self._layer(cell.key, "map")
+                if layer is not None:
+                    layer.data = cell.volume
+                self._refresh(cell.key, "outline")
+        grid = _grid(self._viewer)
+        if fresh:
+            grid.enabled = False  # else it is laid out anew for every layer that comes
+            for cell in fresh:
+                self._insert(cell)
+        grid.enabled = True
+
+    def _insert(self, cell: Cell) -> None:
         record = self._record
         assert record is not None
-        mask = np.zeros(cell.volume.shape, dtype=np.uint8)
-        self._cells[cell.key], self._masks[cell.key] = cell, mask
-        self.cut(cell.method, threshold)
-        modality = self._under(record, cell.target)
         made = self._desk.add_cell(
             [
-                self._image(record, cell, modality),
+                self._image(record, cell, self._under(record, cell.target)),
                 self._map(record, cell),
-                self._outline(record, cell, mask),
+                self._outline(record, cell, self._masks[cell.key]),
             ]
         )
         made[2].contour = 1
         made[2].editable = False
         made[2].visible = self._viewer.dims.ndisplay == 2
         with suppress(AttributeError):  # napari 0.8 shows no names on pictures
-            made[1].name_overlay.visible = True
             made[1].name_overlay.font_size = _FONT_SIZE
-        self.set_caption(cell, caption)
+            made[1].name_overlay.visible = True
+
+    def drop_stale(self) -> None:
+        """A run has ended: maps of the one before that nothing came for go."""
+        for key in list(self._stale):
+            self._forget(key)
+        self._stale.clear()
 
     def remove(self, cell: Cell) -> None:
         """Remove one cell."""
-        self._cells.pop(cell.key, None)
-        self._masks.pop(cell.key, None)
-        self._desk.remove_cells(cell.key)
+        self._forget(cell.key)
+
+    def _forget(self, key: Key) -> None:
+        self._cells.pop(key, None)
+        self._masks.pop(key, None)
+        self._desk.remove_cells(key)
 
     def is_whole(self, cell: Cell) -> bool:
         """Whether every layer of a cell is there; the user may have deleted one."""
@@ -146,8 +185,8 @@ class CompareGrid:
     def set_caption(self, cell: Cell, caption: str) -> None:
         """Name and figure on the picture."""
         layer = self._layer(cell.key, "map")
-        words = (cell.method, cell.target, caption, "" if cell.complete else "stopped early")
-        name = ", ".join(filter(None, words))
+        words = (cell.target, caption, "" if cell.complete else "stopped early")
+        name = f"{cell.method}\n{', '.join(filter(None, words))}"
         if layer is not None and layer.name != name:
             layer.name = name
 
@@ -175,9 +214,12 @@ class CompareGrid:
                 mask = self._masks[key]
                 np.greater(cell.volume[part], threshold, out=mask[part], casting="unsafe")
                 for name in ("outline", "map") if cell.is_mask else ("outline",):
-                    layer = self._layer(key, name)
-                    if layer is not None:
-                        layer.refresh(thumbnail=False, highlight=False, extent=False)
+                    self._refresh(key, name)
+
+    def _refresh(self, key: Key, part: str) -> None:
+        layer = self._layer(key, part)
+        if layer is not None:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     # ---- layers that wait behind the comparison
 
@@ -212,10 +254,26 @@ class CompareGrid:
 
     # ---- helpers
 
-    def _layer(self, key: tuple[str, Target], part: str) -> Layer | None:
+    def _layer(self, key: Key, part: str) -> Layer | None:
         """A layer of a cell; None where the user deleted it."""
         assert self._record is not None
         return self._desk.find(self._record, "cell", (key, part))
+
+    def _brain_box(self) -> NDArray[np.float64]:
+        """Lowest and highest corner of the brain on the displayed axes, in mm, (2, 2)."""
+        assert self._record is not None
+        grid = self._record.case.grid
+        box = compare_layout.box_of(self._record.case.brain) * grid.spacing + grid.origin
+        shown = [axis - (self._viewer.dims.ndim - 3) for axis in self._viewer.dims.displayed]
+        return box[:, shown[-2:]]
+
+    def _brain_size(self) -> tuple[float, float]:
+        low, high = self._brain_box()
+        return float(high[0] - low[0]), float(high[1] - low[1])
+
+    def _brain_centre(self) -> tuple[float, ...]:
+        y, x = self._brain_box().mean(axis=0)
+        return (*_camera(self._viewer).center[:-2], float(y), float(x))
 
     def _under(self, record: Record, target: Target) -> Modality:
         """What is chosen, else T1ce under core and FLAIR under the rest."""
@@ -261,15 +319,6 @@ class CompareGrid:
 
 _GRID = ("enabled", "stride", "shape", "spacing")
 _CAMERA = ("center", "zoom", "angles")
-
-
-def _shape(methods: int, classes: int) -> tuple[int, int]:
-    """Rows and columns of the squarest grid that keeps the classes of a method in one row."""
-    columns, rows = min(
-        ((classes * k, -(-methods // k)) for k in range(1, methods + 1)),
-        key=lambda shape: (max(shape), shape[1] * shape[0]),
-    )
-    return rows, columns
 
 
 def _grid(viewer: Any) -> Any:

@@ -210,13 +210,13 @@ class CompareSession:
         """Show new maps."""
         if record is not self.record:
             return  # the case left the viewer meanwhile
+        if fresh[0] is comparing.cells[0]:
+            self._begin(record, fresh[0], comparing)
+        assert self.figures is not None
         for cell in fresh:
-            if cell is comparing.cells[0]:
-                self._begin(record, cell, comparing)
-            assert self.figures is not None
             self.figures.add(cell)
             self.cells.append(cell)
-            self.grid.add(cell, self.figures.threshold(cell.method), "")
+        self.grid.add(fresh, self.figures.threshold)
         self.measure()
 
     def _begin(self, record: Record, cell: Cell, comparing: Comparing) -> None:
@@ -226,14 +226,13 @@ class CompareSession:
         for method in known.methods if known is not None else ():
             self.figures.set_threshold(method, known.threshold(method))
         self.cells, self.ensemble = [], None
-        self.grid.open(record)
-        classes = len(comparing.request.targets)
-        self.grid.lay_out(comparing.expected // classes, classes)
+        self.grid.open(record, comparing.keys)
         self._follow(record)
 
     def _on_running(self, running: bool) -> None:
-        """At the end of a run: what needs all maps."""
+        """At the end of a run: what needs all maps, and what there is no map of."""
         if not running:
+            self.grid.drop_stale()
             self.set_ensemble(self._rule)
 
     # ---- the comparison that is shown
@@ -243,7 +242,7 @@ class CompareSession:
 
     def _lay_out(self) -> None:
         cells = self._all_cells()
-        self.grid.lay_out(len({c.method for c in cells}), len({c.target for c in cells}))
+        self.grid.lay_out([cell.key for cell in cells])
 
     def close_comparison(self) -> None:
         """The viewer as it was before."""
@@ -293,7 +292,7 @@ class CompareSession:
             self.ensemble.update(self.threshold)
             for cell in self.ensemble.cells:
                 figures.add(cell)
-                self.grid.add(cell, THRESHOLD, "")
+            self.grid.add(self.ensemble.cells, self.threshold)
         self._lay_out()
         self.measure()
 

@@ -84,14 +84,18 @@ class FigureTable(QTableWidget):
         self.setMinimumHeight(130)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
+        self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
         header = self.horizontalHeader()
         header.setMinimumSectionSize(30)
         for column, (title, tip, name) in enumerate(columns):
             item = QTableWidgetItem(title)
             item.setToolTip(tip or title)
             self.setHorizontalHeaderItem(column, item)
-            mode, words = QHeaderView.ResizeMode, name in ("method", "other")
-            header.setSectionResizeMode(column, mode.Stretch if words else mode.ResizeToContents)
+            if name in ("method", "other"):
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+            else:  # no room kept for the sign of the order, which names need more
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+                header.resizeSection(column, self.fontMetrics().horizontalAdvance(title) + 14)
         self.setSortingEnabled(True)
         self.sortItems(len(columns), Qt.SortOrder.AscendingOrder)
 

@@ -143,15 +143,15 @@ class Comparing:
     ----------
     cells : list of Cell
         Only grows; holds what is finished, and after Cancel what was under way.
-    expected : int
-        How many there will be; 0 until that is known.
+    keys : list of (str, Target)
+        What they will be, in order; empty until that is known.
     """
 
     def __init__(self, ready: Ready, request: Request, maps: CamVolume | None = None) -> None:
         self.ready = ready
         self.request = request
         self.cells: list[Cell] = []
-        self.expected = 0
+        self.keys: list[tuple[str, Target]] = []
         self._maps = maps
         self._work: Any = None
 
@@ -195,7 +195,7 @@ class Comparing:
                 [Site(layer, request.score) for layer in request.layers] if m.layered else [Site()]
             )
         ]
-        self.expected = len(works) * len(request.targets)
+        self.keys = [(_name(one), target) for one in works for target in one.targets]
         if request.scope == "lesion":
             known = yield from asking(known)
         self.ready.prepared = known
@@ -215,7 +215,6 @@ class Comparing:
         result = one.result
         if result is None or not len(result.frame):
             return
-        name = one.method.title + (f" {one.site.layer}" if one.method.layered else "")
         complete = bool(result.finished.all())
         asked = np.zeros(len(result.brain), dtype=np.bool_)
         asked[result.spoken_for] = True
@@ -229,7 +228,14 @@ class Comparing:
                 volume = result.volume(target)
                 self.cells.append(
                     Cell(
-                        *(name, target, volume, asked, made, complete),
+                        *(_name(one), target, volume, asked, made, complete),
                         *(result.frame, result.provenance),
                     )
                 )
+
+
+def _name(explaining: Any) -> str:
+    """What a method is called, with its layer."""
+    method = explaining.method
+    title: str = method.title
+    return f"{title} {explaining.site.layer}" if method.layered else title
