@@ -18,7 +18,7 @@ from napari_gliocam.cams.agreement import energy_inside, iou, pointing_game
 from napari_gliocam.cams.comparison import EXPERT_LABELS, Figure, to_csv
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case
-from napari_gliocam.measure.overlap import dice
+from napari_gliocam.measure.overlap import dice, masks_of
 from napari_gliocam.ui.compare_work import Cell
 
 #: The threshold of a method that nobody has moved.
@@ -99,8 +99,8 @@ class Figures:
             self._region |= (expert > 0) & asked[:, None, None]
         counts = self._region.sum(axis=(1, 2))
         self._slice_of = np.repeat(np.arange(len(asked)), counts)
-        self._expert = None if expert is None else expert[self._region]
-        self._result: NDArray[np.uint8] | None = None
+        self._truths = _masks(None if expert is None else expert[self._region])
+        self._results: dict[Target, _Mask] = {}
         self._cells: dict[Key, Cell] = {}
         self._values: dict[Key, NDArray[np.float32]] = {}
         self._fixed: dict[Key, tuple[float, float]] = {}
@@ -129,7 +129,7 @@ class Figures:
 
     def set_result(self, labels: NDArray[np.uint8] | None) -> None:
         """Compare with these labels from now on."""
-        self._result = None if labels is None else labels[self._region]
+        self._results = _masks(None if labels is None else labels[self._region])
 
     def threshold(self, method: str) -> float:
         """A voxel counts where the map exceeds this."""
@@ -181,11 +181,10 @@ class Figures:
     def _row(self, cell: Cell, masks: dict[Key, _Mask]) -> MethodRow:
         mask, threshold = masks[cell.key], self.threshold(cell.method)
         found: dict[str, Any] = {}
-        if self._result is not None:
-            labels = np.isin(self._result, EXPERT_LABELS[cell.target])
-            found["iou_result"] = self._agreement(mask, labels, cell.made)
-        if self._expert is not None:
-            truth = np.isin(self._expert, EXPERT_LABELS[cell.target])
+        if self._results:
+            found["iou_result"] = self._agreement(mask, self._results[cell.target], cell.made)
+        if self._truths:
+            truth = self._truths[cell.target]
             here = self._on(cell.made)
             found["dice"] = dice(mask[here], truth[here])
             found["iou_expert"] = iou(mask[here], truth[here])
@@ -207,6 +206,11 @@ class Figures:
         """An index of the voxels of some slices; of all without a copy."""
         chosen = slices[self._slice_of]
         return slice(None) if chosen.all() else chosen
+
+
+def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
+    """Which voxels show each class; empty where there are no labels."""
+    return {} if labels is None else masks_of(labels)
 
 
 def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:

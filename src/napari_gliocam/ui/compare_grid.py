@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,7 +25,8 @@ from napari_gliocam.ui.state import Record, state_of
 #: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
 STRIDE = 3
 _PARTS = ("image", "map", "outline")
-_FONT_SIZE = 8
+#: Letters of a figure on a picture, such as ", Dice 0.55".
+_FIGURE = len(", Dice 0.00")
 Key = tuple[str, Target]
 
 
@@ -49,6 +50,7 @@ class CompareGrid:
         self._cells: dict[Key, Cell] = {}
         self._masks: dict[Key, NDArray[np.uint8]] = {}
         self._stale: set[Key] = set()
+        self._font_size = 9
         self._hiding = False
 
     @property
@@ -118,10 +120,15 @@ class CompareGrid:
         grid, viewer = _grid(self._viewer), self._viewer
         room, brain = compare_layout.canvas_size(viewer), self._brain_size()
         shape = compare_layout.shape_for(methods, classes, room, brain)
+        longest = max(max(len(method), len(target) + _FIGURE) for method, target in keys)
+        self._font_size = compare_layout.font_size(shape, room, longest)
+        for key in self._cells:
+            self._write_name(self._layer(key, "map"))
         if tuple(grid.shape) != shape:
             grid.shape = shape
             camera = _camera(viewer)
-            camera.center = self._brain_centre()
+            centre = compare_layout.centre_for(shape, room, self._brain_box())
+            camera.center = (*camera.center[:-2], *centre)
             camera.zoom = compare_layout.zoom_for(shape, room, brain)
 
     def add(self, cells: Sequence[Cell], threshold: Callable[[str], float]) -> None:
@@ -139,12 +146,19 @@ class CompareGrid:
                 if layer is not None:
                     layer.data = cell.volume
                 self._refresh(cell.key, "outline")
+        for cell in fresh:
+            self._insert(cell)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Whatever is changed within is laid out once, at the end.
+
+        With its grid on, napari goes through all layers for each one that comes or goes.
+        """
         grid = _grid(self._viewer)
-        if fresh:
-            grid.enabled = False  # else it is laid out anew for every layer that comes
-            for cell in fresh:
-                self._insert(cell)
-        grid.enabled = True
+        grid.enabled = False
+        yield
+        grid.enabled = self._record is not None
 
     def _insert(self, cell: Cell) -> None:
         record = self._record
@@ -159,9 +173,12 @@ class CompareGrid:
         made[2].contour = 1
         made[2].editable = False
         made[2].visible = self._viewer.dims.ndisplay == 2
+        self._write_name(made[1])
+
+    def _write_name(self, layer: Any) -> None:
         with suppress(AttributeError):  # napari 0.8 shows no names on pictures
-            made[1].name_overlay.font_size = _FONT_SIZE
-            made[1].name_overlay.visible = True
+            layer.name_overlay.font_size = self._font_size
+            layer.name_overlay.visible = True
 
     def drop_stale(self) -> None:
         """A run has ended: maps of the one before that nothing came for go."""
@@ -270,10 +287,6 @@ class CompareGrid:
     def _brain_size(self) -> tuple[float, float]:
         low, high = self._brain_box()
         return float(high[0] - low[0]), float(high[1] - low[1])
-
-    def _brain_centre(self) -> tuple[float, ...]:
-        y, x = self._brain_box().mean(axis=0)
-        return (*_camera(self._viewer).center[:-2], float(y), float(x))
 
     def _under(self, record: Record, target: Target) -> Modality:
         """What is chosen, else T1ce under core and FLAIR under the rest."""

@@ -31,6 +31,27 @@ def zoom_for(shape: tuple[int, int], room: Size, picture: Size) -> float:
     return _MARGIN * min(heights, widths)
 
 
+def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64]) -> Size:
+    """Where a cell looks at, in mm: the picture lies away from its name at the upper left.
+
+    Parameters
+    ----------
+    box : ndarray, (2, 2)
+        Lowest and highest corner of what is shown, in mm.
+    """
+    low, high = box
+    zoom = zoom_for(shape, room, (high[0] - low[0], high[1] - low[1]))
+    free = np.array(room) / shape / zoom - (high - low)  # mm, at least the margin
+    shift = np.where(free == free.max(), (free - free.min()) / 2, 0.0)
+    y, x = (low + high) / 2 - shift
+    return float(y), float(x)
+
+
+def font_size(shape: tuple[int, int], room: Size, longest: int) -> int:
+    """Points at which a line of so many letters fits into a cell; a letter is a pixel a point."""
+    return int(np.clip((room[1] / shape[1] - 16) / max(longest, 1), 5, 9))
+
+
 def canvas_size(viewer: Any) -> Size:
     """Height and width of the canvas in pixels, where napari 0.9 and where 0.8 keeps it."""
     size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size

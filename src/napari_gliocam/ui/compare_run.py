@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from psygnal import Signal
@@ -13,6 +14,8 @@ from napari_gliocam.ui.state import Message, Record, State
 
 #: Longer than this, and a user is told before most of it has gone by.
 _LONG_SECONDS = 30.0
+#: Maps are shown together that come within so many seconds: laying out takes time.
+_PAUSE = 1.0
 
 
 class CompareRun:
@@ -36,7 +39,7 @@ class CompareRun:
         self._comparing: Comparing | None = None
         self._record: Record | None = None
         self._job: Job | None = None
-        self._taken = 0
+        self._taken, self._looked = 0, 0.0
         self._told: set[str] = set()
 
     @property
@@ -84,7 +87,7 @@ class CompareRun:
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._job, self._comparing, self._record = job, comparing, record
-        self._taken = 0
+        self._taken, self._looked = 0, time.monotonic()
         self._told.clear()
         self.said.emit(None)
         self.running.emit(True)
@@ -103,6 +106,7 @@ class CompareRun:
         self._taken += len(fresh)
         if fresh:
             self.brought.emit(self._record, comparing, fresh)
+        self._looked = time.monotonic()
 
     def _end(self) -> int:
         """The run is over; how many maps it brought."""
@@ -119,7 +123,8 @@ class CompareRun:
         comparing = self._comparing
         if comparing is None:
             return
-        self._take()
+        if time.monotonic() - self._looked > _PAUSE:
+            self._take()
         left, place = comparing.seconds_left, comparing.place(progress)
         self.progressed.emit(progress, place, left)
         self._warn(progress.what, place, left)

@@ -34,7 +34,7 @@ from napari_gliocam.ui.layers import LayerDesk, tag_of
 from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
 
 #: Figures follow a threshold when it has rested for so long.
-_REST_MS = 120
+_REST_MS = 200
 
 
 class CompareSession:
@@ -67,6 +67,7 @@ class CompareSession:
         self._jobs: list[Job] = []
         self._distances = Distances(self._on_distances)
         self._followed: Record | None = None
+        self._moved: set[str] = set()
         self._closed = False
         self._rest = _timer(parent, _REST_MS, self._on_rest)
         self._tidy = _timer(parent, 0, self._on_tidy)
@@ -210,14 +211,15 @@ class CompareSession:
         """Show new maps."""
         if record is not self.record:
             return  # the case left the viewer meanwhile
-        if fresh[0] is comparing.cells[0]:
-            self._begin(record, fresh[0], comparing)
-        assert self.figures is not None
-        for cell in fresh:
-            self.figures.add(cell)
-            self.cells.append(cell)
-        self.grid.add(fresh, self.figures.threshold)
-        self.measure()
+        with self.grid.at_once():
+            if fresh[0] is comparing.cells[0]:
+                self._begin(record, fresh[0], comparing)
+            assert self.figures is not None
+            for cell in fresh:
+                self.figures.add(cell)
+                self.cells.append(cell)
+            self.grid.add(fresh, self.figures.threshold)
+            self.measure()
 
     def _begin(self, record: Record, cell: Cell, comparing: Comparing) -> None:
         """The first map of a run takes the place of the comparison before."""
@@ -271,6 +273,7 @@ class CompareSession:
         if self.figures is None:
             return
         self.figures.set_threshold(method, threshold)
+        self._moved.add(method)
         self.grid.cut(method, threshold, in_view=True)
         if self.ensemble is not None and self.slice is not None:
             self.ensemble.update(self.threshold, [self.slice])
@@ -283,18 +286,23 @@ class CompareSession:
         figures = self.figures
         if figures is None:
             return
-        for cell in self.ensemble.cells if self.ensemble is not None else ():
-            figures.remove(cell.key)
-            self.grid.remove(cell)
-        self.ensemble = None
-        if rule is not None and len({cell.method for cell in self.cells}) > 1:
-            self.ensemble = EnsembleCells(rule, self.cells)
-            self.ensemble.update(self.threshold)
-            for cell in self.ensemble.cells:
-                figures.add(cell)
-            self.grid.add(self.ensemble.cells, self.threshold)
-        self._lay_out()
-        self.measure()
+        if rule is None and self.ensemble is None:
+            self._lay_out()
+            self.measure()
+            return
+        with self.grid.at_once():
+            for cell in self.ensemble.cells if self.ensemble is not None else ():
+                figures.remove(cell.key)
+                self.grid.remove(cell)
+            self.ensemble = None
+            if rule is not None and len({cell.method for cell in self.cells}) > 1:
+                self.ensemble = EnsembleCells(rule, self.cells)
+                self.ensemble.update(self.threshold)
+                for cell in self.ensemble.cells:
+                    figures.add(cell)
+                self.grid.add(self.ensemble.cells, self.threshold)
+            self._lay_out()
+            self.measure()
 
     def _on_rest(self) -> None:
         figures = self.figures
@@ -304,8 +312,10 @@ class CompareSession:
             self.ensemble.update(self.threshold)
             for cell in self.ensemble.cells:
                 figures.add(cell)
-        for method in figures.methods:
+            self._moved.add(self.ensemble.title)
+        for method in self._moved:
             self.grid.cut(method, figures.threshold(method))
+        self._moved.clear()
         self.measure()
 
     def measure(self, event: Any = None) -> None:
