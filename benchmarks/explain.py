@@ -163,6 +163,25 @@ def gradients(prepared: Prepared, asked: argparse.Namespace) -> None:
                 )
                 runs[f"torch-cam, {how}"] = partial(rivals.torch_cam, name, images, brain, size)
             race(runs, asked.repeat, prepared)
+        print(f"{name}, the same slices, core and edema; the libraries have a run for each class")
+        rivals = Rivals(prepared)
+        rivals.model.part = prepared.bundle.net.classes
+        runs = {
+            "ours": partial(explain, prepared, name, ("core", "edema"), layer=LAYER, scope=scope)
+        }
+        for size, how in ((1, "slice by slice"), (batch, f"batches of {batch}")):
+            for library, run in (
+                ("pytorch-grad-cam", rivals.grad_cam),
+                ("torch-cam", rivals.torch_cam),
+            ):
+                runs[f"{library}, {how}, 2 runs"] = partial(_twice, run, name, images, brain, size)
+        race(runs, asked.repeat, prepared)
+
+
+def _twice(run: Callable[..., None], *arguments: object) -> None:
+    """A run for each of two classes."""
+    for _ in range(2):
+        run(*arguments)
 
 
 def middle(prepared: Prepared) -> int:

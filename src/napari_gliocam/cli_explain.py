@@ -230,7 +230,7 @@ def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explai
                 )
                 for method in methods
             }
-            if scope == "lesion" or request.gate:
+            if scope == "lesion":
                 prepared = _finish(asking(prepared, targets), report)
         for name, work in works.items():
             work.prepared = prepared

@@ -85,7 +85,7 @@ def test_the_sheet_shows_a_row_a_method_and_a_column_a_slice(comparison):
     small = image.open(io.BytesIO(comparison.sheet([6])))
     large = image.open(io.BytesIO(comparison.sheet()))
     assert large.width > small.width
-    assert large.height == small.height
+    assert large.height <= small.height  # its caption needs fewer lines
     pixels = np.asarray(large.convert("RGB")).reshape(-1, 3)
     assert (pixels == (255, 255, 255)).all(axis=1).any()  # the outline of a map
     assert (pixels == (0, 220, 130)).all(axis=1).any()  # of the expert

@@ -66,6 +66,32 @@ def test_the_networks_are_asked_where_the_probabilities_are_not_known(prepared, 
         assert np.abs(result.probabilities[target] - there).max() < 1e-5
 
 
+def test_one_slice_is_gated_without_asking_for_the_others(prepared):
+    free = explain(prepared, "layercam", TARGETS, scope=6)
+    work = Explaining(prepared, "layercam", TARGETS, scope=6, gate=True)
+    for progress in work.run():
+        assert progress.what == "LayerCAM"
+    assert work.slices == 1
+    for target in TARGETS:
+        shows = work.result.probabilities[target][0] >= 0.5
+        wanted = free.plane(target, 6) * shows
+        assert np.array_equal(work.result.plane(target, 6), wanted)
+
+
+def test_probabilities_are_taken_over_from_maps_of_the_same_bundle(prepared, case, bundle):
+    from dataclasses import replace
+
+    from napari_gliocam.cams.prepare import with_probabilities
+    from napari_gliocam.progress import finish
+    from napari_gliocam.segmentation import compute_maps
+
+    maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
+    known = with_probabilities(prepared, maps).probabilities
+    assert np.array_equal(known, maps.probabilities[list(prepared.stack.frame.indices)])
+    other = replace(maps, provenance={"bundle": {"name": "another"}})
+    assert with_probabilities(prepared, other).probabilities is None
+
+
 def test_closing_keeps_the_slices_that_are_done(prepared, monkeypatch):
     monkeypatch.setattr("napari_gliocam.segmentation.BATCH", {"cpu": 2})
     work = Explaining(prepared, "gradcam")

@@ -14,6 +14,7 @@ from napari_gliocam.ui import compare_work
 from napari_gliocam.ui.compare import open_dock
 from napari_gliocam.ui.compare_figures import Figures
 from napari_gliocam.ui.compare_grid import STRIDE
+from napari_gliocam.ui.compare_layout import box_of, shape_for, zoom_for
 from napari_gliocam.ui.engine import engine
 from napari_gliocam.ui.state import Record
 
@@ -43,7 +44,7 @@ def compare(opened: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     opened.state.device = "cpu"
     opened.panel.session.go_to(11)
     opened.dock = open_dock(opened.viewer)
-    qtbot.waitUntil(lambda: opened.dock.choice_view.run_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: opened.dock.choice_view.run.button.isEnabled(), timeout=20_000)
 
     def run(*methods: str) -> Any:
         opened.dock.choice_view.choose(*methods)
@@ -91,8 +92,8 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
     shown = [layer for layer in viewer.layers if layer.visible]
     assert shown == dock.session.desk.cells()
     assert len(shown) == STRIDE * 4
-    assert [layer.name.partition(",")[0] for layer in shown[:2]] == ["T1ce", "GradCAM 4"]
-    assert shown[1].name.startswith("GradCAM 4, core, Dice 0.")
+    assert shown[0].name == "T1ce, GradCAM 4 core"
+    assert shown[1].name.startswith("GradCAM 4\ncore, Dice 0.")
     assert shown[1].name_overlay.visible
     for group in range(4):  # what lies in one cell belongs together
         tags = [layer.metadata["napari-gliocam"].what for layer in shown[3 * group :][:3]]
@@ -102,7 +103,7 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
 
 def test_table_has_the_figures(compared: Any) -> None:
     view = compared.dock.figures_view
-    assert view.table.rowCount() == 4
+    assert view.expert.rowCount() == view.result.rowCount() == 4
     assert view.pairs.rowCount() == 2
     maps = cells(compared.dock)
     a, b = (maps[method, "core"].volume[11] > 0.5 for method in ("GradCAM 4", "LayerCAM 4"))
@@ -117,16 +118,16 @@ def test_table_has_the_figures(compared: Any) -> None:
 
 
 def test_table_sorts_as_numbers(compared: Any) -> None:
-    table = compared.dock.figures_view.table
-    table.sortItems(7)
-    values = [float(table.item(line, 7).text()) for line in range(table.rowCount())]
+    table = compared.dock.figures_view.result
+    table.sortItems(1)
+    values = [float(table.item(line, 1).text()) for line in range(table.rowCount())]
     assert values == sorted(values)
 
 
 def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) -> None:
     dock = compared.dock
     before = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
-    dock.figures_view.sliders["GradCAM 4"].setValue(0.2)
+    dock.thresholds_view.sliders["GradCAM 4"].setValue(0.2)
     outline = dock.session.desk.find(compared.record, "cell", (("GradCAM 4", "core"), "outline"))
     volume = cells(dock)["GradCAM 4", "core"].volume
     qtbot.waitUntil(lambda: np.array_equal(outline.data, volume > np.float32(0.2)))
@@ -143,7 +144,7 @@ def test_closing_restores_the_viewer(compare: Any, qtbot: Any) -> None:
     assert looks(compare.viewer) != before
     compare.dock.figures_view.close_button.click()
     assert looks(compare.viewer) == before
-    assert compare.dock.figures_view.table.rowCount() == 0
+    assert compare.dock.figures_view.expert.rowCount() == 0
 
 
 def test_closing_the_dock_restores_the_viewer(compare: Any, qtbot: Any) -> None:
@@ -164,11 +165,11 @@ def test_cancelled_scorecam_keeps_what_it_has(
 
     engine().run(few)
     dock = compare.dock
-    dock.session.progressed.connect(
-        lambda report: dock.session.cancel() if report[0].done >= 3 else None
+    dock.session.runs.progressed.connect(
+        lambda progress, place, left: dock.session.cancel() if progress.done >= 3 else None
     )
     job = compare.run("scorecam")
-    qtbot.waitUntil(lambda: "channel" in dock.choice_view.stage.toolTip(), timeout=30_000)
+    qtbot.waitUntil(lambda: "channel" in dock.choice_view.run.stage.toolTip(), timeout=30_000)
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     maps = cells(dock)
     assert maps
@@ -177,7 +178,7 @@ def test_cancelled_scorecam_keeps_what_it_has(
     names = [layer.name for layer in compare.viewer.layers]
     assert any(name.endswith("stopped early") for name in names)
     assert "cancelled" in dock.message_view.text.text()
-    assert dock.choice_view.stack.currentIndex() == 0
+    assert dock.choice_view.run.currentIndex() == 0
 
 
 def test_error_is_one_sentence_and_changes_nothing(
@@ -192,7 +193,7 @@ def test_error_is_one_sentence_and_changes_nothing(
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert compare.dock.message_view.text.text() == "The device is gone; choose another."
     assert looks(compare.viewer) == before
-    assert compare.dock.choice_view.run_button.isVisible()
+    assert compare.dock.choice_view.run.currentIndex() == 0
 
 
 def test_nothing_chosen_is_said(compare: Any) -> None:
@@ -207,7 +208,7 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
     qtbot.waitUntil(lambda: job.ended)
     assert [la for la in compared.viewer.layers if la.visible] == dock.session.desk.cells()
     own, settings = record.live.labels.copy(), record.settings
-    dock.figures_view.use_buttons["LayerCAM 4"].click()
+    dock.thresholds_view.use_buttons["LayerCAM 4"].click()
     maps = cells(dock)
     core, edema = (maps["LayerCAM 4", target].volume > 0.5 for target in ("core", "edema"))
     np.testing.assert_array_equal(record.live.labels > 0, core | edema)
@@ -215,8 +216,8 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
     assert result.data is record.live.labels
     row = next(r for r in dock.figures_view.rows if r.method == "LayerCAM 4")
     assert row.iou_result is not None
-    assert dock.figures_view.undo_button.isVisible()
-    dock.figures_view.undo_button.click()
+    assert not dock.thresholds_view.undo_button.isHidden()
+    dock.thresholds_view.undo_button.click()
     np.testing.assert_array_equal(record.live.labels, own)
     assert record.settings == settings
     dock.figures_view.close_button.click()
@@ -224,7 +225,7 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
 
 
 def test_a_method_is_the_result_also_without_segment(compared: Any) -> None:
-    compared.dock.figures_view.use_buttons["GradCAM 4"].click()
+    compared.dock.thresholds_view.use_buttons["GradCAM 4"].click()
     compared.dock.figures_view.close_button.click()
     assert compared.viewer.layers["segmentation"].visible
     assert compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()
@@ -249,6 +250,21 @@ def test_export_writes_a_csv(compared: Any, tmp_path: Path, qtbot: Any) -> None:
     assert any(line.startswith("threshold,core,GradCAM 4,,0.5") for line in lines)
 
 
+def test_pictures_are_as_large_as_the_canvas_allows() -> None:
+    square = (100.0, 100.0)
+    assert shape_for(4, 1, (800.0, 800.0), square) == (2, 2)
+    assert shape_for(4, 1, (200.0, 800.0), square) == (1, 4)
+    assert shape_for(3, 2, (900.0, 600.0), square) == (3, 2)
+    assert zoom_for((2, 2), (800.0, 400.0), square) == pytest.approx(2.0, rel=0.1)
+
+
+def test_the_brain_has_a_box_even_where_there_is_none() -> None:
+    mask = np.zeros((4, 6, 8), dtype=bool)
+    assert box_of(mask).tolist() == [[0, 0, 0], [3, 5, 7]]
+    mask[1:3, 2:4, 5] = True
+    assert box_of(mask).tolist() == [[1, 2, 5], [2, 3, 5]]
+
+
 def test_figures_compare_only_slices_that_both_have() -> None:
     case = make_case()
     asked = np.ones(case.grid.shape[0], dtype=bool)
@@ -261,3 +277,164 @@ def test_figures_compare_only_slices_that_both_have() -> None:
         figures.add(compare_work.Cell(name, "core", part, asked, made, True, None, {}))
     _, (pair,) = figures.tables()
     assert pair.iou == 1.0
+
+
+# ---- layers, scales, ensembles, distances
+
+
+def test_layers_and_scales_are_further_cells(compare: Any, qtbot: Any) -> None:
+    choice = compare.dock.choice_view
+    choice.layers[3].setChecked(True)
+    choice.scales.setCurrentIndex(2)
+    choice.choose("gradcam", "average")
+    job = compare.dock.run()
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert [method for method, _ in cells(compare.dock)] == [
+        *("GradCAM 3", "GradCAM 4", "GradCAM, multi-scale 3", "GradCAM, multi-scale 4"),
+        *("Average of exits", "Average of exits, multi-scale"),
+    ]
+    assert np.prod(compare.viewer.canvas.grid.shape) == 6
+
+
+def test_a_score_before_the_layer_is_refused_in_one_sentence(compare: Any, qtbot: Any) -> None:
+    compare.dock.choice_view.score.setCurrentText("Exit 2")
+    job = compare.run("gradcam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert "Exit 2 does not depend on layer 4" in compare.dock.message_view.text.text()
+    assert not compare.dock.session.cells
+
+
+def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
+    dock, record = compared.dock, compared.record
+    view = dock.thresholds_view
+    view.ensemble.setCurrentText("Intersection")
+    view.ensemble.activated.emit(view.ensemble.currentIndex())
+    made = {cell.target: cell for cell in dock.session.ensemble.cells}
+    assert len(dock.session.desk.cells()) == STRIDE * 6
+    for value in (0.5, 0.2):
+        view.sliders["GradCAM 4"].setValue(value)
+        maps = cells(dock)
+        wanted = (maps["GradCAM 4", "core"].volume[11] > np.float32(value)) & (
+            maps["LayerCAM 4", "core"].volume[11] > 0.5
+        )
+        qtbot.waitUntil(lambda w=wanted: np.array_equal(made["core"].volume[11], w))
+    qtbot.waitUntil(lambda: dock.figures_view.rows[0].threshold == 0.2)
+    row = next(
+        r for r in dock.figures_view.rows if r.method.startswith("Ens") and r.target == "core"
+    )
+    truth = record.case.expert.labels[11] == 1
+    both = made["core"].volume[11] > 0
+    assert row.dice == pytest.approx(2 * (both & truth).sum() / (both.sum() + truth.sum()))
+    view.ensemble_use.click()
+    np.testing.assert_array_equal(record.live.labels[11] > 0, both | (made["edema"].volume[11] > 0))
+    view.ensemble.setCurrentText("None")
+    view.ensemble.activated.emit(0)
+    assert len(dock.session.desk.cells()) == STRIDE * 4
+
+
+def test_distances_come_by_themselves(compared: Any, qtbot: Any) -> None:
+    from napari_gliocam.measure import hausdorff95
+
+    view, record = compared.dock.figures_view, compared.record
+    qtbot.waitUntil(lambda: all(row.hd95 is not None for row in view.rows), timeout=20_000)
+    row = next(r for r in view.rows if (r.method, r.target) == ("LayerCAM 4", "edema"))
+    mask = cells(compared.dock)["LayerCAM 4", "edema"].volume[11] > 0.5
+    truth = record.case.expert.labels[11] == 2
+    assert row.hd95 == pytest.approx(hausdorff95(mask, truth, record.case.grid.spacing[1:]))
+
+
+# ---- beside the other panel
+
+
+def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, qtbot: Any) -> None:
+    job = compared.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    compared.panel.maps_view.buttons["aggregate", "core"].click()
+    shown = [layer for layer in compared.viewer.layers if layer.visible]
+    assert shown == compared.dock.session.desk.cells()
+    assert "waits behind the comparison" in compared.dock.message_view.text.text()
+    compared.dock.figures_view.close_button.click()
+    assert compared.viewer.layers["core map"].visible
+    assert compared.panel.maps_view.buttons["aggregate", "core"].isChecked()
+
+
+def test_keys_work_on_the_comparison(compared: Any) -> None:
+    from napari_gliocam.ui import commands
+
+    def names(part: str) -> set[str]:
+        desk = compared.dock.session.desk
+        return {
+            layer.name.partition(",")[0]
+            for layer in desk.cells()
+            if layer.metadata["napari-gliocam"].what[1] == part and layer.visible
+        }
+
+    commands.toggle_overlay(compared.viewer)
+    assert not names("map")
+    commands.toggle_overlay(compared.viewer)
+    assert names("map")
+    assert names("image") == {"T1ce", "FLAIR"}
+    commands.cycle_modality(compared.viewer)
+    assert len(names("image")) == 1
+    assert compared.dock.choice_view.modality.currentIndex() == 1
+
+
+def test_a_refined_result_comes_back_refined(compared: Any, qtbot: Any) -> None:
+    from napari_gliocam.refine.parameters import ComponentParameters, Refinement
+
+    record, panel = compared.record, compared.panel
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    panel.session.set_refinement(Refinement(components=ComponentParameters()))
+    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=20_000)
+    refined = record.refined.current
+    compared.dock.thresholds_view.use_buttons["LayerCAM 4"].click()
+    assert record.refined.applied is not refined
+    compared.dock.thresholds_view.undo_button.click()
+    assert record.refined.current is refined
+    assert panel.session.desk.result(record).data is refined.labels
+
+
+def test_segment_after_a_method_has_its_own_thresholds_again(compared: Any, qtbot: Any) -> None:
+    record, before = compared.record, compared.record.settings
+    compared.dock.thresholds_view.use_buttons["LayerCAM 4"].click()
+    assert record.settings != before
+    job = compared.panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    assert record.settings == before
+    assert record.networks is None
+
+
+def test_undo_without_segment_leaves_no_result(compared: Any) -> None:
+    before = compared.record.settings
+    compared.dock.thresholds_view.use_buttons["GradCAM 4"].click()
+    compared.dock.thresholds_view.undo_button.click()
+    assert compared.record.live is None
+    assert compared.record.settings == before
+    assert "segmentation" not in compared.viewer.layers
+    assert not compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()
+
+
+def test_a_deleted_layer_takes_its_cell_along(compared: Any, qtbot: Any) -> None:
+    desk = compared.dock.session.desk
+    compared.viewer.layers.remove(desk.cells()[0])
+    qtbot.waitUntil(lambda: len(desk.cells()) == STRIDE * 3)
+    assert len(compared.dock.figures_view.rows) == 3
+
+
+def test_removing_every_layer_closes_the_comparison(compared: Any, qtbot: Any) -> None:
+    compared.viewer.layers.clear()
+    qtbot.waitUntil(lambda: not compared.viewer.canvas.grid.enabled)
+    assert compared.state.current is None
+    assert compared.dock.session.figures is None
+
+
+def test_another_run_keeps_zoom_and_what_was_before(compared: Any, qtbot: Any) -> None:
+    compared.viewer.scene.camera.zoom = 7.0
+    compared.panel.session.go_to(10)
+    job = compared.run("gradcam", "layercam")
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert compared.viewer.scene.camera.zoom == 7.0
+    assert all(cell.made.nonzero()[0].tolist() == [10] for cell in compared.dock.session.cells)
+    compared.dock.figures_view.close_button.click()
+    assert not compared.viewer.canvas.grid.enabled

@@ -23,6 +23,7 @@ from napari_gliocam.progress import Progress, finish
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_gliocam.cams.batch import Batch
     from napari_gliocam.nets.bundle import Bundle
 
 #: ``case``: every slice with brain; ``lesion``: those on which the networks see a target that was
@@ -105,6 +106,8 @@ class Explaining:
     ----------
     result : Explanation or None
         What there is by now; whole after `run` has ended, a part after it was closed.
+    slices : int
+        How many are asked for; 0 before the work begins.
     seconds_left : float or None
         Expected from the slices, or steps, that are done; None before the first one.
     """
@@ -128,6 +131,7 @@ class Explaining:
         self.normalise: Normalise = normalise or ("none" if self.method.bounded else "slice")
         self.gate = gate
         self.result: Explanation | None = None
+        self.slices = 0
         self.seconds_left: float | None = None
         for target in self.targets:
             self.site.check(part_of(prepared.bundle.net, target))
@@ -149,11 +153,12 @@ class Explaining:
         -------
         Explanation
         """
-        if self.gate or self.scope == "lesion":
+        if self.scope == "lesion":
             self.prepared = yield from asking(self.prepared, self.targets)
         import torch
 
         rows = self._rows()
+        self.slices = len(rows)
         size = self.prepared.batch_size if self.method.unit is None else 1
         self._started = time.perf_counter()
         yield Progress(0, max(len(rows), 1), self.method.title)
@@ -161,7 +166,8 @@ class Explaining:
             self.result = self._empty(rows, (1, 1))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            steps = self.method.steps(self.prepared.batch(part), self.targets, self.site)
+            batch = self.prepared.batch(part)
+            steps = self.method.steps(batch, self.targets, self.site)
             step, units = None, 1
             try:
                 while True:
@@ -170,11 +176,12 @@ class Explaining:
                     done = start * units + step.done * len(part)
                     yield self._report(done, len(rows) * units)
             except StopIteration as end:
-                self._keep(rows, slice(start, start + len(part)), end.value, finished=True)
+                where = slice(start, start + len(part))
+                self._keep(rows, where, end.value, batch, finished=True)
             except (GeneratorExit, KeyboardInterrupt):
                 if step is not None:
                     where = slice(start, start + len(part))
-                    self._keep(rows, where, step.so_far(), finished=False)
+                    self._keep(rows, where, step.so_far(), batch, finished=False)
                 raise
             except torch.OutOfMemoryError as error:
                 raise memory_error(self.prepared.device) from error
@@ -187,13 +194,18 @@ class Explaining:
         self.seconds_left = elapsed * (total / done - 1) if done else None
         return Progress(done, total, self.method.title)
 
-    def _keep(self, rows: list[int], where: slice, maps: Tensor, *, finished: bool) -> None:
+    def _keep(
+        self, rows: list[int], where: slice, maps: Tensor, batch: Batch, *, finished: bool
+    ) -> None:
         """Put the maps of some slices, (T, B, h, w), into the result."""
         height, width = maps.shape[-2:]
         if self.result is None:
             self.result = self._empty(rows, (height, width))
         for target, values in zip(self.targets, maps, strict=True):
             self.result.raw[target][where] = values.float().cpu().numpy()
+            if self.gate and self.prepared.probabilities is None:  # the features are there
+                asked = batch.probabilities(target).cpu().numpy()
+                self.result.probabilities[target][where] = asked
         self.result.finished[where] = finished
 
     def _empty(self, rows: list[int], size: tuple[int, int]) -> Explanation:
@@ -205,6 +217,12 @@ class Explaining:
         prepared, info = self.prepared, self.prepared.bundle.info
         frame, known = prepared.stack.frame, prepared.probabilities
         brain = from_numpy(prepared.stack.brain[rows]).float()[:, None]
+        if known is not None:
+            probabilities = {t: known[rows, TARGETS.index(t)] for t in self.targets}
+        elif self.gate:
+            probabilities = {t: np.zeros(len(rows), dtype=np.float32) for t in self.targets}
+        else:
+            probabilities = {}
         return Explanation(
             method=self.method.name,
             title=self.method.title,
@@ -214,9 +232,7 @@ class Explaining:
             raw={t: np.zeros((len(rows), *size), dtype=np.float32) for t in self.targets},
             inside=inside_of(brain, size).numpy(),
             finished=np.zeros(len(rows), dtype=np.bool_),
-            probabilities=(
-                {} if known is None else {t: known[rows, TARGETS.index(t)] for t in self.targets}
-            ),
+            probabilities=probabilities,
             whole=isinstance(self.scope, str),
             normalise=self.normalise,
             gate=self.gate,

@@ -41,7 +41,7 @@ class Explanation:
         Which of their pixels lie in the brain.
     finished : ndarray of bool, (N,)
         Slices that are done; False where the work was stopped before or in the middle of them.
-    probabilities : mapping of target to ndarray of float32, (N,)
+    probabilities : dict of target to ndarray of float32, (N,)
         Image-level probabilities; empty where nobody asked the networks for them.
     whole : bool
         Whether the map speaks for the whole case, so that slices beyond ``frame`` are healthy
@@ -61,7 +61,7 @@ class Explanation:
     raw: Mapping[Target, NDArray[np.float32]]
     inside: NDArray[np.bool_]
     finished: NDArray[np.bool_]
-    probabilities: Mapping[Target, NDArray[np.float32]] = field(default_factory=dict)
+    probabilities: dict[Target, NDArray[np.float32]] = field(default_factory=dict)
     whole: bool = True
     normalise: Normalise = "slice"
     gate: bool = False

@@ -121,6 +121,22 @@ def preparing(
     return Prepared(case, bundle, stack, torch_device, known)
 
 
+def with_probabilities(prepared: Prepared, maps: CamVolume) -> Prepared:
+    """Take over what the networks said when they made these maps, where they are the same.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    maps : CamVolume
+        Of the same case; those of another bundle change nothing.
+    """
+    known = maps.provenance.get("bundle", {}).get("name") == prepared.bundle.info.name
+    if prepared.probabilities is not None or not known:
+        return prepared
+    indices = list(prepared.stack.frame.indices)
+    return replace(prepared, probabilities=maps.probabilities[indices])
+
+
 def asking(
     prepared: Prepared, targets: tuple[Target, ...] = TARGETS
 ) -> Generator[Progress, None, Prepared]:

@@ -11,11 +11,12 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.naming import safe_name
+from napari_gliocam.ui import commands
 from napari_gliocam.ui.compare_choice import ChoiceView
 from napari_gliocam.ui.compare_figures import MethodRow, PairRow
 from napari_gliocam.ui.compare_session import CompareSession
 from napari_gliocam.ui.compare_table import FiguresView
-from napari_gliocam.ui.compare_work import MethodInfo
+from napari_gliocam.ui.compare_thresholds import MethodThresholds
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.message_view import MessageView
 from napari_gliocam.ui.widgets import SPACING, Column
@@ -38,16 +39,18 @@ class CompareDock(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._docked = False
-        self._methods: tuple[MethodInfo, ...] = ()
         self.setObjectName("gliocam-compare")
+        commands.bind_keys()
         self.message_view = MessageView()
         self.choice_view = ChoiceView()
+        self.thresholds_view = MethodThresholds()
         self.figures_view = FiguresView()
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
         column.setSpacing(SPACING + SPACING // 2)
         column.addWidget(self.choice_view)
+        column.addWidget(self.thresholds_view)
         column.addWidget(self.figures_view, 1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -74,19 +77,21 @@ class CompareDock(QWidget):
         return bool(super().event(event))
 
     def _connect(self) -> None:
-        session, choice, figures = self.session, self.choice_view, self.figures_view
+        session, choice = self.session, self.choice_view
+        thresholds, figures = self.thresholds_view, self.figures_view
         self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
         choice.run_requested.connect(self.run)
         choice.cancel_requested.connect(session.cancel)
         choice.modality_requested.connect(session.set_modality)
-        figures.threshold_requested.connect(session.set_threshold)
-        figures.use_requested.connect(session.use_as_result)
-        figures.undo_requested.connect(session.undo_result)
+        choice.scope_chosen.connect(self._show_ready)
+        thresholds.threshold_requested.connect(session.set_threshold)
+        thresholds.ensemble_requested.connect(session.set_ensemble)
+        thresholds.use_requested.connect(session.use_as_result)
+        thresholds.undo_requested.connect(session.undo_result)
         figures.close_requested.connect(session.close_comparison)
         figures.export_requested.connect(self._ask_export)
-        session.methods_known.connect(self._on_methods)
-        session.running.connect(self._on_running)
-        session.progressed.connect(self._on_progress)
+        session.runs.running.connect(choice.set_running)
+        session.runs.progressed.connect(choice.set_progress)
         session.said.connect(self.message_view.set_message)
         session.tables_changed.connect(self._on_tables)
         session.ready_changed.connect(self._show_ready)
@@ -109,26 +114,18 @@ class CompareDock(QWidget):
         if path:
             self.export(path if path.lower().endswith(".csv") else path + ".csv")
 
-    def _on_methods(self, methods: tuple[MethodInfo, ...]) -> None:
-        self._methods = methods
-        self.choice_view.set_methods(methods)
-        self._show_ready()
-
-    def _on_running(self, running: bool) -> None:
-        self.choice_view.set_running(running)
-
-    def _on_progress(self, report: tuple[Any, str, float | None]) -> None:
-        self.choice_view.set_progress(*report)
-
     def _on_tables(self, rows: list[MethodRow], pairs: list[PairRow]) -> None:
         session = self.session
-        self.figures_view.set_tables(rows, pairs, session.can_use, session.can_undo)
+        thresholds = {row.method: row.threshold for row in rows if row.threshold is not None}
+        ensemble = session.ensemble.title if session.ensemble is not None else ""
+        self.thresholds_view.set_methods(thresholds, ensemble, session.can_use, session.can_undo)
+        self.figures_view.set_tables(rows, pairs)
 
     def _show_ready(self) -> None:
-        record = self.session.record
+        session, record = self.session, self.session.record
         volumes = () if record is None else tuple(m for m in Modality if m in record.case.volumes)
-        self.choice_view.set_modalities(volumes)
-        self.choice_view.set_ready(bool(volumes) and bool(self._methods))
+        self.choice_view.set_modalities(volumes, session.state.under)
+        self.choice_view.set_ready(bool(volumes), session.slice)
 
 
 def open_dock(viewer: Any) -> CompareDock:

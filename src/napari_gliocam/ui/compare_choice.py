@@ -1,34 +1,42 @@
-"""What to compare: methods, classes, layer, slices; Run, progress, Cancel.  Viewer-agnostic."""
+"""What to compare: methods, classes, layers, slices; Run, progress, Cancel.  Viewer-agnostic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
-    QPushButton,
     QSizePolicy,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gliocam.cams.menu import MENU
 from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare_work import MethodInfo, Request
+from napari_gliocam.ui.compare_run import duration
+from napari_gliocam.ui.compare_work import Place, Request
 from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label, swatch
+from napari_gliocam.ui.run_button import RunButton
+from napari_gliocam.ui.widgets import SPACING, Choice, Section, row_label, swatch
 
 SCOPES = ("This slice", "Slices with lesion", "Whole case")
+LAYERS = (1, 2, 3, 4)
+_SCORES: dict[str, int | Literal["mean"] | None] = {
+    "Exit of the layer": None,
+    "Mean of exits 2 to 4": "mean",
+    **{f"Exit {n}": n for n in LAYERS},
+}
+_SCALES = ("One scale", "Four scales", "Both")
 _CHOSEN = ("gradcam", "layercam")
+_LINES = 9.5
 
 
 class ChoiceView(QWidget):
@@ -37,6 +45,7 @@ class ChoiceView(QWidget):
     run_requested = Signal()
     cancel_requested = Signal()
     modality_requested = Signal(object)
+    scope_chosen = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,115 +53,97 @@ class ChoiceView(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
-
-        self.methods = QListWidget()
-        self.methods.setToolTip("Each method you tick gets a picture in the grid")
-        self.methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.methods.setSpacing(1)
-        self.methods.setFixedHeight(190)
+        self.methods = _method_list()
         section.body.addWidget(self.methods)
 
         self.classes: dict[Target, QCheckBox] = {}
-        boxes = QHBoxLayout()
-        boxes.setSpacing(SPACING * 2)
         for target in TARGETS:
             box = QCheckBox(target.capitalize())
             box.setIcon(swatch(TARGET_COLOURS[target]))
             box.setChecked(target == "core")
             self.classes[target] = box
-            boxes.addWidget(box)
-        boxes.addStretch(1)
-        self.layer = Choice("Residual stage whose output is explained, and its exit")
-        self.layer.fill([f"{n}" for n in range(1, 5)], 3)
+        self.layers: dict[int, QCheckBox] = {}
+        for number in LAYERS:
+            box = QCheckBox(str(number))
+            box.setToolTip(
+                f"Output of residual stage {number}, and its exit; deep is coarse and sure"
+            )
+            box.setChecked(number == LAYERS[-1])
+            self.layers[number] = box
         self.scope = Choice("Which slices get a map")
         self.scope.fill(list(SCOPES), 0)
-        self.modality = Choice("What lies under the maps")
+        self.scope.activated.connect(lambda _: self.scope_chosen.emit())
+        self.score = Choice("The image-level logit that is explained")
+        self.score.fill(list(_SCORES), 0)
+        self.scales = Choice("Four: at 0.5, 1, 1.5 and 2 times the size, averaged (paper 3)")
+        self.scales.fill(list(_SCALES), 0)
+        self.modality = Choice("What lies under the maps; automatic: T1ce under core, else FLAIR")
         self.modality.fill(["Automatic", *(m.title for m in Modality)], 0)
-        self.modality.setToolTip("Automatic: T1ce under core, FLAIR under edema and tumour")
         self.modality.activated.connect(self._on_modality)
+        self.gate = QCheckBox("Gate")
+        self.gate.setToolTip("No map on slices on which the networks deny the class")
+        self.gate.setChecked(True)
+
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(SPACING // 2)
-        grid.addWidget(row_label("Classes"), 0, 0)
-        grid.addLayout(boxes, 0, 1, 1, 3)
-        grid.addWidget(row_label("Slices"), 1, 0)
-        grid.addWidget(self.scope, 1, 1)
-        grid.addWidget(QLabel("Layer"), 1, 2)
-        grid.addWidget(self.layer, 1, 3)
-        grid.addWidget(row_label("Over"), 2, 0)
-        grid.addWidget(self.modality, 2, 1, 1, 3)
-        grid.setColumnStretch(1, 2)
-        grid.setColumnStretch(3, 1)
-        self.layer.setMinimumContentsLength(2)
+        for line, (title, content) in enumerate(
+            (
+                ("Classes", _row(*self.classes.values())),
+                ("Layers", _row(*self.layers.values())),
+                ("Score", _row(self.score, self.scales)),
+                ("Slices", _row(self.scope, self.gate)),
+                ("Over", self.modality),
+            )
+        ):
+            grid.addWidget(row_label(title), line, 0)
+            grid.addWidget(content, line, 1)
+        grid.setColumnStretch(1, 1)
         section.body.addLayout(grid)
 
-        self.run_button = QPushButton("Run")
-        self.run_button.setToolTip("Make the maps of the methods ticked above")
-        self.run_button.setMinimumHeight(30)
-        self.run_button.clicked.connect(self.run_requested)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(8)
-        self.stage = Elided()
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop; what is done by then is shown")
-        self.cancel_button.clicked.connect(self._on_cancel)
-        running = QWidget()
-        row = QHBoxLayout(running)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SPACING)
-        column = QVBoxLayout()
-        column.setSpacing(2)
-        column.addWidget(self.stage)
-        column.addWidget(self.bar)
-        row.addLayout(column, 1)
-        row.addWidget(self.cancel_button, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.run_button)
-        self.stack.addWidget(running)
-        self.stack.setFixedHeight(34)
-        section.body.addWidget(self.stack)
+        self.run = RunButton("Run", "Make the maps of the methods ticked above")
+        self.run.cancel_button.setToolTip("Stop; what is done by then is shown")
+        self.run.requested.connect(self.run_requested)
+        self.run.cancel_requested.connect(self._on_cancel)
+        section.body.addWidget(self.run)
         self.set_ready(False)
 
-    def set_methods(self, methods: Sequence[MethodInfo]) -> None:
-        """Offer these methods."""
-        self.methods.clear()
-        for method in methods:
-            item = QListWidgetItem(method.title)
-            item.setData(Qt.ItemDataRole.UserRole, method.name)
-            item.setToolTip(method.tip + (" Slow: seconds a slice." if method.slow else ""))
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-            chosen = method.name in _CHOSEN
-            item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
-            self.methods.addItem(item)
-
-    def set_modalities(self, present: Sequence[Modality]) -> None:
+    def set_modalities(self, present: Sequence[Modality], chosen: Modality | None) -> None:
         """Offer what the case has."""
         model = self.modality.model()
         for index, modality in enumerate(Modality, start=1):
             model.item(index).setEnabled(modality in present)
+        self.modality.setCurrentIndex(0 if chosen is None else 1 + list(Modality).index(chosen))
 
     def choose(self, *names: str) -> None:
         """Tick these methods and no other."""
         for item in self._items():
-            chosen = item.data(Qt.ItemDataRole.UserRole) in names
-            item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
+            _tick(item, item.data(Qt.ItemDataRole.UserRole) in names)
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.methods.item(row) for row in range(self.methods.count())]
 
     def request(self) -> Request:
         """What is chosen; with the scope "this slice", that of the slice is left open."""
+        names = [
+            item.data(Qt.ItemDataRole.UserRole)
+            for item in self._items()
+            if item.checkState() == Qt.CheckState.Checked
+        ]
+        scales = self.scales.currentIndex()
+        one, four = scales != 1, scales != 0
         return Request(
             methods=tuple(
-                item.data(Qt.ItemDataRole.UserRole)
-                for item in self._items()
-                if item.checkState() == Qt.CheckState.Checked
+                prefix + name
+                for name in names
+                for prefix, wanted in (("", one), ("multiscale:", four))
+                if wanted
             ),
             targets=tuple(t for t, box in self.classes.items() if box.isChecked()),
-            layer=self.layer.currentIndex() + 1,
+            layers=tuple(n for n, box in self.layers.items() if box.isChecked()),
+            score=_SCORES[self.score.currentText()],
             scope="case" if self.scope.currentIndex() == 2 else "lesion",
+            gate=self.gate.isChecked(),
         )
 
     @property
@@ -160,33 +151,70 @@ class ChoiceView(QWidget):
         """Whether the slice in view is asked for."""
         return self.scope.currentIndex() == 0
 
-    def set_ready(self, ready: bool) -> None:
-        """Whether there is a case, and methods to choose from."""
-        self.run_button.setEnabled(ready)
+    def set_ready(self, ready: bool, index: int | None = None) -> None:
+        """Whether there is a case, and on which slice of it the viewer stands."""
+        self.run.set_ready(ready)
+        on_slice = self.this_slice and index is not None
+        self.run.button.setText(f"Run on slice {index}" if on_slice else "Run")
 
     def set_running(self, running: bool) -> None:
         """Show the bar and Cancel instead of Run."""
-        self.stack.setCurrentIndex(1 if running else 0)
-        self.cancel_button.setEnabled(running)
-        self.bar.setRange(0, 0)
-        self.stage.set_text("Waiting for the engine" if running else "")
+        self.run.set_running(running)
 
-    def set_progress(self, progress: Progress, unit: str, seconds_left: float | None) -> None:
-        """Show real counts, such as "ScoreCAM: channel 12 of 512, 8 s left"."""
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
-        words = progress.what[:1].upper() + progress.what[1:]
-        if progress.total > 1:
-            words += f": {unit} {progress.done} of {progress.total}"
-        if seconds_left is not None and seconds_left >= 2 and progress.done < progress.total:
-            left = f"{seconds_left:.0f} s" if seconds_left < 120 else f"{seconds_left / 60:.0f} min"
-            words += f", {left} left"
-        self.stage.set_text(words)
+    def set_progress(self, progress: Progress, place: Place | None, left: float | None) -> None:
+        """Show real counts, such as "ScoreCAM: channel 12 of 256, 8 s left"."""
+        self.run.set_progress(progress)
+        if place is None:
+            return
+        words = f"{progress.what}: channel {place.channel} of {place.channels}"
+        if place.slices > 1:
+            words += f", slice {place.slice} of {place.slices}"
+        if left is not None and left >= 2:
+            words += f", {duration(left)} left"
+        self.run.stage.set_text(words)
 
     def _on_cancel(self) -> None:
-        self.cancel_button.setEnabled(False)
-        self.stage.set_text("Cancelling…")
+        self.run.set_cancelling()
         self.cancel_requested.emit()
 
     def _on_modality(self, index: int) -> None:
         self.modality_requested.emit(None if index == 0 else list(Modality)[index - 1])
+
+
+def _method_list() -> QListWidget:
+    """Every method with a box to tick."""
+    methods = QListWidget()
+    methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    for entry in MENU:
+        item = QListWidgetItem(entry.title)
+        item.setData(Qt.ItemDataRole.UserRole, entry.name)
+        hints = [entry.paper]
+        if not entry.layered:
+            hints.append("one for all layers")
+        if entry.slow:
+            hints.append("slow: a pass of the network for each channel")
+        item.setToolTip("; ".join(hints))
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        _tick(item, entry.name in _CHOSEN)
+        methods.addItem(item)
+    methods.setFixedHeight(int(_LINES * max(methods.sizeHintForRow(0), 18)))
+    return methods
+
+
+def _tick(item: QListWidgetItem, chosen: bool) -> None:
+    item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    """Widgets beside each other; boxes to tick take the room they need."""
+    holder = QWidget()
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACING)
+    for widget in widgets:
+        layout.addWidget(widget, 0 if isinstance(widget, QCheckBox) else 1)
+    if isinstance(widgets[0], QCheckBox):
+        layout.setSpacing(SPACING * 2)
+        layout.addStretch(1)
+    return holder

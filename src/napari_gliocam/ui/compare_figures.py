@@ -1,7 +1,8 @@
 """The figures of a comparison at the present thresholds, fast enough to follow a slider.
 
-Each map is kept as the values of the brain's voxels on the slices that were asked for: a tenth
-of the volume, in one row.
+Each map is kept as the values of the brain's voxels on the slices that it speaks for: a tenth
+of the volume, in one row.  Distances take longer; `compare_distances` measures
+them on another thread.
 """
 
 from __future__ import annotations
@@ -14,20 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.agreement import energy_inside, iou, pointing_game
+from napari_gliocam.cams.comparison import EXPERT_LABELS, Figure, to_csv
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case
-from napari_gliocam.measure.overlap import dice
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.measure.overlap import dice, masks_of
 from napari_gliocam.ui.compare_work import Cell
 
 #: The threshold of a method that nobody has moved.
 THRESHOLD = 0.5
 
-_LABELS: dict[Target, tuple[int, ...]] = {
-    "tumour": (CORE, EDEMA, BOTH),
-    "core": (CORE, BOTH),
-    "edema": (EDEMA, BOTH),
-}
+Key = tuple[str, Target]
 _Mask = NDArray[np.bool_]
 
 
@@ -38,24 +35,28 @@ class MethodRow:
     Parameters
     ----------
     method, target : str
-    threshold : float
+    threshold : float or None
+        None for an ensemble, which is cut by its members' thresholds.
     volume_ml : float
         Above the threshold.
     iou_result : float or None
-        With the result of Segment.
+        With the result in the viewer.
     dice, iou_expert, energy_inside, pointing_game : float or None
         With the expert's labels.
+    hd95 : float or None
+        In mm, with the expert's labels; None while it is not known yet.
     overlap : float or None
         IoU of the method's core and edema.
     """
 
     method: str
     target: Target
-    threshold: float
+    threshold: float | None
     volume_ml: float
     iou_result: float | None = None
     dice: float | None = None
     iou_expert: float | None = None
+    hd95: float | None = None
     energy_inside: float | None = None
     pointing_game: float | None = None
     overlap: float | None = None
@@ -98,11 +99,12 @@ class Figures:
             self._region |= (expert > 0) & asked[:, None, None]
         counts = self._region.sum(axis=(1, 2))
         self._slice_of = np.repeat(np.arange(len(asked)), counts)
-        self._expert = None if expert is None else expert[self._region]
-        self._result: NDArray[np.uint8] | None = None
-        self._cells: dict[tuple[str, Target], Cell] = {}
-        self._values: dict[tuple[str, Target], NDArray[np.float32]] = {}
-        self._fixed: dict[tuple[str, Target], tuple[float, float]] = {}
+        self._truths = _masks(None if expert is None else expert[self._region])
+        self._results: dict[Target, _Mask] = {}
+        self._cells: dict[Key, Cell] = {}
+        self._values: dict[Key, NDArray[np.float32]] = {}
+        self._fixed: dict[Key, tuple[float, float]] = {}
+        self._hd95: dict[Key, tuple[Any, float]] = {}
         self._thresholds: dict[str, float] = {}
 
     @property
@@ -111,22 +113,27 @@ class Figures:
         return list(dict.fromkeys(method for method, _ in self._cells))
 
     def add(self, cell: Cell) -> None:
-        """Take a map in."""
+        """Take a map in, or take it in again after it has changed."""
         self._cells[cell.key] = cell
         self._values[cell.key] = cell.volume[self._region]
         self._thresholds.setdefault(cell.method, THRESHOLD)
-        if self.case.expert is not None:
-            truth = np.isin(self.case.expert.labels[cell.made], _LABELS[cell.target])
+        if self.case.expert is not None and not cell.is_mask:
+            truth = np.isin(self.case.expert.labels[cell.made], EXPERT_LABELS[cell.target])
             seen = cell.volume[cell.made]
             self._fixed[cell.key] = energy_inside(seen, truth), pointing_game(seen, truth)
 
+    def remove(self, key: Key) -> None:
+        """Forget a map."""
+        for known in (self._cells, self._values, self._fixed, self._hd95):
+            known.pop(key, None)  # type: ignore[attr-defined]
+
     def set_result(self, labels: NDArray[np.uint8] | None) -> None:
         """Compare with these labels from now on."""
-        self._result = None if labels is None else labels[self._region]
+        self._results = _masks(None if labels is None else labels[self._region])
 
     def threshold(self, method: str) -> float:
         """A voxel counts where the map exceeds this."""
-        return self._thresholds[method]
+        return self._thresholds.get(method, THRESHOLD)
 
     def set_threshold(self, method: str, threshold: float) -> None:
         """Cut the maps of a method here."""
@@ -134,7 +141,7 @@ class Figures:
 
     def tables(self) -> tuple[list[MethodRow], list[PairRow]]:
         """Every figure at the present thresholds."""
-        masks = {key: values > self._thresholds[key[0]] for key, values in self._values.items()}
+        masks = {key: values > self.threshold(key[0]) for key, values in self._values.items()}
         rows = [self._row(cell, masks) for cell in self._cells.values()]
         pairs = []
         for a, b in combinations(self._cells.values(), 2):
@@ -143,23 +150,53 @@ class Figures:
                 pairs.append(PairRow(a.target, a.method, b.method, value))
         return rows, pairs
 
-    def _row(self, cell: Cell, masks: dict[tuple[str, Target], _Mask]) -> MethodRow:
-        mask, threshold = masks[cell.key], self._thresholds[cell.method]
+    # ---- distances
+
+    def unknown_distances(self) -> list[tuple[Cell, float, Any]]:
+        """Maps whose distance to the expert's labels is not known: map, threshold, version."""
+        if self.case.expert is None:
+            return []
+        return [
+            (cell, self.threshold(cell.method), self._version(cell))
+            for cell in self._cells.values()
+            if self._distance(cell) is None
+        ]
+
+    def set_distance(self, key: Key, version: Any, hd95: float) -> None:
+        """Take a distance, measured on that version of a map."""
+        self._hd95[key] = version, hd95
+
+    def _distance(self, cell: Cell) -> float | None:
+        version, hd95 = self._hd95.get(cell.key, (None, 0.0))
+        return hd95 if version == self._version(cell) else None
+
+    def _version(self, cell: Cell) -> Any:
+        """What the mask of a map depends on."""
+        if not cell.is_mask:
+            return self.threshold(cell.method)
+        return tuple((m, self.threshold(m)) for m in self.methods)
+
+    # ---- helpers
+
+    def _row(self, cell: Cell, masks: dict[Key, _Mask]) -> MethodRow:
+        mask, threshold = masks[cell.key], self.threshold(cell.method)
         found: dict[str, Any] = {}
-        if self._result is not None:
-            labels = np.isin(self._result, _LABELS[cell.target])
-            found["iou_result"] = self._agreement(mask, labels, cell.made)
-        if self._expert is not None:
-            truth = np.isin(self._expert, _LABELS[cell.target])
+        if self._results:
+            found["iou_result"] = self._agreement(mask, self._results[cell.target], cell.made)
+        if self._truths:
+            truth = self._truths[cell.target]
             here = self._on(cell.made)
             found["dice"] = dice(mask[here], truth[here])
             found["iou_expert"] = iou(mask[here], truth[here])
-            found["energy_inside"], found["pointing_game"] = self._fixed[cell.key]
+            found["hd95"] = self._distance(cell)
+            if not cell.is_mask:
+                found["energy_inside"], found["pointing_game"] = self._fixed[cell.key]
         core, edema = (masks.get((cell.method, target)) for target in ("core", "edema"))
         if core is not None and edema is not None and cell.target != "tumour":
             found["overlap"] = iou(core, edema)
         volume = np.count_nonzero(mask) * self.case.grid.voxel_ml
-        return MethodRow(cell.method, cell.target, threshold, volume, **found)
+        shown = None if cell.is_mask else threshold
+        return MethodRow(cell.method, cell.target, shown, volume, **found)
 
     def _agreement(self, a: _Mask, b: _Mask, slices: NDArray[np.bool_]) -> float:
         here = self._on(slices)
@@ -171,15 +208,18 @@ class Figures:
         return slice(None) if chosen.all() else chosen
 
 
-def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
-    """The same table as `napari-gliocam explain` writes, and the thresholds."""
-    from napari_gliocam.cams.comparison import Figure, to_csv
+def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
+    """Which voxels show each class; empty where there are no labels."""
+    return {} if labels is None else masks_of(labels)
 
+
+def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
+    """The same table as `napari-gliocam explain` writes, with thresholds and distances."""
     figures = [Figure("iou", p.target, p.method, p.other, p.iou) for p in pairs]
     for row in rows:
         for name in (
             *("threshold", "volume_ml", "iou_result"),
-            *("dice", "iou_expert", "energy_inside", "pointing_game"),
+            *("dice", "iou_expert", "hd95", "energy_inside", "pointing_game"),
         ):
             value = getattr(row, name)
             if value is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,16 +14,20 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Modality
-from napari_gliocam.ui import layer_data
+from napari_gliocam.ui import compare_layout, layer_data
 from napari_gliocam.ui.compare_work import Cell
 from napari_gliocam.ui.layer_data import KEY, LayerData, Tag, placement
 from napari_gliocam.ui.layers import LayerDesk, tag_of
 from napari_gliocam.ui.navigate import part_in_view
 from napari_gliocam.ui.palette import map_colormap
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.state import Record, state_of
 
 #: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
 STRIDE = 3
+_PARTS = ("image", "map", "outline")
+#: Letters of a figure on a picture, such as ", Dice 0.55".
+_FIGURE = len(", Dice 0.00")
+Key = tuple[str, Target]
 
 
 class CompareGrid:
@@ -31,103 +36,184 @@ class CompareGrid:
     Parameters
     ----------
     desk : LayerDesk
+    waits : callable
+        Called with a layer that somebody shows while the comparison is in its place.
     """
 
-    def __init__(self, desk: LayerDesk) -> None:
+    def __init__(self, desk: LayerDesk, waits: Callable[[Layer], None]) -> None:
         self._desk = desk
         self._viewer = desk.viewer
+        self._waits = waits
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, Any] | None = None
         self._record: Record | None = None
-        self._cells: dict[tuple[str, Target], Cell] = {}
-        self._masks: dict[tuple[str, Target], NDArray[np.uint8]] = {}
-        self._modality: Modality | None = None
+        self._cells: dict[Key, Cell] = {}
+        self._masks: dict[Key, NDArray[np.uint8]] = {}
+        self._stale: set[Key] = set()
+        self._font_size = 9
+        self._hiding = False
 
     @property
     def record(self) -> Record | None:
         """The case whose cells are shown, None while there are none."""
         return self._record
 
-    def open(self, record: Record) -> None:
-        """Make room: hide every layer, remember how the viewer was."""
-        self.close()
-        self._record = record
-        grid, camera = _grid(self._viewer), _camera(self._viewer)
-        self._before = {
-            "grid": {name: getattr(grid, name) for name in _GRID},
-            "camera": {name: getattr(camera, name) for name in _CAMERA},
-        }
-        for layer in self._viewer.layers:
-            self._set_aside(layer)
-        self._viewer.layers.events.inserted.connect(self._on_inserted)
-        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        grid.stride, grid.spacing = STRIDE, 4
+    def open(self, record: Record, keys: Sequence[Key]) -> None:
+        """Make room for cells: hide every layer, remember how the viewer was.
+
+        Where the same cells are shown already, they wait for new maps: napari takes its time
+        to add and remove layers.
+        """
+        if self._record is record:
+            if list(self._cells) == list(keys):
+                self._stale = set(keys)
+            else:
+                self._remove_cells()
+        else:
+            self.close()
+            self._record = record
+            grid, camera = _grid(self._viewer), _camera(self._viewer)
+            self._before = {
+                "grid": {name: getattr(grid, name) for name in _GRID},
+                "camera": {name: getattr(camera, name) for name in _CAMERA},
+            }
+            for layer in self._viewer.layers:
+                self._set_aside(layer)
+            self._viewer.layers.events.inserted.connect(self._on_inserted)
+            self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+            grid.stride, grid.spacing = STRIDE, 4
+        self.lay_out(keys)
 
     def close(self) -> None:
         """Remove the cells; layers, grid and camera are as they were."""
-        if self._record is None or self._before is None:
+        record, before = self._record, self._before
+        if record is None or before is None:
             return
+        self._record = self._before = None  # first: whoever hears of a layer may come here again
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         grid, camera = _grid(self._viewer), _camera(self._viewer)
         grid.enabled = False  # else it is laid out anew for every layer that goes
-        self._desk.remove_cells()
-        for name, value in self._before["grid"].items():
+        self._remove_cells()
+        for name, value in before["grid"].items():
             setattr(grid, name, value)
-        for layer in self._viewer.layers:
-            if layer in self._visible:
-                layer.visible = self._visible[layer]
-        for name, value in self._before["camera"].items():
+        gone = record not in self._desk.records()
+        for layer, visible in list(self._visible.items()):
+            layer.events.visible.disconnect(self._on_visible)
+            if layer in self._viewer.layers:  # what another case shows since this went, stays
+                layer.visible = visible or (gone and layer.visible)
+        for name, value in before["camera"].items():
             setattr(camera, name, value)
-        self._record = self._before = None
         self._visible.clear()
+
+    def _remove_cells(self) -> None:
         self._cells.clear()
         self._masks.clear()
+        self._stale.clear()
+        self._desk.remove_cells()
 
-    def add(self, cell: Cell, threshold: float, caption: str) -> None:
-        """Show one more cell."""
+    def lay_out(self, keys: Sequence[Key]) -> None:
+        """Rows and columns for these cells; zoom on the brain where they change."""
+        if self._record is None or not keys:
+            return
+        methods, classes = len({method for method, _ in keys}), len({t for _, t in keys})
+        grid, viewer = _grid(self._viewer), self._viewer
+        room, brain = compare_layout.canvas_size(viewer), self._brain_size()
+        shape = compare_layout.shape_for(methods, classes, room, brain)
+        longest = max(max(len(method), len(target) + _FIGURE) for method, target in keys)
+        self._font_size = compare_layout.font_size(shape, room, longest)
+        for key in self._cells:
+            self._write_name(self._layer(key, "map"))
+        if tuple(grid.shape) != shape:
+            grid.shape = shape
+            camera = _camera(viewer)
+            centre = compare_layout.centre_for(shape, room, self._brain_box())
+            camera.center = (*camera.center[:-2], *centre)
+            camera.zoom = compare_layout.zoom_for(shape, room, brain)
+
+    def add(self, cells: Sequence[Cell], threshold: Callable[[str], float]) -> None:
+        """Show these cells, in the place of older maps of the same methods or after them."""
+        fresh = [cell for cell in cells if cell.key not in self._stale]
+        for cell in cells:
+            mask = self._masks.get(cell.key)
+            if mask is None or mask.shape != cell.volume.shape:
+                mask = np.zeros(cell.volume.shape, dtype=np.uint8)
+            self._cells[cell.key], self._masks[cell.key] = cell, mask
+            np.greater(cell.volume, threshold(cell.method), out=mask, casting="unsafe")
+            if cell.key in self._stale:
+                self._stale.discard(cell.key)
+                layer = self._layer(cell.key, "map")
+                if layer is not None:
+                    layer.data = cell.volume
+                self._refresh(cell.key, "outline")
+        for cell in fresh:
+            self._insert(cell)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Whatever is changed within is laid out once, at the end.
+
+        With its grid on, napari goes through all layers for each one that comes or goes.
+        """
+        grid = _grid(self._viewer)
+        grid.enabled = False
+        yield
+        grid.enabled = self._record is not None
+
+    def _insert(self, cell: Cell) -> None:
         record = self._record
         assert record is not None
-        first = not self._cells
-        mask = np.zeros(cell.volume.shape, dtype=np.uint8)
-        self._cells[cell.key], self._masks[cell.key] = cell, mask
-        self.cut(cell.method, threshold)
-        modality = self._under(record, cell.target)
         made = self._desk.add_cell(
             [
-                self._image(record, cell, modality),
+                self._image(record, cell, self._under(record, cell.target)),
                 self._map(record, cell),
-                self._outline(record, cell, mask),
+                self._outline(record, cell, self._masks[cell.key]),
             ]
         )
         made[2].contour = 1
         made[2].editable = False
         made[2].visible = self._viewer.dims.ndisplay == 2
+        self._write_name(made[1])
+
+    def _write_name(self, layer: Any) -> None:
         with suppress(AttributeError):  # napari 0.8 shows no names on pictures
-            made[1].name_overlay.visible = True
-            made[1].name_overlay.font_size = 9
-        self.set_caption(cell, caption)
-        grid = _grid(self._viewer)
-        grid.shape = self._shape()
-        if first:
-            grid.enabled = True
-        self._viewer.reset_view()
+            layer.name_overlay.font_size = self._font_size
+            layer.name_overlay.visible = True
+
+    def drop_stale(self) -> None:
+        """A run has ended: maps of the one before that nothing came for go."""
+        for key in list(self._stale):
+            self._forget(key)
+        self._stale.clear()
+
+    def remove(self, cell: Cell) -> None:
+        """Remove one cell."""
+        self._forget(cell.key)
+
+    def _forget(self, key: Key) -> None:
+        self._cells.pop(key, None)
+        self._masks.pop(key, None)
+        self._desk.remove_cells(key)
+
+    def is_whole(self, cell: Cell) -> bool:
+        """Whether every layer of a cell is there; the user may have deleted one."""
+        return all(self._layer(cell.key, part) is not None for part in _PARTS)
 
     def set_caption(self, cell: Cell, caption: str) -> None:
         """Name and figure on the picture."""
         layer = self._layer(cell.key, "map")
-        words = (cell.method, cell.target, caption, "" if cell.complete else "stopped early")
-        name = ", ".join(filter(None, words))
+        words = (cell.target, caption, "" if cell.complete else "stopped early")
+        name = f"{cell.method}\n{', '.join(filter(None, words))}"
         if layer is not None and layer.name != name:
             layer.name = name
 
-    def set_modality(self, modality: Modality | None) -> None:
-        """Lay the maps over another modality; None for the one that shows each class best."""
-        self._modality = modality
+    def show_under(self) -> None:
+        """Lay the maps over the modality that is chosen."""
         record = self._record
         for cell in self._cells.values() if record is not None else ():
             layer = self._layer(cell.key, "image")
             if layer is not None:
+                assert record is not None
                 volume, arguments, _ = self._image(record, cell, self._under(record, cell.target))
                 layer.data = volume
                 layer.contrast_limits = arguments["contrast_limits"]
@@ -135,7 +221,8 @@ class CompareGrid:
 
     def cut(self, method: str, threshold: float, *, in_view: bool = False) -> None:
         """Draw the outlines of a method at another threshold: of the slice in view, or of all."""
-        assert self._record is not None
+        if self._record is None:
+            return
         part = part_in_view(self._viewer, self._record.case.grid) if in_view else ()
         if part is None:
             return
@@ -143,20 +230,37 @@ class CompareGrid:
             if cell.method == method:
                 mask = self._masks[key]
                 np.greater(cell.volume[part], threshold, out=mask[part], casting="unsafe")
-                layer = self._layer(key, "outline")
-                if layer is not None:
-                    layer.refresh(thumbnail=False, highlight=False, extent=False)
+                for name in ("outline", "map") if cell.is_mask else ("outline",):
+                    self._refresh(key, name)
 
-    # ---- helpers
+    def _refresh(self, key: Key, part: str) -> None:
+        layer = self._layer(key, part)
+        if layer is not None:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    # ---- layers that wait behind the comparison
 
     def _set_aside(self, layer: Layer) -> None:
         self._visible[layer] = layer.visible
         layer.visible = False
+        layer.events.visible.connect(self._on_visible)
+
+    def _on_visible(self, event: Any) -> None:
+        """Somebody shows or hides what waits: it is to be so when the comparison is closed."""
+        layer = event.source
+        if self._hiding or self._record is None:
+            return
+        self._visible[layer] = layer.visible
+        if layer.visible:
+            self._hiding = True
+            layer.visible = False
+            self._hiding = False
+            self._waits(layer)
 
     def _on_inserted(self, event: Any) -> None:
         """What comes meanwhile, such as a result, waits behind the comparison."""
         tag = tag_of(event.value)
-        if tag is None or tag.role != "cell":
+        if self._record is not None and (tag is None or tag.role != "cell"):
             self._set_aside(event.value)
 
     def _on_ndisplay(self, event: Any = None) -> None:
@@ -165,26 +269,30 @@ class CompareGrid:
             if tag.role == "cell" and tag.what[1] == "outline":
                 layer.visible = self._viewer.dims.ndisplay == 2
 
-    def _layer(self, key: tuple[str, Target], part: str) -> Layer | None:
+    # ---- helpers
+
+    def _layer(self, key: Key, part: str) -> Layer | None:
         """A layer of a cell; None where the user deleted it."""
         assert self._record is not None
         return self._desk.find(self._record, "cell", (key, part))
 
-    def _shape(self) -> tuple[int, int]:
-        """Classes of a method beside each other, in the squarest grid there is."""
-        across = len({target for _, target in self._cells})
-        methods = len({method for method, _ in self._cells})
-        columns, rows = min(
-            ((across * k, -(-methods // k)) for k in range(1, methods + 1)),
-            key=lambda shape: (max(shape), shape[1] * shape[0]),
-        )
-        return rows, columns
+    def _brain_box(self) -> NDArray[np.float64]:
+        """Lowest and highest corner of the brain on the displayed axes, in mm, (2, 2)."""
+        assert self._record is not None
+        grid = self._record.case.grid
+        box = compare_layout.box_of(self._record.case.brain) * grid.spacing + grid.origin
+        shown = [axis - (self._viewer.dims.ndim - 3) for axis in self._viewer.dims.displayed]
+        return box[:, shown[-2:]]
+
+    def _brain_size(self) -> tuple[float, float]:
+        low, high = self._brain_box()
+        return float(high[0] - low[0]), float(high[1] - low[1])
 
     def _under(self, record: Record, target: Target) -> Modality:
-        """Core is seen on T1ce, the rest on FLAIR."""
+        """What is chosen, else T1ce under core and FLAIR under the rest."""
         volumes = record.case.volumes
         best = Modality.T1CE if target == "core" else Modality.FLAIR
-        for modality in (self._modality, best):
+        for modality in (state_of(self._viewer).under, best):
             if modality in volumes:
                 return modality
         return next(iter(volumes))
@@ -203,7 +311,7 @@ class CompareGrid:
             "name": f"{cell.method}, {cell.target}",
             "colormap": map_colormap(cell.target),
             "contrast_limits": (0.0, 1.0),
-            "opacity": 0.8,
+            "opacity": 0.4 if cell.is_mask else 0.8,
             "blending": "translucent",
             "metadata": {KEY: Tag(record, "cell", (cell.key, "map"))},
             **placement(record.case.grid),

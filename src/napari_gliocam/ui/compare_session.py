@@ -1,34 +1,40 @@
-"""What the dock "Compare CAMs" does: runs methods, follows thresholds, hands over a result.
+"""What the dock "Compare CAMs" does: runs methods, follows thresholds.
 
 As `Session` for the other panel: the views know no viewer, this knows no widget.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume
+from napari_gliocam.cams.ensemble import Ensemble
 from napari_gliocam.case import Modality
-from napari_gliocam.progress import Progress
-from napari_gliocam.ui import compare_work, navigate
-from napari_gliocam.ui.compare_figures import THRESHOLD, Figures, MethodRow, PairRow, as_csv
+from napari_gliocam.ui import navigate
+from napari_gliocam.ui.compare_distances import Distances
+from napari_gliocam.ui.compare_ensemble import EnsembleCells
+from napari_gliocam.ui.compare_figures import (
+    THRESHOLD,
+    Figures,
+    MethodRow,
+    PairRow,
+    as_csv,
+)
 from napari_gliocam.ui.compare_grid import CompareGrid
+from napari_gliocam.ui.compare_result import can_be_result, can_undo, take_result, undo_result
+from napari_gliocam.ui.compare_run import CompareRun
 from napari_gliocam.ui.compare_work import Cell, Comparing, Request
-from napari_gliocam.ui.engine import Job, engine, files
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.live import LiveLabels
+from napari_gliocam.ui.engine import Job, files
+from napari_gliocam.ui.layers import LayerDesk, tag_of
 from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
 
 #: Figures follow a threshold when it has rested for so long.
-_REST_MS = 120
-#: Longer than this, and a user is told before most of it has gone by.
-_LONG_SECONDS = 30.0
+_REST_MS = 200
 
 
 class CompareSession:
@@ -38,12 +44,9 @@ class CompareSession:
     ----------
     viewer : napari.viewer.Viewer
     parent : QObject
-        The dock; the timer dies with it.
+        The dock; the timers die with it.
     """
 
-    methods_known = Signal(object)
-    running = Signal(bool)
-    progressed = Signal(object)
     said = Signal(object)
     tables_changed = Signal(object, object)
     ready_changed = Signal()
@@ -52,56 +55,61 @@ class CompareSession:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.desk = LayerDesk(viewer)
-        self.grid = CompareGrid(self.desk)
+        self.grid = CompareGrid(self.desk, self._on_waiting)
+        self.runs = CompareRun(self.state)
+        self.runs.brought.connect(self._on_brought)
+        self.runs.running.connect(self._on_running)
+        self.runs.said.connect(self.said.emit)
         self.figures: Figures | None = None
         self.cells: list[Cell] = []
-        self._comparing: Comparing | None = None
-        self._record: Record | None = None
-        self._prepared: Any = None
-        self._job: Job | None = None
+        self.ensemble: EnsembleCells | None = None
+        self._rule: Ensemble | None = None
         self._jobs: list[Job] = []
+        self._distances = Distances(self._on_distances)
         self._followed: Record | None = None
-        self._taken = 0
-        self._told = False
+        self._moved: set[str] = set()
         self._closed = False
-        self._rest = QTimer(parent)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        self._rest = _timer(parent, _REST_MS, self._on_rest)
+        self._tidy = _timer(parent, 0, self._on_tidy)
+        self._soon = _timer(parent, 0, lambda: self.runs.get_ready(self.record))
         for emitter, slot in self._connections():
             emitter.connect(slot)
 
     def _connections(self) -> list[tuple[Any, Any]]:
-        layers = self.viewer.layers.events
+        layers, dims, state = self.viewer.layers.events, self.viewer.dims.events, self.state.events
         return [
             (layers.inserted, self._on_case),
-            (layers.removed, self._on_case),
-            (self.state.events.current, self._on_case),
+            (layers.removed, self._on_removed),
+            (dims.point, self._on_slice),
+            (state.current, self._on_case),
+            (state.bundle, self._on_case),
+            (state.device, self._on_case),
+            (state.under, self._on_under),
         ]
 
     # ---- start and end
 
     def start(self) -> None:
-        """Look up the methods; on the engine, they need torch."""
-        job = self._keep(engine().submit(compare_work.methods, "Looking for methods"))
-        job.succeeded.connect(self._on_methods)
-        job.failed.connect(self._on_failed_quietly)
-
-    def _on_methods(self, methods: Any) -> None:
-        self.methods_known.emit(methods)
+        """Look at the case in work."""
+        self._on_case()
 
     def close(self, *, restore: bool) -> None:
         """Stop everything that would report to the dock, which may be gone already."""
         if self._closed:
             return
         self._closed = True
+        for timer in (self._rest, self._tidy, self._soon):
+            with suppress(RuntimeError):  # they die with the dock
+                timer.stop()
+        self.runs.close()
+        self._distances.stop()
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
         for emitter, slot in self._connections():
             emitter.disconnect(slot)
+        self._follow(None)
         if restore:
-            self._follow(None)
             self.grid.close()
 
     def _keep(self, job: Job) -> Job:
@@ -113,9 +121,6 @@ class CompareSession:
         """Show a sentence in the dock."""
         self.said.emit(Message(text, level))
 
-    def _on_failed_quietly(self, sentence: str) -> None:
-        self.say(sentence, "error")
-
     # ---- the case
 
     @property
@@ -123,18 +128,57 @@ class CompareSession:
         """The case in work."""
         return navigate.case_in_work(self.viewer)
 
+    @property
+    def slice(self) -> int | None:
+        """The slice in view."""
+        record = self.record
+        return None if record is None else navigate.slice_in_view(self.viewer, record.case.grid)
+
     def _on_case(self, event: Any = None) -> None:
         """Another case is in work, or none: a comparison of this one would be in its way."""
-        if self.grid.record not in (None, self.record):
-            self.close_comparison()
+        compared = self.grid.record
+        if compared is not None and compared is not self.record:
+            if compared in self.desk.records():
+                self.close_comparison()
+            else:  # its layers are being removed: not while napari counts them
+                self._tidy.start()
+        self._soon.start()
         self.ready_changed.emit()
 
-    # ---- running
+    def _on_removed(self, event: Any) -> None:
+        tag = tag_of(event.value)
+        if tag is not None and tag.role == "cell":
+            self._tidy.start()
+        else:
+            self._on_case()
 
-    @property
-    def busy(self) -> bool:
-        """Whether methods run, or are about to stop."""
-        return self._job is not None
+    def _on_tidy(self) -> None:
+        """Layers have gone: what is left of a cell, or of a comparison, goes as well."""
+        if self.grid.record is None:
+            return
+        if self.grid.record is not self.record:
+            self.close_comparison()
+            return
+        torn = [cell for cell in self._all_cells() if not self.grid.is_whole(cell)]
+        for cell in torn:
+            self.grid.remove(cell)
+            if self.figures is not None:
+                self.figures.remove(cell.key)
+        if not torn:
+            return
+        self.cells = [cell for cell in self.cells if cell not in torn]
+        if not self.cells:
+            self.close_comparison()
+            return
+        self.set_ensemble(None if any(cell.is_mask for cell in torn) else self._rule)
+
+    def _on_slice(self, event: Any = None) -> None:
+        self.ready_changed.emit()
+
+    def _on_waiting(self, layer: Any) -> None:
+        self.say(f"{layer.name} waits behind the comparison; Close comparison shows it.")
+
+    # ---- running
 
     def run(self, request: Request, *, this_slice: bool = False) -> Job | None:
         """Run methods on the case in work; None where that cannot be.
@@ -146,113 +190,79 @@ class CompareSession:
             Look at the slice in view, whatever the scope of the request.
         """
         record = self.record
-        if self.busy or record is None:
+        if record is None:
             return None
-        if not request.methods or not request.targets:
-            self.say("Nothing is chosen; choose one or more methods and classes.", "error")
+        if not request.methods or not request.targets or not request.layers:
+            self.say("Nothing is chosen; choose methods, classes and layers.", "error")
             return None
         if this_slice:
-            index = navigate.slice_in_view(self.viewer, record.case.grid)
+            index = self.slice
             if index is None:
                 self.say("The slice in view lies outside the case; go to one of its slices.")
                 return None
             request = replace(request, scope=index)
-        bundle = None if self.state.bundle is None else self.state.bundle.path
-        comparing = Comparing(record.case, bundle, self.state.device, request, self._prepared)
-        job = self._keep(engine().submit(comparing.run, "Compare CAMs"))
-        job.progressed.connect(self._on_progress)
-        job.succeeded.connect(self._on_finished)
-        job.failed.connect(self._on_failed)
-        job.cancelled.connect(self._on_cancelled)
-        self._job, self._comparing, self._record = job, comparing, record
-        self._told, self._taken = False, 0
-        self.said.emit(None)
-        self.running.emit(True)
-        return job
+        return self.runs.start(record, request)
 
     def cancel(self) -> None:
         """Stop at the next step; what there is by then is kept."""
-        if self._job is not None:
-            self._job.cancel()
+        self.runs.cancel()
 
-    def _end(self) -> int:
-        """The run is over; how many maps it brought."""
-        self._take()
-        comparing, self._comparing, self._job, self._record = self._comparing, None, None, None
-        assert comparing is not None
-        self._prepared = comparing.prepared
-        self.running.emit(False)
-        return len(comparing.cells)
-
-    def _on_progress(self, progress: Progress) -> None:
-        comparing = self._comparing
-        if comparing is None:
-            return
-        self._take()
-        left = comparing.seconds_left
-        self.progressed.emit((progress, comparing.unit, left))
-        if not self._told and left is not None and left > _LONG_SECONDS:
-            self._told = True
-            words = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
-            self.say(
-                f"{progress.what} takes about {words}, measured on what is done; "
-                "Cancel stops it and keeps that."
-            )
-
-    def _on_finished(self, result: Any) -> None:
-        if not self._end():
-            self.say("No slice that was asked for shows the class; choose another scope.")
-
-    def _on_failed(self, sentence: str) -> None:
-        self._end()
-        self.say(sentence, "error")
-
-    def _on_cancelled(self) -> None:
-        made = self._end()
-        kept = "what was done by then is shown" if made else "nothing changed"
-        self.say(f"The comparison was cancelled; {kept}.")
-
-    def _take(self) -> None:
-        """Show the maps that have come since the last look."""
-        comparing, record = self._comparing, self._record
-        assert comparing is not None
-        fresh = comparing.cells[self._taken :]
-        self._taken += len(fresh)
-        if not fresh or record is None or record is not self.record:
+    def _on_brought(self, record: Record, comparing: Comparing, fresh: list[Cell]) -> None:
+        """Show new maps."""
+        if record is not self.record:
             return  # the case left the viewer meanwhile
-        for cell in fresh:
-            if self.figures is None or cell is comparing.cells[0]:
-                self._begin(record, cell)
+        with self.grid.at_once():
+            if fresh[0] is comparing.cells[0]:
+                self._begin(record, fresh[0], comparing)
             assert self.figures is not None
-            self.figures.add(cell)
-            self.cells.append(cell)
-            self.grid.add(cell, self.figures.threshold(cell.method), "")
-        self._measure()
+            for cell in fresh:
+                self.figures.add(cell)
+                self.cells.append(cell)
+            self.grid.add(fresh, self.figures.threshold)
+            self.measure()
 
-    def _begin(self, record: Record, cell: Cell) -> None:
+    def _begin(self, record: Record, cell: Cell, comparing: Comparing) -> None:
         """The first map of a run takes the place of the comparison before."""
-        thresholds = {m: self.threshold(m) for m in (self.figures.methods if self.figures else ())}
-        self.close_comparison()
+        known = self.figures
         self.figures = Figures(record.case, cell.asked)
-        for method, threshold in thresholds.items():
-            self.figures.set_threshold(method, threshold)
-        self.grid.open(record)
+        for method in known.methods if known is not None else ():
+            self.figures.set_threshold(method, known.threshold(method))
+        self.cells, self.ensemble = [], None
+        self.grid.open(record, comparing.keys)
         self._follow(record)
 
+    def _on_running(self, running: bool) -> None:
+        """At the end of a run: what needs all maps, and what there is no map of."""
+        if not running:
+            self.grid.drop_stale()
+            self.set_ensemble(self._rule)
+
     # ---- the comparison that is shown
+
+    def _all_cells(self) -> list[Cell]:
+        return self.cells + (self.ensemble.cells if self.ensemble is not None else [])
+
+    def _lay_out(self) -> None:
+        cells = self._all_cells()
+        self.grid.lay_out([cell.key for cell in cells])
 
     def close_comparison(self) -> None:
         """The viewer as it was before."""
         self._rest.stop()
+        self._distances.stop()
         self._follow(None)
         self.grid.close()
-        self.figures = None
+        self.figures = self.ensemble = None
         self.cells = []
         self.tables_changed.emit([], [])
 
     def set_modality(self, modality: Modality | None) -> None:
         """Lay the maps over another modality."""
-        self.grid.set_modality(modality)
+        self.state.under = modality
+
+    def _on_under(self, modality: Modality | None) -> None:
+        self.grid.show_under()
+        self.ready_changed.emit()
 
     def threshold(self, method: str) -> float:
         """Where the maps of a method are cut."""
@@ -263,101 +273,108 @@ class CompareSession:
         if self.figures is None:
             return
         self.figures.set_threshold(method, threshold)
+        self._moved.add(method)
         self.grid.cut(method, threshold, in_view=True)
+        if self.ensemble is not None and self.slice is not None:
+            self.ensemble.update(self.threshold, [self.slice])
+            self.grid.cut(self.ensemble.title, THRESHOLD, in_view=True)
         self._rest.start()
 
-    def _on_rest(self) -> None:
-        if self.figures is None:
+    def set_ensemble(self, rule: Ensemble | None) -> None:
+        """Let the methods vote by this rule as one more of them; None: not at all."""
+        self._rule = rule
+        figures = self.figures
+        if figures is None:
             return
-        for method in self.figures.methods:
-            self.grid.cut(method, self.figures.threshold(method))
-        self._measure()
+        if rule is None and self.ensemble is None:
+            self._lay_out()
+            self.measure()
+            return
+        with self.grid.at_once():
+            for cell in self.ensemble.cells if self.ensemble is not None else ():
+                figures.remove(cell.key)
+                self.grid.remove(cell)
+            self.ensemble = None
+            if rule is not None and len({cell.method for cell in self.cells}) > 1:
+                self.ensemble = EnsembleCells(rule, self.cells)
+                self.ensemble.update(self.threshold)
+                for cell in self.ensemble.cells:
+                    figures.add(cell)
+                self.grid.add(self.ensemble.cells, self.threshold)
+            self._lay_out()
+            self.measure()
 
-    def _measure(self, event: Any = None) -> None:
+    def _on_rest(self) -> None:
+        figures = self.figures
+        if figures is None:
+            return
+        if self.ensemble is not None:
+            self.ensemble.update(self.threshold)
+            for cell in self.ensemble.cells:
+                figures.add(cell)
+            self._moved.add(self.ensemble.title)
+        for method in self._moved:
+            self.grid.cut(method, figures.threshold(method))
+        self._moved.clear()
+        self.measure()
+
+    def measure(self, event: Any = None) -> None:
         """Figures at the present thresholds, in the tables and on the pictures."""
         figures, record = self.figures, self.grid.record
         if figures is None or record is None:
-            self.tables_changed.emit([], [])
             return
-        figures.set_result(None if record.live is None else record.live.labels)
+        result = record.refined.current or record.live
+        figures.set_result(None if result is None else result.labels)
         rows, pairs = figures.tables()
-        for cell, row in zip(self.cells, rows, strict=True):
+        for cell, row in zip(self._all_cells(), rows, strict=True):
             self.grid.set_caption(cell, row.caption)
         self.tables_changed.emit(rows, pairs)
+        if not self.runs.busy:
+            self._distances.measure(figures)
+
+    def _on_distances(self) -> None:
+        if self.figures is not None:
+            self.tables_changed.emit(*self.figures.tables())
 
     def _follow(self, record: Record | None) -> None:
         """Measure again when the result of the case changes."""
         if self._followed is not None:
-            self._followed.events.volumes_ml.disconnect(self._measure)
+            self._followed.events.volumes_ml.disconnect(self.measure)
         if record is not None:
-            record.events.volumes_ml.connect(self._measure)
+            record.events.volumes_ml.connect(self.measure)
         self._followed = record
 
     # ---- a method as the result
 
     def can_use(self, method: str) -> bool:
         """Whether a method has a map of core or of edema."""
-        return any(c.method == method and c.target != "tumour" for c in self.cells)
+        return can_be_result([c for c in self._all_cells() if c.method == method])
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether the networks' own result was replaced."""
+        record = self.record
+        return record is not None and can_undo(record)
 
     def use_as_result(self, method: str) -> None:
         """Make a method's core and edema, cut at its threshold, the result of the case."""
         record = self.grid.record
         if record is None or not self.can_use(method):
             return
-        volumes = {c.target: c.volume for c in self.cells if c.method == method}
-        empty = np.zeros(record.case.grid.shape, dtype=np.float32)
-        core, edema = volumes.get("core", empty), volumes.get("edema", empty)
-        cell = next(c for c in self.cells if c.method == method)
-        own = record.maps
-        if own is not None and record.networks is None:
-            record.networks = own, record.settings
-        maps = CamVolume(
-            grid=record.case.grid,
-            frame=cell.frame if own is None else own.frame,
-            tumour=np.maximum(core, edema),
-            core=core,
-            edema=edema,
-            probabilities=(
-                np.zeros((len(cell.asked), len(TARGETS)), np.float32)
-                if own is None
-                else own.probabilities
-            ),
-            exits={} if own is None else own.exits,
-            guided={} if own is None else own.guided,
-            provenance=cell.provenance,
-        )
+        self._on_rest()  # an ensemble follows its members
+        cells = [c for c in self._all_cells() if c.method == method]
         threshold = self.threshold(method)
-        settings = replace(
-            record.settings, tumour_threshold=threshold, class_threshold=threshold, gate=False
-        )
-        self._show_result(record, maps, settings)
-        self.say(f"{method} at {threshold:.2f} is the result now; Close comparison shows it.")
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether the networks' own result was replaced."""
-        record = self.record
-        return record is not None and record.networks is not None
+        take_result(record, cells, threshold, self.desk)
+        self.measure()
+        at = "" if cells[0].is_mask else f" at {threshold:.2f}"
+        self.say(f"{method}{at} is the result now; Close comparison shows it.")
 
     def undo_result(self) -> None:
         """Back to what Segment found."""
         record = self.record
-        if record is None or record.networks is None:
-            return
-        (maps, settings), record.networks = record.networks, None
-        self._show_result(record, maps, settings)
-        self.say("The result is that of Segment again.")
-
-    def _show_result(self, record: Record, maps: CamVolume, settings: Any) -> None:
-        live = LiveLabels(maps, settings)
-        live.finish()
-        if record.segmented is None:
-            record.segmented = record.case
-        record.settings = settings
-        record.start(maps, live)
-        self.desk.show_result(record)
-        record.count()
-        self._measure()
+        if record is not None and can_undo(record):
+            self.say(undo_result(record, self.desk))
+            self.measure()
 
     # ---- export
 
@@ -370,5 +387,14 @@ class CompareSession:
         write = lambda: write_files({path: content}, overwrite=True)  # noqa: E731
         job = self._keep(files().submit(write, "Export"))
         job.succeeded.connect(lambda result: self.say(f"Saved {path.name} in {path.parent}."))
-        job.failed.connect(self._on_failed_quietly)
+        job.failed.connect(lambda sentence: self.say(sentence, "error"))
         return job
+
+
+def _timer(parent: QObject, milliseconds: int, slot: Any) -> QTimer:
+    """Calls once, when nobody has started it again for so long."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(slot)
+    return timer

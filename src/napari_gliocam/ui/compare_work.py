@@ -10,32 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.cams.volume import CamVolume, Target
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.ui import work
 from napari_gliocam.ui.two_llvms import keep_triton_out
-
-
-@dataclass(frozen=True)
-class MethodInfo:
-    """A method as a list shows it.
-
-    Parameters
-    ----------
-    name, title : str
-        As typed and as read.
-    tip : str
-        What it does, in one sentence.
-    slow : bool
-        Whether it takes seconds a slice.
-    """
-
-    name: str
-    title: str
-    tip: str
-    slow: bool
 
 
 @dataclass(frozen=True)
@@ -45,18 +25,24 @@ class Request:
     Parameters
     ----------
     methods : tuple of str
-        Names of the registry.
+        Names for `napari_gliocam.cams.registry.make_method`.
     targets : tuple of Target
-    layer : int
-        Residual stage, or exit, that is explained.
+    layers : tuple of int
+        Residual stages, or exits, that are explained; methods without a layer run once.
+    score : int, "mean" or None
+        The logit that is explained, see `napari_gliocam.cams.site.Site`.
     scope : "case", "lesion" or int
         An int is a slice of the case.
+    gate : bool
+        Whether slices on which the networks deny the class are 0.
     """
 
     methods: tuple[str, ...]
     targets: tuple[Target, ...]
-    layer: int = 4
+    layers: tuple[int, ...] = (4,)
+    score: int | Literal["mean"] | None = None
     scope: Literal["case", "lesion"] | int = "lesion"
+    gate: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +57,14 @@ class Cell:
     volume : ndarray of float32, (S, P, L)
         In [0, 1].
     asked, made : ndarray of bool, (S,)
-        Slices that were asked for, and those of them that have a map.
+        Slices that the map was to speak for, and those of them that it speaks for.
     complete : bool
         False where the work was stopped before its end.
     frame : SliceFrame
-        Where the slices that were asked for lie.
+        Where the slices lie that the networks saw.
     provenance : mapping
+    is_mask : bool
+        Whether it is 0 or 1 everywhere, so that there is nothing to cut.
     """
 
     method: str
@@ -87,6 +75,7 @@ class Cell:
     complete: bool
     frame: SliceFrame
     provenance: Any
+    is_mask: bool = False
 
     @property
     def key(self) -> tuple[str, Target]:
@@ -94,15 +83,50 @@ class Cell:
         return self.method, self.target
 
 
-def methods() -> tuple[MethodInfo, ...]:
-    """Every method of the registry, in its order."""
-    keep_triton_out()
-    from napari_gliocam.cams.registry import METHODS
+@dataclass(frozen=True)
+class Place:
+    """Where long work is.
 
-    return tuple(
-        MethodInfo(m.name, m.title, (m.__doc__ or "").partition("\n")[0], m.unit is not None)
-        for m in METHODS.values()
-    )
+    Parameters
+    ----------
+    slice, slices : int
+        The slice under way, from 1, and how many there are.
+    channel, channels : int
+        Channels scored on that slice, and how many there are.
+    """
+
+    slice: int
+    slices: int
+    channel: int
+    channels: int
+
+
+class Ready:
+    """A case made ready for the networks; made once, used by every run on the same case.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Path or None
+    device : str
+    """
+
+    def __init__(self, case: Case, bundle: Path | None, device: str) -> None:
+        self.key = (case, bundle, device)
+        self.name = f"Preparing {case.name}"
+        self.prepared: Any = None
+
+    def getting(self) -> Generator[Progress, None, Any]:
+        """Load the bundle and cut the case into slices, unless both is done."""
+        keep_triton_out()
+        yield Progress(0, 1, "loading the bundle")
+        from napari_gliocam.cams.prepare import preparing
+
+        case, path, device = self.key
+        bundle = work.loaded(path)
+        if self.prepared is None or self.prepared.bundle is not bundle:
+            self.prepared = yield from preparing(case, bundle, device)
+        return self.prepared
 
 
 class Comparing:
@@ -110,38 +134,35 @@ class Comparing:
 
     Parameters
     ----------
-    case : Case
-    bundle : Path or None
-    device : str
+    ready : Ready
     request : Request
-    prepared : Prepared, optional
-        Of the run before; used again where case, bundle and device are the same.
+    maps : CamVolume, optional
+        What Segment found on the same case; the networks need not be asked again.
 
     Attributes
     ----------
     cells : list of Cell
         Only grows; holds what is finished, and after Cancel what was under way.
-    unit : str
-        What the progress of the present method counts.
-    seconds_left : float or None
-        Expected of the present method.
+    keys : list of (str, Target)
+        What they will be, in order; empty until that is known.
     """
 
-    def __init__(
-        self, case: Case, bundle: Path | None, device: str, request: Request, prepared: Any = None
-    ) -> None:
-        self.case = case
+    def __init__(self, ready: Ready, request: Request, maps: CamVolume | None = None) -> None:
+        self.ready = ready
         self.request = request
         self.cells: list[Cell] = []
-        self.prepared = prepared
-        self._bundle = bundle
-        self._device = device
+        self.keys: list[tuple[str, Target]] = []
+        self._maps = maps
         self._work: Any = None
 
-    @property
-    def unit(self) -> str:
-        """What the present progress counts."""
-        return "slice" if self._work is None or self._work.method.unit is None else "channel"
+    def place(self, progress: Progress) -> Place | None:
+        """Slice and channel of the method under way, None where it takes slices in batches."""
+        made = self._work
+        if made is None or made.method.unit is None or not made.slices or progress.total <= 1:
+            return None
+        channels = progress.total // made.slices
+        slice_ = min(progress.done // channels, made.slices - 1)
+        return Place(slice_ + 1, made.slices, progress.done - slice_ * channels, channels)
 
     @property
     def seconds_left(self) -> float | None:
@@ -157,27 +178,29 @@ class Comparing:
         GliocamError
             For a wrong setting, before the first method runs.
         """
-        keep_triton_out()
-        yield Progress(0, 1, "loading the bundle")
+        known = yield from self.ready.getting()
         from napari_gliocam.cams.explain import Explaining
-        from napari_gliocam.cams.prepare import asking, preparing
+        from napari_gliocam.cams.prepare import asking, with_probabilities
+        from napari_gliocam.cams.registry import make_method
         from napari_gliocam.cams.site import Site
-        from napari_gliocam.device import choose_device
 
-        bundle, device = work.loaded(self._bundle), choose_device(self._device)
-        known = self.prepared
-        if known is None or (known.case, known.bundle, known.device) != (self.case, bundle, device):
-            known = yield from preparing(self.case, bundle, self._device)
-        self.prepared = known
         request = self.request
-        made = [
-            Explaining(known, name, request.targets, site=Site(request.layer), scope=request.scope)
-            for name in request.methods
+        if self._maps is not None:
+            known = with_probabilities(known, self._maps)
+        methods = [make_method(name) for name in request.methods]
+        works = [
+            Explaining(known, m, request.targets, site=site, scope=request.scope, gate=request.gate)
+            for m in methods
+            for site in (
+                [Site(layer, request.score) for layer in request.layers] if m.layered else [Site()]
+            )
         ]
+        self.keys = [(_name(one), target) for one in works for target in one.targets]
         if request.scope == "lesion":
-            self.prepared = yield from asking(known)
-        for one in made:
-            one.prepared = self.prepared
+            known = yield from asking(known)
+        self.ready.prepared = known
+        for one in works:
+            one.prepared = known
             self._work = one
             try:
                 yield from one.run()
@@ -190,25 +213,29 @@ class Comparing:
     def _keep(self, one: Any) -> None:
         """Take what a method has by now."""
         result = one.result
-        if result is None:
+        if result is None or not len(result.frame):
             return
-        name = one.method.title + (f" {one.site.layer}" if one.method.layered else "")
-        asked = np.zeros(self.case.grid.shape[0], dtype=np.bool_)
-        asked[list(result.frame.indices)] = True
+        complete = bool(result.finished.all())
+        asked = np.zeros(len(result.brain), dtype=np.bool_)
+        asked[result.spoken_for] = True
         for target in result.targets:
-            begun = result.finished | result.raw[target].any(axis=(1, 2))
-            made = np.zeros_like(asked)
-            made[list(result.frame.indices)] = begun
-            if result.finished.all() or begun.any():
+            made = asked
+            if not complete:
+                made = np.zeros_like(asked)
+                begun = result.finished | result.raw[target].any(axis=(1, 2))
+                made[list(result.frame.indices)] = begun
+            if made.any():
+                volume = result.volume(target)
                 self.cells.append(
                     Cell(
-                        name,
-                        target,
-                        result.volume(target),
-                        asked,
-                        made,
-                        bool(result.finished.all()),
-                        result.frame,
-                        result.provenance,
+                        *(_name(one), target, volume, asked, made, complete),
+                        *(result.frame, result.provenance),
                     )
                 )
+
+
+def _name(explaining: Any) -> str:
+    """What a method is called, with its layer."""
+    method = explaining.method
+    title: str = method.title
+    return f"{title} {explaining.site.layer}" if method.layered else title

@@ -40,7 +40,9 @@ STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 Role = Literal["modality", "volume", "expert", "result", "map", "cell", "overlay", "drawing"]
 
 Overlay = Literal["superpixels", "edge map"]
-Drawing = Literal["claims", "agreement"]
+Drawing = Literal["claims", "agreement", "diameters"]
+#: Drawings of every voxel, which lie in each other's way.
+PLANES: tuple[Drawing, ...] = ("claims", "agreement")
 OVERLAYS: tuple[Overlay, ...] = ("superpixels", "edge map")
 
 
@@ -200,6 +202,13 @@ def diameters_data(record: Record, measures: Measures) -> LayerData:
         for name, region in (("tumour", lesion.tumour), ("core", lesion.core))
     ]
     lines = [(name, line) for name, region in regions for line in region.diameters.lines]
+    sizes = [  # on the longer one, for both
+        f"{region.diameters.long_mm:.1f} × {region.diameters.perpendicular_mm:.1f} mm"
+        if line is region.diameters.long
+        else ""
+        for _, region in regions
+        for line in region.diameters.lines
+    ]
     colours = {"tumour": "#FFFFFF", "core": TARGET_COLOURS["core"]}
     mm = min(record.case.grid.spacing[1:])
     arguments = {
@@ -207,8 +216,13 @@ def diameters_data(record: Record, measures: Measures) -> LayerData:
         "shape_type": "line",
         "edge_color": [colours[name] for name, _ in lines] or "#FFFFFF",
         "edge_width": 1.0 if mm >= 0.5 else 1.0 / mm,
-        "features": {"length": [f"{line.mm:.1f} mm" for _, line in lines]},
-        "text": {"string": "{length}", "color": "white", "size": 10, "anchor": "upper_left"},
+        "features": {"size": sizes},
+        "text": {
+            "string": "{size}",
+            "color": [colours[name] for name, _ in lines] or "#FFFFFF",
+            "size": 10,
+            "anchor": "upper_left",
+        },
         "metadata": {KEY: Tag(record, "drawing", "diameters")},
         **placement(record.case.grid),
     }

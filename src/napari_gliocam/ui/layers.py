@@ -6,6 +6,7 @@ any of them at any time.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,15 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.measure.measures import Measures
 from napari_gliocam.ui import layer_data
 from napari_gliocam.ui.assign import Source, case_on_layers
-from napari_gliocam.ui.layer_data import KEY, STACKING, LayerData, Overlay, Tag
+from napari_gliocam.ui.layer_data import (
+    KEY,
+    PLANES,
+    STACKING,
+    Drawing,
+    LayerData,
+    Overlay,
+    Tag,
+)
 from napari_gliocam.ui.reading import LabelsAlone
 from napari_gliocam.ui.shown import EVERYWHERE
 from napari_gliocam.ui.state import Record, unwrap
@@ -221,6 +230,13 @@ class LayerDesk:
                         layer.data = volume
             self.show_labels(record)
 
+    def remove_result(self, record: Record) -> None:
+        """Remove the labels and maps of a case."""
+        with self._selection_kept():
+            for layer, tag in self.tagged():
+                if tag.record is record and tag.role in ("map", "result"):
+                    self.viewer.layers.remove(layer)
+
     def show_labels(self, record: Record) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
         assert record.shown is not None
@@ -294,42 +310,39 @@ class LayerDesk:
 
     # ---- drawings of the reading
 
-    def drawing(self, record: Record, drawing: str) -> Labels | None:
-        """A labels layer that the Reading dock draws into."""
-        layer = self.find(record, "drawing", drawing)
-        return layer if isinstance(layer, Labels) else None
+    def drawing(self, record: Record, drawing: Drawing) -> Layer | None:
+        """A layer that the Reading dock draws into."""
+        return self.find(record, "drawing", drawing)
 
-    def add_drawing(self, record: Record, drawing: layer_data.Drawing) -> None:
-        """Add it on top of everything."""
+    def add_drawing(self, record: Record, drawing: Drawing) -> None:
+        """Add a drawing of every voxel, on top and instead of the labels and of any other."""
+        for other in PLANES:
+            if other != drawing:
+                self.remove_drawing(record, other)
         if self.drawing(record, drawing) is None:
             self._add_on_top(layer_data.drawing_data(record, drawing))
+        if (result := self.result(record)) is not None:
+            result.visible = False
 
-    def remove_drawing(self, record: Record, drawing: str) -> None:
-        """Remove it."""
-        layer = self.find(record, "drawing", drawing)
+    def remove_drawing(self, record: Record, drawing: Drawing) -> None:
+        """Remove it; the labels are seen again."""
+        layer = self.drawing(record, drawing)
         if layer is not None:
             self.viewer.layers.remove(layer)
-
-    def diameters(self, record: Record) -> Layer | None:
-        """The layer with the diameters."""
-        return self.find(record, "drawing", "diameters")
+            if drawing in PLANES and (result := self.result(record)) is not None:
+                result.visible = True
 
     def show_diameters(self, record: Record, measures: Measures) -> None:
         """Draw the diameters anew; a shapes layer does not change its lines for others."""
-        visible = True if (old := self.diameters(record)) is None else old.visible
-        self.remove_diameters(record)
-        layer = self._add_on_top(layer_data.diameters_data(record, measures))
-        layer.visible = visible
-
-    def remove_diameters(self, record: Record) -> None:
-        """Take them away."""
+        visible = True if (old := self.drawing(record, "diameters")) is None else old.visible
         self.remove_drawing(record, "diameters")
+        self._add_on_top(layer_data.diameters_data(record, measures)).visible = visible
 
     def remove_drawings(self) -> None:
         """Remove everything that the Reading dock drew."""
-        for layer, tag in self.tagged():
+        for _, tag in self.tagged():
             if tag.role == "drawing":
-                self.viewer.layers.remove(layer)
+                self.remove_drawing(tag.record, tag.what)
 
     def _add_on_top(self, data: LayerData) -> Layer:
         with self._selection_kept():
@@ -355,11 +368,18 @@ class LayerDesk:
                 self.viewer.layers.insert(index, layer)
         return made
 
-    def remove_cells(self) -> None:
-        """Remove every layer of a comparison."""
-        with self._selection_kept():
-            for layer in self.cells():
-                self.viewer.layers.remove(layer)
+    def remove_cells(self, key: Any = None) -> None:
+        """Remove the layers of a comparison, or of one of its cells."""
+        gone = [la for la, t in self.tagged() if t.role == "cell" and key in (None, t.what[0])]
+        if not gone:
+            return
+        gc.freeze()  # napari collects garbage for every layer that goes: half a second each
+        try:
+            with self._selection_kept():
+                for layer in gone:
+                    self.viewer.layers.remove(layer)
+        finally:
+            gc.unfreeze()
 
     # ---- helpers
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_gliocam.case import Grid
+from napari_gliocam.case import Grid, Modality
 from napari_gliocam.measure.class_overlap import claims_of
 from napari_gliocam.measure.slice_areas import slice_areas, step_slice
-from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.layers import LayerDesk, tag_of
 from napari_gliocam.ui.state import Record, state_of, unwrap
 
 
@@ -116,6 +116,11 @@ def toggle_overlay(viewer: Any) -> None:
     if record is None:
         return
     desk = LayerDesk(viewer)
+    maps = [layer for layer in desk.cells() if tag_of(layer).what[1] == "map"]
+    for layer in maps:  # a comparison has its own overlays
+        layer.visible = not layer.visible
+    if maps:
+        return
     layer = desk.result(record) or desk.find(record, "expert")
     if layer is not None:
         layer.visible = not layer.visible
@@ -139,10 +144,17 @@ def cycle_modality(viewer: Any) -> None:
     record = case_in_work(viewer)
     if record is None:
         return
+    desk = LayerDesk(viewer)
+    if desk.cells():
+        state, choices = (
+            state_of(viewer),
+            (None, *(m for m in Modality if m in record.case.volumes)),
+        )
+        known = state.under if state.under in choices else None
+        state.under = choices[(choices.index(known) + 1) % len(choices)]
+        return
     images = [
-        layer
-        for layer, tag in LayerDesk(viewer).tagged()
-        if tag.record is record and tag.role == "modality"
+        layer for layer, tag in desk.tagged() if tag.record is record and tag.role == "modality"
     ]
     if not images:
         return

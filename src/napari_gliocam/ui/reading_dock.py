@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.cams.volume import Target
+from napari_gliocam.threshold import BOTH, CORE, EDEMA
 from napari_gliocam.ui import commands, navigate
 from napari_gliocam.ui.agreement_view import AgreementView
 from napari_gliocam.ui.engine import Job
@@ -28,17 +29,19 @@ from napari_gliocam.ui.measures_view import MeasuresView
 from napari_gliocam.ui.message_view import MessageView
 from napari_gliocam.ui.overlap_run import ADDABLE
 from napari_gliocam.ui.overlap_view import OverlapView
+from napari_gliocam.ui.palette import CLASS_COLOURS
 from napari_gliocam.ui.reading_session import ReadingSession
 from napari_gliocam.ui.reading_work import Measured
 from napari_gliocam.ui.slice_chart import SliceChart
 from napari_gliocam.ui.voxel_view import VoxelView
-from napari_gliocam.ui.widgets import SPACING, Column, Section
+from napari_gliocam.ui.widgets import SPACING, Column, Section, swatch_label
 
 if TYPE_CHECKING:
     import napari
 
 PLUGIN, TITLE = "napari-gliocam", "Reading"
 WIDTH = 360
+_LEGEND = {CORE: "core", EDEMA: "edema", BOTH: "claimed by both"}
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
 
@@ -71,6 +74,8 @@ class ReadingDock(QWidget):
 
     def _lay_out(self) -> None:
         slices = Section("Slices", "Areas in mm² on each slice; dotted: image-level probability")
+        for label, name in _LEGEND.items():
+            slices.head.addWidget(swatch_label(name, CLASS_COLOURS[label]))
         self.step_buttons = {}
         for what, step, text, key in (
             ("lesion", -1, "◂ Lesion", commands.PREVIOUS_LESION),

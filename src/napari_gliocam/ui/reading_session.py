@@ -14,6 +14,7 @@ from napari_gliocam.ui import navigate, reading_work
 from napari_gliocam.ui.agreement_run import AgreementRun
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.latest import Latest
+from napari_gliocam.ui.layer_data import PLANES, Drawing
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.overlap_run import OverlapRun
 from napari_gliocam.ui.reading_work import Measured
@@ -176,7 +177,7 @@ class ReadingSession:
             return
         self.last = made
         self.measured.emit(made)
-        if self.desk.diameters(record) is not None:
+        if self.desk.drawing(record, "diameters") is not None:
             self.desk.show_diameters(record, made.measures)
         self.agreement.compare(made.result)
         self.overlap.tabulate()
@@ -231,7 +232,7 @@ class ReadingSession:
         if self.record is not None and self.last is not None and shown:
             self.desk.show_diameters(self.record, self.last.measures)
         elif self.record is not None:
-            self.desk.remove_diameters(self.record)
+            self.desk.remove_drawing(self.record, "diameters")
 
     def go_to_diameters(self) -> None:
         """Stand on the slice with the largest diameter."""
@@ -244,8 +245,8 @@ class ReadingSession:
         record = self.record
         if record is None:
             return set()
-        drawn = {name for name in ("claims", "agreement") if self.desk.drawing(record, name)}
-        return drawn | ({"diameters"} if self.desk.diameters(record) is not None else set())
+        names: tuple[Drawing, ...] = (*PLANES, "diameters")
+        return {name for name in names if self.desk.drawing(record, name) is not None}
 
     def discard_strokes(self) -> None:
         """Forget what was painted by hand."""

@@ -197,6 +197,15 @@ class Refined:
         self.change = volumes_changed(refined)
         self.applied, self.preview, self.flipped = refined, None, False
 
+    def stop(self) -> None:
+        """There are no labels any more."""
+        self.live = self.applied = self.preview = self.change = None
+        self.flipped = False
+
+    def resume(self, applied: Segmentation | None, change: Change | None) -> None:
+        """Take back what was refined before other maps were followed."""
+        self.applied, self.change = applied, change
+
     def take_slice(self, refined: Segmentation, index: int) -> None:
         """Take one slice of it."""
         assert self.live is not None

@@ -6,6 +6,7 @@ from psygnal import Signal
 
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
+from napari_gliocam.settings import Settings
 from napari_gliocam.ui import work
 from napari_gliocam.ui.engine import Job, engine
 from napari_gliocam.ui.layers import LayerDesk
@@ -42,7 +43,7 @@ class SegmentRun:
             return None
         bundle = None if self._state.bundle is None else self._state.bundle.path
         case, device = record.case, self._state.device
-        settings, refinement = record.settings, record.refined.wanted
+        settings, refinement = _own(record), record.refined.wanted
         job = engine().submit(
             lambda: work.segment_and_refine(case, bundle, device, settings, refinement), "Segment"
         )
@@ -88,10 +89,10 @@ class SegmentRun:
         self._end()
         if record is None or case is None or record not in self._desk.records():
             return  # the case left the viewer meanwhile
+        record.settings, record.networks = _own(record), None
         live = LiveLabels(segmented.maps, record.settings)
         live.finish()
         record.segmented = case
-        record.networks = None
         record.start(segmented.maps, live)
         if segmented.refined is not None:
             record.refined.take(segmented.refined)
@@ -100,3 +101,8 @@ class SegmentRun:
         self.finished.emit(record)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")
+
+
+def _own(record: Record) -> Settings:
+    """The thresholds of the networks' maps, also where a comparison set those of a method."""
+    return record.settings if record.networks is None else record.networks.settings

@@ -16,8 +16,28 @@ from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.assign import Source, sources_of
 from napari_gliocam.ui.live import LiveLabels
-from napari_gliocam.ui.refined import Refined
+from napari_gliocam.ui.refined import Change, Refined
 from napari_gliocam.ui.shown import Shown
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What Segment found, kept while another method's maps are the result.
+
+    Parameters
+    ----------
+    settings : Settings
+        The thresholds that were set then.
+    maps : CamVolume or None
+        None where Segment had not run.
+    applied : Segmentation or None
+        Refined labels of the whole case, with ``change``, what that changed.
+    """
+
+    settings: Settings
+    maps: CamVolume | None = None
+    applied: Segmentation | None = None
+    change: Change | None = None
 
 
 @dataclass(eq=False)
@@ -47,7 +67,7 @@ class Record:
         Volumes of the result; None before Segment.
     edition : int
         Grows whenever the result changes.
-    networks : (CamVolume, Settings) or None
+    networks : Networks or None
         What Segment found, where ``maps`` are those of another method by now.
     opened : float
         When it came into the viewer, by the monotonic clock.
@@ -64,7 +84,7 @@ class Record:
     shown: Shown | None = None
     volumes_ml: dict[str, float] | None = None
     edition: int = 0
-    networks: tuple[CamVolume, Settings] | None = None
+    networks: Networks | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -147,6 +167,8 @@ class State:
         How far that is.
     message : Message or None
         What the strip shows.
+    under : Modality or None
+        What lies under the maps of a comparison; None for what shows each class best.
     panels : int
         How many panels show it.
     """
@@ -161,6 +183,7 @@ class State:
     refining: Record | None = None
     refining_progress: Progress | None = None
     message: Message | None = None
+    under: Modality | None = None
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

@@ -1,0 +1,77 @@
+"""Distances of a comparison's maps to the expert's labels, measured while the window lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+
+from napari_gliocam.cams.comparison import EXPERT_LABELS
+from napari_gliocam.case import Case
+from napari_gliocam.progress import Progress
+from napari_gliocam.ui.compare_figures import Figures, Key
+from napari_gliocam.ui.compare_work import Cell
+from napari_gliocam.ui.engine import Job, files
+
+
+class Distances:
+    """Measures what is not known yet, and starts again when thresholds have moved.
+
+    Parameters
+    ----------
+    measured : callable
+        Called when some figures are known.
+    """
+
+    def __init__(self, measured: Callable[[], None]) -> None:
+        self._measured = measured
+        self._job: Job | None = None
+
+    def stop(self) -> None:
+        """What is under way is not wanted any more."""
+        if self._job is not None:
+            self._job.forget()
+            self._job = None
+
+    def measure(self, figures: Figures) -> None:
+        """Measure what these figures lack."""
+        self.stop()
+        wanted = figures.unknown_distances()
+        if not wanted:
+            return
+        found: list[tuple[Key, Any, float]] = []
+
+        def take(report: object) -> None:
+            if found:
+                for one in found:
+                    figures.set_distance(*one)
+                self._measured()
+
+        self._job = files().submit(lambda: measuring(figures.case, wanted, found), "Measuring")
+        self._job.progressed.connect(take)
+
+
+def measuring(
+    case: Case, wanted: list[tuple[Cell, float, Any]], into: list[tuple[Key, Any, float]]
+) -> Generator[Progress, None, None]:
+    """HD95 of maps to the expert's labels, one after the other: key, version, mm.
+
+    A single slice is measured in its plane; several as a volume, in which slices that a map
+    does not speak for are empty.
+    """
+    from napari_gliocam.measure.surface import hausdorff95
+
+    assert case.expert is not None
+    for done, (cell, threshold, version) in enumerate(wanted):
+        yield Progress(done, len(wanted), "measuring distances")
+        rows = np.flatnonzero(cell.made)
+        part = slice(rows[0], rows[-1] + 1)
+        spoken = cell.made[part, None, None]
+        mask = (cell.volume[part] > threshold) & spoken
+        truth = np.isin(case.expert.labels[part], EXPERT_LABELS[cell.target]) & spoken
+        spacing = case.grid.spacing
+        if len(mask) == 1:
+            mask, truth, spacing = mask[0], truth[0], spacing[1:]
+        into.append((cell.key, version, hausdorff95(mask, truth, spacing)))
+    yield Progress(len(wanted), len(wanted), "measuring distances")

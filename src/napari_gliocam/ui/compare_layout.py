@@ -1,0 +1,70 @@
+"""Where the pictures of a comparison go: rows, columns, zoom.  No Qt, no napari."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[float, float]
+_MARGIN = 0.92
+
+
+def shape_for(methods: int, classes: int, room: Size, picture: Size) -> tuple[int, int]:
+    """Rows and columns in which the pictures are largest.
+
+    Parameters
+    ----------
+    methods, classes : int
+        The classes of a method stay in one row.
+    room, picture : (height, width)
+        Of the canvas in pixels, of what is shown in mm.
+    """
+    shapes = [(-(-methods // k), classes * k) for k in range(1, methods + 1)]
+    return max(shapes, key=lambda shape: (zoom_for(shape, room, picture), -shape[0] * shape[1]))
+
+
+def zoom_for(shape: tuple[int, int], room: Size, picture: Size) -> float:
+    """Pixels a mm at which a picture fills a cell."""
+    heights, widths = room[0] / shape[0] / picture[0], room[1] / shape[1] / picture[1]
+    return _MARGIN * min(heights, widths)
+
+
+def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64]) -> Size:
+    """Where a cell looks at, in mm: the picture lies away from its name at the upper left.
+
+    Parameters
+    ----------
+    box : ndarray, (2, 2)
+        Lowest and highest corner of what is shown, in mm.
+    """
+    low, high = box
+    zoom = zoom_for(shape, room, (high[0] - low[0], high[1] - low[1]))
+    free = np.array(room) / shape / zoom - (high - low)  # mm, at least the margin
+    shift = np.where(free == free.max(), (free - free.min()) / 2, 0.0)
+    y, x = (low + high) / 2 - shift
+    return float(y), float(x)
+
+
+def font_size(shape: tuple[int, int], room: Size, longest: int) -> int:
+    """Points at which a line of so many letters fits into a cell; a letter is a pixel a point."""
+    return int(np.clip((room[1] / shape[1] - 16) / max(longest, 1), 5, 9))
+
+
+def canvas_size(viewer: Any) -> Size:
+    """Height and width of the canvas in pixels, where napari 0.9 and where 0.8 keeps it."""
+    size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return float(max(size[0], 1)), float(max(size[1], 1))
+
+
+def box_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Lowest and highest index that is set on each axis, (2, n); the whole of an empty mask."""
+    if not mask.any():
+        return np.array([np.zeros(mask.ndim), np.array(mask.shape) - 1.0])
+    ends = []
+    for axis in range(mask.ndim):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        there = np.flatnonzero(mask.any(axis=others))
+        ends.append((there[0], there[-1]))
+    return np.array(ends, dtype=np.float64).T
