@@ -13,6 +13,7 @@ Examples
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,6 +22,10 @@ try:
     __version__ = version("napari-gliocam")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
+
+# Threads of torch that wait by spinning take the cores from whoever has the work: beside another
+# busy program Segment took ten times as long.  Read when torch is loaded; a user's choice wins.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Public name -> module that defines it; resolved on first use (PEP 562).
 _PUBLIC = {

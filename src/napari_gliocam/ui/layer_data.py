@@ -213,6 +213,7 @@ def diameters_data(record: Record, measures: Measures) -> LayerData:
     mm = min(record.case.grid.spacing[1:])
     arguments = {
         "name": "diameters",
+        "ndim": 3,
         "shape_type": "line",
         "edge_color": [colours[name] for name, _ in lines] or "#FFFFFF",
         "edge_width": 1.0 if mm >= 0.5 else 1.0 / mm,

@@ -1,0 +1,265 @@
+"""The dock Reading, in a real window."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_gliocam.measure import measure_labels
+from napari_gliocam.measure.class_overlap import claims_of
+from napari_gliocam.settings import Settings
+from napari_gliocam.ui import commands
+from napari_gliocam.ui.claims import OWN, Claimant
+from napari_gliocam.ui.reading_dock import open_dock
+
+from .test_commands import press
+
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def reading(segmented: Any, qtbot: Any) -> Any:
+    """The panel with a segmented case and the dock, measured."""
+    dock = open_dock(segmented.viewer)
+    made = SimpleNamespace(**vars(segmented), dock=dock, session=dock.session)
+    settle(made, qtbot)
+    return made
+
+
+def settle(reading: Any, qtbot: Any) -> Any:
+    """Wait until the figures are those of the result that is shown."""
+    session, record = reading.session, reading.record
+
+    def done() -> bool:
+        last = session.last
+        return (
+            last is not None
+            and session._depth is not None
+            and not session._rest.isActive()
+            and not any(session.latest.running(n) for n in ("measure", "table", "compare"))
+            and np.array_equal(last.result.labels, record.result.labels)
+        )
+
+    qtbot.waitUntil(done, timeout=PATIENCE_MS)
+    return session.last
+
+
+def column(table: Any, index: int = 1) -> dict[str, str]:
+    rows = range(table.rowCount())
+    return {table.item(row, 0).text(): table.item(row, index).text() for row in rows}
+
+
+def test_measures_follow_thresholds_and_brush(reading: Any, qtbot: Any) -> None:
+    record, view = reading.record, reading.dock.measures_view
+    expected = measure_labels(record.shown.labels, record.case.grid)
+    assert column(view.table)["Tumour"] == f"{expected.case.tumour.ml:.2f} ml"
+    before = column(view.table)
+
+    reading.panel.session.set_settings(Settings(tumour_threshold=0.6))
+    reading.panel.session.settle()
+    settle(reading, qtbot)
+    assert column(view.table)["Tumour"] != before["Tumour"]
+
+    layer = reading.viewer.layers["segmentation"]
+    where = tuple(axis[:40] for axis in np.nonzero(record.case.brain & (layer.data == 0)))
+    layer.data_setitem(where, 1)
+    made = settle(reading, qtbot)
+    assert made.result.painted == 40
+    assert not view.painted_row.isHidden()
+    painted = column(view.table)
+    layer.undo()
+    settle(reading, qtbot)
+    assert column(view.table) != painted
+    layer.redo()
+    settle(reading, qtbot)
+    assert column(view.table) == painted
+    view.discard_button.click()
+    assert settle(reading, qtbot).result.painted == 0
+    assert view.painted_row.isHidden()
+
+
+def test_nothing_found_is_said(reading: Any, qtbot: Any) -> None:
+    view = reading.dock.measures_view
+    view.diameters_button.click()
+    assert "diameters" in reading.viewer.layers
+    reading.panel.session.set_settings(Settings(tumour_threshold=1.0))
+    reading.panel.session.settle()
+    settle(reading, qtbot)
+    assert "No lesion found" in view.sentence.text()
+    assert column(view.table)["Tumour, product"] == "0 mm²"
+    assert not view.diameters_button.isEnabled()
+    assert not len(reading.viewer.layers["diameters"].data)
+
+
+def test_diameters_lie_on_their_slice(reading: Any) -> None:
+    view, session = reading.dock.measures_view, reading.session
+    view.diameters_button.click()
+    long = session.last.measures.lesions[0].tumour.diameters.long
+    layer = reading.viewer.layers["diameters"]
+    np.testing.assert_allclose(layer.data[0], [long.start, long.end])
+    assert f"{long.mm:.1f} × " in layer.features["size"][0]
+    ends = np.array([layer.data_to_world(point) for point in layer.data[0]])
+    assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(long.mm, rel=1e-6)
+    view.go_button.click()
+    assert reading.dock.chart.line.value() == session.last.measures.case.tumour.diameters.slice
+    view.diameters_button.click()
+    assert "diameters" not in reading.viewer.layers
+
+
+def test_a_click_on_the_chart_goes_to_the_slice(reading: Any) -> None:
+    from napari_gliocam.ui.navigate import slice_in_view
+
+    grid = reading.record.case.grid
+    reading.dock.chart.go(3.4)
+    assert slice_in_view(reading.viewer, grid) == 3
+    assert reading.dock.chart.line.value() == 3
+    reading.dock.chart.go(1e6)
+    assert slice_in_view(reading.viewer, grid) == grid.shape[0] - 1
+    areas = reading.session.last.areas
+    shown = reading.dock.chart.areas[1].getData()[1]
+    np.testing.assert_allclose(shown, areas.core)
+
+
+def test_conflicts_are_stepped_through(reading: Any) -> None:
+    from napari_gliocam.ui.navigate import slice_in_view
+
+    record = reading.record
+    claimed = claims_of(record.maps, settings=record.settings)
+    conflicts = np.flatnonzero((claimed == 3).any(axis=(1, 2)))
+    assert conflicts.size
+    reading.session.go_to(0)
+    seen = []
+    for _ in conflicts:
+        press(reading.viewer, commands.NEXT_CONFLICT)
+        seen.append(slice_in_view(reading.viewer, record.case.grid))
+    expected = conflicts[conflicts > 0].tolist()
+    assert seen[: len(expected)] == expected
+    press(reading.viewer, commands.NEXT_CONFLICT)
+    assert "No slice above" in reading.state.message.text
+
+
+def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -> None:
+    record, view = reading.record, reading.dock.overlap_view
+    result = reading.viewer.layers["segmentation"]
+    view.show_button.click()
+    layer = reading.viewer.layers["core, edema, both"]
+    assert not result.visible, "two colours would mix"
+    np.testing.assert_array_equal(layer.data, claims_of(record.maps, settings=record.settings))
+
+    index = [view.methods.itemText(i) for i in range(view.methods.count())].index("Exit 2")
+    view.methods.setCurrentIndex(index)
+    view.methods.activated.emit(index)
+    view.threshold.setValue(0.3)
+    settle(reading, qtbot)
+    low = replace(record.settings, class_threshold=0.3)
+    expected = claims_of(record.maps, row="exit 2", settings=low)
+    np.testing.assert_array_equal(layer.data, expected)
+    assert record.settings.class_threshold == 0.5, "the result keeps its own"
+    rows = column(view.table)
+    both = np.count_nonzero(expected == 3) * record.case.grid.voxel_ml
+    assert rows["Exit 2"] == f"{both:.1f}"
+    assert set(rows) == set(OWN.values())
+
+    reading.panel.session.set_settings(Settings(class_threshold=0.4))
+    assert view.threshold.value() == pytest.approx(0.4)
+    view.show_button.click()
+    assert "core, edema, both" not in reading.viewer.layers
+    assert result.visible
+
+
+def test_a_method_that_needs_the_networks_is_added(
+    reading: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_gliocam.ui import reading_work
+
+    maps, view = reading.record.maps, reading.dock.overlap_view
+
+    def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> Claimant:
+        assert method == "layercam"
+        return Claimant(title, maps.core, maps.edema)
+
+    monkeypatch.setattr(reading_work, "explaining", explaining)
+    view.add.setCurrentText("LayerCAM")
+    view.add_button.click()
+    assert view.add_button.text() == "Cancel"
+    qtbot.waitUntil(lambda: "LayerCAM" in column(view.table), timeout=PATIENCE_MS)
+    assert view.methods.currentText() == "LayerCAM"
+    assert view.add_button.text() == "Add"
+
+
+def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp_path: Any) -> None:
+    record, view = reading.record, reading.dock.agreement_view
+    figures = column(view.table)
+    assert 0 < float(figures["tumour"]) < 1
+    view.show_button.click()
+    layer, expert = reading.viewer.layers["right and wrong"], record.case.expert.labels
+    wrong = (record.shown.labels > 0) != (expert > 0)
+    np.testing.assert_array_equal(np.isin(layer.data, (2, 3)), wrong)
+
+    path, grid = tmp_path / "other_seg.nii.gz", record.case.grid
+    nib.save(nib.Nifti1Image(grid.to_file(record.shown.labels), grid.affine), path)
+    reading.session.agreement.open(path)
+    qtbot.waitUntil(lambda: view.others.currentText() == path.name, timeout=PATIENCE_MS)
+    settle(reading, qtbot)
+    assert column(view.table)["tumour"] == "1.000"
+    assert not np.isin(layer.data, (2, 3)).any()
+
+    elsewhere = grid.affine @ np.diag([2.0, 2, 2, 1])
+    nib.save(nib.Nifti1Image(grid.to_file(record.shown.labels), elsewhere), path)
+    job = reading.session.agreement.open(path)
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert "another grid" in reading.state.message.text
+
+
+def test_a_voxel_says_why(reading: Any) -> None:
+    record, session, view = reading.record, reading.session, reading.dock.voxel_view
+    voxel = tuple(np.argwhere(record.shown.labels == 1)[0])
+    position = reading.viewer.layers["segmentation"].data_to_world(voxel)
+    found = session.read(position)
+    assert found.voxel == voxel
+    session.voxel_changed.emit(found)
+    assert "core" in view.title.text()
+    assert "tumour" in view.reason.text()
+    assert ">" in view.reason.text()
+    session.voxel_changed.emit(session.read((-1e6, 0.0, 0.0)))
+    assert view.maps.isHidden()
+
+
+def test_report_has_what_was_painted(reading: Any, qtbot: Any, tmp_path: Any) -> None:
+    layer = reading.viewer.layers["segmentation"]
+    where = tuple(axis[:9] for axis in np.nonzero(reading.record.case.brain & (layer.data == 0)))
+    layer.data_setitem(where, 1)
+    reading.dock.heading.setText("Second <reading>")
+    job = reading.dock.report(tmp_path)
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    name = reading.record.case.name
+    page = (tmp_path / f"{name}_report.html").read_text()
+    assert "Second &lt;reading&gt;" in page
+    assert "not a medical device" in page
+    assert json.loads((tmp_path / f"{name}_report.json").read_text())
+    assert name in reading.state.message.text
+
+
+def test_it_follows_the_case_and_leaves_nothing(reading: Any, qtbot: Any) -> None:
+    reading.dock.measures_view.diameters_button.click()
+    reading.dock.overlap_view.show_button.click()
+    before = {layer.name for layer in reading.viewer.layers} - {"diameters", "core, edema, both"}
+    reading.session.close()
+    assert {layer.name for layer in reading.viewer.layers} == before
+    assert reading.viewer.layers["segmentation"].visible
+    assert reading.session._on_move not in reading.viewer.mouse_move_callbacks
+
+
+def test_without_a_case_it_waits(gliocam: Any) -> None:
+    dock = open_dock(gliocam.viewer)
+    assert "Segment first" in dock.measures_view.sentence.text()
+    assert not dock.report_button.isEnabled()
+    assert not dock.overlap_view.show_button.isEnabled()
+    assert dock.report("nowhere") is None
+    press(gliocam.viewer, commands.NEXT_CONFLICT)
