@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom
+from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom, cli_train
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.cli_common import (
     FAILED,
@@ -290,6 +290,7 @@ def top(
 
 app.command(name="explain")(cli_explain.explain)
 app.command(name="phantom")(cli_phantom.phantom)
+app.command(name="train")(cli_train.train)
 
 
 def main() -> NoReturn:

@@ -111,7 +111,7 @@ class BatchLoader:
     ----------
     data : Batched
     batch : int
-        Slices a batch, over all ranks; at most the data set.
+        Slices a batch, over all ranks; at most the data set, and as many for each rank.
     seed : int
     training : bool
         True: a new order every epoch, and the remainder that fills no batch is left out.
@@ -136,7 +136,9 @@ class BatchLoader:
         workers: int = 0,
         position: int = 0,
     ) -> None:
-        self.data, self.batch, self.seed = data, max(world, min(batch, len(data))), seed
+        self.data, self.seed = data, seed
+        whole = min(batch, len(data)) // world * world  # as many slices for each rank
+        self.batch = max(world, whole)
         self.training, self.rank, self.world, self.workers = training, rank, world, workers
         self.position = position
 

@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.distributed import mean_over_processes
 from napari_gliocam.train.recipe import Fit
 
 #: Terms of a loss by name; they are summed as they are.
 Terms = dict[str, Tensor]
+
+
+class LossError(TrainingError):
+    """The loss is no longer a number; what was kept before is as it was."""
 
 
 class Stage(LightningModule):
@@ -45,10 +50,10 @@ class Stage(LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         """One step; Lightning does the rest."""
         loss = self._loss(batch, "train")
-        if not torch.isfinite(loss):
-            raise TrainingError(
+        if mean_over_processes(torch.isfinite(loss).float()) < 1:  # all of them stop, or none
+            raise LossError(
                 f"The loss is no longer a number in epoch {self.current_epoch + 1}, step "
-                f"{index + 1}; the last checkpoint is from before: lower the rate, or train in "
+                f"{index + 1}; the weights kept are from before: lower the rate, or train in "
                 '"32-true".'
             )
         return loss
