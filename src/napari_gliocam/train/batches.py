@@ -163,8 +163,14 @@ class BatchLoader:
         order = np.arange(n)
         if self.training:
             order = np.random.default_rng([self.seed, epoch]).permutation(n)
+        stops = [(i + 1) * self.batch for i in range(len(self))]
+        if not self.training and stops:  # a rest that would leave a rank without any joins the last
+            stops[-1] = n
         starts = [i * self.batch for i in range(len(self))]
-        batches = [np.sort(order[s : s + self.batch])[self.rank :: self.world] for s in starts]
+        batches = [
+            np.sort(order[start:stop])[self.rank :: self.world]
+            for start, stop in zip(starts, stops, strict=True)
+        ]
         return [[(epoch, int(place)) for place in batch] for batch in batches]
 
     def state_dict(self) -> dict[str, int]:

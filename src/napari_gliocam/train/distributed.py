@@ -48,12 +48,25 @@ def gather_rows(rows: Tensor, views: int = 1) -> Tensor:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """A count's mean over the processes, to divide by instead of this process's own."""
+    """A value's mean over the processes, without gradient; a count to divide by, for one."""
     if not _together():
-        return value
+        return value.detach()
     total = value.detach().clone()
     distributed.all_reduce(total)
     return total / world_size()
+
+
+def mean_over_rows(values: Tensor) -> Tensor:
+    """The mean of this process's rows, weighted so that the mean over processes is that of all.
+
+    Parameters
+    ----------
+    values : Tensor, (B_r, ...)
+    """
+    if not _together():
+        return values.mean()
+    count = torch.tensor(float(len(values)), device=values.device)
+    return values.mean() * (count / mean_over_processes(count))
 
 
 def _together() -> bool:

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import (
+    Bundle,
+    BundleInfo,
+    load_bundle,
+    read_bundle_info,
+    save_bundle,
+)
 from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.case_index import CaseIndex, indexing
@@ -81,8 +87,8 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
     start = None
     if recipe.start == "bundle":
         yield Progress(0, 1, "loading the bundle")
+        _check_bundle(read_bundle_info(request.bundle or None))
         start = load_bundle(request.bundle or None)
-        _check_bundle(start.info)
     preparation = Preparation() if start is None else Preparation.of(start.info)
     index = yield from indexing(
         Path(request.cases),

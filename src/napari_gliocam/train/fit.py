@@ -51,6 +51,12 @@ class Machine:
     strategy: str = "auto"
     workers: int = 0
 
+    @property
+    def words(self) -> str:
+        """Such as ``"2 x gpu on 1 node"``."""
+        nodes = f"{self.num_nodes} node{'s' if self.num_nodes > 1 else ''}"
+        return f"{self.devices} x {self.accelerator} on {nodes}"
+
 
 def fit_stage(
     name: str,
@@ -119,6 +125,8 @@ def quiet_lightning() -> Iterator[None]:
             for message in (
                 "Checkpoint directory .* exists and is not empty",  # it goes on from there
                 ".* available but not used",  # the user chose the device
+                "It is recommended to use .*sync_dist=True",  # stages take the mean themselves
+                "torch.distributed.nn.functional.all_gather is deprecated",  # in torch 2.15
                 "Found .* in eval mode at the start of training",  # frozen norms are meant
                 "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, torch 2.15
             ):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gliocam.train.distributed import mean_over_processes
+from napari_gliocam.train.distributed import mean_over_processes, mean_over_rows
 
 
 def classifier_loss(
@@ -36,7 +36,7 @@ def classifier_loss(
         entropy = F.binary_cross_entropy_with_logits(exit_, labels, reduction="none")
         if kind == "focal":
             entropy = entropy * (1 - torch.exp(-entropy)) ** 2
-        losses.append(weight * entropy.mean())
+        losses.append(weight * mean_over_rows(entropy))
     return torch.stack(losses).sum()
 
 
@@ -207,7 +207,7 @@ def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
     residual = ((x[:, None] - means[..., None, None]) ** 2).sum(dim=2)
     overall = (x * region).sum(dim=(2, 3)) / (region.sum(dim=(2, 3)) + 1e-3)
     total = (((x - overall[..., None, None]) ** 2) * region).sum(dim=(1, 2, 3))
-    return ((phases * residual).sum(dim=(1, 2, 3)) / (total + 1e-3)).mean()
+    return mean_over_rows((phases * residual).sum(dim=(1, 2, 3)) / (total + 1e-3))
 
 
 def uniformity(attention: Tensor, region: Tensor) -> Tensor:

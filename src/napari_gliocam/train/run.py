@@ -313,7 +313,7 @@ class _Run:
                 "validation_cases": len(np.unique(self.slices.case[self.validation])),
                 "polarity_votes": {"skewness": polarity.skewness, "occlusion": polarity.occlusion},
                 "hours": round(seconds / 3600, 2),
-                "machine": f"{platform.machine()}, {self.machine}",
+                "machine": f"{platform.machine()}, {self.machine.words}",
             },
         )
 

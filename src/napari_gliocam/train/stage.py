@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.distributed import mean_over_processes
+from napari_gliocam.train.distributed import mean_over_processes, world_size
 from napari_gliocam.train.recipe import Fit
 
 #: Terms of a loss by name; they are summed as they are.
@@ -88,12 +88,13 @@ class Stage(LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         several = terms if len(terms) > 1 else {}
         values = {f"{phase}_loss": loss, **{f"{phase}_{k}": v for k, v in several.items()}}
+        # Lightning's own mean over processes rounds the number of slices to whole ones.
+        count = mean_over_processes(torch.tensor(float(slices), device=loss.device))
         self.log_dict(
-            {k: v.detach() for k, v in values.items()},
+            {k: mean_over_processes(v) for k, v in values.items()},
             on_step=False,
             on_epoch=True,
-            batch_size=slices,
-            sync_dist=self.trainer.world_size > 1,
+            batch_size=round(float(count) * world_size()),
         )
         return loss
 
