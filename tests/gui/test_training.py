@@ -172,10 +172,6 @@ def tiny(train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_journey_tag_train_stop_resume_use_segment(
     train: Any, tiny: Path, qtbot: Any, cases: Path, tmp_path: Path
 ) -> None:
-    recipe_of = train_session.recipe_of_choice
-    monkeypatch.setattr(
-        train_session, "recipe_of_choice", lambda c: without_rehearsal(recipe_of(c))
-    )
     open_folder(train, qtbot, cases, tmp_path / "labels.csv")
     train.tag_view.derive_button.click()
     qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
@@ -235,10 +231,6 @@ def test_journey_tag_train_stop_resume_use_segment(
 def test_a_training_that_dies_can_be_gone_on_with_from_another_window(
     train: Any, tiny: Path, qtbot: Any, cases: Path, tmp_path: Path
 ) -> None:
-    recipe_of = train_session.recipe_of_choice
-    monkeypatch.setattr(
-        train_session, "recipe_of_choice", lambda c: without_rehearsal(recipe_of(c))
-    )
     open_folder(train, qtbot, cases, tmp_path / "labels.csv")
     train.tag_view.derive_button.click()
     qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)

@@ -101,7 +101,7 @@ class TrainChart(QWidget):
             missing.setWordWrap(True)
             self._body.addWidget(missing)
             return False
-        os.environ.setdefault("PYQTGRAPH_QT_LIB", {"pyqt6": "PyQt6"}.get(API_NAME, "PySide6"))
+        os.environ.setdefault("PYQTGRAPH_QT_LIB", API_NAME)  # the one that napari runs on
         import pyqtgraph as pg
 
         page = QWidget()

@@ -14,6 +14,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
+from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
@@ -299,18 +300,19 @@ class TrainSession:
         self._previewed = time.monotonic()
         case, device = record.case, self.state.device
         job = self._keep(engine().submit(lambda: work.segment(case, bundle, device), "Segment"))
-        job.succeeded.connect(partial(self._on_segmented, record))
+        job.succeeded.connect(partial(self._on_segmented, record, case))
 
-    def _on_segmented(self, record: Record, maps: Any) -> None:
+    def _on_segmented(self, record: Record, case: Case, maps: Any) -> None:
         if record not in self.desk.records():
             return
         live = LiveLabels(maps, record.settings)
         live.finish()
-        if record.segmented is None:
-            record.segmented = record.case
-        record.live, record.maps = live, maps
+        record.segmented, record.networks = case, None
+        record.live = live
+        record.refined.start(live)
+        record.maps = maps
         self.desk.show_result(record)
-        record.volumes_ml = live.volumes_ml
+        record.volumes_ml = record.refined.volumes_ml
 
     # ---- bundles
 
