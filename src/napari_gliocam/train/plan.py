@@ -137,7 +137,7 @@ def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None
     if without:
         concerns.append(
             f"The validation cases decide nothing about {' and '.join(sorted(without))}; "
-            "another seed may choose better ones."
+            "label more cases."
         )
     return Plan(
         train=train,

@@ -7,10 +7,21 @@ from importlib.util import find_spec
 from typing import Any
 
 from qtpy import API_NAME
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.widgets import SPACING, Choice
 
+#: Stages as reports name them, in words.
+STAGE_TITLES = {
+    "pretrain.tumour": "Pre-training, tumour",
+    "pretrain.classes": "Pre-training, core and edema",
+    "classifier.tumour": "Classifier, tumour",
+    "classifier.classes": "Classifier, core and edema",
+    "aggregate.tumour": "Tumour aggregate",
+    "aggregate.classes": "Class aggregate",
+    "polarity": "Polarity of the exits",
+    "maps": "Maps of the training slices",
+}
 #: Okabe and Ito's, in the order in which curves come.
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 _HEIGHT = 150
@@ -31,6 +42,7 @@ class TrainChart(QWidget):
         self._body = QStackedWidget()
         self._body.setFixedHeight(_HEIGHT)
         self._plots: dict[str, Any] = {}
+        self._ink = self._paper = ""
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACING // 2)
@@ -43,27 +55,39 @@ class TrainChart(QWidget):
         self.stage.fill([], -1)
         self._draw()
 
+    def set_colours(self, ink: str, paper: str) -> None:
+        """Take the theme's colours of text and background."""
+        self._ink, self._paper = ink, paper
+        self._colour()
+        self._draw()
+
     def add(self, event: dict[str, Any]) -> None:
         """Take a report; those within an epoch say nothing new."""
         stage, epoch = event["stage"], event["epoch"]
         values = {k: v for k, v in event["values"].items() if k.startswith(("train_", "val_"))}
         if not values or not epoch:
             return
-        follows = not self.curves or self.stage.currentText() == list(self.curves)[-1]
+        follows = not self.curves or self._chosen() == list(self.curves)[-1]
         known = self.curves.setdefault(stage, {})
         before = {name: points.get(epoch) for name, points in known.items()}
         if before and all(before.get(name) == value for name, value in values.items()):
             return
         for name, value in values.items():
             known.setdefault(name, {})[epoch] = value
-        current = stage if follows else self.stage.currentText()
-        self.stage.fill(list(self.curves), list(self.curves).index(current))
+        current = stage if follows else self._chosen()
+        titles = [STAGE_TITLES.get(name, name) for name in self.curves]
+        self.stage.fill(titles, list(self.curves).index(current))
         self._draw()
 
+    def _chosen(self) -> str:
+        """The stage that is shown."""
+        index = self.stage.currentIndex()
+        return list(self.curves)[index] if 0 <= index < len(self.curves) else ""
+
     def _draw(self, index: int = 0) -> None:
-        if not self._plots and not self._make():
+        if not self.curves or (not self._plots and not self._make()):
             return
-        curves = self.curves.get(self.stage.currentText(), {})
+        curves = self.curves.get(self._chosen(), {})
         for kind, plot in self._plots.items():
             shown = {n: p for n, p in sorted(curves.items()) if ("auc" in n) == (kind == "AUC")}
             plot.clear()
@@ -107,21 +131,28 @@ class TrainChart(QWidget):
         page = QWidget()
         row = QHBoxLayout(page)
         row.setContentsMargins(0, 0, 0, 0)
-        ink = self.palette().windowText().color()
         for kind in ("Loss", "AUC"):
             plot = pg.PlotWidget(background=None)
             item = plot.getPlotItem()
             item.setLabel("left", kind)
             item.setLabel("bottom", "epoch")
-            for side in ("left", "bottom"):
-                item.getAxis(side).setPen(ink)
-                item.getAxis(side).setTextPen(ink)
-            item.addLegend(offset=(-4, 4), labelTextColor=ink, labelTextSize="8pt")
+            item.addLegend(offset=(-1, 1), labelTextSize="7pt", verSpacing=-6)
             item.setMenuEnabled(False)
             item.hideButtons()
             plot.setMouseEnabled(x=False, y=False)
+            plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
             self._plots[kind] = plot
-            row.addWidget(plot)
+            row.addWidget(plot, 1)
+        self._colour()
         self._body.addWidget(page)
         self._body.setCurrentWidget(page)
         return True
+
+    def _colour(self) -> None:
+        for plot in self._plots.values() if self._ink else ():
+            plot.setBackground(self._paper)
+            item = plot.getPlotItem()
+            item.legend.setLabelTextColor(self._ink)
+            for side in ("left", "bottom"):
+                item.getAxis(side).setPen(self._ink)
+                item.getAxis(side).setTextPen(self._ink)

@@ -17,19 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.ui.train_chart import TrainChart
+from napari_gliocam.ui.train_chart import STAGE_TITLES, TrainChart
 from napari_gliocam.ui.widgets import SPACING, Elided, Section
 
-_STAGES = {
-    "pretrain.tumour": "Pre-training, tumour",
-    "pretrain.classes": "Pre-training, core and edema",
-    "classifier.tumour": "Classifier, tumour",
-    "classifier.classes": "Classifier, core and edema",
-    "aggregate.tumour": "Tumour aggregate",
-    "aggregate.classes": "Class aggregate",
-    "polarity": "Polarity of the exits",
-    "maps": "Maps of the training slices",
-}
 _ROW_HEIGHT = 22
 
 
@@ -108,7 +98,7 @@ class TrainProgressView(QWidget):
         elif kind == "training":
             epoch = min(event["epoch"] + 1, event["epochs"])
             words = f", epoch {epoch} of {event['epochs']}" if event["steps"] > 1 else ""
-            title = _STAGES.get(event["stage"], event["stage"]) + words
+            title = STAGE_TITLES.get(event["stage"], event["stage"]) + words
             self._step(title, event["step"], event["steps"], "step ")
             self.chart.add(event)
         elif kind == "table":

@@ -61,6 +61,8 @@ class TrainDock(QWidget):
         self.destroyed.connect(partial(_close, self.session))
         self.session.start()
         self._show_devices()
+        self.session.viewer.events.theme.connect(self._show_theme)
+        self._show_theme()
         if find_spec("lightning") is None:
             self.session.say(
                 "Training needs Lightning, which is not installed; run: "
@@ -86,6 +88,7 @@ class TrainDock(QWidget):
         for key in KEYS.values():
             self.session.viewer.keymap.pop(_keybinding(key), None)
         self.session.state.events.devices.disconnect(self._show_devices)
+        self.session.viewer.events.theme.disconnect(self._show_theme)
         self.session.close()
 
     def _connect(self) -> None:
@@ -166,6 +169,12 @@ class TrainDock(QWidget):
         state = self.session.state
         names, titles = zip(*state.devices, strict=True)
         self.choice_view.set_devices(list(names), list(titles), state.device)
+
+    def _show_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self.session.viewer.theme)
+        self.progress_view.chart.set_colours(theme.text.as_hex(), theme.background.as_hex())
 
     def _show_bundles(self, bundles: Any) -> None:
         bundle = self.session.state.bundle
