@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import CaseError, SaveError, TrainingError
+from napari_gliocam.io.sidecar import SOFTWARE
 from napari_gliocam.progress import finish
 from napari_gliocam.train import case_index
 from napari_gliocam.train.case_index import CACHE_NAME, INDEX_FILE, CaseIndex, IndexedCase, indexing
@@ -145,6 +146,18 @@ def test_labels_derived_from_outlines_are_those_of_the_files_own_slices(tmp_path
 
 def test_without_outlines_nothing_can_be_derived(tmp_path):
     write_case(tmp_path, "one", seg=False)
+    with pytest.raises(TrainingError, match="tag slices"):
+        derive_tags(finish(indexing(tmp_path, HOW)), Data())
+
+
+def test_a_result_of_this_program_is_no_experts(tmp_path):
+    folder = write_case(tmp_path, "one")
+    file = folder / "one_seg.nii.gz"
+    image = nib.load(file)
+    labels = np.minimum(np.asarray(image.dataobj), 2)
+    own = nib.Nifti1Image(labels, image.affine)
+    own.header["descrip"] = SOFTWARE.encode()
+    nib.save(own, file)
     with pytest.raises(TrainingError, match="tag slices"):
         derive_tags(finish(indexing(tmp_path, HOW)), Data())
 

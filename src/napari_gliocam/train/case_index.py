@@ -7,6 +7,7 @@ again, files are compared by size and time; only cases that changed are prepared
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -27,6 +28,8 @@ CACHE_NAME = ".gliocam-slices"
 INDEX_FILE = "index.json"
 #: Changes when prepared slices of before cannot be used any more.
 FORMAT = 1
+#: While cases are prepared, in seconds.
+_SAVE_EVERY = 10.0
 
 
 @dataclass(frozen=True)
@@ -130,15 +133,21 @@ def indexing(
     index = CaseIndex(root, cache, preparation, cases)
     if not wanted:
         return _in_order(index, found)
-    done = 0
+    done, saved = 0, time.monotonic()
     yield Progress(0, len(wanted), "preparing cases")
     size = max(8, 4 * workers)
-    for part in (wanted[i : i + size] for i in range(0, len(wanted), size)):
-        for files, prepared in zip(part, _prepare(part, preparation, cache, workers), strict=True):
-            source = str(next(chain(files.paths, [root])))
-            cases[files.name] = IndexedCase(source, stamps[files.name], prepared)
-            done += 1
-            yield Progress(done, len(wanted), "preparing cases")
+    try:
+        for part in (wanted[i : i + size] for i in range(0, len(wanted), size)):
+            made = _prepare(part, preparation, cache, workers)
+            for files, prepared in zip(part, made, strict=True):
+                source = str(next(chain(files.paths, [root])))
+                cases[files.name] = IndexedCase(source, stamps[files.name], prepared)
+                done += 1
+                yield Progress(done, len(wanted), "preparing cases")
+            if time.monotonic() - saved > _SAVE_EVERY:
+                _save(_in_order(index, found))
+                saved = time.monotonic()
+    finally:  # also when it is closed: what is prepared is known the next time
         _save(_in_order(index, found))
     return _in_order(index, found)
 

@@ -12,7 +12,9 @@ import numpy as np
 from napari_gliocam.case import Modality
 from napari_gliocam.io.find import CaseFiles
 from napari_gliocam.io.naming import safe_name
+from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.read import read_case
+from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.slices import Normalisation, cut_slices
 from napari_gliocam.train.packed import pack_slices
@@ -66,7 +68,8 @@ class PreparedCase:
         The file's name in the cache.
     core, edema : list of int or None
         Pixels of each class by the slice's number where an expert outlined them, else None.
-        Counts, no outline: image-level labels can be derived, nothing else.
+        Counts, no outline: image-level labels can be derived, nothing else.  A result that this
+        program saved beside the case is no expert's.
     problem : str
         Why it cannot be learned from; the rest is empty then.
     """
@@ -104,7 +107,7 @@ def prepare_case(files: CaseFiles, how: Preparation, cache: Path) -> PreparedCas
     pack_slices(stack.images, cache / packed)
     numbers = file_slices(case.grid)
     core = edema = None
-    if case.expert is not None:
+    if case.expert is not None and not _is_a_result(case.expert.source):
         by_number = np.argsort(numbers)
         core, edema = (
             (case.expert.labels == value).sum(axis=(1, 2))[by_number].tolist() for value in (1, 2)
@@ -117,3 +120,7 @@ def prepare_case(files: CaseFiles, how: Preparation, cache: Path) -> PreparedCas
         core=core,
         edema=edema,
     )
+
+
+def _is_a_result(labels: Path | None) -> bool:
+    return labels is not None and written_here(labels, load_nifti(labels).header)
