@@ -15,7 +15,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from napari_gliocam import __version__, cli_batch, cli_explain, cli_phantom, cli_report
+from napari_gliocam import (
+    __version__,
+    cli_batch,
+    cli_explain,
+    cli_phantom,
+    cli_report,
+    cli_train,
+)
 from napari_gliocam.cli_batch import Outcome, Request
 from napari_gliocam.cli_common import (
     FAILED,
@@ -253,6 +260,7 @@ def top(
 app.command(name="explain")(cli_explain.explain)
 app.command(name="phantom")(cli_phantom.phantom)
 app.command(name="report")(cli_report.report)
+app.command(name="train")(cli_train.train)
 
 
 def main() -> NoReturn:

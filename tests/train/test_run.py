@@ -127,18 +127,24 @@ def test_kill_minus_9_gives_the_same_bundle(recipe, slices, unbroken, tmp_path):
     assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
 
 
+def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
+    with pytest.raises(TrainingError, match="goes on from a bundle"):
+        run(tiny(read_recipe("finetune")), slices, tmp_path)
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_every_recipe_that_ships_runs(name, tiny, tmp_path):
     recipe = tiny(read_recipe(name))
     slices = blob_slices(24)
     reports = []
-    run(recipe, slices, tmp_path, report=reports.append)
+    start = GliocamNet.of(3, recipe.network.design) if recipe.start == "bundle" else None
+    run(recipe, slices, tmp_path, report=reports.append, start=start)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.info.design == recipe.network.design
     inverted = bundle.info.polarity == {t: [-1] * 4 for t in ("tumour", "core", "edema")}
     assert inverted is (name == "released")
     pretrained = {r.stage for r in reports if r.stage.startswith("pretrain")}
-    assert len(pretrained) == (0 if name == "default" else 2)
+    assert len(pretrained) == (2 if name in ("paper", "released") else 0)
 
 
 def test_a_folder_of_another_training_is_refused(recipe, slices, unbroken):

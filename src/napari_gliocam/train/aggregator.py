@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.aggregator import VolumeAttention, guide, seen_by_attention
 from napari_gliocam.nets.design import Design
+from napari_gliocam.train.distributed import gather_rows
 from napari_gliocam.train.frozen import MapBatch
 from napari_gliocam.train.losses import (
     Bank,
@@ -123,7 +124,7 @@ class TumourStage(_AggregateStage):
             contrast = two_phase_contrast(tumour, batch.images, region)
             terms["contrast"] = recipe.weight_contrast * contrast
         if recipe.weight_class:
-            foreground, background = self.compared(tumour, batch, region)
+            foreground, background = map(gather_rows, self.compared(tumour, batch, region))
             terms["class"] = recipe.weight_class * self.apart(foreground, background, "tumour")
         return terms
 
@@ -154,16 +155,20 @@ class ClassStage(_AggregateStage):
         shows = batch.labels[:, 1:]
         if recipe.labels == "every":
             shows = torch.ones_like(shows)
-        parts = [self.compared(classes[:, k : k + 1], batch, region) for k in range(2)]
+        parts = [
+            tuple(map(gather_rows, self.compared(classes[:, k : k + 1], batch, region)))
+            for k in range(2)
+        ]
+        shown_of_all = gather_rows(shows) > 0
         terms = {"uniform": recipe.weight_uniform * uniformity(weights, batch.brain)}
         if recipe.weight_class:
             each = [
                 self.apart(f[shown], b[shown], key)
-                for key, (f, b), shown in zip(("core", "edema"), parts, shows.T > 0, strict=True)
+                for key, (f, b), shown in zip(("core", "edema"), parts, shown_of_all.T, strict=True)
             ]
             terms["class"] = recipe.weight_class * torch.stack(each).sum()
         if recipe.weight_separate:
-            separate = self._separate(parts[0][0], parts[1][0], shows > 0, kind)
+            separate = self._separate(parts[0][0], parts[1][0], shown_of_all, kind)
             terms["separate"] = recipe.weight_separate * separate
         if recipe.weight_agree:
             agree = agreement_loss(classes, batch.tumour, shows, batch.brain, recipe.agreement)

@@ -111,7 +111,7 @@ class BatchLoader:
     ----------
     data : Batched
     batch : int
-        Slices a batch, over all ranks; at most the data set.
+        Slices a batch, over all ranks; at most the data set, and as many for each rank.
     seed : int
     training : bool
         True: a new order every epoch, and the remainder that fills no batch is left out.
@@ -136,7 +136,9 @@ class BatchLoader:
         workers: int = 0,
         position: int = 0,
     ) -> None:
-        self.data, self.batch, self.seed = data, max(world, min(batch, len(data))), seed
+        self.data, self.seed = data, seed
+        whole = min(batch, len(data)) // world * world  # as many slices for each rank
+        self.batch = max(world, whole)
         self.training, self.rank, self.world, self.workers = training, rank, world, workers
         self.position = position
 
@@ -161,8 +163,14 @@ class BatchLoader:
         order = np.arange(n)
         if self.training:
             order = np.random.default_rng([self.seed, epoch]).permutation(n)
+        stops = [(i + 1) * self.batch for i in range(len(self))]
+        if not self.training and stops:  # a rest that would leave a rank without any joins the last
+            stops[-1] = n
         starts = [i * self.batch for i in range(len(self))]
-        batches = [np.sort(order[s : s + self.batch])[self.rank :: self.world] for s in starts]
+        batches = [
+            np.sort(order[start:stop])[self.rank :: self.world]
+            for start, stop in zip(starts, stops, strict=True)
+        ]
         return [[(epoch, int(place)) for place in batch] for batch in batches]
 
     def state_dict(self) -> dict[str, int]:

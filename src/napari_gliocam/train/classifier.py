@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
 from napari_gliocam.train.auc import Auc
@@ -41,6 +42,15 @@ class ClassifierStage(Stage):
         self.recipe, self.columns, self.pooling = recipe, list(columns), pooling
         self.network = network.requires_grad_(True)
         self.auc = Auc()
+
+    def train(self, mode: bool = True) -> ClassifierStage:
+        """Frozen norms stay as in use, whatever the rest does."""
+        super().train(mode)
+        if self.recipe.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def terms(self, batch: SliceBatch) -> Terms:
         """Eq. 2."""

@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -49,6 +50,12 @@ class Machine:
     num_nodes: int = 1
     strategy: str = "auto"
     workers: int = 0
+
+    @property
+    def words(self) -> str:
+        """Such as ``"2 x gpu on 1 node"``."""
+        nodes = f"{self.num_nodes} node{'s' if self.num_nodes > 1 else ''}"
+        return f"{self.devices} x {self.accelerator} on {nodes}"
 
 
 def fit_stage(
@@ -118,6 +125,9 @@ def quiet_lightning() -> Iterator[None]:
             for message in (
                 "Checkpoint directory .* exists and is not empty",  # it goes on from there
                 ".* available but not used",  # the user chose the device
+                "It is recommended to use .*sync_dist=True",  # stages take the mean themselves
+                "torch.distributed.nn.functional.all_gather is deprecated",  # in torch 2.15
+                "Found .* in eval mode at the start of training",  # frozen norms are meant
                 "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, torch 2.15
             ):
                 warnings.filterwarnings("ignore", message)
@@ -173,7 +183,8 @@ def _trainer(
         max_epochs=fit.epochs,
         accumulate_grad_batches=fit.accumulate,
         callbacks=callbacks,
-        logger=CSVLogger(folder, name="logs"),
+        logger=_loggers(folder),
+        sync_batchnorm=machine.devices * machine.num_nodes > 1 and machine.accelerator != "cpu",
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         limit_val_batches=None if len(data.validation) else 0,
@@ -181,6 +192,30 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    """Figures as csv, and for TensorBoard where it is installed (the extra "tensorboard")."""
+    loggers: list[Logger] = [CSVLogger(folder, name="logs")]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
+    return loggers
+
+
+def stage_folder(work: Path, name: str) -> Path:
+    """Where a stage keeps its files."""
+    return work / name.replace(".", "_")
+
+
+def keep_what_there_is(stage: Stage, folder: Path) -> bool:
+    """End a stage that cannot go on with its best weights so far; False where there are none."""
+    file = next((f for f in (folder / BEST, folder / LAST) if f.exists()), None)
+    if file is None:
+        return False
+    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    stage.load_state_dict(state)
+    only_once(folder / WEIGHTS, lambda: save_network(stage.network, folder / WEIGHTS))
+    return True
 
 
 def _save_network(stage: Stage, folder: Path) -> None:

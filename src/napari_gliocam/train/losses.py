@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_gliocam.train.distributed import mean_over_processes, mean_over_rows
+
 
 def classifier_loss(
     logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float], kind: str = "bce"
@@ -34,7 +36,7 @@ def classifier_loss(
         entropy = F.binary_cross_entropy_with_logits(exit_, labels, reduction="none")
         if kind == "focal":
             entropy = entropy * (1 - torch.exp(-entropy)) ** 2
-        losses.append(weight * entropy.mean())
+        losses.append(weight * mean_over_rows(entropy))
     return torch.stack(losses).sum()
 
 
@@ -180,7 +182,7 @@ def agreement_loss(
         loss = F.binary_cross_entropy(
             largest.clamp(1e-4, 1 - 1e-4), tumour.clamp(0, 1), reduction="none"
         )
-    return (loss * region).sum() / region.sum().clamp_min(1)
+    return (loss * region).sum() / mean_over_processes(region.sum()).clamp_min(1)
 
 
 def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
@@ -205,7 +207,7 @@ def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
     residual = ((x[:, None] - means[..., None, None]) ** 2).sum(dim=2)
     overall = (x * region).sum(dim=(2, 3)) / (region.sum(dim=(2, 3)) + 1e-3)
     total = (((x - overall[..., None, None]) ** 2) * region).sum(dim=(1, 2, 3))
-    return ((phases * residual).sum(dim=(1, 2, 3)) / (total + 1e-3)).mean()
+    return mean_over_rows((phases * residual).sum(dim=(1, 2, 3)) / (total + 1e-3))
 
 
 def uniformity(attention: Tensor, region: Tensor) -> Tensor:
@@ -218,4 +220,4 @@ def uniformity(attention: Tensor, region: Tensor) -> Tensor:
     """
     exits, classes = attention.shape[1:3]
     kl = (attention * torch.log(exits * attention.clamp_min(1e-6))).sum(dim=1)
-    return (kl * region).sum() / (region.sum() * classes).clamp_min(1)
+    return (kl * region).sum() / (mean_over_processes(region.sum()) * classes).clamp_min(1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from napari_gliocam.nets.multi_exit import MultiExitResNet
 from napari_gliocam.train.batches import SliceBatch
 from napari_gliocam.train.contrastive import contrastive_loss
+from napari_gliocam.train.distributed import gather_rows
 from napari_gliocam.train.recipe import Pretrain
 from napari_gliocam.train.stage import Stage, Terms
 
@@ -44,6 +45,7 @@ class PretrainStage(Stage):
         """The contrast of all views."""
         assert isinstance(self.network, MultiExitResNet)
         vectors: Tensor = self.head(self.network.features(batch.images)[-1].mean(dim=(2, 3)))
-        labels = batch.labels[:, self.columns]
+        labels = gather_rows(batch.labels[:, self.columns])
+        vectors = gather_rows(vectors, views=len(vectors) // len(batch.labels))
         recipe = self.recipe
         return {"contrast": contrastive_loss(recipe.loss, vectors, labels, recipe.temperature)}

@@ -119,12 +119,16 @@ class Data:
         [15] Slices without brain.
     validation : float
         [16] Part of the patients kept for validation, by seed, in proportion to what they show.
+    rehearsal : int
+        Synthetic cases that are learned from besides one's own, so that a bundle that goes on
+        does not forget what it could do; none is ever validated with.
     """
 
     min_pixels: int = _number(8, 1)
     few_pixels: Literal["exclude", "normal"] = "exclude"
     blank: Literal["drop", "keep"] = "drop"
     validation: float = _number(0.1, 0.0, 0.5)
+    rehearsal: int = _number(0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +179,19 @@ class Classifier:
         [11] Focal: gamma 2, alpha 1.
     exit_weights : 4 float
         [3] w_l.
+    freeze_norm : bool
+        Batch norm keeps the statistics it has: a few cases of one kind would move them.
+    blend : float
+        Part of the learned weights in the result, the rest are those it began with (Wortsman et
+        al. 2022, Robust fine-tuning of zero-shot models); 1 takes the learned ones alone.
     augment : Augment
     fit : Fit
     """
 
     loss: Literal["bce", "focal"] = "bce"
     exit_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    freeze_norm: bool = False
+    blend: float = _number(1.0, 0.0, 1.0)
     augment: Augment = Augment()
     fit: Fit = Fit()
 
@@ -308,6 +319,9 @@ class Recipe:
     name : str
     seed : int
         Of everything: first weights, split, order, augmentation.
+    start : {"random", "bundle"}
+        From scratch, or on from a bundle, whose networks are built as they are whatever
+        ``network`` says (but for its polarity, which is settled anew).
     data : Data
     network : Network
     pretrain : PretrainBoth
@@ -317,6 +331,7 @@ class Recipe:
 
     name: str = "unnamed"
     seed: int = _number(0, 0)
+    start: Literal["random", "bundle"] = "random"
     data: Data = Data()
     network: Network = Network()
     pretrain: PretrainBoth = PretrainBoth()

@@ -14,8 +14,9 @@ from napari_gliocam.train.recipe import Recipe
 
 T = TypeVar("T")
 
-#: The recipes that ship: the papers' text, their released code, and ours.
-NAMED = ("paper", "released", "default")
+#: The recipes that ship: the papers' text, their released code, ours; to go on from a bundle with
+#: all networks, or with the aggregators alone.
+NAMED = ("paper", "released", "default", "finetune", "aggregators")
 
 
 def read_recipe(source: str | Path = "default") -> Recipe:
@@ -24,8 +25,8 @@ def read_recipe(source: str | Path = "default") -> Recipe:
     Parameters
     ----------
     source : str or Path
-        ``"paper"``, ``"released"``, ``"default"``, or the path of a TOML file.  A file may say
-        ``base = "default"`` (or another of the three) and give only what differs.
+        A name in `NAMED`, also with ``.toml`` where there is no such file, or the path of a TOML
+        file.  A file may say ``base = "default"`` (or another name) and give only what differs.
 
     Returns
     -------
@@ -36,11 +37,28 @@ def read_recipe(source: str | Path = "default") -> Recipe:
     TrainingError
         One sentence with the file and the key.
     """
-    if str(source) in NAMED:
-        path = Path(str(files("napari_gliocam.train") / "recipes" / f"{source}.toml"))
-    else:
-        path = Path(source)
+    path = Path(source)
+    name = str(source).removesuffix(".toml")
+    if name in NAMED and (name == str(source) or not path.exists()):
+        path = Path(str(files("napari_gliocam.train") / "recipes" / f"{name}.toml"))
     return _build(Recipe, _table(path), str(path), "")
+
+
+def recipe_of(values: dict[str, Any], source: str) -> Recipe:
+    """A recipe from plain values, such as `recipe_values` gives.
+
+    Parameters
+    ----------
+    values : dict
+    source : str
+        Where they come from, for what is wrong with them.
+
+    Raises
+    ------
+    TrainingError
+        As `read_recipe`.
+    """
+    return _build(Recipe, values, source, "")
 
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:

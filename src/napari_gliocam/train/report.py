@@ -26,6 +26,8 @@ class TrainingReport:
     values : dict of str to float
         Newest finite values by name: ``train_loss``, ``val_loss``, ``val_auc_core``, ``rate``;
         a stage's single terms, such as ``train_agree``.  Losses are means over the last epoch.
+    note : str
+        A sentence that a user should read, such as that memory ran out; mostly empty.
     """
 
     stage: str
@@ -34,6 +36,7 @@ class TrainingReport:
     step: int
     steps: int
     values: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 #: Takes every report; returning True stops the training there, to go on another time.

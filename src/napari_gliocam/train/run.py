@@ -24,8 +24,17 @@ from napari_gliocam.train.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.batches import SliceDataset
 from napari_gliocam.train.classifier import ClassifierStage
 from napari_gliocam.train.data import StageData
-from napari_gliocam.train.fit import Machine, first_process, fit_stage, only_once
+from napari_gliocam.train.fit import (
+    Machine,
+    first_process,
+    fit_stage,
+    keep_what_there_is,
+    only_once,
+    stage_folder,
+)
 from napari_gliocam.train.frozen import FrozenMaps, add_tumour, freeze
+from napari_gliocam.train.memory import halve, halved
+from napari_gliocam.train.newest import blend_weights, weights_digest
 from napari_gliocam.train.polarity import Polarity, settle_polarity
 from napari_gliocam.train.pretrain import PretrainStage
 from napari_gliocam.train.recipe import Fit, Recipe
@@ -38,7 +47,7 @@ from napari_gliocam.train.slice_set import (
     split_cases,
     write_json,
 )
-from napari_gliocam.train.stage import Stage
+from napari_gliocam.train.stage import LossError, Stage
 
 Network = Literal["tumour", "classes"]
 
@@ -119,12 +128,18 @@ class _Run:
         report: Reporter | None,
     ) -> _Run:
         check_slices(slices)
+        if recipe.start == "bundle" and start is None:
+            raise TrainingError(
+                f'The recipe "{recipe.name}" goes on from a bundle and none was given; name one, '
+                'or set start to "random".'
+            )
         work.mkdir(parents=True, exist_ok=True)
-        _claim(work, recipe, slices)
+        _claim(work, recipe, slices, start)
         train, validation = _rows(work / "rows.npz", recipe, slices)
         channels = slices.images.shape[1]
+        design = start.design if start and recipe.start == "bundle" else recipe.network.design
         with _seeded(recipe.seed):
-            net = GliocamNet.of(channels, recipe.network.design)
+            net = GliocamNet.of(channels, design)
         if start is not None:
             keys = differences(asdict(start.design), asdict(net.design), "network")
             if keys:
@@ -158,6 +173,7 @@ class _Run:
 
     def _backbone(self, name: Network) -> None:
         network, columns = getattr(self.net, name), COLUMNS[name]
+        before = {k: v.clone() for k, v in network.state_dict().items()}
         network.to(memory_format=torch.channels_last)
         first, then = getattr(self.recipe.pretrain, name), getattr(self.recipe.classifier, name)
         if first.loss != "none":
@@ -170,6 +186,7 @@ class _Run:
         check = self._dataset(self.validation, None)
         stage = ClassifierStage(network, columns, then, self.recipe.network.pooling)
         self._fit(f"classifier.{name}", stage, train, check, then.fit)
+        blend_weights(network, before, then.blend)
 
     def _polarity(self, device: torch.device) -> Polarity:
         file = self.work / "polarity.json"
@@ -224,16 +241,38 @@ class _Run:
             return
         if len(train) == 0:
             raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")
-        seed = self.recipe.seed
-        data = StageData(train, check, fit, seed=seed, workers=self.machine.workers)
-        stage.train()
-        folder = self.work / name.replace(".", "_")
-        fit_stage(name, stage, data, folder, self.machine, self.report)
+        folder = stage_folder(self.work, name)
+        for attempt in range(2):
+            stage.fit = halved(folder, fit)
+            data = StageData(
+                train, check, stage.fit, seed=self.recipe.seed, workers=self.machine.workers
+            )
+            stage.train()
+            try:
+                fit_stage(name, stage, data, folder, self.machine, self.report)
+                return
+            except torch.OutOfMemoryError as error:
+                if attempt or stage.fit.batch == 1 or not halve(folder, stage.fit):
+                    raise TrainingError(
+                        f"The device has too little memory for {name} even with batches of "
+                        f"{stage.fit.batch}; lower the batch, or train on another device."
+                    ) from error
+                torch.cuda.empty_cache()
+                self._tell(
+                    name,
+                    f"The device ran out of memory; {name} begins again with batches of "
+                    f"{halved(folder, fit).batch}, two a step.",
+                )
+            except LossError as error:
+                if not keep_what_there_is(stage, folder):
+                    raise
+                self._tell(name, str(error))
+                return
 
-    def _tell(self, stage: str) -> None:
+    def _tell(self, stage: str, note: str = "") -> None:
         """Report what has no steps; it is not stopped, the next stage is."""
         if self.report is not None:
-            self.report(TrainingReport(stage, 0, 1, 0, 1))
+            self.report(TrainingReport(stage, 0, 1, 0, 1, note=note))
 
     # ---- slices
 
@@ -274,7 +313,7 @@ class _Run:
                 "validation_cases": len(np.unique(self.slices.case[self.validation])),
                 "polarity_votes": {"skewness": polarity.skewness, "occlusion": polarity.occlusion},
                 "hours": round(seconds / 3600, 2),
-                "machine": f"{platform.machine()}, {self.machine}",
+                "machine": f"{platform.machine()}, {self.machine.words}",
             },
         )
 
@@ -317,10 +356,14 @@ def _rows(
         return stored["train"], stored["validation"]
 
 
-def _claim(work: Path, recipe: Recipe, slices: SliceSet) -> None:
+def _claim(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | None) -> None:
     """Refuse a folder in which something else was trained."""
     file = work / "training.json"
-    now = {"recipe": recipe_values(recipe), "slices": slices.fingerprint()}
+    now = {
+        "recipe": recipe_values(recipe),
+        "slices": slices.fingerprint(),
+        "start": None if start is None else weights_digest(start),
+    }
     if not file.exists():
         write_json(file, now)
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,14 @@ class Images(Protocol):
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float16]: ...
 
 
+@runtime_checkable
+class Digested(Protocol):
+    """Images that know by themselves whether they are the same as before."""
+
+    def digest(self) -> str:
+        """Changes when they do."""
+
+
 @dataclass(frozen=True, eq=False)
 class SliceSet:
     """Training slices.
@@ -39,7 +47,8 @@ class SliceSet:
     labels : ndarray of float32, (N, 3)
         Image-level labels: the slice shows tumour, core, edema.
     case : ndarray of int, (N,)
-        Which case a slice belongs to, for splits by patient.
+        Which case a slice belongs to, for splits by patient.  Below 0: synthetic, never validated
+        with.
     """
 
     images: Images
@@ -62,6 +71,8 @@ class SliceSet:
         digest = sha256(repr(tuple(self.images.shape)).encode())
         digest.update(np.ascontiguousarray(self.labels, dtype=np.float32).tobytes())
         digest.update(np.ascontiguousarray(self.case, dtype=np.int64).tobytes())
+        if isinstance(self.images, Digested):
+            digest.update(self.images.digest().encode())
         return digest.hexdigest()[:16]
 
 
@@ -171,16 +182,18 @@ def split_cases(
     Returns
     -------
     train, validation : ndarray of int
-        Rows of ``slices``, in order; a patient is in one of them only.
+        Rows of ``slices``, in order; a patient is in one of them only.  Synthetic cases (their
+        number is below 0) are all trained with.
 
     Raises
     ------
     TrainingError
         If there are too few patients.
     """
-    cases, patient = np.unique(slices.case, return_inverse=True)
     if fraction <= 0:
         return np.arange(len(slices)), np.arange(0)
+    own = np.flatnonzero(slices.case >= 0)
+    cases, patient = np.unique(slices.case[own], return_inverse=True)
     count = max(1, round(fraction * len(cases)))
     if count >= len(cases):
         raise TrainingError(
@@ -188,11 +201,11 @@ def split_cases(
             "data.validation to 0."
         )
     # Sorted by what they show, then by chance, every k-th is taken: strata get their share.
-    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels.T]
+    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
     chance = np.random.default_rng([seed, 16]).random(len(cases))
     order = np.lexsort((chance, *shows))
     chosen = order[((np.arange(count) + 0.5) * len(cases) / count).astype(int)]
-    validates = np.isin(patient, chosen)
+    validates = np.isin(slices.case, cases[chosen])
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 

@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.distributed import mean_over_processes, world_size
 from napari_gliocam.train.recipe import Fit
 
 #: Terms of a loss by name; they are summed as they are.
 Terms = dict[str, Tensor]
+
+
+class LossError(TrainingError):
+    """The loss is no longer a number; what was kept before is as it was."""
 
 
 class Stage(LightningModule):
@@ -45,10 +50,10 @@ class Stage(LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         """One step; Lightning does the rest."""
         loss = self._loss(batch, "train")
-        if not torch.isfinite(loss):
-            raise TrainingError(
+        if mean_over_processes(torch.isfinite(loss).float()) < 1:  # all of them stop, or none
+            raise LossError(
                 f"The loss is no longer a number in epoch {self.current_epoch + 1}, step "
-                f"{index + 1}; the last checkpoint is from before: lower the rate, or train in "
+                f"{index + 1}; the weights kept are from before: lower the rate, or train in "
                 '"32-true".'
             )
         return loss
@@ -83,12 +88,13 @@ class Stage(LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         several = terms if len(terms) > 1 else {}
         values = {f"{phase}_loss": loss, **{f"{phase}_{k}": v for k, v in several.items()}}
+        # Lightning's own mean over processes rounds the number of slices to whole ones.
+        count = mean_over_processes(torch.tensor(float(slices), device=loss.device))
         self.log_dict(
-            {k: v.detach() for k, v in values.items()},
+            {k: mean_over_processes(v) for k, v in values.items()},
             on_step=False,
             on_epoch=True,
-            batch_size=slices,
-            sync_dist=self.trainer.world_size > 1,
+            batch_size=round(float(count) * world_size()),
         )
         return loss
 

@@ -67,6 +67,12 @@ class Tag:
         return self  # a duplicated layer shows the same case
 
 
+def tag_of(layer: Any) -> Tag | None:
+    """Whose layer it is, None for a layer of someone else."""
+    tag = layer.metadata.get(KEY)
+    return tag if isinstance(tag, Tag) else None
+
+
 def placement(grid: Grid) -> dict[str, Any]:
     """Where a layer of this grid lies in the viewer."""
     return {

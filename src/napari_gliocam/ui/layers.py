@@ -10,35 +10,28 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
-import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels, Layer
 
 from napari_gliocam.cams.volume import TARGETS, Row, Target
-from napari_gliocam.case import Grid, Modality
-from napari_gliocam.errors import CaseError
+from napari_gliocam.case import Modality
 from napari_gliocam.measure.measures import Measures
 from napari_gliocam.ui import layer_data
-from napari_gliocam.ui.assign import Source, case_on_layers
+from napari_gliocam.ui.assign import Source
+from napari_gliocam.ui.foreign import ForeignLayers
 from napari_gliocam.ui.layer_data import (
-    KEY,
     PLANES,
     STACKING,
     Drawing,
     LayerData,
     Overlay,
     Tag,
+    tag_of,
 )
 from napari_gliocam.ui.reading import LabelsAlone
 from napari_gliocam.ui.shown import EVERYWHERE
 from napari_gliocam.ui.state import Record, unwrap
-
-
-def tag_of(layer: Any) -> Tag | None:
-    """Whose layer it is, None for a layer of someone else."""
-    tag = layer.metadata.get(KEY)
-    return tag if isinstance(tag, Tag) else None
 
 
 class LayerDesk:
@@ -52,7 +45,7 @@ class LayerDesk:
     def __init__(self, viewer: Any) -> None:
         self.viewer = unwrap(viewer)
         self._set_aside: WeakSet[Layer] = WeakSet()
-        self._foreign: WeakKeyDictionary[Layer, Source] = WeakKeyDictionary()
+        self.foreign = ForeignLayers(self.viewer)
 
     # ---- finding
 
@@ -81,46 +74,9 @@ class LayerDesk:
 
     # ---- layers of others
 
-    def foreign_sources(self) -> list[Source]:
-        """Three-dimensional image layers that are not ours, as volumes to choose from."""
-        sources = []
-        for layer in self.viewer.layers:
-            if (
-                isinstance(layer, Image)
-                and not (layer.rgb or layer.multiscale)
-                and layer.ndim == 3
-                and tag_of(layer) is None
-            ):
-                if layer not in self._foreign:
-                    self._foreign[layer] = Source(layer.name, np.asarray(layer.data))
-                sources.append(self._foreign[layer])
-        return sources
-
-    def _layer_of(self, source: Source) -> Layer:
-        return next(layer for layer, own in self._foreign.items() if own is source)
-
-    def check_placement(self, source: Source, grid: Grid) -> None:
-        """Raise `CaseError` where a layer of others lies elsewhere than the case."""
-        layer = self._layer_of(source)
-        here, there = (*grid.spacing, *grid.origin), (*layer.scale, *layer.translate)
-        if not _upright(layer) or not np.allclose(here, there, atol=1e-3):
-            raise CaseError(
-                f"The layer {layer.name} lies elsewhere than the case; "
-                "resample it onto the case's grid."
-            )
-
-    def hand_over(self, source: Source, record: Record) -> None:
-        """Make a layer of others a volume of the case."""
-        layer = self._layer_of(source)
-        layer.metadata[KEY] = Tag(record, "volume", source)
-
     def adopt(self, source: Source, modality: Modality) -> None:
         """Make a case of a layer of others."""
-        layer = self._layer_of(source)
-        if not _upright(layer):
-            raise CaseError(f"The layer {layer.name} is turned; open its file with Open… instead.")
-        case = case_on_layers(layer.name, layer.scale, layer.translate, {modality: source})
-        record = Record(case, pool=(source,))
+        layer, record = self.foreign.case_of(source, modality)
         self.viewer.layers.remove(layer)
         self.add_case(record)
 
@@ -404,13 +360,3 @@ class LayerDesk:
             selection.update(kept)
             if active in kept:
                 selection.active = active
-
-
-def _upright(layer: Layer) -> bool:
-    """Whether scale and translation alone place a layer."""
-    return bool(
-        np.allclose(layer.rotate, np.eye(layer.ndim))
-        and not np.any(layer.shear)
-        and np.all(layer.scale > 0)
-        and np.allclose(layer.affine.affine_matrix, np.eye(layer.ndim + 1))
-    )

@@ -190,7 +190,7 @@ class Session:
         """Volumes to choose from: those of the case, then image layers of others."""
         record = self.state.current
         pool = () if record is None else record.pool
-        return (*pool, *self.desk.foreign_sources())
+        return (*pool, *self.desk.foreign.sources())
 
     def set_modality(self, modality: Modality, source: Source | None) -> None:
         """Say which volume a modality is."""
@@ -217,9 +217,9 @@ class Session:
         if source in record.pool:
             record.pool = tuple(loaded if s is source else s for s in record.pool)
         else:
-            self.desk.check_placement(source, record.case.grid)
+            self.desk.foreign.check_placement(source, record.case.grid)
             record.pool = (*record.pool, loaded)
-            self.desk.hand_over(source, record)
+            self.desk.foreign.hand_over(source, record)
         return loaded
 
     def set_scheme(self, name: str) -> None:

@@ -1,0 +1,194 @@
+"""The command ``train``: from a folder of cases and slice labels to a bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_gliocam.cli_common import (
+    INTERRUPTED,
+    AsJson,
+    Bundle,
+    Debug,
+    Device,
+    Report,
+    bar,
+    say,
+    sentences,
+)
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_gliocam.train.request import TrainingRequest
+
+
+def train(
+    cases: Annotated[Path, typer.Option(metavar="DIR", help="A folder of cases.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new bundle.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="case,slice,core,edema; else derived from expert labels."),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="finetune, aggregators, default, paper, released, a file."
+        ),
+    ] = "finetune",
+    bundle: Bundle = None,
+    name: Annotated[str, typer.Option(help="Of the bundle; else the folder's.")] = "",
+    device: Annotated[Device, typer.Option(help="Where it trains.")] = Device.AUTO,
+    devices: Annotated[int, typer.Option(min=1, help="Devices a node.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare, and that load for each device.")
+    ] = 0,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Prepared slices go there; else beside the cases."),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Checkpoints and logs go there; else into --out."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what there is and how long it takes; train nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train a bundle with slice labels alone; the same command goes on where it was stopped.
+
+    Several GPUs and nodes train together by --devices and --nodes, also under torchrun and SLURM.
+    """
+    with sentences(debug):
+        _need_lightning()
+        from napari_gliocam.train.recipe_file import read_recipe, recipe_values
+        from napari_gliocam.train.request import TrainingRequest
+
+        request = TrainingRequest(
+            cases=str(cases),
+            out=str(out),
+            recipe=recipe_values(read_recipe(recipe)),
+            labels="" if labels is None else str(labels),
+            bundle="" if bundle is None else str(bundle),
+            name=name,
+            cache="" if cache is None else str(cache),
+            work="" if work is None else str(work),
+            device=device.value,
+            devices=devices,
+            nodes=nodes,
+            workers=workers,
+        )
+        if plan:
+            _plan(request, as_json=as_json)
+        else:
+            _train(request, as_json=as_json)
+
+
+def _train(request: TrainingRequest, *, as_json: bool) -> None:
+    from napari_gliocam.train.finetune import run_request
+    from napari_gliocam.train.fit import first_process
+
+    with bar("Training", unit="") as report:
+        teller = _Teller(report, as_json=as_json, quiet=not first_process())
+        try:
+            done = run_request(request, teller)
+        except KeyboardInterrupt:
+            say("Stopped; the same command goes on from the last checkpoint.")
+            raise
+    if done is None:
+        raise typer.Exit(INTERRUPTED)
+    if first_process() and not as_json:
+        typer.echo(done)
+
+
+def _plan(request: TrainingRequest, *, as_json: bool) -> None:
+    from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.train.finetune import drive, gathering
+    from napari_gliocam.train.pace import measuring_pace
+
+    with bar("Training", unit="") as report:
+        teller = _Teller(report, as_json=False, quiet=False)
+        given = drive(gathering(request), teller)
+        for sentence in given.warnings:
+            say(sentence)
+        channels = given.cases.slices.images.shape[1]
+        net = (
+            given.start.net if given.start else GliocamNet.of(channels, given.recipe.network.design)
+        )
+        pace = measuring_pace(given.cases, given.plan, given.recipe, net, request.device)
+        seconds = drive(pace, teller)
+    if as_json:
+        typer.echo(json.dumps({**asdict(given.plan), "seconds": seconds}))
+        return
+    typer.echo(given.plan.words)
+    for sentence in (*given.plan.concerns, *given.plan.left_out.values()):
+        typer.echo(sentence)
+    typer.echo(f"About {minutes(seconds)} on this machine.")
+
+
+class _Teller:
+    """Events of a training as a bar and sentences, or as json lines."""
+
+    def __init__(self, report: Report, *, as_json: bool, quiet: bool) -> None:
+        self.report, self.as_json, self.quiet = report, as_json, quiet
+        self._epoch: tuple[Any, ...] = ()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if self.quiet:
+            return
+        if self.as_json:
+            typer.echo(json.dumps(event))
+        kind = event["kind"]
+        if kind == "progress":
+            self.report(Progress(event["done"], event["total"], event["what"]))
+        elif kind == "training":
+            self.report(Progress(event["step"], event["steps"], event["stage"]))
+            if not self.as_json:
+                self._say_epoch(event)
+        elif kind == "note":
+            say(event["sentence"])
+        elif kind == "plan" and not self.as_json:
+            for sentence in (event["words"], *event["concerns"], *event["left_out"].values()):
+                say(sentence)
+        elif kind == "table" and not self.as_json:
+            for row in event["rows"]:
+                if row["case"] == "all" and None not in (row["before"], row["after"]):
+                    figures = f"{row['before']:.3f} before, {row['after']:.3f} after"
+                    typer.echo(f"{row['measure']}, {row['target']}: {figures}")
+
+    def _say_epoch(self, event: dict[str, Any]) -> None:
+        if event["note"]:
+            say(event["note"])
+        epoch = (event["stage"], event["epoch"])
+        if event["epoch"] and epoch != self._epoch and "train_loss" in event["values"]:
+            self._epoch = epoch
+            shown = ", ".join(
+                f"{key.replace('_', ' ')} {value:.3g}"
+                for key, value in sorted(event["values"].items())
+                if key.startswith(("train_loss", "val_"))
+            )
+            say(f"{event['stage']}, epoch {event['epoch']} of {event['epochs']}: {shown}")
+
+
+def minutes(seconds: float) -> str:
+    """A duration in words."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _need_lightning() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("lightning") is None:
+        raise TrainingError(
+            "Training needs Lightning, which is not installed; run: "
+            'pip install "napari-gliocam[train]".'
+        )

@@ -1,0 +1,117 @@
+"""From index and tags to the slices that a training is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.case_index import CaseIndex
+from napari_gliocam.train.packed import PackedSlices
+from napari_gliocam.train.recipe import Data
+from napari_gliocam.train.rehearsal import Rehearsal
+from napari_gliocam.train.slice_set import SliceSet
+from napari_gliocam.train.tags import Tag, Tags, tags_from_counts
+
+#: Sides of network slices are multiples of this.
+_SIDE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSet:
+    """Slices of cases with tags, and of synthetic ones.
+
+    Parameters
+    ----------
+    slices : SliceSet
+        ``case`` counts the names below; synthetic cases have numbers below 0.
+    names : tuple of str
+        The cases that have tagged slices.
+    """
+
+    slices: SliceSet
+    names: tuple[str, ...]
+
+
+def derive_tags(index: CaseIndex, data: Data) -> Tags:
+    """Tags of every case whose outlines were counted, by the recipe's rule.
+
+    Raises
+    ------
+    TrainingError
+        If no case has outlines.
+    """
+    tags = Tags()
+    for name, case in index.usable.items():
+        if case.core is not None and case.edema is not None:
+            tags.cases[name] = tags_from_counts(
+                np.array(case.core),
+                np.array(case.edema),
+                min_pixels=data.min_pixels,
+                few_pixels=data.few_pixels,
+            )
+    if not tags.cases:
+        raise TrainingError(
+            f"No case in {index.root} has expert labels to derive slice labels from; tag slices "
+            "by hand, or give a csv."
+        )
+    return tags
+
+
+def gather_slices(index: CaseIndex, tags: Tags, rehearsal: Rehearsal | None = None) -> CaseSet:
+    """All slices with a tag that is not skipped.
+
+    A tagged slice without enough brain for the networks is left out.
+
+    Parameters
+    ----------
+    index : CaseIndex
+    tags : Tags
+    rehearsal : Rehearsal, optional
+
+    Raises
+    ------
+    TrainingError
+        If there is no such slice.
+    """
+    rehearsal = rehearsal or Rehearsal()
+    usable = index.usable
+    rows = {name: _rows(case.slices, tags.of(name)) for name, case in usable.items()}
+    names = tuple(name for name, (places, _) in rows.items() if len(places))
+    if not names:
+        raise TrainingError(
+            f"No slice of the cases in {index.root} has a label; tag some, or give a csv whose "
+            "column case holds the cases' names."
+        )
+    files = [index.packed(name) for name in names] + list(rehearsal.files)
+    places = [rows[name][0] for name in names] + [np.arange(len(y)) for y in rehearsal.labels]
+    labels = [rows[name][1] for name in names] + list(rehearsal.labels)
+    counts = [len(p) for p in places]
+    number = np.concatenate([np.arange(len(names)), -1 - np.arange(len(rehearsal.files))])
+    part = np.repeat(np.arange(len(files)), counts)
+    shapes = [tuple(usable[name].shape) for name in names]
+    if rehearsal.files:
+        shapes.append(rehearsal.shape)
+    height, width = (int(-(-max(side) // _SIDE)) * _SIDE for side in zip(*shapes, strict=True))
+    channels = len(index.preparation.modalities)
+    images = PackedSlices(files, part, np.concatenate(places), (channels, height, width))
+    return CaseSet(SliceSet(images, np.concatenate(labels), np.repeat(number, counts)), names)
+
+
+def _rows(
+    numbers: list[int], tags: Mapping[int, Tag]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Places in the packed file and labels (n, 3) of the tagged slices."""
+    places, labels = [], []
+    for place, number in enumerate(numbers):
+        tag = tags.get(number)
+        if tag is not None and not tag.skipped:
+            places.append(place)
+            labels.append((tag.tumour, tag.core, tag.edema))
+    return (
+        np.array(places, dtype=np.int64),
+        np.array(labels, dtype=np.float32).reshape(-1, 3),
+    )

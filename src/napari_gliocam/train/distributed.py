@@ -1,0 +1,77 @@
+"""What makes several processes learn as one would: rows of all of them, sums over all of them.
+
+Batches are dealt out row by row (`napari_gliocam.train.batches`), gradients are averaged by DDP.
+A loss that compares rows with each other, or divides by a count of pixels, must look at the rows
+and pixels of all processes.  With one process everything here is the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if _together() else 1
+
+
+def gather_rows(rows: Tensor, views: int = 1) -> Tensor:
+    """The rows of all processes in the order in which one process would have them.
+
+    Parameters
+    ----------
+    rows : Tensor, (V * B_r, ...)
+        This process's, V views one after the other; B_r may differ by one between processes.
+    views : int
+
+    Returns
+    -------
+    Tensor, (V * B, ...)
+        With the gradients of all: each process's loss is that of the whole batch, and the mean
+        over the processes that DDP takes of the gradients is right.
+    """
+    if not _together():
+        return rows
+    from torch.distributed.nn.functional import all_gather
+
+    own = rows.reshape(views, -1, *rows.shape[1:]).transpose(0, 1)
+    counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
+    distributed.all_gather(counts, torch.tensor([len(own)], device=rows.device))
+    most = int(torch.stack(counts).max())
+    if len(own) < most:
+        own = torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])])
+    dealt = torch.stack(list(all_gather(own.contiguous())), dim=1)  # type: ignore[no-untyped-call]
+    dealt = dealt.flatten(0, 1)
+    whole = dealt[: int(torch.stack(counts).sum())]
+    return whole.transpose(0, 1).reshape(views * len(whole), *rows.shape[1:])
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """A value's mean over the processes, without gradient; a count to divide by, for one."""
+    if not _together():
+        return value.detach()
+    total = value.detach().clone()
+    distributed.all_reduce(total)
+    return total / world_size()
+
+
+def mean_over_rows(values: Tensor) -> Tensor:
+    """The mean of this process's rows, weighted so that the mean over processes is that of all.
+
+    Parameters
+    ----------
+    values : Tensor, (B_r, ...)
+    """
+    if not _together():
+        return values.mean()
+    count = torch.tensor(float(len(values)), device=values.device)
+    return values.mean() * (count / mean_over_processes(count))
+
+
+def _together() -> bool:
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )

@@ -1,0 +1,185 @@
+"""What a training would be given, and what is too little, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.case_set import CaseSet
+from napari_gliocam.train.recipe import Aggregate, ClassifierBoth, Fit, PretrainBoth, Recipe
+from napari_gliocam.train.slice_set import split_cases
+
+#: Fewer than these are called little: patients, slices that show a class.
+LITTLE_CASES, LITTLE_SHOWN = 5, 30
+#: With fewer patients none is kept for validation.
+CASES_TO_VALIDATE = 3
+_NAMES = ("tumour", "core", "edema")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A summary in real counts.
+
+    Parameters
+    ----------
+    train, validation : tuple of str
+        The cases learned from, and those judged with.
+    slices : int
+        With a label, of all these cases.
+    shown : dict of str to int
+        How many show tumour, core, edema.
+    rehearsal : int
+        Synthetic slices besides.
+    concerns : tuple of str
+        What is little, a sentence each; the training runs all the same.
+    left_out : dict of str to str
+        Cases that cannot be used, and why.
+    steps : dict of str to int
+        Steps of each stage.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    slices: int
+    shown: dict[str, int]
+    rehearsal: int
+    concerns: tuple[str, ...]
+    left_out: Mapping[str, str]
+    steps: dict[str, int]
+
+    @property
+    def words(self) -> str:
+        """One sentence with the counts."""
+        shown = ", ".join(f"{n} {name}" for name, n in self.shown.items())
+        rehearsal = f", besides {self.rehearsal} synthetic ones" if self.rehearsal else ""
+        return (
+            f"{len(self.train) + len(self.validation)} cases with {self.slices} labelled slices "
+            f"({shown}){rehearsal}; {len(self.train)} cases to learn from, {len(self.validation)} "
+            "to judge with."
+        )
+
+
+def fit_to_cases(recipe: Recipe, cases: int) -> Recipe:
+    """The recipe itself, or where there are too few patients one that validates with none."""
+    if cases >= CASES_TO_VALIDATE or recipe.data.validation == 0:
+        return recipe
+
+    def last(fit: Fit) -> Fit:
+        return replace(fit, keep="last", patience=0)
+
+    pretrain, classifier, aggregate = recipe.pretrain, recipe.classifier, recipe.aggregate
+    return replace(
+        recipe,
+        data=replace(recipe.data, validation=0.0),
+        pretrain=PretrainBoth(
+            tumour=replace(pretrain.tumour, fit=last(pretrain.tumour.fit)),
+            classes=replace(pretrain.classes, fit=last(pretrain.classes.fit)),
+        ),
+        classifier=ClassifierBoth(
+            tumour=replace(classifier.tumour, fit=last(classifier.tumour.fit)),
+            classes=replace(classifier.classes, fit=last(classifier.classes.fit)),
+        ),
+        aggregate=Aggregate(
+            slices=aggregate.slices,
+            max_slices=aggregate.max_slices,
+            tumour=replace(aggregate.tumour, fit=last(aggregate.tumour.fit)),
+            classes=replace(aggregate.classes, fit=last(aggregate.classes.fit)),
+        ),
+    )
+
+
+def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None = None) -> Plan:
+    """Count what a training would be given.
+
+    Parameters
+    ----------
+    cases : CaseSet
+    recipe : Recipe
+        As `fit_to_cases` gives it.
+    left_out : mapping of str to str, optional
+
+    Raises
+    ------
+    TrainingError
+        If a class is shown by no slice or by all: nothing could be learned.
+    """
+    slices, names = cases.slices, cases.names
+    own = slices.case >= 0
+    labels = slices.labels[own] > 0
+    shown = dict(zip(_NAMES, (int(n) for n in labels.sum(axis=0)), strict=True))
+    _refuse(labels.sum(axis=0).tolist(), len(labels))
+    rows = split_cases(slices, recipe.data.validation, recipe.seed)
+    train, validation = (
+        tuple(names[c] for c in np.unique(slices.case[part]) if c >= 0) for part in rows
+    )
+    concerns = []
+    if len(names) < CASES_TO_VALIDATE:
+        concerns.append(
+            f"{len(names)} cases are too few to keep one for judging: the last weights are kept, "
+            "good or bad."
+        )
+    elif len(names) < LITTLE_CASES:
+        concerns.append(f"{len(names)} cases are few; {LITTLE_CASES} or more teach better.")
+    concerns += [
+        f"Only {count} slices show {name}; {LITTLE_SHOWN} or more teach better."
+        for name, count in shown.items()
+        if count < LITTLE_SHOWN and name != "tumour"
+    ]
+    without = {
+        name
+        for name, column in zip(_NAMES, slices.labels[rows[1]].T, strict=True)
+        if len(rows[1]) and not (0 < column.sum() < len(column))
+    }
+    if without:
+        concerns.append(
+            f"The validation cases decide nothing about {' and '.join(sorted(without))}; "
+            "label more cases."
+        )
+    return Plan(
+        train=train,
+        validation=validation,
+        slices=int(own.sum()),
+        shown=shown,
+        rehearsal=int((~own).sum()),
+        concerns=tuple(concerns),
+        left_out=left_out or {},
+        steps=_steps(recipe, len(rows[0]), slices.labels[rows[0]]),
+    )
+
+
+def _refuse(shown: list[int], count: int) -> None:
+    if shown[0] == 0:
+        raise TrainingError(
+            f"None of the {count} labelled slices shows a tumour; label some that do."
+        )
+    for name, number in zip(_NAMES, shown, strict=True):
+        if number == 0:
+            raise TrainingError(
+                f"None of the {count} labelled slices shows {name}; label some that do, or "
+                "check the column in the csv."
+            )
+        if number == count:
+            raise TrainingError(
+                f"All {count} labelled slices show {name}; label some that do not, too."
+            )
+
+
+def _steps(recipe: Recipe, count: int, labels: NDArray[np.float32]) -> dict[str, int]:
+    """Steps of every stage that runs."""
+    aggregated = int((labels[:, 0] > 0).sum()) if recipe.aggregate.slices == "tumour" else count
+    if recipe.aggregate.max_slices:
+        aggregated = min(aggregated, recipe.aggregate.max_slices)
+    steps = {}
+    for key, fit in recipe.fits().items():
+        stage = key.removesuffix(".fit")
+        network = "tumour" if stage.endswith("tumour") else "classes"
+        if stage.startswith("pretrain") and getattr(recipe.pretrain, network).loss == "none":
+            continue
+        slices = aggregated if stage.startswith("aggregate") else count
+        if fit.epochs:
+            steps[stage] = fit.epochs * max(1, slices // fit.batch)
+    return steps

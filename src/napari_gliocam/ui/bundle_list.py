@@ -1,0 +1,114 @@
+"""The bundles there are, beside each other with what they reached.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QInputDialog,
+    QMessageBox,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gliocam.nets.library import Listed
+from napari_gliocam.ui.widgets import SPACING, Section
+
+_FIGURES = {
+    "AUC core": ("AUC", "core"),
+    "AUC edema": ("AUC", "edema"),
+    "Dice": ("Dice", "tumour"),
+}
+_HEIGHT = 96
+
+
+class BundleListView(QWidget):
+    """Emits what is to become of the chosen bundle."""
+
+    use_requested = Signal(object)
+    rename_requested = Signal(object, str)
+    remove_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        section = Section(
+            "Bundles", "Figures are those after training, on each bundle's validation patients"
+        )
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(section)
+        self.list = QTreeWidget()
+        self.list.setHeaderLabels(["Bundle", *_FIGURES])
+        self.list.setRootIsDecorated(False)
+        self.list.setFixedHeight(_HEIGHT)
+        header = self.list.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.list.currentItemChanged.connect(self._enable)
+        section.body.addWidget(self.list)
+        self.use_button = QPushButton("Use")
+        self.use_button.setToolTip("Segment with it from now on")
+        self.use_button.clicked.connect(lambda: self.use_requested.emit(self.chosen().path))
+        self.rename_button = QPushButton("Rename…")
+        self.rename_button.clicked.connect(self._ask_name)
+        self.remove_button = QPushButton("Remove…")
+        self.remove_button.clicked.connect(self._ask_removal)
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        for button in (self.use_button, self.rename_button, self.remove_button):
+            row.addWidget(button)
+        section.body.addLayout(row)
+        self._bundles: list[Listed] = []
+        self._enable()
+
+    def set_bundles(self, bundles: Sequence[Listed], used: Path | None) -> None:
+        """Show these; the one in use is bold."""
+        chosen = self.chosen().path if self.list.currentItem() is not None else None
+        self._bundles = list(bundles)
+        self.list.clear()
+        for bundle in self._bundles:
+            figures = [bundle.figures.get(key) for key in _FIGURES.values()]
+            texts = ["–" if value is None else f"{value:.3f}" for value in figures]
+            item = QTreeWidgetItem([bundle.info.name, *texts])
+            item.setToolTip(0, f"{bundle.info.origin}\n{bundle.path}")
+            font = item.font(0)
+            font.setBold(bundle.path == used)
+            item.setFont(0, font)
+            self.list.addTopLevelItem(item)
+            if bundle.path == chosen:
+                self.list.setCurrentItem(item)
+        self._enable()
+
+    def chosen(self) -> Listed:
+        """The bundle that is selected; the first where none is."""
+        return self._bundles[max(0, self.list.indexOfTopLevelItem(self.list.currentItem()))]
+
+    def _enable(self, *items: object) -> None:
+        there = self.list.currentItem() is not None and bool(self._bundles)
+        own = there and not self.chosen().ships
+        self.use_button.setEnabled(there)
+        self.rename_button.setEnabled(own)
+        self.remove_button.setEnabled(own)
+
+    def _ask_name(self) -> None:
+        bundle = self.chosen()
+        name, yes = QInputDialog.getText(
+            self, "Rename the bundle", "New name", text=bundle.info.name
+        )
+        if yes:
+            self.rename_requested.emit(bundle.path, name)
+
+    def _ask_removal(self) -> None:
+        bundle = self.chosen()
+        words = f"Remove {bundle.info.name} with its weights and curves? This cannot be undone."
+        answer = QMessageBox.question(self, "Remove the bundle", words)
+        if answer == QMessageBox.StandardButton.Yes:
+            self.remove_requested.emit(bundle.path)

@@ -1,0 +1,212 @@
+"""Tags of the cases of a folder: put with keys on the slice in view, on disk at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from napari_gliocam.io.find import CaseFiles
+from napari_gliocam.train.slice_order import file_slices
+from napari_gliocam.train.tag_file import FILE_NAME, save_tags
+from napari_gliocam.train.tags import SKIPPED, Tag, Tags
+from napari_gliocam.ui import navigate
+from napari_gliocam.ui.engine import Job, files
+from napari_gliocam.ui.state import Record, State
+from napari_gliocam.ui.train_work import Found
+
+#: What a key, or a button, says of the slice in view.
+ANSWERS = ("core", "edema", "neither", "skip")
+KEYS = {"core": "C", "edema": "E", "neither": "O", "skip": "K"}
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """A case in the list.
+
+    Parameters
+    ----------
+    name : str
+    tagged : int
+        Slices with a tag, also skipped ones.
+    total : int or None
+        Slices of the case; None until it was opened.
+    """
+
+    name: str
+    tagged: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Here:
+    """The slice in view.
+
+    Parameters
+    ----------
+    case : str
+    number : int
+        In the file.
+    tag : Tag or None
+    """
+
+    case: str
+    number: int
+    tag: Tag | None
+
+
+class Tagging:
+    """The tags of one folder and how they change.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    state : State
+    """
+
+    changed = Signal()
+    here_changed = Signal(object)
+    said = Signal(str, str)
+
+    def __init__(self, viewer: Any, state: State) -> None:
+        self.viewer, self.state = viewer, state
+        self.folder: Path | None = None
+        self.file: Path | None = None
+        self.tags = Tags()
+        self._cases: dict[str, CaseFiles] = {}
+        self._totals: dict[str, int] = {}
+        self._jobs: list[Job] = []
+        for emitter, slot in self._connections():
+            emitter.connect(slot)
+
+    def _connections(self) -> list[tuple[Any, Any]]:
+        dims = self.viewer.dims.events
+        return [
+            (dims.point, self.look),
+            (self.viewer.layers.events.removed, self.look),
+            (self.state.events.current, self.look),
+        ]
+
+    def close(self) -> None:
+        """Look at the viewer no more; what is being saved is saved."""
+        for emitter, slot in self._connections():
+            emitter.disconnect(slot)
+        for job in self._jobs:
+            job.succeeded.disconnect()
+            job.failed.disconnect()
+
+    @staticmethod
+    def usual_file(folder: Path) -> Path:
+        """Where tags go if nobody says otherwise."""
+        return folder / FILE_NAME
+
+    def take(self, found: Found) -> None:
+        """Work on the cases of this folder."""
+        self.folder, self.file, self.tags = found.folder, found.labels, found.tags
+        self._cases = {files_.name: files_ for files_ in found.cases}
+        self.changed.emit()
+        self.look()
+
+    def replace(self, tags: Tags) -> None:
+        """Take other tags for the cases that these are of."""
+        self.tags.cases |= tags.cases
+        self._save()
+
+    def rows(self) -> list[CaseRow]:
+        """Every case with how far it is."""
+        return [
+            CaseRow(name, len(self.tags.of(name)), self._totals.get(name)) for name in self._cases
+        ]
+
+    def source(self, name: str) -> Path | None:
+        """A file of a case."""
+        return next(iter(self._cases[name].paths), None) if name in self._cases else None
+
+    # ---- the slice in view
+
+    @property
+    def record(self) -> Record | None:
+        """The case in work, where it is one of the folder's."""
+        record = navigate.case_in_work(self.viewer)
+        return record if record is not None and self._name(record) else None
+
+    def here(self) -> Here | None:
+        """What is said of the slice in view."""
+        record = self.record
+        if record is None:
+            return None
+        index = navigate.slice_in_view(self.viewer, record.case.grid)
+        if index is None:
+            return None
+        name, number = self._name(record), int(file_slices(record.case.grid)[index])
+        return Here(name, number, self.tags.of(name).get(number))
+
+    def look(self, event: Any = None) -> None:
+        """Another slice, or another case, may be in view."""
+        record = self.record
+        if record is not None and self._name(record) not in self._totals:
+            self._totals[self._name(record)] = record.case.grid.shape[0]
+            self.changed.emit()
+        self.here_changed.emit(self.here())
+
+    def answer(self, what: str) -> None:
+        """Tag the slice in view; core and edema turn on and off, the others go on to the next."""
+        here, record = self.here(), self.record
+        if here is None or record is None:
+            self.said.emit("Open a case of the folder to tag its slices.", "info")
+            return
+        tag = here.tag if here.tag is not None and not here.tag.skipped else Tag()
+        if what == "core":
+            tag = Tag(not tag.core, tag.edema)
+        elif what == "edema":
+            tag = Tag(tag.core, not tag.edema)
+        else:
+            tag = SKIPPED if what == "skip" else Tag()
+        self.tags.put(here.case, here.number, tag)
+        self._save()
+        if what in ("neither", "skip"):
+            self.step(1)
+
+    def step(self, by: int) -> None:
+        """Go on in the case in view."""
+        record = self.record
+        if record is None:
+            return
+        index = navigate.slice_in_view(self.viewer, record.case.grid)
+        if index is not None and 0 <= index + by < record.case.grid.shape[0]:
+            navigate.go_to_slice(self.viewer, record.case.grid, index + by)
+
+    def rest_shows_nothing(self) -> None:
+        """Every slice of the case in view without a tag shows neither core nor edema."""
+        record = self.record
+        if record is None:
+            return
+        name = self._name(record)
+        for number in range(record.case.grid.shape[0]):
+            if number not in self.tags.of(name):
+                self.tags.put(name, number, Tag())
+        self._save()
+
+    def _name(self, record: Record) -> str:
+        """The folder's name for a case in the viewer; empty for a stranger."""
+        sources = set(record.case.sources.values())
+        for name, files_ in self._cases.items():
+            if sources & set(files_.paths):
+                return name
+        return ""
+
+    def _save(self) -> None:
+        """Write all tags, on the thread that writes files, in the order of the answers."""
+        if self.file is not None:
+            file = self.file
+            tags = Tags({case: dict(slices) for case, slices in self.tags.cases.items()})
+            job = files().submit(lambda: save_tags(tags, file), "Save tags")
+            job.failed.connect(self._on_failed)
+            self._jobs = [*(j for j in self._jobs if not j.ended), job]
+        self.changed.emit()
+        self.here_changed.emit(self.here())
+
+    def _on_failed(self, sentence: str) -> None:
+        self.said.emit(sentence, "error")

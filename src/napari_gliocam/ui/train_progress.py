@@ -1,0 +1,129 @@
+"""A training while it runs, and what it reached.  Viewer-agnostic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gliocam.ui.train_chart import STAGE_TITLES, TrainChart
+from napari_gliocam.ui.widgets import SPACING, Elided, Section
+
+_ROW_HEIGHT = 22
+
+
+class TrainProgressView(QWidget):
+    """Emits when to stop and whether to follow; shows events as they come."""
+
+    stop_requested = Signal()
+    follow_requested = Signal(bool)
+    use_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        section = Section("Progress")
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(section)
+        self.stage = Elided()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("Stop after this step; the best weights so far are kept")
+        self.stop_button.clicked.connect(self._on_stop)
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        column.addWidget(self.stage)
+        column.addWidget(self.bar)
+        row.addLayout(column, 1)
+        row.addWidget(self.stop_button)
+        section.body.addLayout(row)
+        self.follow = QCheckBox("Show the newest result on the open case")
+        self.follow.setToolTip("Every half minute at most, when the weights have become better")
+        self.follow.setChecked(True)
+        self.follow.toggled.connect(self.follow_requested)
+        section.body.addWidget(self.follow)
+        self.chart = TrainChart()
+        section.body.addWidget(self.chart)
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Validation patients", "Before", "After"])
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        section.body.addWidget(self.table)
+        self.use_button = QPushButton("Use this bundle")
+        self.use_button.setToolTip("Segment with it from now on")
+        self.use_button.clicked.connect(self.use_requested)
+        section.body.addWidget(self.use_button)
+        self.hide()
+        self.set_running(False)
+        self.table.hide()
+        self.use_button.hide()
+
+    def set_running(self, running: bool) -> None:
+        """A training starts or has ended."""
+        if running:
+            self.show()
+            self.chart.clear()
+            self.table.hide()
+            self.use_button.hide()
+            self.bar.setRange(0, 0)
+            self.stage.set_text("Starting")
+        self.stop_button.setEnabled(running)
+        self.stop_button.setVisible(running)
+        self.bar.setVisible(running)
+
+    def show_event(self, event: dict[str, Any]) -> None:
+        """Show what the training tells."""
+        kind = event["kind"]
+        if kind == "progress":
+            self._step(event["what"], event["done"], event["total"], "")
+        elif kind == "training":
+            epoch = min(event["epoch"] + 1, event["epochs"])
+            words = f", epoch {epoch} of {event['epochs']}" if event["steps"] > 1 else ""
+            title = STAGE_TITLES.get(event["stage"], event["stage"]) + words
+            self._step(title, event["step"], event["steps"], "step ")
+            self.chart.add(event)
+        elif kind == "table":
+            self._fill([row for row in event["rows"] if row["case"] == "all"])
+        elif kind == "end":
+            words = {"done": "Done", "stopped": "Stopped; Resume goes on", "failed": "Failed"}
+            self.stage.set_text(words[event["state"]])
+            self.use_button.setVisible(event["state"] != "failed")
+
+    def _step(self, what: str, done: int, total: int, unit: str) -> None:
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+        counts = f": {unit}{done} of {total}" if total > 1 else ""
+        self.stage.set_text(what[:1].upper() + what[1:] + counts)
+
+    def _fill(self, rows: list[dict[str, Any]]) -> None:
+        self.table.setRowCount(len(rows))
+        for line, row in enumerate(rows):
+            figures = ("–" if v is None else f"{v:.3f}" for v in (row["before"], row["after"]))
+            for column, text in enumerate((f"{row['measure']}, {row['target']}", *figures)):
+                self.table.setItem(line, column, QTableWidgetItem(text))
+        self.table.setFixedHeight(_ROW_HEIGHT * (len(rows) + 1) + 8)
+        self.table.setVisible(bool(rows))
+
+    def _on_stop(self) -> None:
+        self.stop_button.setEnabled(False)
+        self.stage.set_text("Stopping after this step…")
+        self.stop_requested.emit()

@@ -1,0 +1,362 @@
+"""What the dock "Train" does: tags, summary, start and stop, the newest result, bundles.
+
+As `Session` for the other panel: the views know no viewer, this knows no widget.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+from qtpy.QtCore import QObject
+
+from napari_gliocam.case import Case
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
+from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
+from napari_gliocam.progress import Progress
+from napari_gliocam.train.choice import TrainingChoice, recipe_of_choice
+from napari_gliocam.train.recipe_file import recipe_values
+from napari_gliocam.train.request import TrainingRequest
+from napari_gliocam.train.tags import Tags
+from napari_gliocam.ui import train_work, work
+from napari_gliocam.ui.engine import Job, engine, files
+from napari_gliocam.ui.layers import LayerDesk
+from napari_gliocam.ui.live import LiveLabels
+from napari_gliocam.ui.reading import read_path
+from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
+from napari_gliocam.ui.tagging import Tagging
+from napari_gliocam.ui.train_process import TrainProcess, unfinished
+
+#: Between two segmentations with the newest weights, in seconds: they slow the training down.
+_PREVIEW_EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that the views let a user choose.
+
+    Parameters
+    ----------
+    training : TrainingChoice
+    name : str
+        Of the new bundle.
+    """
+
+    training: TrainingChoice
+    name: str
+
+
+class TrainSession:
+    """Carries out what the views of the dock ask for.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    parent : QObject
+        The dock; timers die with it.
+    """
+
+    said = Signal(object)
+    working = Signal(object)
+    summarised = Signal(object)
+    running = Signal(bool)
+    told = Signal(dict)
+    resumable = Signal(object)
+    bundles_changed = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject, folder: Path | None = None) -> None:
+        self.viewer = unwrap(viewer)
+        self.state: State = state_of(viewer)
+        self.desk = LayerDesk(viewer)
+        self.folder = folder or bundles_folder()
+        self.tagging = Tagging(self.viewer, self.state)
+        self.process = TrainProcess(parent)
+        self.process.told.connect(self._on_told)
+        self.tagging.said.connect(self.say)
+        self.preview = True
+        self._previewed = 0.0
+        self._jobs: list[Job] = []
+        self._job: Job | None = None
+        self._closed = False
+
+    # ---- start and end
+
+    def start(self) -> None:
+        """Look for bundles, and for a training that runs or was broken off."""
+        if self.state.bundle is None:
+            self.state.bundle = read_bundle_info(None)
+        self.show_bundles()
+        self._look_for_unfinished()
+
+    def close(self) -> None:
+        """Nothing may report to the dock any more; a training works on."""
+        if self._closed:
+            return
+        self._closed = True
+        self.process.close()
+        self.tagging.close()
+        for job in self._jobs:
+            job.forget()
+        self._jobs.clear()
+
+    def say(self, text: str, level: Any = "info") -> None:
+        """Show a sentence in the dock."""
+        self.said.emit(Message(text, level))
+
+    def _keep(self, job: Job) -> Job:
+        self._jobs = [j for j in self._jobs if not j.ended]
+        self._jobs.append(job)
+        return job
+
+    def _fail(self, sentence: str) -> None:
+        self.say(sentence, "error")
+
+    # ---- cases and tags
+
+    def open_folder(self, folder: str | Path, labels: str | Path | None = None) -> Job:
+        """Look through a folder of cases; tags go to ``labels``, beside the cases by default."""
+        folder = Path(folder)
+        file = Path(labels) if labels is not None else self.tagging.usual_file(folder)
+        job = self._keep(
+            files().submit(lambda: train_work.look_through(folder, file), "Open the cases")
+        )
+        job.succeeded.connect(self._on_found)
+        job.failed.connect(self._fail)
+        return job
+
+    def _on_found(self, found: train_work.Found) -> None:
+        self.tagging.take(found)
+        if found.warnings:
+            self.say(" ".join(found.warnings), "warning")
+
+    def load_labels(self, file: str | Path) -> Job | None:
+        """Read tags from a csv, and go on in it."""
+        folder = self.tagging.folder
+        return None if folder is None else self.open_folder(folder, file)
+
+    def open_case(self, name: str) -> Job | None:
+        """Show a case of the folder, to tag its slices."""
+        source = self.tagging.source(name)
+        if source is None:
+            return None
+        job = self._keep(files().submit(lambda: read_path(source), "Open"))
+        job.succeeded.connect(self._on_opened)
+        job.failed.connect(self._fail)
+        return job
+
+    def _on_opened(self, record: Any) -> None:
+        if not isinstance(record, Record):
+            return
+        same = [r for r in self.desk.records() if r.case.sources == record.case.sources]
+        if same:
+            self.state.current = same[0]
+            self.desk.focus(same[0])
+        else:
+            self.desk.add_case(record)
+            if self.state.panels == 0:  # no panel follows the layers
+                self.state.records = self.desk.records()
+                self.state.current = record
+            self.desk.activate(record)
+        self.tagging.look()
+
+    def derive(self) -> Job | None:
+        """Tag every slice of the cases that have expert labels."""
+        if self.tagging.folder is None or self._job is not None:
+            return None
+        request = self.request(Choices(TrainingChoice(), "derive"))
+        job = self._work(lambda: train_work.derive(request), "Reading expert labels")
+        job.succeeded.connect(self._on_derived)
+        return job
+
+    def _on_derived(self, tags: Tags) -> None:
+        self.tagging.replace(tags)
+        self.say(f"{len(tags)} slices of {len(tags.cases)} cases were tagged from expert labels.")
+
+    # ---- a training
+
+    def request(self, choices: Choices) -> TrainingRequest:
+        """What a training would be asked for."""
+        bundle = self.state.bundle
+        own = bundle is not None and bundle.path not in (None, bundled_path())
+        return TrainingRequest(
+            cases=str(self.tagging.folder or ""),
+            out=str(self.folder / safe_name(choices.name)),
+            recipe=recipe_values(recipe_of_choice(choices.training)),
+            labels=str(self.tagging.file or ""),
+            bundle=str(bundle.path) if own else "",
+            name=choices.name,
+            device=self.state.device,
+        )
+
+    def summarise(self, choices: Choices) -> Job | None:
+        """Count what there is, and time a few steps."""
+        if self._job is not None or not self._ready():
+            return None
+        request = self.request(choices)
+        job = self._work(lambda: train_work.summarise(request), "Checking")
+        job.succeeded.connect(self._on_summarised)
+        return job
+
+    def train(self, choices: Choices) -> bool:
+        """Start a training; whether it was started."""
+        request = self.request(choices)
+        if not self._ready() or self.process.running:
+            return False
+        if request.out_dir.exists() and any(request.out_dir.iterdir()):
+            self._fail(
+                f'There is a bundle "{choices.name}" already; give another name, or remove that '
+                "one."
+            )
+            return False
+        return self._run(request)
+
+    def resume(self) -> bool:
+        """Go on with the newest training that was broken off."""
+        requests = unfinished(self.folder)
+        return bool(requests) and not self.process.running and self._run(requests[0])
+
+    def stop(self) -> None:
+        """Stop after the step under way; the best weights so far are kept."""
+        self.process.stop()
+
+    def _ready(self) -> bool:
+        if self.tagging.folder is None:
+            self.say("Open a folder of cases first.", "warning")
+            return False
+        if not len(self.tagging.tags):
+            self.say("No slice is tagged yet; tag some, or take them from expert labels.")
+            return False
+        return True
+
+    def _run(self, request: TrainingRequest) -> bool:
+        try:
+            self.process.start(request)
+        except GliocamError as error:
+            self._fail(str(error))
+            return False
+        self.resumable.emit(None)
+        self.running.emit(True)
+        return True
+
+    def _look_for_unfinished(self) -> None:
+        requests = unfinished(self.folder)
+        if requests and self.process.attach(requests[0]):
+            self.running.emit(True)
+        else:
+            self.resumable.emit(requests[0].name if requests else None)
+
+    def _on_told(self, event: dict[str, Any]) -> None:
+        self.told.emit(event)
+        if event["kind"] == "newest":
+            self._show_newest(Path(event["path"]))
+        elif event["kind"] == "note" or event.get("note"):
+            self.say(event.get("sentence") or event["note"], "warning")
+        elif event["kind"] == "end":
+            self.running.emit(False)
+            self.show_bundles()
+            if event["state"] == "failed":
+                self._fail(event["sentence"])
+            self._look_for_unfinished()
+
+    def _work(self, what: Any, name: str) -> Job:
+        """Run something long on the engine; one at a time."""
+        job = self._job = self._keep(engine().submit(what, name))
+        job.progressed.connect(self._on_progress)
+        for signal in (job.succeeded, job.failed, job.cancelled):
+            signal.connect(self._on_worked)
+        job.failed.connect(self._fail)
+        return job
+
+    def cancel(self) -> None:
+        """Stop what runs on the engine."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.working.emit(progress)
+
+    def _on_summarised(self, summary: train_work.Summary) -> None:
+        self.summarised.emit(summary)
+
+    def _on_worked(self, result: Any = None) -> None:
+        self._job = None
+        self.working.emit(None)
+
+    # ---- the newest result on the open case
+
+    def _show_newest(self, bundle: Path) -> None:
+        record = self.state.current
+        late = time.monotonic() - self._previewed < _PREVIEW_EVERY
+        if not self.preview or record is None or late or self.state.running is not None:
+            return
+        if self._job is not None or not engine().idle:
+            return
+        self._previewed = time.monotonic()
+        case, device = record.case, self.state.device
+        job = self._keep(engine().submit(lambda: work.segment(case, bundle, device), "Segment"))
+        job.succeeded.connect(partial(self._on_segmented, record, case))
+
+    def _on_segmented(self, record: Record, case: Case, maps: Any) -> None:
+        if record not in self.desk.records():
+            return
+        live = LiveLabels(maps, record.settings)
+        live.finish()
+        record.segmented, record.networks = case, None
+        record.live = live
+        record.refined.start(live)
+        record.maps = maps
+        self.desk.show_result(record)
+        record.volumes_ml = record.refined.volumes_ml
+
+    # ---- bundles
+
+    def show_bundles(self) -> None:
+        """Say which bundles there are."""
+        self.bundles_changed.emit(list_bundles(self.folder))
+
+    def use(self, folder: Path) -> None:
+        """Take a bundle into use, in every panel of this viewer."""
+        try:
+            ships = folder.resolve() == bundled_path().resolve()
+            self.state.bundle = read_bundle_info(None if ships else folder)
+        except GliocamError as error:
+            self._fail(str(error))
+            return
+        self.say(f"{self.state.bundle.name} is in use; click Segment to see what it finds.")
+        self.show_bundles()
+
+    def rename(self, folder: Path, name: str) -> None:
+        """Call a bundle by another name."""
+        self._change(lambda: rename_bundle(folder, name), folder)
+        if self._in_use(folder):
+            self.state.bundle = replace(self.state.bundle, name=name.strip())
+
+    def remove(self, folder: Path) -> None:
+        """Delete a bundle; the one that ships is used where it was in use."""
+        used = self._in_use(folder)
+        request = self.process.request if self.process.running else None
+        if request is not None and request.out_dir == folder:
+            self._fail("This bundle is being trained; stop that first.")
+            return
+        if self._change(lambda: remove_bundle(folder), folder) and used:
+            self.use(bundled_path())
+        self._look_for_unfinished()
+
+    def _in_use(self, folder: Path) -> bool:
+        return self.state.bundle is not None and self.state.bundle.path == folder
+
+    def _change(self, act: Any, folder: Path) -> bool:
+        try:
+            act()
+        except GliocamError as error:
+            self._fail(str(error))
+            return False
+        finally:
+            self.show_bundles()
+        return True

@@ -1,0 +1,94 @@
+"""What the dock "Train" has done on the engine's thread; nothing else here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_gliocam.io.find import CaseFiles, find_cases
+from napari_gliocam.progress import Progress
+from napari_gliocam.train.request import TrainingRequest
+from napari_gliocam.train.tag_file import load_tags
+from napari_gliocam.train.tags import Tags
+from napari_gliocam.ui.two_llvms import keep_triton_out
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a training would be given, and how long it would take.
+
+    Parameters
+    ----------
+    words : str
+    concerns : tuple of str
+        What is little, what is left out.
+    seconds : float
+        Of all steps.
+    device : str
+        Where, in words.
+    """
+
+    words: str
+    concerns: tuple[str, ...]
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cases of a folder and their tags.
+
+    Parameters
+    ----------
+    folder : Path
+    cases : tuple of CaseFiles
+    labels : Path
+    tags : Tags
+    warnings : tuple of str
+    """
+
+    folder: Path
+    cases: tuple[CaseFiles, ...]
+    labels: Path
+    tags: Tags
+    warnings: tuple[str, ...]
+
+
+def look_through(folder: Path, labels: Path) -> Found:
+    """Find cases and read the tags that were saved."""
+    cases = tuple(files for files in find_cases(folder) if not files.problem)
+    tags, warnings = load_tags(labels) if labels.exists() else (Tags(), ())
+    return Found(folder, cases, labels, tags, warnings)
+
+
+def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
+    """Count what there is and time a few steps; needs Lightning."""
+    keep_triton_out()
+    from napari_gliocam.device import describe
+    from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.train.finetune import gathering
+    from napari_gliocam.train.pace import measuring_pace
+
+    given = yield from gathering(request)
+    channels = given.cases.slices.images.shape[1]
+    design = given.recipe.network.design if given.start is None else given.start.info.design
+    net = GliocamNet.of(channels, design)
+    seconds = yield from measuring_pace(given.cases, given.plan, given.recipe, net, request.device)
+    concerns = (*given.plan.concerns, *given.warnings, *given.plan.left_out.values())
+    return Summary(given.plan.words, concerns, seconds, describe(request.device))
+
+
+def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
+    """Tags of all cases that have expert labels."""
+    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.train.case_index import indexing
+    from napari_gliocam.train.case_set import derive_tags
+    from napari_gliocam.train.prepared import Preparation
+    from napari_gliocam.train.recipe_file import recipe_of
+
+    recipe = recipe_of(request.recipe, "the recipe")
+    info = read_bundle_info(request.bundle or None)
+    preparation = Preparation.of(info) if recipe.start == "bundle" else Preparation()
+    index = yield from indexing(Path(request.cases), preparation)
+    return derive_tags(index, recipe.data)

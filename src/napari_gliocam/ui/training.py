@@ -1,0 +1,197 @@
+"""The dock "Train": puts the views together and connects them to a session."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_gliocam.ui.bundle_list import BundleListView
+from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.tag_view import TagView
+from napari_gliocam.ui.tagging import KEYS, Here
+from napari_gliocam.ui.train_choice import TrainChoiceView
+from napari_gliocam.ui.train_progress import TrainProgressView
+from napari_gliocam.ui.train_session import TrainSession
+from napari_gliocam.ui.widgets import SPACING, Column
+
+if TYPE_CHECKING:
+    import napari
+
+PLUGIN, TITLE = "napari-gliocam", "Train"
+WIDTH = 380
+
+
+class TrainDock(QWidget):
+    """Tag slices, train with these labels alone, use what came of it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._docked = False
+        self.setObjectName("gliocam-train")
+        self.message_view = MessageView()
+        self.tag_view = TagView()
+        self.choice_view = TrainChoiceView()
+        self.progress_view = TrainProgressView()
+        self.bundle_view = BundleListView()
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
+        column.setSpacing(SPACING + SPACING // 2)
+        for view in (self.tag_view, self.choice_view, self.progress_view, self.bundle_view):
+            column.addWidget(view)
+        column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.message_view)
+        outer.addWidget(Column(body), 1)
+        self.session = TrainSession(viewer, self)
+        self._connect()
+        self._bind_keys()
+        self.destroyed.connect(partial(_close, self.session))
+        self.session.start()
+        self._show_devices()
+        self.session.viewer.events.theme.connect(self._show_theme)
+        self._show_theme()
+        if find_spec("lightning") is None:
+            self.session.say(
+                "Training needs Lightning, which is not installed; run: "
+                'pip install "napari-gliocam[train]". Tagging works without.',
+                "warning",
+            )
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough for the tables."""
+        return QSize(WIDTH, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, it is closed; napari itself does not tell it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.close_session()
+        return bool(super().event(event))
+
+    def close_session(self) -> None:
+        """Look away from the viewer; a training works on."""
+        for key in KEYS.values():
+            self.session.viewer.keymap.pop(_keybinding(key), None)
+        self.session.state.events.devices.disconnect(self._show_devices)
+        self.session.viewer.events.theme.disconnect(self._show_theme)
+        self.session.close()
+
+    def _connect(self) -> None:
+        session, tags, choice = self.session, self.tag_view, self.choice_view
+        self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
+        session.said.connect(self.message_view.set_message)
+        tags.folder_requested.connect(self._ask_folder)
+        tags.labels_requested.connect(self._ask_labels)
+        tags.derive_requested.connect(session.derive)
+        tags.case_requested.connect(session.open_case)
+        tags.answered.connect(session.tagging.answer)
+        tags.rest_requested.connect(session.tagging.rest_shows_nothing)
+        session.tagging.changed.connect(self._show_tags)
+        session.tagging.here_changed.connect(self._show_here)
+        choice.check_requested.connect(lambda: session.summarise(choice.choices()))
+        choice.cancel_requested.connect(session.cancel)
+        choice.start_requested.connect(lambda: session.train(choice.choices()))
+        choice.resume_requested.connect(session.resume)
+        choice.device_requested.connect(self._on_device)
+        session.working.connect(choice.set_checking)
+        session.summarised.connect(choice.set_summary)
+        session.running.connect(choice.set_running)
+        session.resumable.connect(choice.set_resumable)
+        session.state.events.devices.connect(self._show_devices)
+        progress = self.progress_view
+        progress.stop_requested.connect(session.stop)
+        progress.follow_requested.connect(self._on_follow)
+        progress.use_requested.connect(self._use_newest)
+        session.running.connect(progress.set_running)
+        session.told.connect(progress.show_event)
+        bundles = self.bundle_view
+        bundles.use_requested.connect(session.use)
+        bundles.rename_requested.connect(session.rename)
+        bundles.remove_requested.connect(session.remove)
+        session.bundles_changed.connect(self._show_bundles)
+
+    def _bind_keys(self) -> None:
+        for answer, key in KEYS.items():
+            act = partial(_answer, self.session, answer)
+            self.session.viewer.bind_key(key, act, overwrite=True)
+
+    # ---- what is asked for
+
+    def _ask_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of cases")
+        if folder:
+            self.session.open_folder(folder)
+
+    def _ask_labels(self) -> None:
+        folder = str(self.session.tagging.folder or "")
+        path, _ = QFileDialog.getOpenFileName(self, "Labels of slices", folder, "Table (*.csv *)")
+        if path:
+            self.session.load_labels(path)
+
+    def _on_device(self, name: str) -> None:
+        self.session.state.device = name
+
+    def _on_follow(self, follow: bool) -> None:
+        self.session.preview = follow
+
+    def _use_newest(self) -> None:
+        request = self.session.process.request
+        if request is not None:
+            self.session.use(Path(request.out))
+
+    # ---- what is shown
+
+    def _show_tags(self) -> None:
+        tagging = self.session.tagging
+        self.tag_view.set_place(tagging.folder, tagging.file)
+        self.tag_view.set_cases(tagging.rows())
+        self.choice_view.forget_check()
+
+    def _show_here(self, here: Here | None) -> None:
+        self.tag_view.set_here(here)
+
+    def _show_devices(self, devices: Any = None) -> None:
+        state = self.session.state
+        names, titles = zip(*state.devices, strict=True)
+        self.choice_view.set_devices(list(names), list(titles), state.device)
+
+    def _show_theme(self, event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(self.session.viewer.theme)
+        self.progress_view.chart.set_colours(theme.text.as_hex(), theme.background.as_hex())
+
+    def _show_bundles(self, bundles: Any) -> None:
+        bundle = self.session.state.bundle
+        self.bundle_view.set_bundles(bundles, None if bundle is None else bundle.path)
+
+
+def _answer(session: TrainSession, answer: str, viewer: Any = None) -> None:
+    """A key was pressed in the viewer."""
+    session.tagging.answer(answer)
+
+
+def _keybinding(key: str) -> Any:
+    from app_model.types import KeyBinding
+
+    return KeyBinding.from_str(key)
+
+
+def _close(session: TrainSession, dock: Any = None) -> None:
+    """The window is gone: nothing may report to the dock, or touch a layer, any more."""
+    session.close()

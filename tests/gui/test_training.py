@@ -1,0 +1,254 @@
+"""The dock "Train" in a real viewer, with tiny networks in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lightning")
+
+from napari_gliocam.train.tag_file import load_tags
+from napari_gliocam.train.tags import SKIPPED, Tag
+from napari_gliocam.ui import train_session, training
+from napari_gliocam.ui.engine import engine, files
+
+from .conftest import make_case, write_case
+
+COUNT = 4
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cases")
+    for number in range(COUNT):
+        name = f"BraTS2021_0000{number}"
+        write_case(make_case(name, seed=number), folder / name)
+    return folder
+
+
+@pytest.fixture
+def train(
+    make_napari_viewer_proxy: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """The dock as the menu opens it; bundles go to a folder of the test."""
+    bundles = tmp_path / "bundles"
+    monkeypatch.setattr(train_session, "bundles_folder", lambda: bundles)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return open_dock(make_napari_viewer_proxy())
+
+
+def open_dock(viewer: Any) -> Any:
+    _, dock = viewer.window.add_plugin_dock_widget("napari-gliocam", "Train")
+    dock = getattr(dock, "__wrapped__", dock)
+    dock.session.state.device = "cpu"
+    return dock
+
+
+def press(dock: Any, key: str) -> None:
+    """As napari does when a key is pressed on the canvas."""
+    binding = training._keybinding(key)
+    dock.session.viewer.keymap[binding](dock.session.viewer)
+
+
+def open_case(dock: Any, qtbot: Any, name: str) -> None:
+    job = dock.session.open_case(name)
+    qtbot.waitUntil(lambda: job.ended)
+
+
+def open_folder(dock: Any, qtbot: Any, folder: Path, labels: Path) -> None:
+    job = dock.session.open_folder(folder, labels)
+    qtbot.waitUntil(lambda: job.ended)
+
+
+def test_slices_are_tagged_with_keys_and_every_answer_is_on_disk(
+    train: Any, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    view, tagging = train.tag_view, train.session.tagging
+    assert not view.buttons["core"].isEnabled()
+    labels = tmp_path / "labels.csv"
+    open_folder(train, qtbot, cases, labels)
+    assert view.list.topLevelItemCount() == COUNT
+    open_case(train, qtbot, "BraTS2021_00001")
+    number = tagging.here().number
+    press(train, "C")
+    assert view.buttons["core"].isChecked()
+    press(train, "E")
+    assert tagging.here().number == number
+    assert tagging.here().tag == Tag(True, True)
+    press(train, "C")
+    tagging.step(1)
+    view.buttons["neither"].click()
+    press(train, "K")
+    assert tagging.here().number == number + 3
+    assert files().wait_idle(10)
+    assert load_tags(labels)[0].cases == {
+        "BraTS2021_00001": {number: Tag(edema=True), number + 1: Tag(), number + 2: SKIPPED}
+    }
+    assert view.list.topLevelItem(1).text(1) == "3 of 20"
+    view.rest_button.click()
+    assert view.list.topLevelItem(1).text(1) == "20 of 20"
+    assert files().wait_idle(10)
+    assert len(load_tags(labels)[0]) == 20
+    tagging.step(-2)
+    assert tagging.here().tag == Tag()
+    open_folder(train, qtbot, cases, labels)  # reopened, nothing is lost
+    assert len(tagging.tags) == 20
+
+
+def test_a_wrong_csv_is_a_sentence_and_tags_come_from_masks(
+    train: Any, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("case,slice,core,edema\nx,1,1,0\nx,1,0,0\n")
+    job = train.session.load_labels(wrong)
+    qtbot.waitUntil(lambda: job.ended)
+    assert "lines 2 and 3 contradict" in train.message_view.text.text()
+    train.tag_view.derive_button.click()
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    assert len(train.session.tagging.tags.cases) == COUNT
+    assert "tagged from expert labels" in train.message_view.text.text()
+
+
+def test_nothing_is_trained_without_cases_or_labels(
+    train: Any, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    train.choice_view.check.button.click()
+    assert "Open a folder" in train.message_view.text.text()
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    train.choice_view.check.button.click()
+    assert "No slice is tagged" in train.message_view.text.text()
+    assert not train.choice_view.start_button.isEnabled()
+
+
+def test_advanced_is_folded_and_shows_what_the_recipe_says(train: Any) -> None:
+    view = train.choice_view
+    assert view.advanced.isHidden()
+    assert [box.value() for box in view.weights.values()] == [1.0, 1.0, 5.0]
+    assert not view.stages["pretrain"].isChecked()
+    assert view.stages["classifier"].isChecked()
+    view.what.setCurrentIndex(1)
+    assert not view.stages["classifier"].isChecked()
+    view.weights["agree"].setValue(2.0)
+    view.epochs.setValue(3)
+    request = train.session.request(view.choices())
+    classes = request.recipe["aggregate"]["classes"]
+    assert (classes["weight_agree"], classes["fit"]["epochs"]) == (2.0, 3)
+    assert request.recipe["classifier"]["tumour"]["fit"]["epochs"] == 0
+
+
+@pytest.fixture
+def tiny(train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny bundle in use; made on the thread that owns torch."""
+    folder = tmp_path / "tiny"
+
+    def make() -> None:
+        import torch
+
+        from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+        from napari_gliocam.nets.gliocam import GliocamNet
+
+        torch.manual_seed(0)
+        info = BundleInfo("tiny", "nowhere", "CC0-1.0", width=4, pixel_mm=3.0)
+        save_bundle(GliocamNet(width=4), info, folder)
+
+    engine().run(make)
+    train.session.use(folder)
+    recipe_of = train_session.recipe_of_choice
+
+    def without_rehearsal(choice: Any) -> Any:
+        recipe = recipe_of(choice)
+        return replace(recipe, data=replace(recipe.data, rehearsal=0))
+
+    monkeypatch.setattr(train_session, "recipe_of_choice", without_rehearsal)
+    return folder
+
+
+def test_journey_tag_train_stop_resume_use_segment(
+    train: Any, tiny: Path, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    train.tag_view.derive_button.click()
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    open_case(train, qtbot, "BraTS2021_00000")
+    press(train, "C")
+
+    view, progress = train.choice_view, train.progress_view
+    view.epochs.setValue(2)
+    view.batch.setValue(8)
+    assert not view.start_button.isEnabled()
+    view.check.button.click()
+    qtbot.waitUntil(view.start_button.isEnabled, timeout=30_000)
+    assert "4 cases with" in view.summary.text()
+    assert "CPU" in view.summary.text()
+
+    ends: list[dict[str, Any]] = []
+    train.session.told.connect(lambda e: ends.append(e) if e["kind"] == "end" else None)
+    train.session._previewed = time.monotonic()  # no preview before the stop
+    view.start_button.click()
+    assert progress.isVisibleTo(train)
+    assert not view.start_button.isEnabled()
+    qtbot.waitUntil(lambda: "epoch 1 of 2" in progress.stage.text(), timeout=60_000)
+    progress.stop_button.click()
+    qtbot.waitUntil(lambda: len(ends) == 1, timeout=30_000)
+    assert ends[0]["state"] == "stopped", ends
+
+    train.session._previewed = 0.0
+    assert view.resume_button.isVisibleTo(train)
+    view.resume_button.click()
+    qtbot.waitUntil(lambda: len(ends) == 2, timeout=60_000)
+    assert ends[1]["state"] == "done", ends
+    assert list(progress.chart.curves)[-1] == "aggregate.classes"
+    assert progress.table.rowCount() >= 3
+    assert not view.resume_button.isVisibleTo(train)
+    assert train.session.state.current.maps is not None  # the newest weights on the open case
+
+    progress.use_button.click()
+    state = train.session.state
+    assert state.bundle.name == "my-bundle"
+    _, panel = train.session.viewer.window.add_plugin_dock_widget("napari-gliocam", "Gliocam")
+    panel = getattr(panel, "__wrapped__", panel)
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    assert state.current.maps.provenance["bundle"]["name"] == "my-bundle"
+
+    names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(2)]
+    assert names[1] == "my-bundle"
+    folder = train.bundle_view._bundles[1].path
+    train.session.rename(folder, "renamed")
+    assert state.bundle.name == "renamed"
+    train.session.remove(folder)
+    assert train.bundle_view.list.topLevelItemCount() == 1
+    assert state.bundle.name == "gliocam-synthetic-2"
+    assert not folder.exists()
+
+
+def test_a_training_that_dies_can_be_gone_on_with_from_another_window(
+    train: Any, tiny: Path, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    train.tag_view.derive_button.click()
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    assert files().wait_idle(10)
+    told: list[dict[str, Any]] = []
+    train.session.told.connect(told.append)
+    choices = train.choice_view.choices()
+    assert train.session.train(choices)
+    qtbot.waitUntil(lambda: any(e["kind"] == "training" for e in told), timeout=60_000)
+
+    other = open_dock(train.session.viewer)  # another window finds it at work
+    assert other.session.process.running
+    qtbot.waitUntil(lambda: other.progress_view.stop_button.isEnabled())
+
+    os.kill(train.session.process._process.pid, 9)
+    qtbot.waitUntil(lambda: told[-1]["kind"] == "end", timeout=20_000)
+    assert told[-1]["state"] == "failed"
+    assert "Resume goes on" in train.message_view.text.text()
+    assert train.choice_view.resume_button.isVisibleTo(train)
+    assert not train.session.train(choices)
+    assert "already" in train.message_view.text.text()
