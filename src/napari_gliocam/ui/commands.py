@@ -16,8 +16,8 @@ PREVIOUS_LESION = "Shift-N"
 TOGGLE_OVERLAY = "T"
 CYCLE_MODALITY = "Q"
 FLIP_REFINEMENT = "R"
-NEXT_CONFLICT = "C"
-PREVIOUS_CONFLICT = "Shift-C"
+NEXT_CONFLICT = "D"
+PREVIOUS_CONFLICT = "Shift-D"
 
 
 def next_lesion(viewer: Any = None) -> None:

@@ -16,7 +16,6 @@ from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
 from napari_gliocam.ui.assign import Source
 from napari_gliocam.ui.palette import (
-    TARGET_COLOURS,
     border_colormap,
     confusion_colormap,
     labels_colormap,
@@ -25,6 +24,7 @@ from napari_gliocam.ui.palette import (
 from napari_gliocam.ui.state import Record
 
 if TYPE_CHECKING:
+    from napari_gliocam.measure.diameters import Line
     from napari_gliocam.measure.measures import Measures
     from napari_gliocam.ui.reading import LabelsAlone
 
@@ -201,39 +201,34 @@ def drawing_data(record: Record, drawing: Drawing) -> LayerData:
 
 
 def diameters_data(record: Record, measures: Measures) -> LayerData:
-    """Lines with their length, each on its slice."""
-    regions = [
-        (name, region)
-        for lesion in (measures.lesions or (measures.case,))
-        for name, region in (("tumour", lesion.tumour), ("core", lesion.core))
-    ]
-    lines = [(name, line) for name, region in regions for line in region.diameters.lines]
-    sizes = [  # on the longer one, for both
-        f"{region.diameters.long_mm:.1f} × {region.diameters.perpendicular_mm:.1f} mm"
-        if line is region.diameters.long
-        else ""
-        for _, region in regions
-        for line in region.diameters.lines
-    ]
-    colours = {"tumour": "#FFFFFF", "core": TARGET_COLOURS["core"]}
-    mm = min(record.case.grid.spacing[1:])
+    """The diameters of tumour (white) and core (black) of each lesion, each on its slice."""
+    lines: list[Line] = []
+    colours: list[str] = []
+    sizes: list[str] = []  # once for both, on the longer one; of the core on the other one
+    for lesion in measures.lesions or (measures.case,):
+        for region, colour, labelled in ((lesion.tumour, "white", 0), (lesion.core, "black", 1)):
+            size = f"{region.diameters.long_mm:.1f} × {region.diameters.perpendicular_mm:.1f} mm"
+            for number, line in enumerate(region.diameters.lines):
+                lines.append(line)
+                colours.append(colour)
+                sizes.append(size if number == labelled else "")
     arguments = {
         "name": "diameters",
         "ndim": 3,
         "shape_type": "line",
-        "edge_color": [colours[name] for name, _ in lines] or "#FFFFFF",
-        "edge_width": 1.0 if mm >= 0.5 else 1.0 / mm,
+        "edge_color": colours or "white",
+        "edge_width": 1.0 / max(1.0, min(record.case.grid.spacing[1:])),
         "features": {"size": sizes},
         "text": {
             "string": "{size}",
-            "color": [colours[name] for name, _ in lines] or "#FFFFFF",
+            "color": colours or "white",
             "size": 10,
             "anchor": "upper_left",
         },
         "metadata": {KEY: Tag(record, "drawing", "diameters")},
         **placement(record.case.grid),
     }
-    return [np.array([line.start, line.end]) for _, line in lines], arguments, "shapes"
+    return [np.array([line.start, line.end]) for line in lines], arguments, "shapes"
 
 
 def case_data(record: Record) -> list[LayerData]:

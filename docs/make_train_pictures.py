@@ -1,6 +1,7 @@
 """Pictures of the dock "Train" for the user guide: synthetic cases, a network of a few channels.
 
-``xvfb-run -a -s "-screen 0 1920x1080x24" python docs/train_pictures.py [FOLDER] [WIDTH HEIGHT]``.
+Run with a screen, or under a virtual one:
+``xvfb-run -a -s "-screen 0 1920x1080x24" python docs/make_train_pictures.py [DIR] [WIDTH HEIGHT]``.
 """
 
 from __future__ import annotations
