@@ -43,6 +43,8 @@ from napari_gliocam.cli_options import (
     ClassThreshold,
     Components,
     Crf,
+    CrfBackend,
+    CrfEngine,
     CrfPreset,
     CrfVolume,
     Like,
@@ -82,6 +84,7 @@ def segment(
     refine: RefineBy = REFINE,
     crf: Crf = CrfPreset.PAPER_2,
     crf_volume: CrfVolume = REFINED.crf.volume,
+    crf_backend: CrfBackend = CrfEngine.TORCH,
     min_inside: MinInside = REFINED.fit.min_inside,
     components: Components = REFINED.components is not None,
     like: Like = None,
@@ -105,7 +108,7 @@ def segment(
             exclusive=not overlapping,
             gate=not no_gate,
         )
-        refinement = refinement_of(refine, crf, crf_volume, min_inside, components)
+        refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
         if like is not None:
             from napari_gliocam.io.sidecar import read_choices  # needs NumPy
 

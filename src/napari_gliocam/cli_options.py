@@ -34,6 +34,13 @@ class CrfPreset(StrEnum):
     DEEPLAB = "DeepLab"
 
 
+class CrfEngine(StrEnum):
+    """Names in `refine.parameters.BACKENDS`."""
+
+    TORCH = "torch"
+    PYDENSECRF = "pydensecrf"
+
+
 DEFAULTS = Settings()
 REFINED = Refinement()
 REFINE = Refine(REFINED.method)
@@ -56,6 +63,7 @@ CrfVolume = Annotated[
     bool,
     typer.Option("--crf-volume/--crf-slices", help="One CRF in 3-D, or one for each slice."),
 ]
+CrfBackend = Annotated[CrfEngine, typer.Option(help="Ours, or the package pydensecrf (extra crf).")]
 MinInside = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
@@ -71,7 +79,12 @@ Like = Annotated[
 
 
 def refinement_of(
-    refine: Refine, crf: CrfPreset, crf_volume: bool, min_inside: float, components: bool
+    refine: Refine,
+    crf: CrfPreset,
+    crf_volume: bool,
+    crf_backend: CrfEngine,
+    min_inside: float,
+    components: bool,
 ) -> Refinement:
     """The refinement that the options ask for.
 
@@ -82,7 +95,7 @@ def refinement_of(
     """
     return Refinement(
         method=refine.value,
-        crf=replace(CRF_PRESETS[crf], volume=crf_volume),
+        crf=replace(CRF_PRESETS[crf], volume=crf_volume, backend=crf_backend.value),
         fit=FitParameters(min_inside=min_inside),
         components=ComponentParameters() if components else None,
     )

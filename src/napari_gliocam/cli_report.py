@@ -27,6 +27,8 @@ from napari_gliocam.cli_options import (
     ClassThreshold,
     Components,
     Crf,
+    CrfBackend,
+    CrfEngine,
     CrfPreset,
     CrfVolume,
     MinInside,
@@ -72,6 +74,7 @@ def report(
     refine: RefineBy = REFINE,
     crf: Crf = CrfPreset.PAPER_2,
     crf_volume: CrfVolume = REFINED.crf.volume,
+    crf_backend: CrfBackend = CrfEngine.TORCH,
     min_inside: MinInside = REFINED.fit.min_inside,
     components: Components = REFINED.components is not None,
     min_lesion: Annotated[
@@ -102,7 +105,7 @@ def report(
             exclusive=not overlapping,
             gate=not no_gate,
         )
-        refinement = refinement_of(refine, crf, crf_volume, min_inside, components)
+        refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
     run = Request(out, bundle, device.value, settings, refinement, overwrite=overwrite)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,6 +92,25 @@ def test_agrees_with_pydensecrf(classes: int, preset: str, iterations: int):
     expected = np.array(peer.inference(iterations)).reshape(p.shape)
     assert np.abs(found - expected).mean() < 2e-3
     assert (found.argmax(0) == expected.argmax(0)).mean() > 0.999
+
+
+@pytest.mark.parametrize("slicewise", [True, False])
+def test_the_package_itself_as_backend(slicewise: bool):
+    pytest.importorskip("pydensecrf.densecrf")
+    p, image = scene(3, (4, 30, 28), 2, seed=3)
+    mask = np.random.default_rng(0).random(p.shape[1:]) > 0.2
+    how = {"spacing": (3.0, 1.0, 1.5), "mask": mask, "slicewise": slicewise}
+    ours = dense_crf(p, image, **how)
+    theirs = dense_crf(p, image, CrfParameters(backend="pydensecrf"), **how)
+    assert np.abs(ours - theirs).mean() < 2e-3
+    np.testing.assert_array_equal(theirs[:, ~mask], ours[:, ~mask])
+
+
+def test_the_package_is_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    p, image = scene(2, (8, 8), 1, seed=3)
+    with pytest.raises(GliocamError, match="choose the backend torch"):
+        dense_crf(p, image, CrfParameters(backend="pydensecrf"))
 
 
 def test_one_voxel_keeps_its_odds_times_its_own_message():

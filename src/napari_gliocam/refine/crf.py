@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine.parameters import CrfParameters
+from napari_gliocam.refine.pydense import pydensecrf_marginals
 
 if TYPE_CHECKING:
     import torch
@@ -104,9 +105,19 @@ def running_crf(
     _check_shapes(grid, image, taking_part, spacing)
     if not taking_part.any():
         return start
-    unary = torch.from_numpy(-np.log(np.maximum(start[:, taking_part], FLOOR)))
-    unary = unary.to(choose_device(device))
+    energy = -np.log(np.maximum(start[:, taking_part], FLOOR))
     sizes = [1.0] * len(grid) if spacing is None else list(spacing)
+    if parameters.backend == "pydensecrf":
+        start[:, taking_part] = yield from pydensecrf_marginals(
+            energy,
+            np.nonzero(taking_part),
+            None if image is None else image[:, taking_part],
+            parameters,
+            sizes,
+            slicewise=slicewise,
+        )
+        return start
+    unary = torch.from_numpy(energy).to(choose_device(device))
     points = _Points(taking_part, image, sizes, slicewise, unary.device)
     kernels: list[tuple[Kernel, float]] = []
     if parameters.gaussian_weight > 0:

@@ -15,6 +15,9 @@ SUPERPIXELS: tuple[Superpixels, ...] = ("slic", "quickshift")
 Classes = Literal["by cluster", "as they are"]
 CLASSES: tuple[Classes, ...] = ("by cluster", "as they are")
 
+Backend = Literal["torch", "pydensecrf"]
+BACKENDS: tuple[Backend, ...] = ("torch", "pydensecrf")
+
 Method = Literal["none", "crf", "boundary-fit", "boundary-fit+crf"]
 METHODS: tuple[Method, ...] = ("none", "crf", "boundary-fit", "boundary-fit+crf")
 
@@ -69,6 +72,8 @@ class CrfParameters:
         Of mean field.
     volume : bool
         Whether slices see each other: one CRF in 3-D instead of one for each slice.
+    backend : {"torch", "pydensecrf"}
+        Our own, on every device; or the package of that name (extra ``crf``).
 
     Notes
     -----
@@ -82,6 +87,7 @@ class CrfParameters:
     bilateral_weight: float = 10.0
     iterations: int = 10
     volume: bool = False
+    backend: Backend = "torch"
 
     def __post_init__(self) -> None:
         for name in ("gaussian_width", "bilateral_width", "intensity_width"):
@@ -89,6 +95,7 @@ class CrfParameters:
         for name in ("gaussian_weight", "bilateral_weight"):
             _check(name, getattr(self, name), least=0.0)
         _check_count("iterations", self.iterations)
+        _check_choice("backend", self.backend, BACKENDS)
 
 
 #: Named sets of parameters: paper 2 as released; DeepLab (Chen et al. 2015) as SEC uses it.

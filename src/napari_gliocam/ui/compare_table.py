@@ -28,7 +28,7 @@ _EXPERT: Columns = (
     ("Method", "", "method"),
     ("Dice", "With the expert's labels, at the threshold", "dice"),
     ("IoU", "With the expert's labels, at the threshold", "iou_expert"),
-    ("HD95", "95th percentile of surface distances to the expert's labels, in mm", "hd95"),
+    ("HD95, mm", "95th percentile of surface distances to the expert's labels, in mm", "hd95"),
     ("Energy", "Share of the map's sum inside the expert's outline", "energy_inside"),
     (
         "Point",
