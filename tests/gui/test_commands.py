@@ -109,7 +109,7 @@ def test_manifest_lists_the_keys_that_are_bound() -> None:
     keys = {b.command.partition(".")[2]: b.key for b in MANIFEST.contributions.keybindings}
     bound = {name.lower(): getattr(commands, name) for name in dir(commands) if name.isupper()}
     names = {"next_lesion", "previous_lesion", "toggle_overlay", "cycle_modality"}
-    names |= {"flip_refinement"}
+    names |= {"flip_refinement", "next_conflict", "previous_conflict"}
     assert set(keys) == names
     for name in names:
         assert coerce_keybinding(keys[name]) == coerce_keybinding(bound[name])

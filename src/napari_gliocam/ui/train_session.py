@@ -308,11 +308,9 @@ class TrainSession:
         live = LiveLabels(maps, record.settings)
         live.finish()
         record.segmented, record.networks = case, None
-        record.live = live
-        record.refined.start(live)
-        record.maps = maps
+        record.start(maps, live)
         self.desk.show_result(record)
-        record.volumes_ml = record.refined.volumes_ml
+        record.count()
 
     # ---- bundles
 
