@@ -99,9 +99,9 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
         teller = _Teller(report, as_json=as_json, quiet=not first_process())
         try:
             done = run_request(request, teller)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the latter of Ctrl-C
             say("Stopped; the same command goes on from the last checkpoint.")
-            raise
+            raise typer.Exit(INTERRUPTED) from error
     if done is None:
         raise typer.Exit(INTERRUPTED)
     if first_process() and not as_json:

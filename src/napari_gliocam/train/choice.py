@@ -47,6 +47,8 @@ class TrainingChoice:
         Of the classifiers; the aggregators keep theirs.
     weights : (float, float, float)
         lambda of L_c, L_sep and L_agree (paper 1, Eq. 9).
+    min_pixels : int
+        Where labels are derived from outlines: a class shows from so many pixels on.
     """
 
     what: What = "finetune"
@@ -55,6 +57,7 @@ class TrainingChoice:
     batch: int = 0
     rate: float = 0.0
     weights: tuple[float, float, float] = (1.0, 1.0, 5.0)
+    min_pixels: int = 0
 
 
 def usual_stages(what: What) -> frozenset[StageKind]:
@@ -97,6 +100,7 @@ def recipe_of_choice(choice: TrainingChoice) -> Recipe:
     apart, separate, agree = choice.weights
     return replace(
         recipe,
+        data=replace(recipe.data, min_pixels=choice.min_pixels or recipe.data.min_pixels),
         pretrain=replace(
             recipe.pretrain,
             tumour=pretrain(recipe.pretrain.tumour, "supcon"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.train.packed import pack_slices
 from napari_gliocam.train.recipe import Data
 
-#: How many procedural brains the cases are drawn into, in turn.
-BRAINS = 12
+#: How many procedural brains the cases are drawn into, one after the other.
+BRAINS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +59,14 @@ def rehearsing(
     from napari_gliocam.train.synthetic import SHAPE, synthetic_slices
 
     files, labels = [], []
+    brain_of = lru_cache(maxsize=1)(procedural_anatomy)  # a brain takes longer than its case
     for number in range(cases):
-        name = f"rehearsal-{seed}-{number}-{data.few_pixels}{data.min_pixels}"
+        name = f"rehearsal-{seed}-{number}of{cases}-{data.few_pixels}{data.min_pixels}"
         file, answers = folder / f"{name}.slices", folder / f"{name}.npy"
         if not (file.exists() and answers.exists()):
             yield Progress(number, cases, "drawing synthetic cases")
             images, shown, _ = synthetic_slices(
-                procedural_anatomy(number % BRAINS),
+                brain_of(number * BRAINS // cases),
                 [2027, seed, number],
                 min_pixels=data.min_pixels,
                 few_pixels=data.few_pixels,

@@ -25,6 +25,7 @@ from napari_gliocam.train.choice import (
     recipe_of_choice,
     usual_stages,
 )
+from napari_gliocam.train.recipe_file import read_recipe
 from napari_gliocam.ui.run_button import RunButton
 from napari_gliocam.ui.train_session import Choices
 from napari_gliocam.ui.train_work import Summary
@@ -124,10 +125,15 @@ class TrainChoiceView(QWidget):
         self.rate.setRange(1e-6, 1.0)
         self.rate.setSingleStep(1e-4)
         self.rate.setToolTip("Learning rate of the classifiers")
+        self.pixels = _whole(1, 10_000, "From masks: a class shows from so many pixels on")
         self.weights = {}
-        for line, (title, box) in enumerate(
-            (("Epochs", self.epochs), ("Batch", self.batch), ("Rate", self.rate)), start=2
-        ):
+        rows = (
+            ("Epochs", self.epochs),
+            ("Batch", self.batch),
+            ("Rate", self.rate),
+            ("Mask pixels", self.pixels),
+        )
+        for line, (title, box) in enumerate(rows, start=2):
             box.valueChanged.connect(self._changed)
             grid.addWidget(QLabel(title), line, 0)
             grid.addWidget(box, line, 1)
@@ -152,6 +158,7 @@ class TrainChoiceView(QWidget):
             batch=self.batch.value(),
             rate=self.rate.value(),
             weights=tuple(box.value() for box in self.weights.values()),
+            min_pixels=self.pixels.value(),
         )
         return Choices(training, self.name.text().strip())
 
@@ -201,6 +208,7 @@ class TrainChoiceView(QWidget):
         self.epochs.setValue(first.epochs)
         self.batch.setValue(first.batch)
         self.rate.setValue(learned.rate)
+        self.pixels.setValue(read_recipe("finetune").data.min_pixels)
         for box, value in zip(self.weights.values(), TrainingChoice().weights, strict=True):
             box.setValue(value)
         self._changed()

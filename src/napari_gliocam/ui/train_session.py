@@ -165,11 +165,11 @@ class TrainSession:
             self.desk.activate(record)
         self.tagging.look()
 
-    def derive(self) -> Job | None:
+    def derive(self, choices: Choices | None = None) -> Job | None:
         """Tag every slice of the cases that have expert labels."""
         if self.tagging.folder is None or self._job is not None:
             return None
-        request = self.request(Choices(TrainingChoice(), "derive"))
+        request = self.request(choices or Choices(TrainingChoice(), "derive"))
         job = self._work(lambda: train_work.derive(request), "Reading expert labels")
         job.succeeded.connect(self._on_derived)
         return job

@@ -97,7 +97,7 @@ class TrainDock(QWidget):
         session.said.connect(self.message_view.set_message)
         tags.folder_requested.connect(self._ask_folder)
         tags.labels_requested.connect(self._ask_labels)
-        tags.derive_requested.connect(session.derive)
+        tags.derive_requested.connect(lambda: session.derive(choice.choices()))
         tags.case_requested.connect(session.open_case)
         tags.answered.connect(session.tagging.answer)
         tags.rest_requested.connect(session.tagging.rest_shows_nothing)
