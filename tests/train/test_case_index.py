@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import CaseError, SaveError, TrainingError
-from napari_gliocam.io.sidecar import SOFTWARE
+from napari_gliocam.io.sidecar import PHANTOM, SOFTWARE
 from napari_gliocam.progress import finish
 from napari_gliocam.train import case_index
 from napari_gliocam.train.case_index import CACHE_NAME, INDEX_FILE, CaseIndex, IndexedCase, indexing
@@ -160,6 +160,9 @@ def test_a_result_of_this_program_is_no_experts(tmp_path):
     nib.save(own, file)
     with pytest.raises(TrainingError, match="tag slices"):
         derive_tags(finish(indexing(tmp_path, HOW)), Data())
+    own.header["descrip"] = f"{PHANTOM}, truth".encode()  # made with the case, not found in it
+    nib.save(own, file)
+    assert len(derive_tags(finish(indexing(tmp_path, HOW)), Data()))
 
 
 def test_skipped_slices_and_cases_without_tags_take_no_part(cases):

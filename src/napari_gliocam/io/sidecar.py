@@ -21,6 +21,8 @@ from napari_gliocam.settings import Settings
 from napari_gliocam.threshold import BOTH, CLASS_NAMES, Segmentation
 
 SOFTWARE = "napari-gliocam"
+#: The headers of a synthetic case begin with it; its labels are no result.
+PHANTOM = f"{SOFTWARE} phantom"
 NOTICE = "Research use only, not a medical device."
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.sidecar import PHANTOM
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.sample import brain_box, phantom_grid
@@ -258,6 +259,6 @@ def _draw_values(fields: Fields) -> ValueType:
 def _nifti(volume: NDArray[Any], grid: Grid, words: str) -> bytes:
     image = nib.Nifti1Image(grid.to_file(volume), grid.affine)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = f"napari-gliocam phantom, {words}".encode()[:79]
+    image.header["descrip"] = f"{PHANTOM}, {words}".encode()[:79]
     raw: bytes = image.to_bytes()
     return gzip.compress(raw, 1, mtime=0)  # the same voxels give the same bytes

@@ -14,7 +14,7 @@ from napari_gliocam.io.find import CaseFiles
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.read import read_case
-from napari_gliocam.io.sidecar import written_here
+from napari_gliocam.io.sidecar import PHANTOM, written_here
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.slices import Normalisation, cut_slices
 from napari_gliocam.train.packed import pack_slices
@@ -123,4 +123,8 @@ def prepare_case(files: CaseFiles, how: Preparation, cache: Path) -> PreparedCas
 
 
 def _is_a_result(labels: Path | None) -> bool:
-    return labels is not None and written_here(labels, load_nifti(labels).header)
+    if labels is None:
+        return False
+    header = load_nifti(labels).header
+    synthetic = header["descrip"].item().startswith(PHANTOM.encode())
+    return written_here(labels, header) and not synthetic
