@@ -6,29 +6,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.ui import commands
+from napari_gliocam.ui import commands, dock
 from napari_gliocam.ui.compare_choice import ChoiceView
 from napari_gliocam.ui.compare_figures import MethodRow, PairRow
 from napari_gliocam.ui.compare_session import CompareSession
 from napari_gliocam.ui.compare_table import FiguresView
 from napari_gliocam.ui.compare_thresholds import MethodThresholds
+from napari_gliocam.ui.dock import Dock
 from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.message_view import MessageView
-from napari_gliocam.ui.widgets import SPACING, Column
 
 if TYPE_CHECKING:
     import napari
 
-PLUGIN, TITLE = "napari-gliocam", "Compare CAMs"
+TITLE = "Compare CAMs"
 WIDTH = 380
 
 
-class CompareDock(QWidget):
+class CompareDock(Dock):
     """Explanation methods side by side, for the case in work.
 
     Parameters
@@ -37,44 +35,23 @@ class CompareDock(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._docked = False
-        self.setObjectName("gliocam-compare")
+        super().__init__("gliocam-compare", WIDTH)
         commands.bind_keys()
-        self.message_view = MessageView()
         self.choice_view = ChoiceView()
         self.thresholds_view = MethodThresholds()
         self.figures_view = FiguresView()
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING + SPACING // 2)
-        column.addWidget(self.choice_view)
-        column.addWidget(self.thresholds_view)
-        column.addWidget(self.figures_view, 1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.message_view)
-        outer.addWidget(Column(body), 1)
+        self.lay_out(
+            self.choice_view, self.thresholds_view, self.figures_view, growing=self.figures_view
+        )
         self.session = CompareSession(viewer, self)
         self._connect()
         self.destroyed.connect(partial(_close, self.session))
         self.session.start()
         self._show_ready()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Wide enough for the table."""
-        return QSize(WIDTH, 820)
-
-    def event(self, event: QEvent) -> bool:
-        """Taken out of its dock, it is closed; napari itself does not tell it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._docked = True
-            elif self._docked:
-                self.session.close(restore=True)
-        return bool(super().event(event))
+    def undocked(self) -> None:
+        """Layers and grid are as they were."""
+        self.session.close(restore=True)
 
     def _connect(self) -> None:
         session, choice = self.session, self.choice_view
@@ -130,10 +107,8 @@ class CompareDock(QWidget):
 
 def open_dock(viewer: Any) -> CompareDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE, tabify=True)
-    dock.show()
-    dock.raise_()
-    return getattr(widget, "__wrapped__", widget)
+    opened: CompareDock = dock.open_dock(viewer, TITLE)
+    return opened
 
 
 def _close(session: CompareSession, dock: Any = None) -> None:

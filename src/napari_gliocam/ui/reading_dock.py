@@ -9,24 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
     QTabWidget,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
-from napari_gliocam.ui import commands, navigate
+from napari_gliocam.ui import commands, dock, navigate
 from napari_gliocam.ui.agreement_view import AgreementView
+from napari_gliocam.ui.dock import Dock
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.measures_view import MeasuresView
-from napari_gliocam.ui.message_view import MessageView
 from napari_gliocam.ui.overlap_run import ADDABLE
 from napari_gliocam.ui.overlap_view import OverlapView
 from napari_gliocam.ui.palette import CLASS_COLOURS
@@ -34,18 +31,18 @@ from napari_gliocam.ui.reading_session import ReadingSession
 from napari_gliocam.ui.reading_work import Measured
 from napari_gliocam.ui.slice_chart import SliceChart
 from napari_gliocam.ui.voxel_view import VoxelView
-from napari_gliocam.ui.widgets import SPACING, Column, Section, swatch_label
+from napari_gliocam.ui.widgets import SPACING, Section, swatch_label
 
 if TYPE_CHECKING:
     import napari
 
-PLUGIN, TITLE = "napari-gliocam", "Reading"
+TITLE = "Reading"
 WIDTH = 360
 _LEGEND = {CORE: "core", EDEMA: "edema", BOTH: "claimed by both"}
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
 
-class ReadingDock(QWidget):
+class ReadingDock(Dock):
     """The dock of one viewer.
 
     Parameters
@@ -54,17 +51,14 @@ class ReadingDock(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._docked = False
-        self.setObjectName("gliocam-reading")
+        super().__init__("gliocam-reading", WIDTH)
         commands.bind_keys()
-        self.message_view = MessageView()
         self.chart = SliceChart()
         self.measures_view = MeasuresView()
         self.overlap_view = OverlapView(list(ADDABLE))
         self.agreement_view = AgreementView()
         self.voxel_view = VoxelView()
-        self._lay_out()
+        self._make_frame()
         self.session = ReadingSession(viewer, self)
         self.state = self.session.state
         self._connect()
@@ -72,7 +66,7 @@ class ReadingDock(QWidget):
         self.session.start()
         self.message_view.set_message(self.state.message)
 
-    def _lay_out(self) -> None:
+    def _make_frame(self) -> None:
         slices = Section("Slices", "Areas in mm² on each slice; dotted: image-level probability")
         for label, name in _LEGEND.items():
             slices.head.addWidget(swatch_label(name, CLASS_COLOURS[label]))
@@ -113,31 +107,11 @@ class ReadingDock(QWidget):
         last.addWidget(self.heading, 1)
         last.addWidget(self.report_button)
         report.body.addLayout(last)
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING + SPACING // 2)
-        column.addWidget(slices)
-        column.addWidget(self.tabs, 1)
-        column.addWidget(report)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.message_view)
-        outer.addWidget(Column(body), 1)
+        self.lay_out(slices, self.tabs, report, growing=self.tabs)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Wide enough for the tables."""
-        return QSize(WIDTH, 820)
-
-    def event(self, event: QEvent) -> bool:
-        """Taken out of its dock, it is closed; napari itself does not tell it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._docked = True
-            elif self._docked:
-                self.session.close()
-        return bool(super().event(event))
+    def undocked(self) -> None:
+        """What was drawn goes."""
+        self.session.close()
 
     def _connect(self) -> None:
         session, viewer = self.session, self.session.viewer
@@ -235,10 +209,8 @@ class ReadingDock(QWidget):
 
 def open_dock(viewer: Any) -> ReadingDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE, tabify=True)
-    dock.show()
-    dock.raise_()
-    return getattr(widget, "__wrapped__", widget)  # type: ignore[no-any-return]
+    opened: ReadingDock = dock.open_dock(viewer, TITLE)
+    return opened
 
 
 def _step(go: Any, viewer: Any, step: int, clicked: bool = False) -> None:

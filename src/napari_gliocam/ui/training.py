@@ -7,17 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.ui.bundle_list import BundleListView
-from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.dock import Dock
 from napari_gliocam.ui.tag_view import TagView
 from napari_gliocam.ui.tagging import KEYS, Here
 from napari_gliocam.ui.train_choice import TrainChoiceView
 from napari_gliocam.ui.train_progress import TrainProgressView
 from napari_gliocam.ui.train_session import TrainSession
-from napari_gliocam.ui.widgets import SPACING, Column
 
 if TYPE_CHECKING:
     import napari
@@ -26,7 +24,7 @@ PLUGIN, TITLE = "napari-gliocam", "Train"
 WIDTH = 380
 
 
-class TrainDock(QWidget):
+class TrainDock(Dock):
     """Tag slices, train with these labels alone, use what came of it.
 
     Parameters
@@ -35,26 +33,12 @@ class TrainDock(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._docked = False
-        self.setObjectName("gliocam-train")
-        self.message_view = MessageView()
+        super().__init__("gliocam-train", WIDTH)
         self.tag_view = TagView()
         self.choice_view = TrainChoiceView()
         self.progress_view = TrainProgressView()
         self.bundle_view = BundleListView()
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING + SPACING // 2)
-        for view in (self.tag_view, self.choice_view, self.progress_view, self.bundle_view):
-            column.addWidget(view)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.message_view)
-        outer.addWidget(Column(body), 1)
+        self.lay_out(self.tag_view, self.choice_view, self.progress_view, self.bundle_view)
         self.session = TrainSession(viewer, self)
         self._connect()
         self._bind_keys()
@@ -70,20 +54,7 @@ class TrainDock(QWidget):
                 "warning",
             )
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Wide enough for the tables."""
-        return QSize(WIDTH, 820)
-
-    def event(self, event: QEvent) -> bool:
-        """Taken out of its dock, it is closed; napari itself does not tell it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._docked = True
-            elif self._docked:
-                self.close_session()
-        return bool(super().event(event))
-
-    def close_session(self) -> None:
+    def undocked(self) -> None:
         """Look away from the viewer; a training works on."""
         for key in KEYS.values():
             self.session.viewer.keymap.pop(_keybinding(key), None)

@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Modality
@@ -24,9 +23,9 @@ from napari_gliocam.ui import commands, navigate, preference
 from napari_gliocam.ui.assign import Source
 from napari_gliocam.ui.case_view import CaseView
 from napari_gliocam.ui.compare import open_dock
+from napari_gliocam.ui.dock import Dock
 from napari_gliocam.ui.engine import Job
 from napari_gliocam.ui.maps_view import MapsView
-from napari_gliocam.ui.message_view import MessageView
 from napari_gliocam.ui.refine_view import RefineView
 from napari_gliocam.ui.refined import Refined
 from napari_gliocam.ui.results_view import ResultsView
@@ -34,7 +33,6 @@ from napari_gliocam.ui.run_view import RunView
 from napari_gliocam.ui.session import Session
 from napari_gliocam.ui.state import Message, Record
 from napari_gliocam.ui.threshold_view import ThresholdView
-from napari_gliocam.ui.widgets import SPACING, Column
 
 if TYPE_CHECKING:
     import napari
@@ -43,7 +41,7 @@ WIDTH = 340
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
 
-class Workspace(QWidget):
+class Workspace(Dock):
     """The panel of one viewer.
 
     Parameters
@@ -52,13 +50,10 @@ class Workspace(QWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._docked = False
-        self.setObjectName("gliocam")
+        super().__init__("gliocam", WIDTH)
         self.setAcceptDrops(True)
         commands.bind_keys()
         preference.prefer_case_reader()
-        self.message_view = MessageView()
         self.case_view = CaseView(commands.CYCLE_MODALITY)
         self.run_view = RunView()
         self.threshold_view = ThresholdView()
@@ -67,7 +62,14 @@ class Workspace(QWidget):
         self.results_view = ResultsView(
             commands.NEXT_LESION, commands.PREVIOUS_LESION, commands.TOGGLE_OVERLAY
         )
-        self._lay_out()
+        self.lay_out(
+            self.case_view,
+            self.run_view,
+            self.threshold_view,
+            self.refine_view,
+            self.maps_view,
+            self.results_view,
+        )
         self.session = Session(viewer, self)
         self.state = self.session.state
         self._record: Record | None = None
@@ -78,39 +80,9 @@ class Workspace(QWidget):
         self.session.start()
         self._show_everything()
 
-    def _lay_out(self) -> None:
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING + SPACING // 2)
-        for view in (
-            self.case_view,
-            self.run_view,
-            self.threshold_view,
-            self.refine_view,
-            self.maps_view,
-            self.results_view,
-        ):
-            column.addWidget(view)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.message_view)
-        outer.addWidget(Column(body), 1)
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Wide enough for file names, as high as the screen allows."""
-        return QSize(WIDTH, 820)
-
-    def event(self, event: QEvent) -> bool:
-        """Taken out of its dock, the panel is closed; napari itself does not tell it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._docked = True
-            elif self._docked:
-                self.session.close()
-        return bool(super().event(event))
+    def undocked(self) -> None:
+        """Stop what would report to it."""
+        self.session.close()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take files and folders."""

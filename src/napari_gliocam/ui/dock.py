@@ -1,0 +1,74 @@
+"""What our docks have in common: a strip for messages, a column that scrolls, how they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_gliocam.ui.message_view import MessageView
+from napari_gliocam.ui.widgets import SPACING, Column
+
+PLUGIN = "napari-gliocam"
+HEIGHT = 820
+
+
+class Dock(QWidget):
+    """A dock of one viewer.
+
+    Parameters
+    ----------
+    name : str
+        Of the widget, for style sheets and tests.
+    width : int
+        That it would like to have, in pixels.
+    """
+
+    def __init__(self, name: str, width: int) -> None:
+        super().__init__()
+        self._docked = False
+        self._width = width
+        self.setObjectName(name)
+        self.message_view = MessageView()
+
+    def lay_out(self, *views: QWidget, growing: QWidget | None = None) -> None:
+        """Put views below each other; one of them, or nothing, takes the room that is left."""
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
+        column.setSpacing(SPACING + SPACING // 2)
+        for view in views:
+            column.addWidget(view, int(view is growing))
+        if growing is None:
+            column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.message_view)
+        outer.addWidget(Column(body), 1)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As wide as its views want, as high as a small screen allows."""
+        return QSize(self._width, HEIGHT)
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, it is closed; napari itself does not tell it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.undocked()
+        return bool(super().event(event))
+
+    def undocked(self) -> None:
+        """The user closed the dock."""
+        raise NotImplementedError
+
+
+def open_dock(viewer: Any, title: str) -> Any:
+    """Open a dock behind the other panels of a viewer, or bring it to the front."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title, tabify=True)
+    dock.show()
+    dock.raise_()
+    return getattr(widget, "__wrapped__", widget)
