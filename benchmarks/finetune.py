@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("finetune-benchmark"))
     parser.add_argument("--recipe", default="finetune")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--draw", type=int, default=0, help="Other phantoms of the same kind.")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     console = Console()
@@ -114,10 +115,11 @@ def main() -> None:
         made = make_phantom(kind, seed, shape=SHAPE, spacing=SPACING)  # type: ignore[arg-type]
         return other_kind(made, seed)
 
-    for kind, seed in LEARNED:
+    learned, held = ([(k, s + 1000 * asked.draw) for k, s in group] for group in (LEARNED, HELD))
+    for kind, seed in learned:
         if not (asked.out / "cases" / f"phantom-{kind}-{seed}").exists():
             write(phantom(kind, seed), asked.out / "cases")
-    groups = {"held-out phantoms": [phantom(kind, seed) for kind, seed in HELD]}
+    groups = {"held-out phantoms": [phantom(kind, seed) for kind, seed in held]}
     if asked.real:
         groups["real cases"] = [read_case(files) for files in find_cases(asked.real)]
 

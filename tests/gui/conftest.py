@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -208,6 +209,13 @@ def segmented(opened: Any, qtbot: Any) -> Any:
     qtbot.waitUntil(lambda: job.ended)
     assert opened.record.maps is not None
     return opened
+
+
+@pytest.fixture(autouse=True)
+def _little_garbage() -> None:
+    """napari collects garbage for every layer and viewer that goes: let it look at less."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -208,6 +208,8 @@ def test_journey_tag_train_stop_resume_use_segment(
     assert not view.resume_button.isVisibleTo(train)
     assert train.session.state.current.maps is not None  # the newest weights on the open case
 
+    assert not progress.pictures.isHidden()
+    assert "before, after" in progress.pictures.caption.text()
     progress.use_button.click()
     state = train.session.state
     assert state.bundle.name == "my-bundle"

@@ -157,7 +157,8 @@ class CompareGrid:
         """
         grid = _grid(self._viewer)
         grid.enabled = False
-        yield
+        with self._desk.batched():
+            yield
         grid.enabled = self._record is not None
 
     def _insert(self, cell: Cell) -> None:

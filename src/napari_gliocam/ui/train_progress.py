@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QHeaderView,
+    QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -21,6 +25,57 @@ from napari_gliocam.ui.train_chart import STAGE_TITLES, TrainChart
 from napari_gliocam.ui.widgets import SPACING, Elided, Section
 
 _ROW_HEIGHT = 22
+
+
+class PictureStrip(QWidget):
+    """The pictures of a folder, one at a time, as wide as the dock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture = QLabel()
+        self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.caption = QLabel()
+        self.next_button = QPushButton("Next")
+        self.next_button.clicked.connect(self._step)
+        row = QHBoxLayout()
+        row.addWidget(self.caption, 1)
+        row.addWidget(self.next_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.picture)
+        layout.addLayout(row)
+        self._files: list[Path] = []
+        self._index = 0
+        self.hide()
+
+    def show_folder(self, folder: Path) -> None:
+        """Show what a training left there."""
+        self._files, self._index = sorted(folder.glob("*.png")), 0
+        self.setVisible(bool(self._files))
+        self.next_button.setVisible(len(self._files) > 1)
+        self._show()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Draw the picture anew in the new width."""
+        super().resizeEvent(event)
+        self._show()
+
+    def _step(self) -> None:
+        self._index = (self._index + 1) % len(self._files)
+        self._show()
+
+    def _show(self) -> None:
+        if not self._files:
+            return
+        pixmap = QPixmap(str(self._files[self._index]))
+        pixmap = pixmap.scaledToWidth(
+            max(self.width(), 100), Qt.TransformationMode.SmoothTransformation
+        )
+        self.picture.setPixmap(pixmap)
+        self.picture.setFixedHeight(pixmap.height())
+        number = f"{self._index + 1} of {len(self._files)}"
+        self.caption.setText(f"Patient {number}: FLAIR, before, after")
 
 
 class TrainProgressView(QWidget):
@@ -68,6 +123,8 @@ class TrainProgressView(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         section.body.addWidget(self.table)
+        self.pictures = PictureStrip()
+        section.body.addWidget(self.pictures)
         self.use_button = QPushButton("Use this bundle")
         self.use_button.setToolTip("Segment with it from now on")
         self.use_button.clicked.connect(self.use_requested)
@@ -83,6 +140,7 @@ class TrainProgressView(QWidget):
             self.show()
             self.chart.clear()
             self.table.hide()
+            self.pictures.hide()
             self.use_button.hide()
             self.bar.setRange(0, 0)
             self.stage.set_text("Starting")
@@ -107,6 +165,8 @@ class TrainProgressView(QWidget):
             words = {"done": "Done", "stopped": "Stopped; Resume goes on", "failed": "Failed"}
             self.stage.set_text(words[event["state"]])
             self.use_button.setVisible(event["state"] != "failed")
+            if event["state"] == "done" and event.get("bundle"):
+                self.pictures.show_folder(Path(event["bundle"]) / "pictures")
 
     def _step(self, what: str, done: int, total: int, unit: str) -> None:
         self.bar.setRange(0, max(total, 1))
