@@ -37,7 +37,7 @@ def boundary_fit(panel: Workspace) -> None:
     panel.refine_view.advanced_button.click()
     for overlay in OVERLAYS:
         panel.session.show_overlay(overlay, True)
-    until(lambda: record.refined.previewed is not None)
+    until(lambda: record.refined.current is not None)
     until(lambda: all(layer.data.any() for layer in panel.session.desk.overlays(record).values()))
 
 

@@ -224,7 +224,7 @@ class Refined:
         if not acts(self.wanted):
             return "Labels as the thresholds cut them"
         if self.live is None:
-            return f"Segment will run {title} after the networks"
+            return f"Segment will run {title}"
         preview = self.previewed
         there = self.current or (preview is not None and index in preview.slices)
         if there and self.flipped:
