@@ -87,9 +87,9 @@ def main() -> None:
     case, maps = make_case()
     record = Record(case)
     panel.session.desk.add_case(record)
-    record.live = LiveLabels(maps, record.settings)
-    record.live.finish()
-    record.maps = maps
+    live_labels = LiveLabels(maps, record.settings)
+    live_labels.finish()
+    record.start(maps, live_labels)
     panel.session.desk.show_result(record)
     panel.session.go_to(77)
     labels = panel.session.desk.result(record)
