@@ -211,6 +211,13 @@ def segmented(opened: Any, qtbot: Any) -> Any:
     return opened
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _thaw() -> Generator[None, None, None]:
+    """What was kept from the collector is given back at the end."""
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _little_garbage() -> None:
     """napari collects garbage for every layer and viewer that goes: let it look at less."""
