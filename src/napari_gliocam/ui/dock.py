@@ -37,7 +37,7 @@ class Dock(QWidget):
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
-        column.setSpacing(SPACING + SPACING // 2)
+        column.setSpacing(SPACING + 1)
         for view in views:
             column.addWidget(view, int(view is growing))
         if growing is None:

@@ -58,7 +58,7 @@ class MapsView(QWidget):
     def _button(self, row: Row, target: Target) -> QPushButton:
         button = QPushButton()
         button.setCheckable(True)
-        button.setFixedHeight(20)
+        button.setFixedHeight(19)
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setAccessibleName(f"{row} {target}")

@@ -16,7 +16,7 @@ _COLUMNS = (("tumour", "whole"), ("core", "core"), ("edema", "edema"))
 _CHANGES = (
     (3, ("Change", "What the refinement added or took away")),
     (4, ("Dice", "Volume Dice with the expert labels, before → after refinement")),
-    (5, ("HD95, mm", "95th percentile of surface distances to the expert labels, before → after")),
+    (5, ("HD95 mm", "95th percentile of surface distances to the expert labels, before → after")),
 )
 
 
