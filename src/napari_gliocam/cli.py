@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -31,11 +31,11 @@ from napari_gliocam.cli_common import (
     Bundle,
     Debug,
     Device,
-    Report,
     bar,
     say,
     sentences,
 )
+from napari_gliocam.cli_each import each_case
 from napari_gliocam.cli_options import (
     DEFAULTS,
     REFINE,
@@ -54,9 +54,9 @@ from napari_gliocam.cli_options import (
     RefineBy,
     TumourThreshold,
     refinement_of,
+    settings_of,
 )
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Settings
 
 app = typer.Typer(
@@ -102,12 +102,7 @@ def segment(
     A case that fails does not stop the others; the exit status is 1 if any failed.
     """
     try:
-        settings = Settings(
-            tumour_threshold=tumour_threshold,
-            class_threshold=class_threshold,
-            exclusive=not overlapping,
-            gate=not no_gate,
-        )
+        settings = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
         refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
         if like is not None:
             from napari_gliocam.io.sidecar import read_choices  # needs NumPy
@@ -279,34 +274,13 @@ def main() -> NoReturn:
 
 
 def _segment_all(sources: list[Path], request: Request) -> Iterator[Outcome]:
-    """One outcome after the other; the bundle is loaded once, when the first case needs it."""
-    planned = cli_batch.plan(sources, request)
-    bundle, broken = None, None
-    for number, item in enumerate(planned, start=1):
-        if item.files is None or broken:
-            yield Outcome(item.name, item.source, error=item.error or broken)
-            continue
-        title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
-        with bar(title) as report:
-            try:
-                report(Progress(0, 1, "loading the networks"))
-                bundle = bundle or cli_batch.open_bundle(request)
-                outcome = _drive(cli_batch.segment_case(item, request, bundle), report)
-            except GliocamError as error:  # of the bundle or the device: the same for every case
-                broken = str(error)
-                outcome = Outcome(item.name, item.source, error=broken)
-        yield outcome
-
-
-def _drive(work: Generator[Progress, None, Outcome], report: Report) -> Outcome:
-    try:
-        while True:
-            report(next(work))
-    except StopIteration as stop:
-        outcome: Outcome = stop.value
-        return outcome
-    finally:
-        work.close()
+    return each_case(
+        cli_batch.plan(sources, request),
+        request,
+        lambda item, bundle: cli_batch.segment_case(item, request, bundle),
+        Outcome,
+        bar,
+    )
 
 
 def _say_outcome(outcome: Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,8 @@ from napari_gliocam.progress import Progress
 
 FAILED, INTERRUPTED = 1, 130
 Report = Callable[[Progress], None]
+#: Opens a bar of progress with a title.
+Bar = Callable[[str], AbstractContextManager[Report]]
 
 
 class Device(StrEnum):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from rich.console import Console
 
 from napari_gliocam import cli_batch
 from napari_gliocam.cli_batch import Planned, Request
+from napari_gliocam.cli_common import Bar
+from napari_gliocam.cli_each import each_case
 from napari_gliocam.cli_tables import tables
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.io import read_case, read_labels
@@ -30,9 +31,6 @@ from napari_gliocam.progress import Progress
 if TYPE_CHECKING:
     from napari_gliocam.case import Case
     from napari_gliocam.nets.bundle import Bundle
-
-Report = Callable[[Progress], None]
-Bar = Callable[[str], AbstractContextManager[Report]]
 
 
 @dataclass(frozen=True)
@@ -199,23 +197,14 @@ def measure_all(
     bar : callable
         Opens a bar of progress with a title.
     """
-    planned = cli_batch.find_distinct(sources, lambda files: None)
-    bundle, broken = None, None
-    for number, item in enumerate(planned, start=1):
-        if item.files is None or broken:
-            yield Measured(item.name, item.source, error=item.error or broken)
-            continue
-        title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
-        with bar(title) as report:
-            try:
-                if request.results is None and bundle is None:
-                    report(Progress(0, 1, "loading the networks"))
-                    bundle = cli_batch.open_bundle(request.run)
-                measured = _drive(measure_case(item, request, bundle), report)
-            except GliocamError as error:  # of the bundle or the device: the same for every case
-                broken = str(error)
-                measured = Measured(item.name, item.source, error=broken)
-        yield measured
+    return each_case(
+        cli_batch.find_distinct(sources, lambda files: None),
+        request.run,
+        lambda item, bundle: measure_case(item, request, bundle),
+        Measured,
+        bar,
+        networks=request.results is None,
+    )
 
 
 def measure_case(
@@ -270,17 +259,6 @@ def _source(request: EvaluationRequest) -> dict[str, Any]:
         "device": request.run.device,
         "settings": asdict(request.run.settings),
     }
-
-
-def _drive(work: Generator[Progress, None, Measured], report: Report) -> Measured:
-    try:
-        while True:
-            report(next(work))
-    except StopIteration as stop:
-        measured: Measured = stop.value
-        return measured
-    finally:
-        work.close()
 
 
 def _measure_case(

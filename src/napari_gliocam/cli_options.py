@@ -78,6 +78,24 @@ Like = Annotated[
 ]
 
 
+def settings_of(
+    tumour_threshold: float, class_threshold: float, overlapping: bool, no_gate: bool
+) -> Settings:
+    """The thresholds that the options ask for.
+
+    Raises
+    ------
+    GliocamError
+        A value is out of its range.
+    """
+    return Settings(
+        tumour_threshold=tumour_threshold,
+        class_threshold=class_threshold,
+        exclusive=not overlapping,
+        gate=not no_gate,
+    )
+
+
 def refinement_of(
     refine: Refine,
     crf: CrfPreset,

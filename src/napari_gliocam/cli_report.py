@@ -37,10 +37,11 @@ from napari_gliocam.cli_options import (
     RefineBy,
     TumourThreshold,
     refinement_of,
+    settings_of,
 )
 from napari_gliocam.cli_report_batch import Reported, ReportRequest, plan, report_all
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.settings import MIN_LESION_ML, Settings
+from napari_gliocam.settings import MIN_LESION_ML
 
 
 def report(
@@ -99,12 +100,7 @@ def report(
     failed.
     """
     try:
-        settings = Settings(
-            tumour_threshold=tumour_threshold,
-            class_threshold=class_threshold,
-            exclusive=not overlapping,
-            gate=not no_gate,
-        )
+        settings = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
         refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error

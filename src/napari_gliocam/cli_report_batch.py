@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gliocam import cli_batch
 from napari_gliocam.cli_batch import Planned, Request
-from napari_gliocam.cli_common import Report, bar
-from napari_gliocam.errors import CaseError, GliocamError, SaveError
+from napari_gliocam.cli_common import bar
+from napari_gliocam.cli_each import each_case
+from napari_gliocam.errors import CaseError, SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import MIN_LESION_ML
 
@@ -134,23 +135,15 @@ def plan(sources: list[Path], request: ReportRequest) -> list[Planned]:
 
 
 def report_all(planned: list[Planned], request: ReportRequest) -> Iterator[Reported]:
-    """Report one case after the other; the bundle is loaded once, when a case needs it."""
-    bundle, broken = None, None
-    for number, item in enumerate(planned, start=1):
-        if item.files is None or broken:
-            yield Reported(item.name, item.source, error=item.error or broken)
-            continue
-        title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
-        with bar(title) as show:
-            try:
-                if request.result is None and bundle is None:
-                    show(Progress(0, 1, "loading the networks"))
-                    bundle = cli_batch.open_bundle(request.run)
-                one = _drive(report_case(item, request, bundle), show)
-            except GliocamError as error:  # of the bundle or the device: the same for every case
-                broken = str(error)
-                one = Reported(item.name, item.source, error=broken)
-        yield one
+    """Report one case after the other; no network runs where labels were saved before."""
+    return each_case(
+        planned,
+        request.run,
+        lambda item, bundle: report_case(item, request, bundle),
+        Reported,
+        bar,
+        networks=request.result is None,
+    )
 
 
 def report_case(
@@ -261,14 +254,3 @@ def _segment(
             segmentation, case, request.run.refinement, device=request.run.device
         )
     return segmentation
-
-
-def _drive(work: Generator[Progress, None, Reported], show: Report) -> Reported:
-    try:
-        while True:
-            show(next(work))
-    except StopIteration as stop:
-        done: Reported = stop.value
-        return done
-    finally:
-        work.close()
