@@ -20,7 +20,6 @@ from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.settings import Settings
 from napari_gliocam.slices import frame_slices
-from napari_gliocam.ui.live import LiveLabels
 from napari_gliocam.ui.state import Record
 from napari_gliocam.ui.workspace import Workspace
 
@@ -87,9 +86,7 @@ def main() -> None:
     case, maps = make_case()
     record = Record(case)
     panel.session.desk.add_case(record)
-    live_labels = LiveLabels(maps, record.settings)
-    live_labels.finish()
-    record.start(maps, live_labels)
+    record.start(maps)
     panel.session.desk.show_result(record)
     panel.session.go_to(77)
     labels = panel.session.desk.result(record)

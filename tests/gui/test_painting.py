@@ -54,7 +54,7 @@ def test_strokes_follow_and_are_undone(segmented: Any, layer: Any) -> None:
     layer.undo()
     assert (layer.data[part] == 1).all(), "labels of other thresholds do not come back"
 
-    segmented.panel.session.painter.discard(record)
+    segmented.panel.session.desk.discard_strokes(record)
     np.testing.assert_array_equal(layer.data, record.live.labels)
     assert record.volumes_ml == record.live.volumes_ml
 

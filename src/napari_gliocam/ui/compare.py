@@ -45,7 +45,7 @@ class CompareDock(Dock):
         )
         self.session = CompareSession(viewer, self)
         self._connect()
-        self.destroyed.connect(partial(_close, self.session))
+        self.end_with(partial(self.session.close, restore=False))
         self.session.start()
         self._show_ready()
 
@@ -109,8 +109,3 @@ def open_dock(viewer: Any) -> CompareDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
     opened: CompareDock = dock.open_dock(viewer, TITLE)
     return opened
-
-
-def _close(session: CompareSession, dock: Any = None) -> None:
-    """The window is gone: nothing may report to the dock, or touch a layer, any more."""
-    session.close(restore=False)

@@ -10,7 +10,6 @@ from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.settings import Settings
 from napari_gliocam.ui.compare_work import Cell
 from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.live import LiveLabels
 from napari_gliocam.ui.state import Networks, Record
 
 
@@ -77,12 +76,10 @@ def _show(
     own: Networks | None = None,
 ) -> None:
     """A refinement was of other maps, unless it was kept with these."""
-    live = LiveLabels(maps, settings)
-    live.finish()
     if record.segmented is None:
         record.segmented = record.case
     record.settings = settings
-    record.start(maps, live)
+    record.start(maps)
     if own is not None:
         record.refined.resume(own.applied, own.change)
     desk.show_result(record)

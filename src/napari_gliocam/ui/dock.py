@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize
@@ -48,6 +50,10 @@ class Dock(QWidget):
         outer.addWidget(self.message_view)
         outer.addWidget(Column(body), 1)
 
+    def end_with(self, close: Callable[[], None]) -> None:
+        """Call this when the window is gone: nothing may report to the dock any more."""
+        self.destroyed.connect(partial(_end, close))
+
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its views want, as high as a small screen allows."""
         return QSize(self._width, HEIGHT)
@@ -64,6 +70,10 @@ class Dock(QWidget):
     def undocked(self) -> None:
         """The user closed the dock."""
         raise NotImplementedError
+
+
+def _end(close: Callable[[], None], dock: Any = None) -> None:
+    close()
 
 
 def open_dock(viewer: Any, title: str) -> Any:

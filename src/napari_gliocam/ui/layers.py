@@ -215,6 +215,13 @@ class LayerDesk:
         elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
+    def discard_strokes(self, record: Record) -> None:
+        """Forget what was painted by hand."""
+        if record.shown is not None:
+            record.shown.discard(record.refined.labels)
+            self.show_labels(record)
+            record.count()
+
     def _follow(self, record: Record, part: tuple[slice, ...] = EVERYWHERE) -> None:
         assert record.shown is not None
         layer = self.result(record)

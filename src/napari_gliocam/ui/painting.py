@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Labels
-from psygnal import Signal
 
 from napari_gliocam.ui.layers import LayerDesk
 from napari_gliocam.ui.state import Record, State
@@ -22,8 +21,6 @@ class Painter:
     state : State
     desk : LayerDesk
     """
-
-    painted = Signal(Record)
 
     def __init__(self, state: State, desk: LayerDesk) -> None:
         self._state = state
@@ -50,13 +47,6 @@ class Painter:
         for layer, _ in self._watched.values():
             self._leave(layer)
         self._watched.clear()
-
-    def discard(self, record: Record) -> None:
-        """Forget what was painted."""
-        if record.shown is not None:
-            record.shown.discard(record.refined.labels)
-            self._desk.show_labels(record)
-            self._tell(record)
 
     def _leave(self, layer: Labels) -> None:
         layer.events.paint.disconnect(self._on_paint)
@@ -102,11 +92,7 @@ class Painter:
                 f"{both}, or 0 to erase.",
                 "warning",
             )
-        self._tell(record)
-
-    def _tell(self, record: Record) -> None:
         record.count()
-        self.painted.emit(record)
 
 
 def _history(layer: Labels) -> _History:

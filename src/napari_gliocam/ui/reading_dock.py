@@ -62,7 +62,7 @@ class ReadingDock(Dock):
         self.session = ReadingSession(viewer, self)
         self.state = self.session.state
         self._connect()
-        self.destroyed.connect(partial(_close, self.session))
+        self.end_with(self.session.close)
         self.session.start()
         self.message_view.set_message(self.state.message)
 
@@ -215,8 +215,3 @@ def open_dock(viewer: Any) -> ReadingDock:
 
 def _step(go: Any, viewer: Any, step: int, clicked: bool = False) -> None:
     go(viewer, step)
-
-
-def _close(session: ReadingSession, dock: Any = None) -> None:
-    """The dock is gone: nothing may report to it any more."""
-    session.close()

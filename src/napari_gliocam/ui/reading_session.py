@@ -250,11 +250,8 @@ class ReadingSession:
 
     def discard_strokes(self) -> None:
         """Forget what was painted by hand."""
-        record = self.record
-        if record is not None and record.shown is not None:
-            record.shown.discard(record.refined.labels)
-            self.desk.show_labels(record)
-            record.count()
+        if self.record is not None:
+            self.desk.discard_strokes(self.record)
 
     def report(self, folder: str | Path, heading: str = "") -> Job | None:
         """Write the report of the case into a folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def reporting(
     """Write the report."""
     from napari_gliocam.report import reading_segmentation, save_reading
 
-    base = result if unpainted is None else _with_labels(result, unpainted)
+    base = result if unpainted is None else replace(result, labels=unpainted, painted=0)
     reading = yield from reading_segmentation(
         case,
         base,
@@ -117,12 +117,6 @@ def reporting(
     )
     yield Progress(0, 1, "drawing")
     return save_reading(reading, folder, overwrite=True)
-
-
-def _with_labels(result: Segmentation, labels: NDArray[np.uint8]) -> Segmentation:
-    from dataclasses import replace
-
-    return replace(result, labels=labels, painted=0)
 
 
 def explaining(

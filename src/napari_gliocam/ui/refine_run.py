@@ -34,12 +34,16 @@ class RefineRun:
     desk : LayerDesk
     parent : QObject
         The panel; the timer dies with it.
+    ingredients : Ingredients
+        Shared with Segment, which refines as well.
     """
 
-    def __init__(self, state: State, desk: LayerDesk, parent: QObject) -> None:
+    def __init__(
+        self, state: State, desk: LayerDesk, parent: QObject, ingredients: work.Ingredients
+    ) -> None:
         self._state = state
         self._desk = desk
-        self._ingredients = work.Ingredients()
+        self._ingredients = ingredients
         self.overlay = ClusterOverlay(state, desk, self._ingredients)
         self._applying: Job | None = None
         self._following = False

@@ -10,7 +10,6 @@ from napari_gliocam.settings import Settings
 from napari_gliocam.ui import work
 from napari_gliocam.ui.engine import Job, engine
 from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.live import LiveLabels
 from napari_gliocam.ui.state import Record, State
 
 
@@ -21,13 +20,16 @@ class SegmentRun:
     ----------
     state : State
     desk : LayerDesk
+    ingredients : Ingredients
+        Shared with the refinement of the same panel.
     """
 
     finished = Signal(Record)
 
-    def __init__(self, state: State, desk: LayerDesk) -> None:
+    def __init__(self, state: State, desk: LayerDesk, ingredients: work.Ingredients) -> None:
         self._state = state
         self._desk = desk
+        self._ingredients = ingredients
         self._job: Job | None = None
         self._record: Record | None = None
         self._case: Case | None = None
@@ -44,8 +46,10 @@ class SegmentRun:
         bundle = None if self._state.bundle is None else self._state.bundle.path
         case, device = record.case, self._state.device
         settings, refinement = _own(record), record.refined.wanted
+        kept = self._ingredients
         job = engine().submit(
-            lambda: work.segment_and_refine(case, bundle, device, settings, refinement), "Segment"
+            lambda: work.segment_and_refine(case, bundle, device, settings, refinement, kept),
+            "Segment",
         )
         job.progressed.connect(self._on_progress)
         job.succeeded.connect(self._on_segmented)
@@ -90,10 +94,8 @@ class SegmentRun:
         if record is None or case is None or record not in self._desk.records():
             return  # the case left the viewer meanwhile
         record.settings, record.networks = _own(record), None
-        live = LiveLabels(segmented.maps, record.settings)
-        live.finish()
         record.segmented = case
-        record.start(segmented.maps, live)
+        record.start(segmented.maps)
         if segmented.refined is not None:
             record.refined.take(segmented.refined)
         self._desk.show_result(record)

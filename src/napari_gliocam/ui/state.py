@@ -92,8 +92,10 @@ class Record:
     def __post_init__(self) -> None:
         self.pool = self.pool or sources_of(self.case)
 
-    def start(self, maps: CamVolume, live: LiveLabels) -> None:
-        """Take new maps; what was painted by hand stays."""
+    def start(self, maps: CamVolume) -> None:
+        """Take new maps, cut at the present settings; what was painted by hand stays."""
+        live = LiveLabels(maps, self.settings)
+        live.finish()
         self.live = live
         self.refined.start(live)
         if self.shown is None:

@@ -27,7 +27,6 @@ from napari_gliocam.train.tags import Tags
 from napari_gliocam.ui import train_work, work
 from napari_gliocam.ui.engine import Job, engine, files
 from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.live import LiveLabels
 from napari_gliocam.ui.reading import read_path
 from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
 from napari_gliocam.ui.tagging import Tagging
@@ -305,10 +304,8 @@ class TrainSession:
     def _on_segmented(self, record: Record, case: Case, maps: Any) -> None:
         if record not in self.desk.records():
             return
-        live = LiveLabels(maps, record.settings)
-        live.finish()
         record.segmented, record.networks = case, None
-        record.start(maps, live)
+        record.start(maps)
         self.desk.show_result(record)
         record.count()
 

@@ -42,7 +42,7 @@ class TrainDock(Dock):
         self.session = TrainSession(viewer, self)
         self._connect()
         self._bind_keys()
-        self.destroyed.connect(partial(_close, self.session))
+        self.end_with(self.session.close)
         self.session.start()
         self._show_devices()
         self.session.viewer.events.theme.connect(self._show_theme)
@@ -161,8 +161,3 @@ def _keybinding(key: str) -> Any:
     from app_model.types import KeyBinding
 
     return KeyBinding.from_str(key)
-
-
-def _close(session: TrainSession, dock: Any = None) -> None:
-    """The window is gone: nothing may report to the dock, or touch a layer, any more."""
-    session.close()

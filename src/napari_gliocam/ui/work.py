@@ -133,7 +133,12 @@ class Segmented:
 
 
 def segment_and_refine(
-    case: Case, bundle: Path | None, device: str, settings: Settings, refinement: Refinement
+    case: Case,
+    bundle: Path | None,
+    device: str,
+    settings: Settings,
+    refinement: Refinement,
+    ingredients: Ingredients,
 ) -> Generator[Progress, None, Segmented]:
     """The maps, and the refined result where a refinement is chosen."""
     maps = yield from segment(case, bundle, device)
@@ -141,7 +146,7 @@ def segment_and_refine(
         return Segmented(maps)
     cut = apply_thresholds(maps, settings)
     try:
-        refined = yield from refine(cut, case, refinement, device)
+        refined = yield from refine(cut, case, refinement, device, ingredients=ingredients)
     except GliocamError as error:
         return Segmented(maps, failure=str(error))
     return Segmented(maps, refined)

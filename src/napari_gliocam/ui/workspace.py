@@ -6,9 +6,8 @@ module is the wiring between the two and the shared state.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog
@@ -76,7 +75,7 @@ class Workspace(Dock):
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
-        self.destroyed.connect(partial(_close, self.session))
+        self.end_with(self.session.close)
         self.session.start()
         self._show_everything()
 
@@ -343,8 +342,3 @@ class Workspace(Dock):
                 values = record.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()
-
-
-def _close(session: Session, panel: Any = None) -> None:
-    """The panel is gone: nothing may report to it any more."""
-    session.close()
