@@ -1,0 +1,1 @@
+"""Compare and combine several methods on one case."""

@@ -1,0 +1,1 @@
+"""Explanation methods: one file each, and the registry that names them."""

@@ -1,0 +1,1 @@
+"""Run explanation methods over the slices of a case."""

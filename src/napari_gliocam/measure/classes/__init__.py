@@ -1,0 +1,1 @@
+"""Relate the classes: their overlap, and the reading of one voxel."""

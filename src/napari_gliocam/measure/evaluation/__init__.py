@@ -1,0 +1,1 @@
+"""Evaluate methods over cases: records, summaries, tests, baselines."""

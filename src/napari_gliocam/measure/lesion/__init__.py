@@ -1,0 +1,1 @@
+"""Measure lesions: volumes, diameters, shape, areas by slice."""

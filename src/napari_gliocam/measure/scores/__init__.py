@@ -1,0 +1,1 @@
+"""Scores of labels against reference labels: overlap, distances, image level."""

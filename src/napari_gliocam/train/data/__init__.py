@@ -1,0 +1,1 @@
+"""Slices for training: indexed, cached, drawn, augmented and batched."""

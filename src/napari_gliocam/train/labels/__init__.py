@@ -1,0 +1,1 @@
+"""Image-level labels: tags of slices, and the tables that hold them."""

@@ -1,0 +1,1 @@
+"""Recipes: every choice of a training as plain values, read from TOML."""

@@ -1,0 +1,1 @@
+"""Run a training from request to bundle, in this process or another."""

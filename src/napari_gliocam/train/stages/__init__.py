@@ -1,0 +1,1 @@
+"""Stages of a training: pre-training, classifiers, aggregators and their losses."""

@@ -1,0 +1,1 @@
+"""State of the window without Qt: open cases and their results."""

@@ -1,0 +1,1 @@
+"""The dock "Gliocam": case, Segment, thresholds, refinement, maps, results."""

@@ -1,0 +1,1 @@
+"""The dock "Reading": chart, measures, overlap, agreement, voxel, report."""

@@ -1,0 +1,1 @@
+"""The dock "Train": tags, fine-tuning, bundles."""

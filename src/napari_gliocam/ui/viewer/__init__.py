@@ -1,0 +1,1 @@
+"""The napari viewer: layers, navigation, painting."""
