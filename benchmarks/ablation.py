@@ -16,10 +16,10 @@ from pathlib import Path
 
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.recipe import Recipe
-from napari_gliocam.train.recipe_file import read_recipe
-from napari_gliocam.train.run import train_bundle
-from napari_gliocam.train.slice_set import open_slices
+from napari_gliocam.train.data.slice_set import open_slices
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.run.bundle_training import train_bundle
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_gliocam.cams.agreement import iou
-from napari_gliocam.cams.explain import explain
-from napari_gliocam.cams.prepare import Prepared, prepare
-from napari_gliocam.cams.registry import make_method
-from napari_gliocam.cams.site import Site
+from napari_gliocam.cams.compare.agreement import iou
+from napari_gliocam.cams.methods.explained_layer import Site
+from napari_gliocam.cams.methods.registry import make_method
+from napari_gliocam.cams.run.explain import explain
+from napari_gliocam.cams.run.prepare import Prepared, prepare
 from napari_gliocam.io import read_case
 from napari_gliocam.nets.multi_exit import lse_pool
 from napari_gliocam.phantom import make_phantom

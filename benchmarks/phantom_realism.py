@@ -27,7 +27,7 @@ from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.sources import load_anatomies
 from napari_gliocam.slices import cut_slices
-from napari_gliocam.train.synthetic import PIXEL_MM, SHAPE, synthetic_slices
+from napari_gliocam.train.data.synthetic import PIXEL_MM, SHAPE, synthetic_slices
 
 CHANNELS = (Modality.T1CE, Modality.T2, Modality.FLAIR)
 QUANTILES = (5, 25, 50, 75, 95)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from napari_gliocam.cams.explain import explain
-from napari_gliocam.cams.prepare import prepare
+from napari_gliocam.cams.run.explain import explain
+from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
@@ -33,13 +33,13 @@ from napari_gliocam.measure import (
     score_labels,
     summarise,
 )
-from napari_gliocam.measure.record import CLASS_OVERLAP, CLASSES
+from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, CLASSES
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.progress import finish
 from napari_gliocam.refine import ComponentParameters, CrfParameters, Refinement, refine
 from napari_gliocam.segmentation import compute_maps
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 
 EXITS = ("exit 1", "exit 2", "exit 3", "exit 4")
@@ -87,7 +87,7 @@ def record(case: Case, method: str, maps: CamVolume) -> CaseRecord:
         case.grid.spacing,
         probabilities=maps.probabilities,
         brain=case.brain,
-        before_exclusivity=apply_thresholds(maps, Settings(exclusive=False)).labels,
+        before_exclusivity=apply_thresholds(maps, Thresholds(exclusive=False)).labels,
         case=case.name,
         method=method,
     )

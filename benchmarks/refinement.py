@@ -24,8 +24,8 @@ import numpy as np
 
 from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
-from napari_gliocam.measure.overlap import dice, iou, masks_of
-from napari_gliocam.measure.surface import hausdorff95
+from napari_gliocam.measure.scores.overlap import dice, iou, masks_of
+from napari_gliocam.measure.scores.surface import hausdorff95
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.progress import finish

@@ -18,10 +18,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import frame_slices
-from napari_gliocam.ui.state import Record
-from napari_gliocam.ui.workspace import Workspace
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.panel.dock import Workspace
 
 SHAPE = (155, 240, 240)
 
@@ -84,12 +84,12 @@ def main() -> None:
     panel = Workspace(viewer)
     viewer.window.add_dock_widget(panel, name="Gliocam")
     case, maps = make_case()
-    record = Record(case)
-    panel.session.desk.add_case(record)
-    record.start(maps)
-    panel.session.desk.show_result(record)
+    opened = OpenCase(case)
+    panel.session.layers.add_case(opened)
+    opened.start(maps)
+    panel.session.layers.show_result(opened)
     panel.session.go_to(77)
-    labels = panel.session.desk.result(record)
+    labels = panel.session.layers.result(opened)
     drawn: list[int] = []
     viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(
         lambda event: drawn.append(1), position="last"
@@ -100,7 +100,7 @@ def main() -> None:
 
     def drag(step: int) -> None:
         value = 0.2 + 0.5 * abs(((step / 40) % 2) - 1)
-        panel.session.set_settings(Settings(tumour_threshold=round(value, 3)))
+        panel.session.set_settings(Thresholds(tumour_threshold=round(value, 3)))
 
     bare: list[float] = []
     live: list[float] = []

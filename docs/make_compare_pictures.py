@@ -13,8 +13,8 @@ import napari
 import numpy as np
 from make_pictures import until
 
-from napari_gliocam.ui.compare import open_dock
-from napari_gliocam.ui.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
 
 FOUR = ("gradcam", "layercam", "exit", "guided")
 
@@ -31,10 +31,10 @@ def main(folder: Path) -> None:
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     viewer.open_sample(PLUGIN, "enhancing")
-    record = panel.state.current
-    assert record is not None
-    assert record.case.expert is not None
-    panel.session.go_to(int(np.argmax((record.case.expert.labels > 0).sum(axis=(1, 2)))))
+    opened = panel.state.current
+    assert opened is not None
+    assert opened.case.expert is not None
+    panel.session.go_to(int(np.argmax((opened.case.expert.labels > 0).sum(axis=(1, 2)))))
     dock = open_dock(viewer)
     choice = dock.choice_view
 

@@ -15,10 +15,10 @@ import napari
 from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.ui.demo import PLUGIN, dock_panel
-from napari_gliocam.ui.layer_data import OVERLAYS
-from napari_gliocam.ui.navigate import largest_lesion_slice
-from napari_gliocam.ui.workspace import Workspace
+from napari_gliocam.ui.panel.dock import Workspace
+from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.viewer.layer_data import OVERLAYS
+from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
 
 
 def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
@@ -31,14 +31,14 @@ def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
 
 def boundary_fit(panel: Workspace) -> None:
     """Choose BoundaryFit and show the pieces that it goes by."""
-    record = panel.state.current
-    assert record is not None
+    opened = panel.state.current
+    assert opened is not None
     panel.session.set_refinement(Refinement("boundary-fit"))
     panel.refine_view.advanced_button.click()
     for overlay in OVERLAYS:
         panel.session.show_overlay(overlay, True)
-    until(lambda: record.refined.current is not None)
-    until(lambda: all(layer.data.any() for layer in panel.session.desk.overlays(record).values()))
+    until(lambda: opened.refined.current is not None)
+    until(lambda: all(layer.data.any() for layer in panel.session.layers.overlays(opened).values()))
 
 
 def main(folder: Path) -> None:
@@ -59,8 +59,8 @@ def main(folder: Path) -> None:
     until(lambda: panel.state.progress is not None and panel.state.progress.done > 40)
     picture("segment-running")
     until(lambda: job is None or job.ended)
-    record = panel.state.current
-    best = None if record is None else largest_lesion_slice(record)
+    opened = panel.state.current
+    best = None if opened is None else largest_lesion_slice(opened)
     if best is not None:
         panel.session.go_to(best)
     picture("segment-done")

@@ -13,8 +13,8 @@ import napari
 import numpy as np
 from make_pictures import until
 
-from napari_gliocam.ui.demo import PLUGIN, dock_panel
-from napari_gliocam.ui.reading_dock import open_dock
+from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.reading.dock import open_dock
 
 
 def main(folder: Path, case: str = "") -> None:
@@ -36,9 +36,9 @@ def main(folder: Path, case: str = "") -> None:
     job = panel.segment()
     assert job is not None
     until(lambda: job.ended)
-    record = panel.state.current
-    assert record is not None
-    assert record.shown is not None
+    opened = panel.state.current
+    assert opened is not None
+    assert opened.shown is not None
     dock = open_dock(viewer)
     session = dock.session
     until(lambda: session.last is not None and session.last.measures.case.core_depth_mm is not None)
@@ -59,7 +59,7 @@ def main(folder: Path, case: str = "") -> None:
     viewer.theme = "dark"
     viewer.window.resize(1920, 1080)
     dock.tabs.setCurrentWidget(dock.voxel_view)
-    middle = np.argwhere(record.shown.labels == 1)
+    middle = np.argwhere(opened.shown.labels == 1)
     layer = viewer.layers["segmentation"]
     session.voxel_changed.emit(session.read(layer.data_to_world(middle[len(middle) // 2])))
     picture("voxel")

@@ -14,9 +14,9 @@ from pathlib import Path
 import napari
 from make_pictures import until
 
-from napari_gliocam.ui import train_session
-from napari_gliocam.ui.engine import engine
-from napari_gliocam.ui.training import PLUGIN, TITLE
+from napari_gliocam.ui.jobs.engine import engine
+from napari_gliocam.ui.train import session as train_session
+from napari_gliocam.ui.train.dock import PLUGIN, TITLE
 
 
 def write_cases(folder: Path) -> None:
@@ -69,7 +69,7 @@ def main(folder: Path, width: int = 1280, height: int = 900) -> None:
     job = session.derive()
     until(lambda: job is None or job.ended)
     dock.message_view.set_message(None)
-    job = session.open_case("phantom_5_0000")
+    job = session.opened("phantom_5_0000")
     until(lambda: job is None or job.ended)
     session.tagging.step(8)
     dock.choice_view.epochs.setValue(4)

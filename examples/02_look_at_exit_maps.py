@@ -31,6 +31,6 @@ best = int(maps.probabilities[:, 0].argmax())
 print(f"\nslice {best} shows tumour with a probability of {maps.probabilities[best, 0]:.3f}\n")
 
 for threshold in (0.2, 0.4, 0.6):
-    settings = gliocam.Settings(tumour_threshold=threshold)
+    settings = gliocam.Thresholds(tumour_threshold=threshold)
     volumes = gliocam.apply_thresholds(maps, settings).volumes_ml
     print(f"tumour threshold {threshold:.1f}:", {k: round(v, 1) for k, v in volumes.items()}, "ml")

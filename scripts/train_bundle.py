@@ -20,13 +20,13 @@ import torch
 from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.sources import load_anatomies
-from napari_gliocam.train.fit import Machine
-from napari_gliocam.train.recipe import Data
-from napari_gliocam.train.recipe_file import read_recipe
-from napari_gliocam.train.report import TrainingReport
-from napari_gliocam.train.run import train_bundle
-from napari_gliocam.train.slice_set import SliceSet, open_slices, save_slices
-from napari_gliocam.train.synthetic import synthetic_slices
+from napari_gliocam.train.data.slice_set import SliceSet, open_slices, save_slices
+from napari_gliocam.train.data.synthetic import synthetic_slices
+from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.run.bundle_training import train_bundle
+from napari_gliocam.train.run.fit import Machine
+from napari_gliocam.train.run.report import TrainingReport
 
 #: Half of the cases come from real contrasts (three people), half from label maps; the last
 #: two label maps are kept for measuring.

@@ -92,7 +92,7 @@ def test_finding_and_reading_the_manifest_loads_no_torch():
 
 
 def test_the_reader_loads_no_torch():
-    assert "torch" not in loaded_by("import napari_gliocam.ui.reader")
+    assert "torch" not in loaded_by("import napari_gliocam.ui.plugin.reader")
 
 
 def test_reading_a_case_loads_neither_torch_nor_a_window():
@@ -102,7 +102,7 @@ def test_reading_a_case_loads_neither_torch_nor_a_window():
 
 
 def test_segmenting_loads_no_window():
-    rooms = ("segmentation", "nets.gliocam", "phantom.sample", "train.aggregator")
+    rooms = ("segmentation", "nets.gliocam", "phantom.sample", "train.stages.aggregator")
     code = "; ".join(f"import napari_gliocam.{room}" for room in rooms)
     assert not loaded_by(code) & WINDOW
 
@@ -116,8 +116,8 @@ def test_only_the_user_interface_imports_napari_and_qt(path):
 @each(CORE)
 def test_nothing_but_the_commands_that_open_it_imports_the_user_interface(path):
     ui = {name for name in imported_by(parse(path)) if name.startswith("napari_gliocam.ui")}
-    if path.name == "cli.py":
-        ui = {name for name in ui if not name.startswith("napari_gliocam.ui.demo")}
+    if path == SOURCE / "cli" / "main.py":
+        ui = {name for name in ui if not name.startswith("napari_gliocam.ui.plugin.demo")}
     assert not ui
 
 
@@ -141,7 +141,7 @@ def at_import(tree: ast.Module) -> ast.Module:
     return ast.Module(body, [])
 
 
-@each([path for path in MODULES if path != SOURCE / "ui" / "layers.py"])
+@each([path for path in MODULES if path != SOURCE / "ui" / "viewer" / "layers.py"])
 def test_only_one_module_touches_the_layers_of_a_viewer(path):
     adding = re.compile(r"add_(image|labels|layer|points|shapes|surface|vectors|tracks)$")
     for node in ast.walk(parse(path)):
@@ -211,11 +211,6 @@ def test_every_function_is_annotated(path):
         if bare or node.returns is None:
             missing.append(f"{node.name} (line {node.lineno})")
     assert not missing
-
-
-@every_module
-def test_no_module_is_a_room_too_large(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 # ---- what ships

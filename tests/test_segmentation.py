@@ -9,7 +9,7 @@ from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps, segment
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def test_closing_the_generator_leaves_nothing_behind(case, bundle):
 
 
 def test_same_case_same_voxels(case, bundle):
-    a = segment(case, bundle=bundle, device="cpu", settings=Settings(0.2, 0.2, gate=False))
-    b = segment(case, bundle=bundle, device="cpu", settings=Settings(0.2, 0.2, gate=False))
+    a = segment(case, bundle=bundle, device="cpu", settings=Thresholds(0.2, 0.2, gate=False))
+    b = segment(case, bundle=bundle, device="cpu", settings=Thresholds(0.2, 0.2, gate=False))
     assert a.labels.any()
     assert (a.labels == b.labels).all()
 
@@ -111,7 +111,7 @@ def test_a_device_that_is_not_there(case, bundle):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_half_precision_on_the_gpu_changes_few_labels(case, bundle):
-    settings = Settings(0.3, 0.3, gate=False)
+    settings = Thresholds(0.3, 0.3, gate=False)
     cpu = segment(case, bundle=bundle, device="cpu", settings=settings)
     gpu = segment(case, bundle=bundle, device="cuda", settings=settings)
     assert (cpu.labels != gpu.labels).mean() < 1e-3

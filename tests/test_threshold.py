@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.threshold import BOTH, CORE, EDEMA, apply_thresholds
 
@@ -36,7 +36,7 @@ unit = st.floats(0, 1, allow_nan=False)
 @given(tumour=unit, class_=unit, exclusive=st.booleans(), seed=st.integers(0, 9))
 def test_labels_are_what_the_sentence_says(tumour, class_, exclusive, seed):
     maps = make_maps(seed=seed)
-    settings = Settings(tumour, class_, exclusive)
+    settings = Thresholds(tumour, class_, exclusive)
     labels = apply_thresholds(maps, settings).labels
     for index in np.ndindex(labels.shape):
         t, c, e = maps.tumour[index], maps.core[index], maps.edema[index]
@@ -52,8 +52,8 @@ def test_labels_are_what_the_sentence_says(tumour, class_, exclusive, seed):
 def test_a_higher_tumour_threshold_never_adds_a_voxel(low, high):
     low, high = sorted((low, high))
     maps = make_maps()
-    more = apply_thresholds(maps, Settings(tumour_threshold=low)).labels > 0
-    fewer = apply_thresholds(maps, Settings(tumour_threshold=high)).labels > 0
+    more = apply_thresholds(maps, Thresholds(tumour_threshold=low)).labels > 0
+    fewer = apply_thresholds(maps, Thresholds(tumour_threshold=high)).labels > 0
     assert not (fewer & ~more).any()
 
 
@@ -66,7 +66,7 @@ def test_the_gate_closes_a_class_on_its_slices_and_can_be_opened():
     assert not (labels[2] == CORE).any()
     assert (labels[2] == EDEMA).any()
     assert not (labels[3] == EDEMA).any()
-    everything = apply_thresholds(maps, Settings(gate=False)).labels
+    everything = apply_thresholds(maps, Thresholds(gate=False)).labels
     assert everything[1].any()
     assert (everything[2] == CORE).any()
 
@@ -84,7 +84,7 @@ def test_a_part_written_in_place_equals_the_whole():
 
 
 def test_volumes_are_counts_times_voxel_size():
-    segmentation = apply_thresholds(make_maps(), Settings(exclusive=False))
+    segmentation = apply_thresholds(make_maps(), Thresholds(exclusive=False))
     labels, ml = segmentation.labels, segmentation.volumes_ml
     assert ml["core"] == pytest.approx(np.isin(labels, (CORE, BOTH)).sum() * 0.002)
     assert ml["edema"] == pytest.approx(np.isin(labels, (EDEMA, BOTH)).sum() * 0.002)
@@ -95,4 +95,4 @@ def test_volumes_are_counts_times_voxel_size():
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_a_setting_out_of_range_is_refused_by_name(name, value):
     with pytest.raises(GliocamError, match=name.replace("_", " ")):
-        Settings(**{name: value})
+        Thresholds(**{name: value})

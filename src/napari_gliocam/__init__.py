@@ -34,7 +34,7 @@ _PUBLIC = {
     "Modality": "case",
     "GliocamError": "errors",
     "Progress": "progress",
-    "Settings": "settings",
+    "Thresholds": "settings",
     "CamVolume": "cams.volume",
     "Segmentation": "threshold",
     "apply_thresholds": "threshold",
@@ -42,7 +42,7 @@ _PUBLIC = {
     "save_segmentation": "io",
     "compute_maps": "segmentation",
     "segment": "segmentation",
-    "explain": "cams.explain",
+    "explain": "cams.run.explain",
     "load_bundle": "nets.bundle",
     "make_phantom": "phantom",
 }

@@ -19,7 +19,7 @@ TARGET_COLOURS: dict[Target, str] = {
 }
 
 #: True positive green, false positive magenta, false negative blue, as in paper 1, Fig. 2; the
-#: keys are the values of `napari_gliocam.measure.confusion`.
+#: keys are the values of `napari_gliocam.measure.scores.confusion`.
 CONFUSION_COLOURS: dict[int, str] = {1: "#6CC644", 2: "#FF4FA8", 3: "#2E5BFF"}
 
 

@@ -17,7 +17,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceStack, cutting_slices
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 
@@ -36,7 +36,7 @@ def segment(
     *,
     bundle: Bundle | None = None,
     device: str = "auto",
-    settings: Settings | None = None,
+    settings: Thresholds | None = None,
 ) -> Segmentation:
     """Segment a case in one call.
 
@@ -46,7 +46,7 @@ def segment(
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
-    settings : Settings, optional
+    settings : Thresholds, optional
         Paper 1's thresholds by default.
 
     Returns

@@ -11,7 +11,7 @@ MIN_LESION_ML = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class Thresholds:
     """Choices that turn maps into labels; no network runs again when they change.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.volume import CamVolume
@@ -29,7 +29,7 @@ class Segmentation:
         0 background, 1 core, 2 edema, 3 claimed by both (only where not exclusive).
     maps : CamVolume
         The maps the labels were cut from.
-    settings : Settings
+    settings : Thresholds
         The thresholds used.
     refinement : Refinement or None
         What was done to the labels after the thresholds.
@@ -41,7 +41,7 @@ class Segmentation:
 
     labels: NDArray[np.uint8]
     maps: CamVolume
-    settings: Settings
+    settings: Thresholds
     refinement: Refinement | None = None
     unrefined: Segmentation | None = None
     painted: int = 0
@@ -69,7 +69,7 @@ def volumes_of(counts: NDArray[np.integer], voxel_ml: float) -> dict[str, float]
 
 def apply_thresholds(
     maps: CamVolume,
-    settings: Settings | None = None,
+    settings: Thresholds | None = None,
     *,
     out: NDArray[np.uint8] | None = None,
     where: slice | tuple[slice, ...] = slice(None),
@@ -79,7 +79,7 @@ def apply_thresholds(
     Parameters
     ----------
     maps : CamVolume
-    settings : Settings, optional
+    settings : Thresholds, optional
         Paper 1's by default.
     out : ndarray of uint8, shape (S, P, L), optional
         Written in place, so that a viewer's array follows a slider without a copy.
@@ -90,7 +90,7 @@ def apply_thresholds(
     -------
     Segmentation
     """
-    settings = settings or Settings()
+    settings = settings or Thresholds()
     labels = np.zeros(maps.grid.shape, dtype=np.uint8) if out is None else out
     index = where if isinstance(where, tuple) else (where,)
     core, edema = maps.core[index], maps.edema[index]

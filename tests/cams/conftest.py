@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.cams.batch import Batch
-from napari_gliocam.cams.prepare import prepare
+from napari_gliocam.cams.run.batch import Batch
+from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet

@@ -18,8 +18,10 @@ from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.slices import frame_slices
-from napari_gliocam.ui import commands, preference, state, work
-from napari_gliocam.ui.engine import engine, files
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import engine, files
+from napari_gliocam.ui.model import state
+from napari_gliocam.ui.plugin import commands, preference
 
 SHAPE = (20, 48, 40)
 SPACING = (5.0, 3.0, 3.0)
@@ -196,8 +198,8 @@ def gliocam(make_panel: Callable[[], Any]) -> Any:
 @pytest.fixture
 def opened(gliocam: Any, case: Case) -> Any:
     """The panel with a case in it."""
-    gliocam.record = state.Record(case)
-    gliocam.panel.session.desk.add_case(gliocam.record)
+    gliocam.opened = state.OpenCase(case)
+    gliocam.panel.session.layers.add_case(gliocam.opened)
     return gliocam
 
 
@@ -207,7 +209,7 @@ def segmented(opened: Any, qtbot: Any) -> Any:
     opened.panel.session.set_refinement(Refinement.nothing())
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    assert opened.record.maps is not None
+    assert opened.opened.maps is not None
     return opened
 
 

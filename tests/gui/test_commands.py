@@ -11,7 +11,8 @@ from napari import Viewer
 from napari.utils.key_bindings import coerce_keybinding
 from npe2 import PluginManifest
 
-from napari_gliocam.ui import commands, navigate, preference
+from napari_gliocam.ui.plugin import commands, preference
+from napari_gliocam.ui.viewer import navigate
 
 MANIFEST = PluginManifest.from_file(str(resources("napari_gliocam") / "napari.yaml"))
 
@@ -22,28 +23,28 @@ def press(viewer: Any, key: str) -> None:
 
 
 def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
-    viewer, record = segmented.viewer, segmented.record
-    slices = np.flatnonzero(record.live.lesion_voxels())
+    viewer, opened = segmented.viewer, segmented.opened
+    slices = np.flatnonzero(opened.live.lesion_voxels())
     segmented.panel.session.go_to(0)
     seen = []
     for _ in slices:
         press(viewer, commands.NEXT_LESION)
-        seen.append(navigate.slice_in_view(viewer, record.case.grid))
+        seen.append(navigate.slice_in_view(viewer, opened.case.grid))
     assert seen == list(slices)
     press(viewer, commands.NEXT_LESION)
     assert segmented.state.message.text == "No slice above this one shows tumour."
     press(viewer, commands.PREVIOUS_LESION)
-    assert navigate.slice_in_view(viewer, record.case.grid) == slices[-2]
+    assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-2]
     segmented.panel.results_view.previous_button.click()
-    assert navigate.slice_in_view(viewer, record.case.grid) == slices[-3]
+    assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-3]
 
 
 def test_expert_labels_are_followed_before_there_is_a_result(opened: Any) -> None:
     opened.panel.session.go_to(0)
     press(opened.viewer, commands.NEXT_LESION)
-    expert = opened.record.case.expert.labels.any(axis=(1, 2))
+    expert = opened.opened.case.expert.labels.any(axis=(1, 2))
     first = int(np.flatnonzero(expert)[0])
-    assert navigate.slice_in_view(opened.viewer, opened.record.case.grid) == first
+    assert navigate.slice_in_view(opened.viewer, opened.opened.case.grid) == first
 
 
 def test_overlay_is_toggled(segmented: Any) -> None:
@@ -78,7 +79,7 @@ def test_commands_work_on_the_active_viewer(opened: Any) -> None:
 
 @pytest.mark.parametrize("index", [0, 1, 7, 19])
 def test_slice_and_part_in_view_agree(opened: Any, index: int) -> None:
-    grid = opened.record.case.grid
+    grid = opened.opened.case.grid
     navigate.go_to_slice(opened.viewer, grid, index)
     assert navigate.slice_in_view(opened.viewer, grid) == index
     assert navigate.part_in_view(opened.viewer, grid) == (slice(index, index + 1),)
@@ -87,7 +88,7 @@ def test_slice_and_part_in_view_agree(opened: Any, index: int) -> None:
 
 
 def test_nothing_is_in_view_in_3d_or_outside(opened: Any) -> None:
-    grid = opened.record.case.grid
+    grid = opened.opened.case.grid
     opened.viewer.dims.ndisplay = 3
     assert navigate.part_in_view(opened.viewer, grid) is None
     opened.viewer.dims.ndisplay = 2

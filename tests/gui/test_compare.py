@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import DeviceError
-from napari_gliocam.ui import compare_work
-from napari_gliocam.ui.compare import open_dock
-from napari_gliocam.ui.compare_figures import Figures
-from napari_gliocam.ui.compare_grid import STRIDE
-from napari_gliocam.ui.compare_layout import box_of, shape_for, zoom_for
-from napari_gliocam.ui.engine import engine
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.compare import work as compare_work
+from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.compare.figures import Figures
+from napari_gliocam.ui.compare.grid import STRIDE
+from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
+from napari_gliocam.ui.jobs.engine import engine
+from napari_gliocam.ui.model.state import OpenCase
 
 from .conftest import make_case
 
@@ -90,7 +90,7 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
     assert viewer.canvas.grid.stride == STRIDE
     assert tuple(viewer.canvas.grid.shape) == (2, 2)
     shown = [layer for layer in viewer.layers if layer.visible]
-    assert shown == dock.session.desk.cells()
+    assert shown == dock.session.layers.cells()
     assert len(shown) == STRIDE * 4
     assert shown[0].name == "T1ce, GradCAM 4 core"
     assert shown[1].name.startswith("GradCAM 4\ncore, Dice 0.")
@@ -107,7 +107,7 @@ def test_table_has_the_figures(compared: Any) -> None:
     assert view.pairs.rowCount() == 2
     maps = cells(compared.dock)
     a, b = (maps[method, "core"].volume[11] > 0.5 for method in ("GradCAM 4", "LayerCAM 4"))
-    truth = compared.record.case.expert.labels[11] == 1
+    truth = compared.opened.case.expert.labels[11] == 1
     pair = next(row for row in view.pair_rows if row.target == "core")
     assert pair.iou == pytest.approx((a & b).sum() / (a | b).sum())
     row = next(r for r in view.rows if (r.method, r.target) == ("GradCAM 4", "core"))
@@ -128,7 +128,7 @@ def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) 
     dock = compared.dock
     before = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
     dock.thresholds_view.sliders["GradCAM 4"].setValue(0.2)
-    outline = dock.session.desk.find(compared.record, "cell", (("GradCAM 4", "core"), "outline"))
+    outline = dock.session.layers.find(compared.opened, "cell", (("GradCAM 4", "core"), "outline"))
     volume = cells(dock)["GradCAM 4", "core"].volume
     qtbot.waitUntil(lambda: np.array_equal(outline.data, volume > np.float32(0.2)))
     qtbot.waitUntil(lambda: dock.figures_view.rows[0].threshold == 0.2)
@@ -159,7 +159,7 @@ def test_cancelled_scorecam_keeps_what_it_has(
     compare: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def few(*_: Any) -> None:
-        from napari_gliocam.cams import scorecam
+        from napari_gliocam.cams.methods import scorecam
 
         monkeypatch.setattr(scorecam, "CHUNK", {"cpu": 1})
 
@@ -208,23 +208,23 @@ def test_nothing_chosen_is_said(compare: Any) -> None:
 
 
 def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None:
-    dock, record = compared.dock, compared.record
+    dock, opened = compared.dock, compared.opened
     job = compared.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    assert [la for la in compared.viewer.layers if la.visible] == dock.session.desk.cells()
-    own, settings = record.live.labels.copy(), record.settings
+    assert [la for la in compared.viewer.layers if la.visible] == dock.session.layers.cells()
+    own, settings = opened.live.labels.copy(), opened.settings
     dock.thresholds_view.use_buttons["LayerCAM 4"].click()
     maps = cells(dock)
     core, edema = (maps["LayerCAM 4", target].volume > 0.5 for target in ("core", "edema"))
-    np.testing.assert_array_equal(record.live.labels > 0, core | edema)
-    result = dock.session.desk.result(record)
-    np.testing.assert_array_equal(result.data, record.live.labels)
+    np.testing.assert_array_equal(opened.live.labels > 0, core | edema)
+    result = dock.session.layers.result(opened)
+    np.testing.assert_array_equal(result.data, opened.live.labels)
     row = next(r for r in dock.figures_view.rows if r.method == "LayerCAM 4")
     assert row.iou_result is not None
     assert not dock.thresholds_view.undo_button.isHidden()
     dock.thresholds_view.undo_button.click()
-    np.testing.assert_array_equal(record.live.labels, own)
-    assert record.settings == settings
+    np.testing.assert_array_equal(opened.live.labels, own)
+    assert opened.settings == settings
     dock.figures_view.close_button.click()
     assert result.visible
 
@@ -238,12 +238,12 @@ def test_a_method_is_the_result_also_without_segment(compared: Any) -> None:
 
 
 def test_another_case_closes_the_comparison(compared: Any) -> None:
-    other = Record(make_case("other"))
-    compared.panel.session.desk.add_case(other)
-    assert not compared.dock.session.desk.cells()
+    other = OpenCase(make_case("other"))
+    compared.panel.session.layers.add_case(other)
+    assert not compared.dock.session.layers.cells()
     assert not compared.viewer.canvas.grid.enabled
     shown = [layer for layer in compared.viewer.layers if layer.visible]
-    assert {layer.metadata["napari-gliocam"].record for layer in shown} == {other}
+    assert {layer.metadata["napari-gliocam"].opened for layer in shown} == {other}
 
 
 def test_export_writes_a_csv(compared: Any, tmp_path: Path, qtbot: Any) -> None:
@@ -310,12 +310,12 @@ def test_a_score_before_the_layer_is_refused_in_one_sentence(compare: Any, qtbot
 
 
 def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
-    dock, record = compared.dock, compared.record
+    dock, opened = compared.dock, compared.opened
     view = dock.thresholds_view
     view.ensemble.setCurrentText("Intersection")
     view.ensemble.activated.emit(view.ensemble.currentIndex())
     made = {cell.target: cell for cell in dock.session.ensemble.cells}
-    assert len(dock.session.desk.cells()) == STRIDE * 6
+    assert len(dock.session.layers.cells()) == STRIDE * 6
     for value in (0.5, 0.2):
         view.sliders["GradCAM 4"].setValue(value)
         maps = cells(dock)
@@ -327,25 +327,25 @@ def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
     row = next(
         r for r in dock.figures_view.rows if r.method.startswith("Ens") and r.target == "core"
     )
-    truth = record.case.expert.labels[11] == 1
+    truth = opened.case.expert.labels[11] == 1
     both = made["core"].volume[11] > 0
     assert row.dice == pytest.approx(2 * (both & truth).sum() / (both.sum() + truth.sum()))
     view.ensemble_use.click()
-    np.testing.assert_array_equal(record.live.labels[11] > 0, both | (made["edema"].volume[11] > 0))
+    np.testing.assert_array_equal(opened.live.labels[11] > 0, both | (made["edema"].volume[11] > 0))
     view.ensemble.setCurrentText("None")
     view.ensemble.activated.emit(0)
-    assert len(dock.session.desk.cells()) == STRIDE * 4
+    assert len(dock.session.layers.cells()) == STRIDE * 4
 
 
 def test_distances_come_by_themselves(compared: Any, qtbot: Any) -> None:
     from napari_gliocam.measure import hausdorff95
 
-    view, record = compared.dock.figures_view, compared.record
+    view, opened = compared.dock.figures_view, compared.opened
     qtbot.waitUntil(lambda: all(row.hd95 is not None for row in view.rows), timeout=20_000)
     row = next(r for r in view.rows if (r.method, r.target) == ("LayerCAM 4", "edema"))
     mask = cells(compared.dock)["LayerCAM 4", "edema"].volume[11] > 0.5
-    truth = record.case.expert.labels[11] == 2
-    assert row.hd95 == pytest.approx(hausdorff95(mask, truth, record.case.grid.spacing[1:]))
+    truth = opened.case.expert.labels[11] == 2
+    assert row.hd95 == pytest.approx(hausdorff95(mask, truth, opened.case.grid.spacing[1:]))
 
 
 # ---- beside the other panel
@@ -356,7 +356,7 @@ def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, q
     qtbot.waitUntil(lambda: job.ended)
     compared.panel.maps_view.buttons["aggregate", "core"].click()
     shown = [layer for layer in compared.viewer.layers if layer.visible]
-    assert shown == compared.dock.session.desk.cells()
+    assert shown == compared.dock.session.layers.cells()
     assert "waits behind the comparison" in compared.dock.message_view.text.text()
     compared.dock.figures_view.close_button.click()
     assert compared.viewer.layers["core map"].visible
@@ -364,13 +364,13 @@ def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, q
 
 
 def test_keys_work_on_the_comparison(compared: Any) -> None:
-    from napari_gliocam.ui import commands
+    from napari_gliocam.ui.plugin import commands
 
     def names(part: str) -> set[str]:
-        desk = compared.dock.session.desk
+        layers = compared.dock.session.layers
         return {
             layer.name.partition(",")[0]
-            for layer in desk.cells()
+            for layer in layers.cells()
             if layer.metadata["napari-gliocam"].what[1] == part and layer.visible
         }
 
@@ -387,43 +387,43 @@ def test_keys_work_on_the_comparison(compared: Any) -> None:
 def test_a_refined_result_comes_back_refined(compared: Any, qtbot: Any) -> None:
     from napari_gliocam.refine.parameters import ComponentParameters, Refinement
 
-    record, panel = compared.record, compared.panel
+    opened, panel = compared.opened, compared.panel
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     panel.session.set_refinement(Refinement(components=ComponentParameters()))
-    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=20_000)
-    refined = record.refined.current
+    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=20_000)
+    refined = opened.refined.current
     compared.dock.thresholds_view.use_buttons["LayerCAM 4"].click()
-    assert record.refined.applied is not refined
+    assert opened.refined.applied is not refined
     compared.dock.thresholds_view.undo_button.click()
-    assert record.refined.current is refined
-    np.testing.assert_array_equal(panel.session.desk.result(record).data, refined.labels)
+    assert opened.refined.current is refined
+    np.testing.assert_array_equal(panel.session.layers.result(opened).data, refined.labels)
 
 
 def test_segment_after_a_method_has_its_own_thresholds_again(compared: Any, qtbot: Any) -> None:
-    record, before = compared.record, compared.record.settings
+    opened, before = compared.opened, compared.opened.settings
     compared.dock.thresholds_view.use_buttons["LayerCAM 4"].click()
-    assert record.settings != before
+    assert opened.settings != before
     job = compared.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    assert record.settings == before
-    assert record.networks is None
+    assert opened.settings == before
+    assert opened.networks is None
 
 
 def test_undo_without_segment_leaves_no_result(compared: Any) -> None:
-    before = compared.record.settings
+    before = compared.opened.settings
     compared.dock.thresholds_view.use_buttons["GradCAM 4"].click()
     compared.dock.thresholds_view.undo_button.click()
-    assert compared.record.live is None
-    assert compared.record.settings == before
+    assert compared.opened.live is None
+    assert compared.opened.settings == before
     assert "segmentation" not in compared.viewer.layers
     assert not compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()
 
 
 def test_a_deleted_layer_takes_its_cell_along(compared: Any, qtbot: Any) -> None:
-    desk = compared.dock.session.desk
-    compared.viewer.layers.remove(desk.cells()[0])
-    qtbot.waitUntil(lambda: len(desk.cells()) == STRIDE * 3)
+    layers = compared.dock.session.layers
+    compared.viewer.layers.remove(layers.cells()[0])
+    qtbot.waitUntil(lambda: len(layers.cells()) == STRIDE * 3)
     assert len(compared.dock.figures_view.rows) == 3
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.engine import Engine, Job, engine, files
+from napari_gliocam.ui.jobs.engine import Engine, Job, engine, files
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_interpreter_ends_while_a_job_runs() -> None:
 import time
 from qtpy.QtWidgets import QApplication
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.engine import engine
+from napari_gliocam.ui.jobs.engine import engine
 app = QApplication([])
 def work():
     for i in range(10_000):

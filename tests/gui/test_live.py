@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.ui.live import LiveLabels
+from napari_gliocam.ui.model.threshold_labels import LiveLabels
 
 from .conftest import make_case, make_maps
 
@@ -24,9 +24,9 @@ unit = st.floats(0, 1)
 def test_ends_where_one_call_would(
     tumour: float, class_: float, exclusive: bool, gate: bool, seen: list[int]
 ) -> None:
-    wanted = Settings(tumour, class_, exclusive, gate)
+    wanted = Thresholds(tumour, class_, exclusive, gate)
     expected = apply_thresholds(MAPS, wanted)
-    live = LiveLabels(MAPS, Settings())
+    live = LiveLabels(MAPS, Thresholds())
     live.step()
     live.change(wanted, (slice(4, 5),))
     np.testing.assert_array_equal(live.labels[4], expected.labels[4])
@@ -44,7 +44,7 @@ def test_ends_where_one_call_would(
 
 def test_array_is_written_in_place() -> None:
     array = np.full(MAPS.grid.shape, 9, dtype=np.uint8)
-    live = LiveLabels(MAPS, Settings(), array)
+    live = LiveLabels(MAPS, Thresholds(), array)
     live.finish()
     assert live.labels is array
     assert array.max() <= 2
@@ -52,7 +52,7 @@ def test_array_is_written_in_place() -> None:
 
 
 def test_steps_are_small(case: Any) -> None:
-    live = LiveLabels(MAPS, Settings())
+    live = LiveLabels(MAPS, Thresholds())
     steps = 1
     while live.step(4):
         steps += 1

@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import commands
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.plugin import commands
 
 from .test_commands import press
 from .test_refinement import FakeRefinement, apply, choose, fake
@@ -34,45 +34,45 @@ def stroke(layer: Any, index: int, value: int) -> tuple[slice, ...]:
 
 
 def test_strokes_follow_and_are_undone(segmented: Any, layer: Any) -> None:
-    record, before = segmented.record, dict(segmented.record.volumes_ml)
+    opened, before = segmented.opened, dict(segmented.opened.volumes_ml)
     index = next(i for i in range(len(layer.data)) if not layer.data[i, 2:5, 2:5].any())
     part = stroke(layer, index, 1)
     assert (layer.data[part] == 1).all()
-    assert record.volumes_ml["core"] > before["core"]
-    assert not record.live.labels[part].any(), "the result itself is as it was"
-    assert record.result.painted >= 9
+    assert opened.volumes_ml["core"] > before["core"]
+    assert not opened.live.labels[part].any(), "the result itself is as it was"
+    assert opened.result.painted >= 9
 
     layer.undo()
-    assert record.volumes_ml == before
-    assert record.result.painted == 0
+    assert opened.volumes_ml == before
+    assert opened.result.painted == 0
     layer.redo()
-    assert record.volumes_ml["core"] > before["core"]
+    assert opened.volumes_ml["core"] > before["core"]
 
-    segmented.panel.session.set_settings(Settings(tumour_threshold=0.3))
+    segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.3))
     segmented.panel.session.settle()
     assert (layer.data[part] == 1).all(), "thresholds go on under the strokes"
     layer.undo()
     assert (layer.data[part] == 1).all(), "labels of other thresholds do not come back"
 
-    segmented.panel.session.desk.discard_strokes(record)
-    np.testing.assert_array_equal(layer.data, record.live.labels)
-    assert record.volumes_ml == record.live.volumes_ml
+    segmented.panel.session.layers.discard_strokes(opened)
+    np.testing.assert_array_equal(layer.data, opened.live.labels)
+    assert opened.volumes_ml == opened.live.volumes_ml
 
 
 def test_erased_voxels_stay_away_and_are_saved(
     segmented: Any, layer: Any, qtbot: Any, tmp_path: Any
 ) -> None:
-    record = segmented.record
+    opened = segmented.opened
     where = tuple(np.argwhere(layer.data > 0)[0])
     layer.data_setitem(tuple(np.array([axis]) for axis in where), 0)
-    assert record.result.painted == 1
+    assert opened.result.painted == 1
     job = segmented.panel.save(tmp_path / "a_seg.nii.gz")
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
-    saved = record.case.grid.from_file(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj))
+    saved = opened.case.grid.from_file(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj))
     assert saved[where] == 0
     np.testing.assert_array_equal(saved, layer.data)
     assert json.loads((tmp_path / "a.json").read_text())["painted_voxels"] == 1
-    segmented.panel.session.set_settings(Settings(tumour_threshold=0.1))
+    segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.1))
     assert layer.data[where] == 0
 
 
@@ -91,12 +91,12 @@ def test_a_value_that_is_no_class_is_told_and_kept_out(segmented: Any, layer: An
 def test_strokes_lie_over_the_refined_labels(
     segmented: Any, layer: Any, fake: FakeRefinement, qtbot: Any
 ) -> None:
-    record = segmented.record
+    opened = segmented.opened
     part = stroke(layer, 0, 1)
     choose(segmented, "crf")
     apply(segmented, qtbot)
     assert (layer.data[part] == 1).all(), "the refinement removes every core but this"
-    assert np.count_nonzero(layer.data == 1) == record.result.painted
+    assert np.count_nonzero(layer.data == 1) == opened.result.painted
     press(segmented.viewer, commands.FLIP_REFINEMENT)
     assert (layer.data[part] == 1).all()
     job = segmented.panel.segment()

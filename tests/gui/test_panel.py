@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import CaseError, GliocamError
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.ui.state import Record, state_of
+from napari_gliocam.ui.model.state import OpenCase, state_of
 
 from .conftest import make_case, make_maps
 
@@ -42,10 +42,10 @@ def test_case_comes_up_as_layers(opened: Any) -> None:
 
 
 def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
-    viewer, record = segmented.viewer, segmented.record
+    viewer, opened = segmented.viewer, segmented.opened
     assert {"segmentation", "tumour map", "core map", "edema map"} <= set(names(viewer))
     labels = viewer.layers["segmentation"]
-    expected = apply_thresholds(record.maps, Settings()).labels
+    expected = apply_thresholds(opened.maps, Thresholds()).labels
     np.testing.assert_array_equal(labels.data, expected)
     assert labels.visible
     assert not any(viewer.layers[f"{t} map"].visible for t in ("tumour", "core", "edema"))
@@ -53,9 +53,9 @@ def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
     assert viewer.layers.selection.active.name == "FLAIR"
     assert segmented.panel.results_view.save_button.isEnabled()
     volumes = segmented.panel.results_view.volumes
-    assert volumes["core"].text() == f"{record.live.volumes_ml['core']:.1f} ml"
-    assert record.volumes_ml["tumour"] == pytest.approx(
-        np.count_nonzero(expected) * record.case.grid.voxel_ml
+    assert volumes["core"].text() == f"{opened.live.volumes_ml['core']:.1f} ml"
+    assert opened.volumes_ml["tumour"] == pytest.approx(
+        np.count_nonzero(expected) * opened.case.grid.voxel_ml
     )
 
 
@@ -76,74 +76,74 @@ def test_bar_shows_real_counts_and_the_stage(opened: Any, stand_in: Any, qtbot: 
 def test_thresholds_follow_the_slider_without_a_network(
     segmented: Any, stand_in: Any, qtbot: Any
 ) -> None:
-    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
     labels = viewer.layers["segmentation"]
     array = labels.data
-    before = record.volumes_ml
+    before = opened.volumes_ml
     for value in np.linspace(0.4, 0.2, 15):
         panel.threshold_view.tumour.setValue(value)
         qtbot.wait(2)
     panel.threshold_view.class_.setValue(0.31)
-    wanted = Settings(tumour_threshold=0.2, class_threshold=0.31)
-    qtbot.waitUntil(lambda: record.settings == wanted and not record.live.pending)
+    wanted = Thresholds(tumour_threshold=0.2, class_threshold=0.31)
+    qtbot.waitUntil(lambda: opened.settings == wanted and not opened.live.pending)
     assert stand_in.runs == 1
     assert labels.data is array, "the array is written in place"
-    np.testing.assert_array_equal(array, apply_thresholds(record.maps, wanted).labels)
-    qtbot.waitUntil(lambda: record.volumes_ml != before)
-    assert record.volumes_ml == apply_thresholds(record.maps, wanted).volumes_ml
+    np.testing.assert_array_equal(array, apply_thresholds(opened.maps, wanted).labels)
+    qtbot.waitUntil(lambda: opened.volumes_ml != before)
+    assert opened.volumes_ml == apply_thresholds(opened.maps, wanted).volumes_ml
 
 
 def test_slice_in_view_is_first(segmented: Any) -> None:
-    viewer, record, session = segmented.viewer, segmented.record, segmented.panel.session
+    viewer, opened, session = segmented.viewer, segmented.opened, segmented.panel.session
     index = 9
     session.go_to(index)
     shown = []
     viewer.layers["segmentation"].events.set_data.connect(lambda e: shown.append(1))
-    wanted = Settings(tumour_threshold=0.1, class_threshold=0.2)
+    wanted = Thresholds(tumour_threshold=0.1, class_threshold=0.2)
     session.set_settings(wanted)
-    expected = apply_thresholds(record.maps, wanted).labels
-    np.testing.assert_array_equal(record.live.labels[index], expected[index])
-    assert record.live.pending, "the rest comes later"
+    expected = apply_thresholds(opened.maps, wanted).labels
+    np.testing.assert_array_equal(opened.live.labels[index], expected[index])
+    assert opened.live.pending, "the rest comes later"
     assert shown
     session.go_to(index + 1)
-    np.testing.assert_array_equal(record.live.labels[index + 1], expected[index + 1])
+    np.testing.assert_array_equal(opened.live.labels[index + 1], expected[index + 1])
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
 def test_every_viewing_plane_is_live(segmented: Any, order: tuple[int, int, int]) -> None:
-    viewer, record, session = segmented.viewer, segmented.record, segmented.panel.session
+    viewer, opened, session = segmented.viewer, segmented.opened, segmented.panel.session
     viewer.dims.order = order
     axis = order[0]
-    index = record.case.grid.shape[axis] // 2 + 1
+    index = opened.case.grid.shape[axis] // 2 + 1
     viewer.dims.set_point(
-        axis, record.case.grid.origin[axis] + index * record.case.grid.spacing[axis]
+        axis, opened.case.grid.origin[axis] + index * opened.case.grid.spacing[axis]
     )
-    wanted = Settings(tumour_threshold=0.15, class_threshold=0.25)
+    wanted = Thresholds(tumour_threshold=0.15, class_threshold=0.25)
     session.set_settings(wanted)
-    expected = apply_thresholds(record.maps, wanted).labels
-    np.testing.assert_array_equal(record.live.labels.take(index, axis), expected.take(index, axis))
+    expected = apply_thresholds(opened.maps, wanted).labels
+    np.testing.assert_array_equal(opened.live.labels.take(index, axis), expected.take(index, axis))
 
 
 def test_exclusive_off_shows_where_both_claim(segmented: Any, qtbot: Any) -> None:
-    panel, record = segmented.panel, segmented.record
+    panel, opened = segmented.panel, segmented.opened
     panel.threshold_view.exclusive.setChecked(False)
-    qtbot.waitUntil(lambda: not record.live.pending)
-    assert 3 in record.live.labels
+    qtbot.waitUntil(lambda: not opened.live.pending)
+    assert 3 in opened.live.labels
     panel.threshold_view.reset()
-    assert not record.settings.exclusive
+    assert not opened.settings.exclusive
     panel.threshold_view.exclusive.setChecked(True)
     panel.threshold_view.gate.setChecked(False)
-    assert record.settings == Settings(gate=False)
+    assert opened.settings == Thresholds(gate=False)
 
 
 def test_maps_are_toggles_and_follow_the_layers(segmented: Any) -> None:
-    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
     button = panel.maps_view.buttons["exit 2", "edema"]
     button.click()
     layer = viewer.layers["edema exit 2"]
     assert layer.visible
     assert tuple(layer.contrast_limits) == (0.0, 1.0)
-    np.testing.assert_array_equal(layer.data, record.maps.volume("exit 2", "edema"))
+    np.testing.assert_array_equal(layer.data, opened.maps.volume("exit 2", "edema"))
     layer.visible = False
     assert not button.isChecked(), "the eye in the layer list counts too"
     button.click()
@@ -161,18 +161,18 @@ def test_every_map_can_be_shown(segmented: Any) -> None:
     panel, viewer = segmented.panel, segmented.viewer
     for button in panel.maps_view.buttons.values():
         button.click()
-    assert len(panel.session.desk.shown_maps(segmented.record)) == 17
+    assert len(panel.session.layers.shown_maps(segmented.opened)) == 17
     assert {str(u) for layer in viewer.layers for u in layer.units} == {"millimeter"}
     assert viewer.layers.units is not None
     assert names(viewer)[-1] == "segmentation"
 
 
 def test_user_may_delete_any_layer(segmented: Any, qtbot: Any) -> None:
-    viewer, panel, record = segmented.viewer, segmented.panel, segmented.record
+    viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
     for name in ("segmentation", "core map", "FLAIR", "expert labels"):
         viewer.layers.remove(name)
     panel.threshold_view.tumour.setValue(0.3)
-    qtbot.waitUntil(lambda: not record.live.pending and record.settings.tumour_threshold == 0.3)
+    qtbot.waitUntil(lambda: not opened.live.pending and opened.settings.tumour_threshold == 0.3)
     assert "segmentation" in names(viewer), "moving a threshold brings the labels back"
     panel.maps_view.buttons["aggregate", "core"].click()
     assert viewer.layers["core map"].visible
@@ -191,13 +191,13 @@ def test_new_result_keeps_what_the_user_set(segmented: Any, qtbot: Any) -> None:
     labels.opacity, labels.visible, core.opacity = 0.9, False, 0.2
     panel.maps_view.buttons["exit 1", "core"].click()
     old = viewer.layers["core exit 1"].data
-    panel.session.set_settings(Settings(tumour_threshold=0.25))
+    panel.session.set_settings(Thresholds(tumour_threshold=0.25))
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     assert (labels.opacity, labels.visible, core.opacity) == (0.9, False, 0.2)
     assert not np.array_equal(viewer.layers["core exit 1"].data, old)
-    assert segmented.record.settings.tumour_threshold == 0.25
-    expected = apply_thresholds(segmented.record.maps, segmented.record.settings).labels
+    assert segmented.opened.settings.tumour_threshold == 0.25
+    expected = apply_thresholds(segmented.opened.maps, segmented.opened.settings).labels
     np.testing.assert_array_equal(labels.data, expected)
 
 
@@ -248,7 +248,7 @@ def test_removing_the_case_while_it_runs(opened: Any, stand_in: Any, qtbot: Any)
     opened.viewer.layers.clear()
     qtbot.waitUntil(lambda: job.ended)
     assert len(opened.viewer.layers) == 0
-    assert opened.record.maps is None
+    assert opened.opened.maps is None
 
 
 def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
@@ -256,37 +256,37 @@ def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> 
     stand_in.steps = 30
     job = panel.segment()
     qtbot.waitUntil(lambda: opened.state.progress is not None)
-    second = Record(make_case("second", seed=1))
-    panel.session.desk.add_case(second)
+    second = OpenCase(make_case("second", seed=1))
+    panel.session.layers.add_case(second)
     assert opened.state.current is second
     assert not viewer.layers["FLAIR · small"].visible, "the first is set aside"
     qtbot.waitUntil(lambda: job.ended)
     assert second.maps is None
-    assert opened.record.maps is not None, "its own case gets the result"
-    assert not panel.session.desk.result(opened.record).visible
+    assert opened.opened.maps is not None, "its own case gets the result"
+    assert not panel.session.layers.result(opened.opened).visible
     assert panel.results_view.volumes["core"].text() == "–"
     panel.case_view.cases.activated.emit(0)
-    assert opened.state.current is opened.record
+    assert opened.state.current is opened.opened
     assert viewer.layers["FLAIR · small"].visible
-    assert panel.session.desk.result(opened.record).visible
+    assert panel.session.layers.result(opened.opened).visible
     assert not viewer.layers["FLAIR · second"].visible
     assert panel.results_view.volumes["core"].text() != "–"
 
 
 def test_result_of_a_changed_case_is_not_mixed_up(opened: Any, qtbot: Any) -> None:
-    panel, record = opened.panel, opened.record
-    before = record.case
+    panel, opened = opened.panel, opened.opened
+    before = opened.case
     job = panel.segment()
-    panel.case_view.modality_requested.emit(*_choice(panel, record, "t1", "t2"))
+    panel.case_view.modality_requested.emit(*_choice(panel, opened, "t1", "t2"))
     qtbot.waitUntil(lambda: job.ended)
-    assert record.segmented is before
-    assert record.case is not before
+    assert opened.segmented is before
+    assert opened.case is not before
 
 
-def _choice(panel: Any, record: Record, target: str, source: str) -> tuple[Any, int]:
+def _choice(panel: Any, opened: OpenCase, target: str, source: str) -> tuple[Any, int]:
     from napari_gliocam.case import Modality
 
-    held = record.assignment()[Modality(source)]
+    held = opened.assignment()[Modality(source)]
     return Modality(target), panel._sources.index(held)
 
 
@@ -294,27 +294,27 @@ def test_each_case_keeps_its_own_thresholds(segmented: Any) -> None:
     panel = segmented.panel
     panel.threshold_view.tumour.setValue(0.3)
     panel.threshold_view.drag_ended.emit()
-    panel.session.set_settings(Settings(tumour_threshold=0.3))
-    panel.session.desk.add_case(Record(make_case("second")))
+    panel.session.set_settings(Thresholds(tumour_threshold=0.3))
+    panel.session.layers.add_case(OpenCase(make_case("second")))
     assert panel.threshold_view.tumour.value() == pytest.approx(0.40)
     panel.case_view.cases.activated.emit(0)
     assert panel.threshold_view.tumour.value() == pytest.approx(0.30)
 
 
 def test_probabilities_of_the_slice_in_view(segmented: Any) -> None:
-    panel, record = segmented.panel, segmented.record
+    panel, opened = segmented.panel, segmented.opened
     for index in (3, 12):
         panel.session.go_to(index)
         assert panel.results_view.slice_label.text() == f"Slice {index}"
         text = panel.results_view.probabilities["edema"].text()
-        assert text == f"p = {record.maps.probabilities[index, 2]:.2f}"
+        assert text == f"p = {opened.maps.probabilities[index, 2]:.2f}"
 
 
 def test_segment_goes_to_the_lesion_when_none_is_in_view(opened: Any, qtbot: Any) -> None:
     opened.panel.session.go_to(0)
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    index = int(np.argmax(opened.record.live.lesion_voxels()))
+    index = int(np.argmax(opened.opened.live.lesion_voxels()))
     assert opened.panel.results_view.slice_label.text() == f"Slice {index}"
 
 
@@ -381,14 +381,14 @@ def test_scheme_can_be_changed(gliocam: Any, case_folder: Any, qtbot: Any) -> No
 def test_wrong_modality_is_swapped(opened: Any) -> None:
     from napari_gliocam.case import Modality
 
-    panel, record = opened.panel, opened.record
-    t1ce, flair = (record.case.volumes[m] for m in (Modality.T1CE, Modality.FLAIR))
-    panel.case_view.modality_requested.emit(*_choice(panel, record, "flair", "t1ce"))
-    assert record.case.volumes[Modality.FLAIR] is t1ce
-    assert record.case.volumes[Modality.T1CE] is flair
+    panel, opened = opened.panel, opened.opened
+    t1ce, flair = (opened.case.volumes[m] for m in (Modality.T1CE, Modality.FLAIR))
+    panel.case_view.modality_requested.emit(*_choice(panel, opened, "flair", "t1ce"))
+    assert opened.case.volumes[Modality.FLAIR] is t1ce
+    assert opened.case.volumes[Modality.T1CE] is flair
     assert opened.viewer.layers["FLAIR"].data is t1ce
     panel.case_view.modality_requested.emit(Modality.T2, -1)
-    assert Modality.T2 not in record.case.volumes
+    assert Modality.T2 not in opened.case.volumes
     assert "T2" in names(opened.viewer), "shown as a volume without a modality"
     assert panel.case_view.modalities[Modality.T2].currentText() == "missing"
 
@@ -407,13 +407,13 @@ def test_image_layers_of_others_can_be_chosen(gliocam: Any) -> None:
         )
     viewer.add_image(case.volumes[Modality.T1], name="elsewhere")
     panel.case_view.modality_requested.emit(Modality.FLAIR, 0)
-    record = gliocam.state.current
-    assert record.case.volumes[Modality.FLAIR] is case.volumes[Modality.FLAIR]
-    np.testing.assert_allclose(record.case.grid.spacing, case.grid.spacing)
-    np.testing.assert_allclose(record.case.grid.origin, case.grid.origin)
+    opened = gliocam.state.current
+    assert opened.case.volumes[Modality.FLAIR] is case.volumes[Modality.FLAIR]
+    np.testing.assert_allclose(opened.case.grid.spacing, case.grid.spacing)
+    np.testing.assert_allclose(opened.case.grid.origin, case.grid.origin)
     titles = [s.title for s in panel._sources]
     panel.case_view.modality_requested.emit(Modality.T2, titles.index("scan t2"))
-    assert set(record.case.volumes) == {Modality.FLAIR, Modality.T2}
+    assert set(opened.case.volumes) == {Modality.FLAIR, Modality.T2}
     titles = [s.title for s in panel._sources]
     panel.case_view.modality_requested.emit(Modality.T1, titles.index("elsewhere"))
     assert "lies elsewhere than the case" in panel.message_view.text.text()
@@ -488,5 +488,5 @@ def test_fits_a_screen_of_900_pixels(segmented: Any) -> None:
 
 def test_maps_of_the_stand_in_are_real(case: Any) -> None:
     maps = make_maps(case)
-    labels = apply_thresholds(maps, Settings()).labels
+    labels = apply_thresholds(maps, Thresholds()).labels
     assert {1, 2} <= set(np.unique(labels))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import CaseError, SaveError
-from napari_gliocam.ui import samples
-from napari_gliocam.ui.layer_data import KEY, Tag
-from napari_gliocam.ui.reader import get_reader, read
-from napari_gliocam.ui.state import state_of
-from napari_gliocam.ui.writer import write_labels
+from napari_gliocam.ui.model.state import state_of
+from napari_gliocam.ui.plugin import samples
+from napari_gliocam.ui.plugin.reader import get_reader, read
+from napari_gliocam.ui.plugin.writer import write_labels
+from napari_gliocam.ui.viewer.layer_data import KEY, Tag
 
 from .conftest import make_case, write_case
 
@@ -46,11 +46,11 @@ def test_one_file_opens_the_case(case_folder: Path) -> None:
         assert isinstance(tag, Tag)
         assert arguments["units"] == ("mm",) * 3
         assert arguments["axis_labels"] == ("S", "P", "L")
-        assert arguments["scale"] == pytest.approx(tag.record.case.grid.spacing)
-        assert arguments["translate"] == pytest.approx(tag.record.case.grid.origin)
+        assert arguments["scale"] == pytest.approx(tag.opened.case.grid.spacing)
+        assert arguments["translate"] == pytest.approx(tag.opened.case.grid.origin)
         assert arguments["visible"] == (arguments["name"] == "FLAIR")
         assert kind == ("labels" if arguments["name"] == "expert labels" else "image")
-        assert data.shape == tag.record.case.grid.shape
+        assert data.shape == tag.opened.case.grid.shape
 
 
 def test_four_files_at_once_open_one_case(case_folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_two_cases_in_one_viewer(gliocam: Any, case_folder: Path, tmp_path: Path
     other = write_case(make_case("BraTS2021_00001", seed=1), tmp_path / "BraTS2021_00001")
     viewer.open(case_folder, plugin="napari-gliocam")
     viewer.open(other, plugin="napari-gliocam")
-    assert [r.case.name for r in gliocam.state.records] == ["BraTS2021_00000", "BraTS2021_00001"]
+    assert [r.case.name for r in gliocam.state.open_cases] == ["BraTS2021_00000", "BraTS2021_00001"]
     assert gliocam.state.current.case.name == "BraTS2021_00001"
     shown = [layer.name for layer in viewer.layers if layer.visible]
     assert shown == ["FLAIR · BraTS2021_00001"]
@@ -115,7 +115,7 @@ def test_result_is_saved_by_napari_and_opens_alone(
     assert path.with_name("small.json").exists()
     image = nib.load(path)
     assert image.get_data_dtype() == np.uint8
-    np.testing.assert_allclose(image.affine, segmented.record.case.grid.affine)
+    np.testing.assert_allclose(image.affine, segmented.opened.case.grid.affine)
     ((data, arguments, kind),) = read(str(path))
     assert kind == "labels"
     np.testing.assert_array_equal(data, labels.data)
@@ -181,7 +181,7 @@ def test_duplicated_layer_is_the_same_case(opened: Any) -> None:
     from copy import deepcopy
 
     layer = opened.viewer.layers["FLAIR"]
-    assert deepcopy(layer.metadata)[KEY].record is opened.record
+    assert deepcopy(layer.metadata)[KEY].opened is opened.opened
 
 
 def test_warning_reaches_the_panel(gliocam: Any, case_folder: Path) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from napari_gliocam.measure import measure_labels
-from napari_gliocam.measure.class_overlap import claims_of
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import commands
-from napari_gliocam.ui.claims import OWN, Claimant
-from napari_gliocam.ui.reading_dock import open_dock
+from napari_gliocam.measure.classes.class_overlap import claims_of
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.model.class_claims import OWN, Claimant
+from napari_gliocam.ui.plugin import commands
+from napari_gliocam.ui.reading.dock import open_dock
 
 from .test_commands import press
 
@@ -34,7 +34,7 @@ def reading(segmented: Any, qtbot: Any) -> Any:
 
 def settle(reading: Any, qtbot: Any) -> Any:
     """Wait until the figures are those of the result that is shown."""
-    session, record = reading.session, reading.record
+    session, opened = reading.session, reading.opened
 
     def done() -> bool:
         last = session.last
@@ -43,7 +43,7 @@ def settle(reading: Any, qtbot: Any) -> Any:
             and session._depth is not None
             and not session._rest.isActive()
             and not any(session.latest.running(n) for n in ("measure", "table", "compare"))
-            and np.array_equal(last.result.labels, record.result.labels)
+            and np.array_equal(last.result.labels, opened.result.labels)
         )
 
     qtbot.waitUntil(done, timeout=PATIENCE_MS)
@@ -56,18 +56,18 @@ def column(table: Any, index: int = 1) -> dict[str, str]:
 
 
 def test_measures_follow_thresholds_and_brush(reading: Any, qtbot: Any) -> None:
-    record, view = reading.record, reading.dock.measures_view
-    expected = measure_labels(record.shown.labels, record.case.grid)
+    opened, view = reading.opened, reading.dock.measures_view
+    expected = measure_labels(opened.shown.labels, opened.case.grid)
     assert column(view.table)["Tumour"] == f"{expected.case.tumour.ml:.2f} ml"
     before = column(view.table)
 
-    reading.panel.session.set_settings(Settings(tumour_threshold=0.6))
+    reading.panel.session.set_settings(Thresholds(tumour_threshold=0.6))
     reading.panel.session.settle()
     settle(reading, qtbot)
     assert column(view.table)["Tumour"] != before["Tumour"]
 
     layer = reading.viewer.layers["segmentation"]
-    where = tuple(axis[:40] for axis in np.nonzero(record.case.brain & (layer.data == 0)))
+    where = tuple(axis[:40] for axis in np.nonzero(opened.case.brain & (layer.data == 0)))
     layer.data_setitem(where, 1)
     made = settle(reading, qtbot)
     assert made.result.painted == 40
@@ -88,7 +88,7 @@ def test_nothing_found_is_said(reading: Any, qtbot: Any) -> None:
     view = reading.dock.measures_view
     view.diameters_button.click()
     assert "diameters" in reading.viewer.layers
-    reading.panel.session.set_settings(Settings(tumour_threshold=1.0))
+    reading.panel.session.set_settings(Thresholds(tumour_threshold=1.0))
     reading.panel.session.settle()
     settle(reading, qtbot)
     assert "No lesion found" in view.sentence.text()
@@ -113,9 +113,9 @@ def test_diameters_lie_on_their_slice(reading: Any) -> None:
 
 
 def test_a_click_on_the_chart_goes_to_the_slice(reading: Any) -> None:
-    from napari_gliocam.ui.navigate import slice_in_view
+    from napari_gliocam.ui.viewer.navigate import slice_in_view
 
-    grid = reading.record.case.grid
+    grid = reading.opened.case.grid
     reading.dock.chart.go(3.4)
     assert slice_in_view(reading.viewer, grid) == 3
     assert reading.dock.chart.line.value() == 3
@@ -127,17 +127,17 @@ def test_a_click_on_the_chart_goes_to_the_slice(reading: Any) -> None:
 
 
 def test_conflicts_are_stepped_through(reading: Any) -> None:
-    from napari_gliocam.ui.navigate import slice_in_view
+    from napari_gliocam.ui.viewer.navigate import slice_in_view
 
-    record = reading.record
-    claimed = claims_of(record.maps, settings=record.settings)
+    opened = reading.opened
+    claimed = claims_of(opened.maps, settings=opened.settings)
     conflicts = np.flatnonzero((claimed == 3).any(axis=(1, 2)))
     assert conflicts.size
     reading.session.go_to(0)
     seen = []
     for _ in conflicts:
         press(reading.viewer, commands.NEXT_CONFLICT)
-        seen.append(slice_in_view(reading.viewer, record.case.grid))
+        seen.append(slice_in_view(reading.viewer, opened.case.grid))
     expected = conflicts[conflicts > 0].tolist()
     assert seen[: len(expected)] == expected
     press(reading.viewer, commands.NEXT_CONFLICT)
@@ -145,28 +145,28 @@ def test_conflicts_are_stepped_through(reading: Any) -> None:
 
 
 def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -> None:
-    record, view = reading.record, reading.dock.overlap_view
+    opened, view = reading.opened, reading.dock.overlap_view
     result = reading.viewer.layers["segmentation"]
     view.show_button.click()
     layer = reading.viewer.layers["core, edema, both"]
     assert not result.visible, "two colours would mix"
-    np.testing.assert_array_equal(layer.data, claims_of(record.maps, settings=record.settings))
+    np.testing.assert_array_equal(layer.data, claims_of(opened.maps, settings=opened.settings))
 
     index = [view.methods.itemText(i) for i in range(view.methods.count())].index("Exit 2")
     view.methods.setCurrentIndex(index)
     view.methods.activated.emit(index)
     view.threshold.setValue(0.3)
     settle(reading, qtbot)
-    low = replace(record.settings, class_threshold=0.3)
-    expected = claims_of(record.maps, row="exit 2", settings=low)
+    low = replace(opened.settings, class_threshold=0.3)
+    expected = claims_of(opened.maps, row="exit 2", settings=low)
     np.testing.assert_array_equal(layer.data, expected)
-    assert record.settings.class_threshold == 0.5, "the result keeps its own"
+    assert opened.settings.class_threshold == 0.5, "the result keeps its own"
     rows = column(view.table)
-    both = np.count_nonzero(expected == 3) * record.case.grid.voxel_ml
+    both = np.count_nonzero(expected == 3) * opened.case.grid.voxel_ml
     assert rows["Exit 2"] == f"{both:.1f}"
     assert set(rows) == set(OWN.values())
 
-    reading.panel.session.set_settings(Settings(class_threshold=0.4))
+    reading.panel.session.set_settings(Thresholds(class_threshold=0.4))
     assert view.threshold.value() == pytest.approx(0.4)
     view.show_button.click()
     assert "core, edema, both" not in reading.viewer.layers
@@ -176,9 +176,9 @@ def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -
 def test_a_method_that_needs_the_networks_is_added(
     reading: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_gliocam.ui import reading_work
+    from napari_gliocam.ui.reading import work as reading_work
 
-    maps, view = reading.record.maps, reading.dock.overlap_view
+    maps, view = reading.opened.maps, reading.dock.overlap_view
 
     def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> Claimant:
         assert method == "layercam"
@@ -194,16 +194,16 @@ def test_a_method_that_needs_the_networks_is_added(
 
 
 def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp_path: Any) -> None:
-    record, view = reading.record, reading.dock.agreement_view
+    opened, view = reading.opened, reading.dock.agreement_view
     figures = column(view.table)
     assert 0 < float(figures["tumour"]) < 1
     view.show_button.click()
-    layer, expert = reading.viewer.layers["right and wrong"], record.case.expert.labels
-    wrong = (record.shown.labels > 0) != (expert > 0)
+    layer, expert = reading.viewer.layers["right and wrong"], opened.case.expert.labels
+    wrong = (opened.shown.labels > 0) != (expert > 0)
     np.testing.assert_array_equal(np.isin(layer.data, (2, 3)), wrong)
 
-    path, grid = tmp_path / "other_seg.nii.gz", record.case.grid
-    nib.save(nib.Nifti1Image(grid.to_file(record.shown.labels), grid.affine), path)
+    path, grid = tmp_path / "other_seg.nii.gz", opened.case.grid
+    nib.save(nib.Nifti1Image(grid.to_file(opened.shown.labels), grid.affine), path)
     reading.session.agreement.open(path)
     qtbot.waitUntil(lambda: view.others.currentText() == path.name, timeout=PATIENCE_MS)
     settle(reading, qtbot)
@@ -211,15 +211,15 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
     assert not np.isin(layer.data, (2, 3)).any()
 
     elsewhere = grid.affine @ np.diag([2.0, 2, 2, 1])
-    nib.save(nib.Nifti1Image(grid.to_file(record.shown.labels), elsewhere), path)
+    nib.save(nib.Nifti1Image(grid.to_file(opened.shown.labels), elsewhere), path)
     job = reading.session.agreement.open(path)
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert "another grid" in reading.state.message.text
 
 
 def test_a_voxel_says_why(reading: Any) -> None:
-    record, session, view = reading.record, reading.session, reading.dock.voxel_view
-    voxel = tuple(np.argwhere(record.shown.labels == 1)[0])
+    opened, session, view = reading.opened, reading.session, reading.dock.voxel_view
+    voxel = tuple(np.argwhere(opened.shown.labels == 1)[0])
     position = reading.viewer.layers["segmentation"].data_to_world(voxel)
     found = session.read(position)
     assert found.voxel == voxel
@@ -233,12 +233,12 @@ def test_a_voxel_says_why(reading: Any) -> None:
 
 def test_report_has_what_was_painted(reading: Any, qtbot: Any, tmp_path: Any) -> None:
     layer = reading.viewer.layers["segmentation"]
-    where = tuple(axis[:9] for axis in np.nonzero(reading.record.case.brain & (layer.data == 0)))
+    where = tuple(axis[:9] for axis in np.nonzero(reading.opened.case.brain & (layer.data == 0)))
     layer.data_setitem(where, 1)
     reading.dock.heading.setText("Second <reading>")
     job = reading.dock.report(tmp_path)
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
-    name = reading.record.case.name
+    name = reading.opened.case.name
     page = (tmp_path / f"{name}_report.html").read_text()
     assert "Second &lt;reading&gt;" in page
     assert "not a medical device" in page

@@ -13,9 +13,10 @@ import pytest
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import commands, work
-from napari_gliocam.ui.writer import write_labels
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.plugin import commands
+from napari_gliocam.ui.plugin.writer import write_labels
 
 from .test_commands import press
 
@@ -72,19 +73,19 @@ def shown(gliocam: Any) -> Any:
 
 def apply(gliocam: Any, qtbot: Any) -> None:
     gliocam.panel.refine_view.apply_button.click()
-    assert gliocam.state.refining is gliocam.record
+    assert gliocam.state.refining is gliocam.opened
     qtbot.waitUntil(lambda: gliocam.state.refining is None, timeout=PATIENCE_MS)
 
 
 def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: Any) -> None:
-    record, view = segmented.record, segmented.panel.refine_view
-    cut = record.live.labels.copy()
+    opened, view = segmented.opened, segmented.panel.refine_view
+    cut = opened.live.labels.copy()
     assert 1 in cut
     index = int(np.argmax((cut == 1).sum(axis=(1, 2))))
     segmented.panel.session.go_to(index)
 
     choose(segmented, "crf")
-    qtbot.waitUntil(lambda: record.refined.previewed is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: opened.refined.previewed is not None, timeout=PATIENCE_MS)
     assert fake.slices == [[index]], "one slice was enough"
     assert 1 not in shown(segmented)[index]
     np.testing.assert_array_equal(np.delete(shown(segmented), index, 0), np.delete(cut, index, 0))
@@ -96,7 +97,7 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
 
     apply(segmented, qtbot)
     assert 1 not in shown(segmented)
-    assert record.volumes_ml["core"] == 0
+    assert opened.volumes_ml["core"] == 0
     assert "whole case" in view.status.toolTip()
     (heading, numbers), _, (_, distances) = segmented.panel.results_view.changes
     assert not heading.isHidden()
@@ -116,7 +117,7 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     runs = len(fake.slices)
     choose(segmented, "none")
     np.testing.assert_array_equal(shown(segmented), cut)
-    assert record.volumes_ml == record.live.volumes_ml
+    assert opened.volumes_ml == opened.live.volumes_ml
     choose(segmented, "crf")
     assert 1 not in shown(segmented), "what was applied is kept"
     assert len(fake.slices) == runs
@@ -125,57 +126,57 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
 def test_thresholds_put_the_refinement_out_of_date(
     segmented: Any, fake: FakeRefinement, qtbot: Any
 ) -> None:
-    record, view = segmented.record, segmented.panel.refine_view
+    opened, view = segmented.opened, segmented.panel.refine_view
     choose(segmented, "crf")
     apply(segmented, qtbot)
-    segmented.panel.session.set_settings(Settings(tumour_threshold=0.3))
+    segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.3))
     assert "Out of date" in view.status.toolTip()
     segmented.panel.session.settle()
-    np.testing.assert_array_equal(shown(segmented), record.live.labels)  # none of other thresholds
-    assert record.refined.current is None
+    np.testing.assert_array_equal(shown(segmented), opened.live.labels)  # none of other thresholds
+    assert opened.refined.current is None
     segmented.panel.session.settle()
-    qtbot.waitUntil(lambda: record.refined.previewed is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: opened.refined.previewed is not None, timeout=PATIENCE_MS)
     assert "Preview" in view.status.toolTip()
     apply(segmented, qtbot)
-    assert record.refined.current.settings.tumour_threshold == 0.3
+    assert opened.refined.current.settings.tumour_threshold == 0.3
 
 
 def test_a_refined_case_follows_when_thresholds_rest(
     segmented: Any, fake: FakeRefinement, qtbot: Any
 ) -> None:
-    record, panel = segmented.record, segmented.panel
+    opened, panel = segmented.opened, segmented.panel
     choose(segmented, "crf")
     apply(segmented, qtbot)
     press(segmented.viewer, commands.FLIP_REFINEMENT)
     for threshold in (0.35, 0.3):
-        panel.session.set_settings(Settings(tumour_threshold=threshold))
-    assert record.refined.current is None
-    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=PATIENCE_MS)
-    assert record.refined.current.settings.tumour_threshold == 0.3
-    assert record.refined.flipped, "who looks at the labels before goes on doing so"
+        panel.session.set_settings(Thresholds(tumour_threshold=threshold))
+    assert opened.refined.current is None
+    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=PATIENCE_MS)
+    assert opened.refined.current.settings.tumour_threshold == 0.3
+    assert opened.refined.flipped, "who looks at the labels before goes on doing so"
     assert fake.slices.count(None) == 2, "once for both changes"
 
     fake.hold = True
-    panel.session.set_settings(Settings(tumour_threshold=0.25))
-    qtbot.waitUntil(lambda: segmented.state.refining is record, timeout=PATIENCE_MS)
-    panel.session.set_settings(Settings(tumour_threshold=0.2))
+    panel.session.set_settings(Thresholds(tumour_threshold=0.25))
+    qtbot.waitUntil(lambda: segmented.state.refining is opened, timeout=PATIENCE_MS)
+    panel.session.set_settings(Thresholds(tumour_threshold=0.2))
     assert segmented.state.refining is None, "what nobody waits for any more is dropped"
     fake.hold = False
-    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=PATIENCE_MS)
-    assert record.refined.current.settings.tumour_threshold == 0.2
+    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=PATIENCE_MS)
+    assert opened.refined.current.settings.tumour_threshold == 0.2
 
 
 def test_the_panel_begins_with_the_default(opened: Any, fake: FakeRefinement, qtbot: Any) -> None:
     view = opened.panel.refine_view
-    assert view.refinement() == opened.record.refined.wanted == Refinement()
+    assert view.refinement() == opened.opened.refined.wanted == Refinement()
     choose(opened, "none")
-    assert opened.record.refined.wanted.components is None, "none is nothing at all"
+    assert opened.opened.refined.wanted.components is None, "none is nothing at all"
     choose(opened, "crf")
-    assert opened.record.refined.wanted == Refinement()
+    assert opened.opened.refined.wanted == Refinement()
 
 
 def test_borders_of_the_pieces_are_overlays(segmented: Any, qtbot: Any) -> None:
-    record, view = segmented.record, segmented.panel.refine_view
+    opened, view = segmented.opened, segmented.panel.refine_view
     choose(segmented, "boundary-fit")
     index = 4
     segmented.panel.session.go_to(index)
@@ -191,13 +192,13 @@ def test_borders_of_the_pieces_are_overlays(segmented: Any, qtbot: Any) -> None:
     assert "superpixels" not in segmented.viewer.layers
     segmented.viewer.layers.remove("edge map")
     assert not view.overlays["edge map"].isChecked(), "a user may remove it in the layer list"
-    assert segmented.state.records == (record,)
+    assert segmented.state.open_cases == (opened,)
 
 
 def test_failure_and_cancel_change_nothing(
     segmented: Any, fake: FakeRefinement, qtbot: Any
 ) -> None:
-    record, panel = segmented.record, segmented.panel
+    opened, panel = segmented.opened, segmented.panel
     before = shown(segmented)
     fake.error = GliocamError("The image is odd; choose another.")
     choose(segmented, "crf")
@@ -213,7 +214,7 @@ def test_failure_and_cancel_change_nothing(
     fake.hold = False
     qtbot.waitUntil(lambda: segmented.state.refining is None, timeout=PATIENCE_MS)
     assert "cancelled" in segmented.state.message.text
-    assert record.refined.applied is None
+    assert opened.refined.applied is None
     assert shown(segmented) is before
 
 
@@ -223,7 +224,7 @@ def test_segment_refines_when_chosen_before(opened: Any, fake: FakeRefinement, q
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert fake.slices == [None]
-    assert opened.record.refined.current is not None
+    assert opened.opened.refined.current is not None
     assert 1 not in shown(opened)
     fake.error = GliocamError("The image is odd; choose another.")
     job = opened.panel.segment()
@@ -270,12 +271,12 @@ def test_parameters_presets_and_reset(gliocam: Any) -> None:
 
 
 def test_journey_with_the_real_crf(segmented: Any, qtbot: Any, tmp_path: Any) -> None:
-    record = segmented.record
-    cut = record.live.labels.copy()
+    opened = segmented.opened
+    cut = opened.live.labels.copy()
     choose(segmented, "crf")
     apply(segmented, qtbot)
     assert segmented.state.message is None
-    refined = record.refined.current
+    refined = opened.refined.current
     np.testing.assert_array_equal(refined.unrefined.labels, cut)
     np.testing.assert_array_equal(shown(segmented), refined.labels)
     press(segmented.viewer, commands.FLIP_REFINEMENT)

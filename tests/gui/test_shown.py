@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_gliocam.ui.shown import Shown
+from napari_gliocam.ui.model.painted_labels import Shown
 
 SHAPE = (3, 4, 5)
 LABELS = arrays(np.uint8, SHAPE, elements=st.integers(0, 3))

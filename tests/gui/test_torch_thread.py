@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_gliocam.ui import two_llvms
+from napari_gliocam.ui.jobs import triton_guard
 
 SCRIPT = """
 import sys, threading, time
@@ -25,11 +25,15 @@ sys.meta_path.insert(0, Watch())
 main = threading.get_ident()
 
 import napari
-from napari_gliocam.ui import reader, samples, writer, workspace, demo
-from napari_gliocam.ui.engine import engine
+from napari_gliocam.ui.plugin import reader
+from napari_gliocam.ui.plugin import samples
+from napari_gliocam.ui.plugin import writer
+from napari_gliocam.ui.panel import dock as workspace
+from napari_gliocam.ui.plugin import demo
+from napari_gliocam.ui.jobs.engine import engine
 assert "torch" not in sys.modules, "importing the rooms of the window"
 viewer = napari.Viewer(show=False)
-from napari_gliocam.ui import preference
+from napari_gliocam.ui.plugin import preference
 preference.get_preferences = lambda: __import__("types").SimpleNamespace(extension2reader={})
 panel = workspace.Workspace(viewer)
 viewer.window.add_dock_widget(panel)
@@ -59,7 +63,7 @@ import numpy as np
 from pathlib import Path
 from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.model.state import OpenCase
 
 def untrained():
     from napari_gliocam.nets.gliocam import GliocamNet
@@ -71,14 +75,14 @@ volume = np.zeros((6, 64, 64), np.int16)
 volume[:, 8:56, 8:56] = np.random.default_rng(0).integers(100, 900, (6, 48, 48))
 case = Case("c", dict.fromkeys(Modality, volume), Grid(np.diag([3., 3., 3., 1.]), (64, 64, 6)))
 case = Case("c", {m: case.grid.from_file(volume.T) for m in Modality}, case.grid)
-panel.session.desk.add_case(Record(case))
+panel.session.layers.add_case(OpenCase(case))
 job = panel.segment()
 until(lambda: job.ended)
-record = panel.state.current
-assert record.maps is not None, panel.state.message
+opened = panel.state.current
+assert opened.maps is not None, panel.state.message
 panel.threshold_view.tumour.setValue(0.1)
 panel.maps_view.buttons["exit 1", "core"].click()
-until(lambda: not record.live.pending)
+until(lambda: not opened.live.pending)
 viewer.close()
 assert set(importers.values()) == {engine().thread_id}, (importers, main)
 assert engine().thread_id in ran
@@ -91,16 +95,16 @@ def test_triton_is_kept_away_from_the_llvm_of_software_gl(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     maps = tmp_path / "maps"
-    monkeypatch.setattr(two_llvms, "_MAPS", maps)
+    monkeypatch.setattr(triton_guard, "_MAPS", maps)
     monkeypatch.delitem(sys.modules, "triton", raising=False)
-    assert not two_llvms.keep_triton_out(), "no such file: not Linux"
+    assert not triton_guard.keep_triton_out(), "no such file: not Linux"
     maps.write_text("7f00 r-xp /usr/lib/libGLX_nvidia.so")
-    assert not two_llvms.keep_triton_out()
+    assert not triton_guard.keep_triton_out()
     maps.write_text("7f00 r-xp /usr/lib/x86_64-linux-gnu/libLLVM-15.so.1")
-    assert two_llvms.keep_triton_out()
+    assert triton_guard.keep_triton_out()
     with pytest.raises(ImportError):
         import triton  # noqa: F401
-    assert two_llvms.keep_triton_out()
+    assert triton_guard.keep_triton_out()
     monkeypatch.delitem(sys.modules, "triton")
 
 

@@ -12,10 +12,11 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from napari_gliocam.train.tag_file import load_tags
-from napari_gliocam.train.tags import SKIPPED, Tag
-from napari_gliocam.ui import train_session, training
-from napari_gliocam.ui.engine import engine, files
+from napari_gliocam.train.labels.tag_file import load_tags
+from napari_gliocam.train.labels.tags import SKIPPED, Tag
+from napari_gliocam.ui.jobs.engine import engine, files
+from napari_gliocam.ui.train import dock as training
+from napari_gliocam.ui.train import session as train_session
 
 from .conftest import make_case, write_case
 
@@ -55,8 +56,8 @@ def press(dock: Any, key: str) -> None:
     dock.session.viewer.keymap[binding](dock.session.viewer)
 
 
-def open_case(dock: Any, qtbot: Any, name: str) -> None:
-    job = dock.session.open_case(name)
+def open_by_name(dock: Any, qtbot: Any, name: str) -> None:
+    job = dock.session.open_by_name(name)
     qtbot.waitUntil(lambda: job.ended)
 
 
@@ -73,7 +74,7 @@ def test_slices_are_tagged_with_keys_and_every_answer_is_on_disk(
     labels = tmp_path / "labels.csv"
     open_folder(train, qtbot, cases, labels)
     assert view.list.topLevelItemCount() == COUNT
-    open_case(train, qtbot, "BraTS2021_00001")
+    open_by_name(train, qtbot, "BraTS2021_00001")
     number = tagging.here().number
     press(train, "C")
     assert view.buttons["core"].isChecked()
@@ -175,7 +176,7 @@ def test_journey_tag_train_stop_resume_use_segment(
     open_folder(train, qtbot, cases, tmp_path / "labels.csv")
     train.tag_view.derive_button.click()
     qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
-    open_case(train, qtbot, "BraTS2021_00000")
+    open_by_name(train, qtbot, "BraTS2021_00000")
     press(train, "C")
 
     view, progress = train.choice_view, train.progress_view

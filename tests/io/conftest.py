@@ -16,7 +16,7 @@ from napari_gliocam.slices import SliceFrame
 from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
-    from napari_gliocam.settings import Settings
+    from napari_gliocam.settings import Thresholds
 
 #: The axes of a BraTS file: left, posterior, superior.
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -84,7 +84,7 @@ def write_case():
 def make_segmentation():
     """Maps and labels for a case, with known values."""
 
-    def make(case: Case, settings: Settings | None = None):
+    def make(case: Case, settings: Thresholds | None = None):
         rng = np.random.default_rng(1)
         shape = case.grid.shape
         tumour, core, edema = rng.random((3, *shape), dtype=np.float32)

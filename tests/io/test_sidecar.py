@@ -9,7 +9,7 @@ import pytest
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.sidecar import SOFTWARE, read_choices
 from napari_gliocam.refine.parameters import CrfParameters, FitParameters, Refinement
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_choices_come_back(tmp_path, refinement):
     settings = {"tumour_threshold": 0.3, "exclusive": False}
     content = {"software": SOFTWARE, "settings": settings, "refinement": refinement.used}
     path.write_text(json.dumps(content))
-    assert read_choices(path) == (Settings(tumour_threshold=0.3, exclusive=False), refinement)
+    assert read_choices(path) == (Thresholds(tumour_threshold=0.3, exclusive=False), refinement)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io import read_case, read_labels, save_maps, save_segmentation
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
 
@@ -130,7 +130,7 @@ def test_a_case_made_by_code(saved):
 
 def test_overlapping_classes_are_kept(saved):
     case, segmentation, path = saved
-    segmentation = replace(segmentation, settings=Settings(exclusive=False, tumour_threshold=0))
+    segmentation = replace(segmentation, settings=Thresholds(exclusive=False, tumour_threshold=0))
     segmentation.labels[0, 0, :3] = 1, 2, 3
     save_segmentation(segmentation, path, case=case)
     np.testing.assert_array_equal(read_labels(path).expert.labels, segmentation.labels)
@@ -161,7 +161,7 @@ def test_the_json_beside_it(saved):
         "lost": None,
         "shape": [1, 2],
     }
-    assert Settings(**content["settings"]) == segmentation.settings
+    assert Thresholds(**content["settings"]) == segmentation.settings
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, bundled_path, save_bundle
-from napari_gliocam.ui import preference, work
-from napari_gliocam.ui.engine import engine, files
-from napari_gliocam.ui.two_llvms import keep_triton_out
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import engine, files
+from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+from napari_gliocam.ui.plugin import preference
 
 
 @pytest.fixture(autouse=True)

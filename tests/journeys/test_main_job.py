@@ -15,7 +15,7 @@ from napari_gliocam.io.sidecar import read_choices
 from napari_gliocam.progress import finish
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.refine.run import refine
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 
 TIMEOUT_MS = 120_000
@@ -29,19 +29,19 @@ def segment(gliocam: Any, qtbot: Any) -> Any:
     panel.run_view.segment_button.click()
     assert gliocam.state.running is gliocam.state.current
     qtbot.waitUntil(lambda: gliocam.state.running is None, timeout=TIMEOUT_MS)
-    record = gliocam.state.current
-    assert record.maps is not None, gliocam.state.message
-    networks = [p for p in seen if p.total == len(record.maps.frame)]
-    assert {p.done for p in networks} >= {0, len(record.maps.frame)}
-    return record
+    opened = gliocam.state.current
+    assert opened.maps is not None, gliocam.state.message
+    networks = [p for p in seen if p.total == len(opened.maps.frame)]
+    assert {p.done for p in networks} >= {0, len(opened.maps.frame)}
+    return opened
 
 
-def check_labels(layer: Any, record: Any, settings: Settings) -> None:
+def check_labels(layer: Any, opened: Any, settings: Thresholds) -> None:
     """The layer shows what the default refinement made of the labels at these thresholds."""
-    refined, cut = record.refined.current, apply_thresholds(record.maps, settings)
+    refined, cut = opened.refined.current, apply_thresholds(opened.maps, settings)
     assert refined.refinement == Refinement()
     np.testing.assert_array_equal(refined.unrefined.labels, cut.labels)
-    again = finish(refine(cut, record.case, Refinement()))
+    again = finish(refine(cut, opened.case, Refinement()))
     np.testing.assert_array_equal(layer.data, again.labels)
 
 
@@ -56,49 +56,49 @@ def drag(slider: Any, to: float, qtbot: Any) -> None:
 def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything after the case is open."""
     viewer, panel = gliocam.viewer, gliocam.panel
-    record = segment(gliocam, qtbot)
+    opened = segment(gliocam, qtbot)
     labels = viewer.layers["segmentation"]
-    check_labels(labels, record, Settings())
+    check_labels(labels, opened, Thresholds())
 
     def refuse(*args: Any) -> None:
         raise AssertionError("a network ran for a threshold")
 
-    monkeypatch.setattr("napari_gliocam.ui.work.segment", refuse)
+    monkeypatch.setattr("napari_gliocam.ui.jobs.work.segment", refuse)
     panel.threshold_view.gate.setChecked(False)
-    brain = record.case.brain
-    tumour = round(float(np.quantile(record.maps.tumour[brain], 0.9)), 2)
-    class_ = round(float(np.quantile(record.maps.edema[record.maps.tumour > tumour], 0.5)), 2)
+    brain = opened.case.brain
+    tumour = round(float(np.quantile(opened.maps.tumour[brain], 0.9)), 2)
+    class_ = round(float(np.quantile(opened.maps.edema[opened.maps.tumour > tumour], 0.5)), 2)
     drag(panel.threshold_view.tumour, tumour, qtbot)
     drag(panel.threshold_view.class_, class_, qtbot)
-    qtbot.waitUntil(lambda: not record.live.pending)
-    wanted = Settings(tumour, class_, gate=False)
-    assert record.settings == wanted
-    qtbot.waitUntil(lambda: record.refined.current is not None, timeout=TIMEOUT_MS)
-    check_labels(labels, record, wanted)
+    qtbot.waitUntil(lambda: not opened.live.pending)
+    wanted = Thresholds(tumour, class_, gate=False)
+    assert opened.settings == wanted
+    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=TIMEOUT_MS)
+    check_labels(labels, opened, wanted)
     assert labels.data.any()
 
     button = panel.maps_view.buttons["exit 3", "edema"]
     button.click()
     shown = viewer.layers["edema exit 3"]
     assert shown.visible
-    assert shown.data.shape == record.case.grid.shape
+    assert shown.data.shape == opened.case.grid.shape
     assert 0 <= shown.data.min() <= shown.data.max() <= 1
     button.click()
     assert not shown.visible
 
-    path = out / f"{record.case.name}_seg.nii.gz"
+    path = out / f"{opened.case.name}_seg.nii.gz"
     before = labels.data.copy()
     job = panel.save(path)
     qtbot.waitUntil(lambda: job.ended, timeout=TIMEOUT_MS)
-    written = json.loads((out / f"{record.case.name}.json").read_text())
-    assert read_choices(out / f"{record.case.name}.json") == (wanted, Refinement())
+    written = json.loads((out / f"{opened.case.name}.json").read_text())
+    assert read_choices(out / f"{opened.case.name}.json") == (wanted, Refinement())
     assert written["settings"]["tumour_threshold"] == tumour
-    assert written["volumes_ml"]["tumour"] == pytest.approx(record.volumes_ml["tumour"])
+    assert written["volumes_ml"]["tumour"] == pytest.approx(opened.volumes_ml["tumour"])
     image = nib.load(path)
     assert image.get_data_dtype() == np.uint8
-    np.testing.assert_allclose(image.affine, record.case.grid.affine)
+    np.testing.assert_allclose(image.affine, opened.case.grid.affine)
     in_file = np.asarray(image.dataobj)
-    np.testing.assert_array_equal(record.case.grid.from_file(in_file), before)
+    np.testing.assert_array_equal(opened.case.grid.from_file(in_file), before)
 
     scale, translate = tuple(labels.scale), tuple(labels.translate)
     viewer.layers.clear()
@@ -121,12 +121,12 @@ def test_real_case(
     gliocam: Any, qtbot: Any, tmp_path: Path, real_case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gliocam.viewer.open(real_case, plugin="napari-gliocam")
-    record = gliocam.state.current
-    assert record.case.name == real_case.name
-    assert set(record.case.volumes) == set(Modality)
+    opened = gliocam.state.current
+    assert opened.case.name == real_case.name
+    assert set(opened.case.volumes) == set(Modality)
     work_through(gliocam, qtbot, tmp_path, monkeypatch)
-    source = nib.load(record.case.sources[Modality.FLAIR])
-    saved = nib.load(tmp_path / f"{record.case.name}_seg.nii.gz")
+    source = nib.load(opened.case.sources[Modality.FLAIR])
+    saved = nib.load(tmp_path / f"{opened.case.name}_seg.nii.gz")
     for code in ("sform_code", "qform_code", "xyzt_units"):
         assert saved.header[code] == source.header[code]
     np.testing.assert_array_equal(saved.affine, source.affine)
@@ -134,7 +134,7 @@ def test_real_case(
 
 @pytest.mark.usefixtures("small_phantom")
 def test_cancel_changes_nothing(gliocam: Any, qtbot: Any) -> None:
-    from napari_gliocam.ui.engine import engine
+    from napari_gliocam.ui.jobs.engine import engine
 
     viewer, panel = gliocam.viewer, gliocam.panel
     viewer.open_sample("napari-gliocam", "low-grade")
@@ -155,7 +155,7 @@ def test_cancel_changes_nothing(gliocam: Any, qtbot: Any) -> None:
 @pytest.mark.usefixtures("small_phantom")
 def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: Any) -> None:
     from napari_gliocam.nets.bundle import read_bundle_info
-    from napari_gliocam.ui.demo import run_demo
+    from napari_gliocam.ui.plugin.demo import run_demo
 
     info = read_bundle_info(bundle)
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)

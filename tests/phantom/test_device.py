@@ -10,7 +10,7 @@ from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.lookalikes import Lookalikes
 from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_scene
-from napari_gliocam.train.synthetic import synthetic_slices
+from napari_gliocam.train.data.synthetic import synthetic_slices
 
 #: Everything that can occur does.
 ALL = SceneSettings(

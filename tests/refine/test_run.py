@@ -8,7 +8,7 @@ import pytest
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.sidecar import describe
-from napari_gliocam.measure.overlap import score
+from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine import run as module
 from napari_gliocam.refine.parameters import (
@@ -19,7 +19,7 @@ from napari_gliocam.refine.parameters import (
     Refinement,
 )
 from napari_gliocam.refine.run import image_of, refine
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import BOTH, apply_thresholds
 
 QUICK = ClusterParameters(iterations=8, superpixel_mm2=6)
@@ -56,7 +56,9 @@ def test_the_crf_finds_the_border_that_the_image_shows(case, segmentation, volum
     assert after["core"] > before["core"]
 
 
-@pytest.mark.parametrize("settings", [Settings(), Settings(0.2, 0.6), Settings(exclusive=False)])
+@pytest.mark.parametrize(
+    "settings", [Thresholds(), Thresholds(0.2, 0.6), Thresholds(exclusive=False)]
+)
 def test_a_crf_without_kernels_gives_back_the_thresholds(case, segmentation, settings):
     segmentation = apply_thresholds(segmentation.maps, settings)
     refined = finish(refine(segmentation, case, of("crf", crf=OFF)))
@@ -64,7 +66,7 @@ def test_a_crf_without_kernels_gives_back_the_thresholds(case, segmentation, set
 
 
 def test_both_classes_stay_both_inside_the_tumour(case, segmentation):
-    both = apply_thresholds(segmentation.maps, Settings(0.3, 0.3, exclusive=False))
+    both = apply_thresholds(segmentation.maps, Thresholds(0.3, 0.3, exclusive=False))
     refined = finish(refine(both, case, of("crf")))
     assert (both.labels == BOTH).any()
     np.testing.assert_array_equal(

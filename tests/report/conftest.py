@@ -10,7 +10,7 @@ import pytest
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.report import picture
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.threshold import apply_thresholds
 
@@ -78,6 +78,6 @@ def make_segmentation(make_case):
                 "precision": "float32",
             },
         )
-        return apply_thresholds(maps, Settings())
+        return apply_thresholds(maps, Thresholds())
 
     return make

@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from napari_gliocam.palette import CLASS_COLOURS, rgb
+from napari_gliocam.colours import CLASS_COLOURS, rgb
 from napari_gliocam.report import picture, read_segmentation
 from napari_gliocam.report.chart import draw_chart
 from napari_gliocam.report.key_slices import agreement_slices, key_slices

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.train.recipe import Fit
-from napari_gliocam.train.slice_set import SliceSet
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.recipe.fields import Fit
 
 if find_spec("lightning") is None:  # the extra "train" is not installed
     collect_ignore_glob = ["test_*.py"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.volume import CamVolume
@@ -41,7 +41,7 @@ class Request:
         The bundle that ships by default.
     device : str
         As in `napari_gliocam.device.choose_device`.
-    settings : Settings
+    settings : Thresholds
     refinement : Refinement
         What is done to the labels after the thresholds.
     save_maps : bool
@@ -53,7 +53,7 @@ class Request:
     out: Path
     bundle: Path | None = None
     device: str = "auto"
-    settings: Settings = field(default_factory=Settings)
+    settings: Thresholds = field(default_factory=Thresholds)
     refinement: Refinement = field(default_factory=Refinement)
     save_maps: bool = False
     overwrite: bool = False

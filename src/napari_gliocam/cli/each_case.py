@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
-from napari_gliocam import cli_batch
-from napari_gliocam.cli_batch import Planned, Request
-from napari_gliocam.cli_common import Bar, Report
+from napari_gliocam.cli import batch as cli_batch
+from napari_gliocam.cli.batch import Planned, Request
+from napari_gliocam.cli.console import Bar, Report
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
 

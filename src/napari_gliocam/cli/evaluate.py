@@ -14,18 +14,23 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from napari_gliocam import cli_batch
-from napari_gliocam.cli_batch import Planned, Request
-from napari_gliocam.cli_common import Bar
-from napari_gliocam.cli_each import each_case
-from napari_gliocam.cli_tables import tables
+from napari_gliocam.cli import batch as cli_batch
+from napari_gliocam.cli.batch import Planned, Request
+from napari_gliocam.cli.console import Bar
+from napari_gliocam.cli.each_case import each_case
+from napari_gliocam.cli.tables import tables
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.io import read_case, read_labels
 from napari_gliocam.io.sidecar import written_here
-from napari_gliocam.measure.conventions import EvaluationSettings
-from napari_gliocam.measure.record import CaseRecord, evaluating_case, expert_labels
-from napari_gliocam.measure.report import FILE_NAMES, Evaluation, compare_with, load_evaluation
-from napari_gliocam.measure.surface import BRATS_DISTANCE
+from napari_gliocam.measure.evaluation.record import CaseRecord, evaluating_case, expert_labels
+from napari_gliocam.measure.evaluation.report import (
+    FILE_NAMES,
+    Evaluation,
+    compare_with,
+    load_evaluation,
+)
+from napari_gliocam.measure.scores.conventions import EvaluationSettings
+from napari_gliocam.measure.scores.surface import BRATS_DISTANCE
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from napari_gliocam.cli_common import INTERRUPTED, bar, say, sentences
+from napari_gliocam.cli.console import INTERRUPTED, bar, say, sentences
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:
-    from napari_gliocam.cams.base import Method
-    from napari_gliocam.cams.ensemble import Ensemble
-    from napari_gliocam.cams.explain import Explaining, Scope
+    from napari_gliocam.cams.compare.ensemble import Ensemble
+    from napari_gliocam.cams.methods.base import Method
+    from napari_gliocam.cams.run.explain import Explaining, Scope
     from napari_gliocam.case import Case
 
 #: Longer than this, and a user is told before most of it has gone by.
@@ -152,7 +152,7 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
     GliocamError
         For every wrong setting before a network runs.
     """
-    from napari_gliocam.cams.comparison import Comparison, to_csv
+    from napari_gliocam.cams.compare.comparison import Comparison, to_csv
     from napari_gliocam.io import read_case
     from napari_gliocam.io.atomic import write_files
     from napari_gliocam.io.naming import safe_name
@@ -206,10 +206,10 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
 
 def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
     """Every method with every bundle; the case is cut into slices once a bundle."""
-    from napari_gliocam.cams.explain import Explaining
-    from napari_gliocam.cams.prepare import asking, preparing
-    from napari_gliocam.cams.registry import make_method
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.registry import make_method
+    from napari_gliocam.cams.run.explain import Explaining
+    from napari_gliocam.cams.run.prepare import asking, preparing
     from napari_gliocam.nets.bundle import load_bundle
 
     site, scope = Site(request.layer, _score(request.score)), _scope(request.scope)
@@ -291,7 +291,7 @@ def _scope(words: str) -> Scope:
 
 
 def _ensemble(words: str) -> Ensemble:
-    from napari_gliocam.cams.ensemble import PAPER_NAMES, Ensemble
+    from napari_gliocam.cams.compare.ensemble import PAPER_NAMES, Ensemble
 
     if words.isdecimal():
         return Ensemble("vote", int(words))

@@ -15,16 +15,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from napari_gliocam import (
-    __version__,
-    cli_batch,
-    cli_explain,
-    cli_phantom,
-    cli_report,
-    cli_train,
-)
-from napari_gliocam.cli_batch import Outcome, Request
-from napari_gliocam.cli_common import (
+from napari_gliocam import __version__
+from napari_gliocam.cli import batch
+from napari_gliocam.cli import explain as cli_explain
+from napari_gliocam.cli import phantom as cli_phantom
+from napari_gliocam.cli import report as cli_report
+from napari_gliocam.cli import train as cli_train
+from napari_gliocam.cli.batch import Outcome, Request
+from napari_gliocam.cli.console import (
     FAILED,
     INTERRUPTED,
     AsJson,
@@ -35,8 +33,8 @@ from napari_gliocam.cli_common import (
     say,
     sentences,
 )
-from napari_gliocam.cli_each import each_case
-from napari_gliocam.cli_options import (
+from napari_gliocam.cli.each_case import each_case
+from napari_gliocam.cli.options import (
     DEFAULTS,
     REFINE,
     REFINED,
@@ -57,7 +55,7 @@ from napari_gliocam.cli_options import (
     settings_of,
 )
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 app = typer.Typer(
     name="napari-gliocam",
@@ -176,11 +174,11 @@ def evaluate(
 
     A case that fails does not stop the others; the exit status is 1 if any failed.
     """
-    from napari_gliocam import cli_evaluate
+    from napari_gliocam.cli import evaluate as cli_evaluate
     from napari_gliocam.measure import EvaluationSettings
 
     try:
-        thresholds = Settings(tumour_threshold=tumour_threshold, class_threshold=class_threshold)
+        thresholds = Thresholds(tumour_threshold=tumour_threshold, class_threshold=class_threshold)
         settings = EvaluationSettings(
             hd95=hd95,  # type: ignore[arg-type]  # checked there
             max_distance=cli_evaluate.parse_distance(max_distance),
@@ -197,7 +195,7 @@ def evaluate(
 @app.command()
 def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Print versions, devices and the bundle of weights."""
-    from napari_gliocam import cli_info
+    from napari_gliocam.cli import info as cli_info
 
     with sentences(debug):
         facts = cli_info.gather(bundle)
@@ -217,7 +215,7 @@ def open_(
             if not path.exists():
                 raise GliocamError(f"{path} does not exist; check the path.")
         _need_screen()
-        from napari_gliocam.ui.demo import open_in_napari
+        from napari_gliocam.ui.plugin.demo import open_in_napari
 
         open_in_napari(paths)
 
@@ -235,7 +233,7 @@ def demo(
     """Open napari on a synthetic case, segment it, save picture and results."""
     with sentences(debug):
         _need_screen()
-        from napari_gliocam.ui.demo import run_demo
+        from napari_gliocam.ui.plugin.demo import run_demo
 
         run_demo(out, keep_open)
 
@@ -275,9 +273,9 @@ def main() -> NoReturn:
 
 def _segment_all(sources: list[Path], request: Request) -> Iterator[Outcome]:
     return each_case(
-        cli_batch.plan(sources, request),
+        batch.plan(sources, request),
         request,
-        lambda item, bundle: cli_batch.segment_case(item, request, bundle),
+        lambda item, bundle: batch.segment_case(item, request, bundle),
         Outcome,
         bar,
     )

@@ -15,7 +15,7 @@ from napari_gliocam.refine.parameters import (
     FitParameters,
     Refinement,
 )
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 
 
 class Refine(StrEnum):
@@ -41,7 +41,7 @@ class CrfEngine(StrEnum):
     PYDENSECRF = "pydensecrf"
 
 
-DEFAULTS = Settings()
+DEFAULTS = Thresholds()
 REFINED = Refinement()
 REFINE = Refine(REFINED.method)
 
@@ -80,7 +80,7 @@ Like = Annotated[
 
 def settings_of(
     tumour_threshold: float, class_threshold: float, overlapping: bool, no_gate: bool
-) -> Settings:
+) -> Thresholds:
     """The thresholds that the options ask for.
 
     Raises
@@ -88,7 +88,7 @@ def settings_of(
     GliocamError
         A value is out of its range.
     """
-    return Settings(
+    return Thresholds(
         tumour_threshold=tumour_threshold,
         class_threshold=class_threshold,
         exclusive=not overlapping,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_gliocam.cli_batch import uninterrupted
-from napari_gliocam.cli_common import Debug, bar, say, sentences
+from napari_gliocam.cli.batch import uninterrupted
+from napari_gliocam.cli.console import Debug, bar, say, sentences
 
 if TYPE_CHECKING:
     from napari_gliocam.phantom.write import PhantomRequest

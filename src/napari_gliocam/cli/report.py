@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from napari_gliocam import cli_batch
-from napari_gliocam.cli_batch import Request
-from napari_gliocam.cli_common import (
+from napari_gliocam.cli import batch as cli_batch
+from napari_gliocam.cli.batch import Request
+from napari_gliocam.cli.console import (
     FAILED,
     INTERRUPTED,
     AsJson,
@@ -20,7 +20,7 @@ from napari_gliocam.cli_common import (
     say,
     sentences,
 )
-from napari_gliocam.cli_options import (
+from napari_gliocam.cli.options import (
     DEFAULTS,
     REFINE,
     REFINED,
@@ -39,7 +39,7 @@ from napari_gliocam.cli_options import (
     refinement_of,
     settings_of,
 )
-from napari_gliocam.cli_report_batch import Reported, ReportRequest, plan, report_all
+from napari_gliocam.cli.report_batch import Reported, ReportRequest, plan, report_all
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.settings import MIN_LESION_ML
 

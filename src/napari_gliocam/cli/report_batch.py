@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_gliocam import cli_batch
-from napari_gliocam.cli_batch import Planned, Request
-from napari_gliocam.cli_common import bar
-from napari_gliocam.cli_each import each_case
+from napari_gliocam.cli import batch as cli_batch
+from napari_gliocam.cli.batch import Planned, Request
+from napari_gliocam.cli.console import bar
+from napari_gliocam.cli.each_case import each_case
 from napari_gliocam.errors import CaseError, SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import MIN_LESION_ML

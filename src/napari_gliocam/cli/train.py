@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_gliocam.cli_common import (
+from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
     Bundle,
@@ -24,7 +24,7 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:
-    from napari_gliocam.train.request import TrainingRequest
+    from napari_gliocam.train.run.request import TrainingRequest
 
 
 def train(
@@ -68,8 +68,8 @@ def train(
     """
     with sentences(debug):
         _need_lightning()
-        from napari_gliocam.train.recipe_file import read_recipe, recipe_values
-        from napari_gliocam.train.request import TrainingRequest
+        from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+        from napari_gliocam.train.run.request import TrainingRequest
 
         request = TrainingRequest(
             cases=str(cases),
@@ -92,8 +92,8 @@ def train(
 
 
 def _train(request: TrainingRequest, *, as_json: bool) -> None:
-    from napari_gliocam.train.finetune import run_request
-    from napari_gliocam.train.fit import first_process
+    from napari_gliocam.train.run.finetune import run_request
+    from napari_gliocam.train.run.fit import first_process
 
     with bar("Training", unit="") as report:
         teller = _Teller(report, as_json=as_json, quiet=not first_process())
@@ -110,8 +110,8 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
 
 def _plan(request: TrainingRequest, *, as_json: bool) -> None:
     from napari_gliocam.nets.gliocam import GliocamNet
-    from napari_gliocam.train.finetune import drive, gathering
-    from napari_gliocam.train.pace import measuring_pace
+    from napari_gliocam.train.run.finetune import drive, gathering
+    from napari_gliocam.train.run.time_estimate import measuring_pace
 
     with bar("Training", unit="") as report:
         teller = _Teller(report, as_json=False, quiet=False)

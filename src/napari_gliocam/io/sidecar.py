@@ -17,7 +17,7 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import stem
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import BOTH, CLASS_NAMES, Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -49,7 +49,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return content if ours else {}
 
 
-def read_choices(path: Path) -> tuple[Settings, Refinement]:
+def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
     """What a result was made with, to make it again from the same maps.
 
     Parameters
@@ -59,7 +59,7 @@ def read_choices(path: Path) -> tuple[Settings, Refinement]:
 
     Returns
     -------
-    settings : Settings
+    settings : Thresholds
     refinement : Refinement
 
     Raises
@@ -74,7 +74,7 @@ def read_choices(path: Path) -> tuple[Settings, Refinement]:
     if not isinstance(content, dict) or content.get("software") != SOFTWARE:
         raise GliocamError(f"{path.name} is not the json of a result; choose the one beside it.")
     try:
-        settings = Settings(**content["settings"])
+        settings = Thresholds(**content["settings"])
     except (KeyError, TypeError) as error:
         raise GliocamError(
             f"The settings in {path.name} are none of this version; choose them anew."

@@ -26,7 +26,7 @@ Examples
 >>> measures.case.core.diameters.product_mm2               # doctest: +SKIP
 """
 
-from napari_gliocam.measure.class_overlap import (
+from napari_gliocam.measure.classes.class_overlap import (
     ClassOverlap,
     MethodOverlap,
     SliceOverlap,
@@ -36,8 +36,31 @@ from napari_gliocam.measure.class_overlap import (
     method_overlap,
     worst_slices,
 )
-from napari_gliocam.measure.compare import PairedTest, compare, figures_by_case, paired_test
-from napari_gliocam.measure.confusion import (
+from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading, read_voxel
+from napari_gliocam.measure.evaluation.baselines import intensity_threshold, rivals
+from napari_gliocam.measure.evaluation.figures import FIGURES, MeasuredFigure
+from napari_gliocam.measure.evaluation.paired_test import (
+    PairedTest,
+    compare,
+    figures_by_case,
+    paired_test,
+)
+from napari_gliocam.measure.evaluation.record import (
+    CaseRecord,
+    Key,
+    evaluate_case,
+    evaluating_case,
+    score_labels,
+)
+from napari_gliocam.measure.evaluation.report import Evaluation, compare_with, load_evaluation
+from napari_gliocam.measure.evaluation.summary import Figure, summarise
+from napari_gliocam.measure.lesion.depth import brain_depth
+from napari_gliocam.measure.lesion.diameters import Diameters, Line, diameters
+from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
+from napari_gliocam.measure.lesion.measures import LesionMeasures, Measures, Region, measure_labels
+from napari_gliocam.measure.lesion.shape import sphericity, surface_mm2
+from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas, step_slice
+from napari_gliocam.measure.scores.confusion import (
     CONFUSION_NAMES,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -46,28 +69,10 @@ from napari_gliocam.measure.confusion import (
     compare_labels,
     confusion,
 )
-from napari_gliocam.measure.conventions import Convention, EvaluationSettings, Overlap
-from napari_gliocam.measure.depth import brain_depth
-from napari_gliocam.measure.diameters import Diameters, Line, diameters
-from napari_gliocam.measure.figures import FIGURES, MeasuredFigure
-from napari_gliocam.measure.image_level import ImageLevel, auc
-from napari_gliocam.measure.lesions import Lesions, find_lesions
-from napari_gliocam.measure.measures import LesionMeasures, Measures, Region, measure_labels
-from napari_gliocam.measure.overlap import dice, iou, masks_of, score
-from napari_gliocam.measure.record import (
-    CaseRecord,
-    Key,
-    evaluate_case,
-    evaluating_case,
-    score_labels,
-)
-from napari_gliocam.measure.report import Evaluation, compare_with, load_evaluation
-from napari_gliocam.measure.rivals import intensity_threshold, rivals
-from napari_gliocam.measure.shape import sphericity, surface_mm2
-from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas, step_slice
-from napari_gliocam.measure.summary import Figure, summarise
-from napari_gliocam.measure.surface import BRATS_DISTANCE, hausdorff95
-from napari_gliocam.measure.voxel import ExitReading, VoxelReading, read_voxel
+from napari_gliocam.measure.scores.conventions import Convention, EvaluationSettings, Overlap
+from napari_gliocam.measure.scores.image_level import ImageLevel, auc
+from napari_gliocam.measure.scores.overlap import dice, iou, masks_of, score
+from napari_gliocam.measure.scores.surface import BRATS_DISTANCE, hausdorff95
 
 __all__ = [
     "BRATS_DISTANCE",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import TARGETS
-from napari_gliocam.measure.slice_areas import SliceAreas
-from napari_gliocam.palette import CLASS_COLOURS, TARGET_COLOURS
+from napari_gliocam.colours import CLASS_COLOURS, TARGET_COLOURS
+from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
 
 WIDTH, HEIGHT = 720, 250

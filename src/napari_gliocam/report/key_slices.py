@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.measure.confusion import CONFUSION_NAMES, confusion
-from napari_gliocam.measure.diameters import Diameters, Line
-from napari_gliocam.palette import CLASS_COLOURS, CONFUSION_COLOURS
+from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
+from napari_gliocam.measure.lesion.diameters import Diameters, Line
+from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, confusion
 from napari_gliocam.report.reading import Reading
 from napari_gliocam.threshold import CLASS_NAMES
 

@@ -11,11 +11,11 @@ import numpy as np
 
 import napari_gliocam
 from napari_gliocam.cams.volume import TARGETS
+from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
 from napari_gliocam.io.sidecar import NOTICE
-from napari_gliocam.measure.conventions import Convention
-from napari_gliocam.measure.figures import FIGURES, NOTHING
-from napari_gliocam.measure.slice_areas import slice_areas
-from napari_gliocam.palette import CLASS_COLOURS, CONFUSION_COLOURS
+from napari_gliocam.measure.evaluation.figures import FIGURES, NOTHING
+from napari_gliocam.measure.lesion.slice_areas import slice_areas
+from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.chart import draw_chart
 from napari_gliocam.report.facts import case_facts, settings_facts
 from napari_gliocam.report.html import grouped_table, pairs, paragraph, picture, swatch, table

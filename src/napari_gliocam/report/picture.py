@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
+from napari_gliocam.colours import rgb
 from napari_gliocam.grey import brain_crop, grey_plane
-from napari_gliocam.palette import rgb
 from napari_gliocam.report.key_slices import KeySlice
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import CamVolume, Target
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.measure.class_overlap import MethodOverlap, claims_of, method_overlap
-from napari_gliocam.measure.confusion import LabelComparison, compare_labels
-from napari_gliocam.measure.depth import brain_depth
-from napari_gliocam.measure.measures import Measures, measure_labels
-from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
+from napari_gliocam.measure.lesion.depth import brain_depth
+from napari_gliocam.measure.lesion.measures import Measures, measure_labels
+from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.threshold import BOTH, Segmentation

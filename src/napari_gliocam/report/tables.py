@@ -13,9 +13,9 @@ from typing import Any
 import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE, plain
-from napari_gliocam.measure.conventions import Convention
-from napari_gliocam.measure.figures import FIGURES
-from napari_gliocam.measure.measures import WHOLE_CASE, LesionMeasures
+from napari_gliocam.measure.evaluation.figures import FIGURES
+from napari_gliocam.measure.lesion.measures import WHOLE_CASE, LesionMeasures
+from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.reading import Reading
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.measure.overlap import dice
+from napari_gliocam.measure.scores.overlap import dice
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.agreement import against_expert, iou, pairwise_iou
-from napari_gliocam.cams.ensemble import Ensemble
-from napari_gliocam.cams.explanation import Explanation
-from napari_gliocam.cams.sheet import Column, Tile, choose_slices, draw_sheet
+from napari_gliocam.cams.compare.agreement import against_expert, iou, pairwise_iou
+from napari_gliocam.cams.compare.ensemble import Ensemble
+from napari_gliocam.cams.compare.sheet import Column, Tile, choose_slices, draw_sheet
+from napari_gliocam.cams.run.explanation import Explanation
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.measure.overlap import dice
+from napari_gliocam.measure.scores.overlap import dice
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
 
 Mask = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.ensemble import Ensemble
+from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.errors import GliocamError
 
 #: 0 to 1 in steps of 0.1 (paper 5, section 2.3).

@@ -12,8 +12,8 @@ from napari_gliocam.cams.volume import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.batch import Batch
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.run.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ Steps = Generator[Step, None, "Tensor"]
 class Method(ABC):
     """A way to say which pixels made a network answer as it did.
 
-    A method gives raw maps; `napari_gliocam.cams.explain` brings them into [0, 1] and onto the
+    A method gives raw maps; `napari_gliocam.cams.run.explain` brings them into [0, 1] and onto the
     case's grid.
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.base import Method
+from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.nets.aggregator import exit_maps
 from napari_gliocam.nets.multi_exit import EXITS
@@ -14,8 +14,8 @@ from napari_gliocam.nets.multi_exit import EXITS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.batch import Batch
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.run.batch import Batch
 
 
 class ExitMap(Method):

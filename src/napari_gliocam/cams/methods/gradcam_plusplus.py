@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gliocam.cams.convention import Convention
-from napari_gliocam.cams.gradcam import GradientMethod, weigh_channels
+from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.gradcam import GradientMethod, weigh_channels
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.gradcam import GradientMethod
+from napari_gliocam.cams.methods.gradcam import GradientMethod
 
 if TYPE_CHECKING:
     from torch import Tensor

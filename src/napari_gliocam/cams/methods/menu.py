@@ -12,7 +12,7 @@ class Entry:
     Parameters
     ----------
     name : str
-        For `napari_gliocam.cams.registry.make_method`.
+        For `napari_gliocam.cams.methods.registry.make_method`.
     title : str
         What a user reads.
     paper : str

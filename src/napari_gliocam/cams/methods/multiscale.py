@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from napari_gliocam.cams.base import Method, Step, Steps
-from napari_gliocam.cams.batch import Batch
+from napari_gliocam.cams.methods.base import Method, Step, Steps
+from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.slices import SIDE_MULTIPLE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
 
 #: Paper 3, section "Multi-scale inference".
 SCALES = (0.5, 1.0, 1.5, 2.0)

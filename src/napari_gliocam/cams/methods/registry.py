@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_gliocam.cams.aggregates import AmeCAM, GuidedAggregate
-from napari_gliocam.cams.base import Method
-from napari_gliocam.cams.exits import AverageOfExits, ExitMap
-from napari_gliocam.cams.gradcam import GradCAM
-from napari_gliocam.cams.gradcam_plusplus import GradCAMPlusPlus
-from napari_gliocam.cams.layercam import LayerCAM
-from napari_gliocam.cams.multiscale import MultiScale
-from napari_gliocam.cams.scorecam import ScoreCAM
-from napari_gliocam.cams.scorecam_fast import GroupedScoreCAM, TopScoreCAM
-from napari_gliocam.cams.smooth_gradcam_plusplus import SmoothGradCAMPlusPlus
+from napari_gliocam.cams.methods.aggregates import AmeCAM, GuidedAggregate
+from napari_gliocam.cams.methods.base import Method
+from napari_gliocam.cams.methods.exits import AverageOfExits, ExitMap
+from napari_gliocam.cams.methods.gradcam import GradCAM
+from napari_gliocam.cams.methods.gradcam_plusplus import GradCAMPlusPlus
+from napari_gliocam.cams.methods.layercam import LayerCAM
+from napari_gliocam.cams.methods.multiscale import MultiScale
+from napari_gliocam.cams.methods.scorecam import ScoreCAM
+from napari_gliocam.cams.methods.scorecam_fast import GroupedScoreCAM, TopScoreCAM
+from napari_gliocam.cams.methods.smooth_gradcam_plusplus import SmoothGradCAMPlusPlus
 from napari_gliocam.errors import GliocamError
 
 #: In the order of a menu.

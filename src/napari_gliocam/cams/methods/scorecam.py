@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from napari_gliocam.cams.base import Method, Step, Steps, finish_steps
-from napari_gliocam.cams.convention import Convention
-from napari_gliocam.cams.gradcam import weigh_channels
-from napari_gliocam.cams.site import COLUMN, part_of, score_from
+from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
+from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.explained_layer import COLUMN, part_of, score_from
+from napari_gliocam.cams.methods.gradcam import weigh_channels
 from napari_gliocam.cams.volume import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.batch import Batch
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.run.batch import Batch
 
 #: Masked copies of a slice that the device scores at once.
 CHUNK = {"cpu": 16, "mps": 64, "cuda": 256}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.convention import Convention
-from napari_gliocam.cams.scorecam import ScoreCAM, unit
+from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.scorecam import ScoreCAM, unit
 
 if TYPE_CHECKING:
     from torch import Tensor

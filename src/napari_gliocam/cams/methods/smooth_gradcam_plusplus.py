@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.base import Method, Step, Steps, finish_steps
-from napari_gliocam.cams.batch import Batch
-from napari_gliocam.cams.convention import Convention
-from napari_gliocam.cams.gradcam import weigh_channels
+from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
+from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.gradcam import weigh_channels
+from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.volume import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.site import Site
+    from napari_gliocam.cams.methods.explained_layer import Site
 
 
 class SmoothGradCAMPlusPlus(Method):

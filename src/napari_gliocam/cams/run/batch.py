@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_gliocam.cams.site import COLUMN, MEAN_EXITS, Site, part_of, score_from
+from napari_gliocam.cams.methods.explained_layer import (
+    COLUMN,
+    MEAN_EXITS,
+    Site,
+    part_of,
+    score_from,
+)
 from napari_gliocam.cams.volume import Target
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_gliocam.cams.base import Method
-from napari_gliocam.cams.explanation import GATE, Explanation
-from napari_gliocam.cams.normalise import Normalise
-from napari_gliocam.cams.prepare import Prepared, asking, memory_error, prepare
-from napari_gliocam.cams.registry import make_method
-from napari_gliocam.cams.site import Site, part_of
+from napari_gliocam.cams.methods.base import Method
+from napari_gliocam.cams.methods.explained_layer import Site, part_of
+from napari_gliocam.cams.methods.registry import make_method
+from napari_gliocam.cams.run.explanation import GATE, Explanation
+from napari_gliocam.cams.run.normalise import Normalise
+from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
 from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
@@ -23,7 +23,7 @@ from napari_gliocam.progress import Progress, finish
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.batch import Batch
+    from napari_gliocam.cams.run.batch import Batch
     from napari_gliocam.nets.bundle import Bundle
 
 #: ``case``: every slice with brain; ``lesion``: those on which the networks see a target that was
@@ -51,7 +51,8 @@ def explain(
     case : Case or Prepared
         Prepared once, a case need not be cut into slices for every method.
     method : str or Method
-        A name of `napari_gliocam.cams.registry.METHODS`, or a method with settings of its own.
+        A name in `napari_gliocam.cams.methods.registry.METHODS`, or a method with its own
+        settings.
     targets : {"tumour", "core", "edema"} or several
     bundle : Bundle, optional
         The one that ships with the package by default; a `Prepared` brings its own.
@@ -212,7 +213,7 @@ class Explaining:
         """A result with no slice finished, for maps of a size."""
         from torch import from_numpy
 
-        from napari_gliocam.cams.batch import inside_of
+        from napari_gliocam.cams.run.batch import inside_of
 
         prepared, info = self.prepared, self.prepared.bundle.info
         frame, known = prepared.stack.frame, prepared.probabilities

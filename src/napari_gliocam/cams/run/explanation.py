@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.normalise import Normalise, normalise_maps
-from napari_gliocam.cams.site import Site
+from napari_gliocam.cams.methods.explained_layer import Site
+from napari_gliocam.cams.run.normalise import Normalise, normalise_maps
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.slices import SliceFrame
 
-#: A slice shows a class from this image-level probability on; as `Settings.gate_probability`.
+#: A slice shows a class from this image-level probability on; as `Thresholds.gate_probability`.
 GATE = 0.5
 
 

@@ -18,7 +18,7 @@ from napari_gliocam.slices import SliceStack, cutting_slices
 if TYPE_CHECKING:
     import torch
 
-    from napari_gliocam.cams.batch import Batch
+    from napari_gliocam.cams.run.batch import Batch
     from napari_gliocam.nets.bundle import Bundle
 
 
@@ -55,7 +55,7 @@ class Prepared:
         """Some slices of the stack on the device."""
         import torch
 
-        from napari_gliocam.cams.batch import Batch
+        from napari_gliocam.cams.run.batch import Batch
 
         try:
             images = torch.from_numpy(self.stack.images[where]).to(self.device)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.volume import CamVolume, Row
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.slice_areas import slice_areas
-from napari_gliocam.settings import Settings
+from napari_gliocam.measure.lesion.slice_areas import slice_areas
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import BOTH, CORE, EDEMA, apply_thresholds
 
 if TYPE_CHECKING:
-    from napari_gliocam.cams.explanation import Explanation
+    from napari_gliocam.cams.run.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def class_overlap(labels: NDArray[Any], voxel_ml: float) -> ClassOverlap:
     Parameters
     ----------
     labels : ndarray of uint8
-        0 background, 1 core, 2 edema, 3 both: cut with ``Settings(exclusive=False)``.
+        0 background, 1 core, 2 edema, 3 both: cut with ``Thresholds(exclusive=False)``.
     voxel_ml : float
         Volume of a voxel in ml.
     """
@@ -178,7 +178,7 @@ def claims_of(
     maps: CamVolume | Explanation,
     *,
     row: Row = "aggregate",
-    settings: Settings | None = None,
+    settings: Thresholds | None = None,
     where: slice | tuple[slice, ...] = slice(None),
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
@@ -193,7 +193,7 @@ def claims_of(
         and a gate of its own: its maps are cut at the class threshold.
     row : str
         Of a `CamVolume`: "exit 1" to "exit 4", "guided", "aggregate".
-    settings : Settings, optional
+    settings : Thresholds, optional
         Paper 1's by default; ``exclusive`` is ignored.
     where, out
         Of a `CamVolume`, as in `napari_gliocam.threshold.apply_thresholds`.
@@ -208,7 +208,7 @@ def claims_of(
     GliocamError
         The explanation lacks core or edema.
     """
-    settings = replace(settings or Settings(), exclusive=False)
+    settings = replace(settings or Thresholds(), exclusive=False)
     if not isinstance(maps, CamVolume):
         missing = [target for target in ("core", "edema") if target not in maps.raw]
         if missing:

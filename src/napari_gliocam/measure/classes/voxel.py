@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import bilinear_matrix
 from napari_gliocam.threshold import BACKGROUND, CLASS_NAMES, apply_thresholds
 
@@ -86,7 +86,7 @@ def read_voxel(
     *,
     labels: NDArray[Any] | None = None,
     maps: CamVolume | None = None,
-    settings: Settings | None = None,
+    settings: Thresholds | None = None,
     refined: NDArray[Any] | None = None,
 ) -> VoxelReading | None:
     """Read a voxel; quick enough to follow the pointer.
@@ -99,7 +99,7 @@ def read_voxel(
     labels : ndarray of an integer type, shape (S, P, L), optional
         As shown; what the thresholds say by default.
     maps : CamVolume, optional
-    settings : Settings, optional
+    settings : Thresholds, optional
         The thresholds in use; paper 1's by default.
     refined : ndarray of an integer type, shape (S, P, L), optional
         The labels after refinement and before any painting; None where nothing was refined.
@@ -120,7 +120,7 @@ def read_voxel(
         label = BACKGROUND if labels is None else int(labels[here])
         reason = f"{_name(label)}; there are no maps to tell why"
         return VoxelReading(here, in_brain, intensities, label, None, reason)
-    settings = settings or Settings()
+    settings = settings or Thresholds()
     part = (slice(s, s + 1), slice(p, p + 1), slice(l, l + 1))
     rule = int(apply_thresholds(maps, settings, where=part).labels[here])
     before = rule if refined is None else int(refined[here])
@@ -187,7 +187,7 @@ def _parts(
     return weights * (values if product else np.sqrt(values))
 
 
-def _rule_in_words(maps: CamVolume, settings: Settings, part: tuple[slice, ...]) -> str:
+def _rule_in_words(maps: CamVolume, settings: Thresholds, part: tuple[slice, ...]) -> str:
     """Follow `apply_thresholds` step by step."""
     tumour, core, edema = (getattr(maps, target)[part] for target in TARGETS)
     if not _above(tumour, settings.tumour_threshold):

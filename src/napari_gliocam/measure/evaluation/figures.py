@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from napari_gliocam.measure.measures import LesionMeasures
+from napari_gliocam.measure.lesion.measures import LesionMeasures
 
 #: Stands for a number that there is none of.
 NOTHING = "–"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_gliocam.measure.conventions import Convention
-from napari_gliocam.measure.record import METHOD, CaseRecord, Key
+from napari_gliocam.measure.evaluation.record import METHOD, CaseRecord, Key
+from napari_gliocam.measure.scores.conventions import Convention
 
 #: Figures of one run by case.
 FiguresByCase = Mapping[str, Mapping[Key, float | None]]

@@ -13,17 +13,22 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
-from napari_gliocam.measure.class_overlap import ClassOverlap, class_overlap
-from napari_gliocam.measure.conventions import (
+from napari_gliocam.measure.classes.class_overlap import ClassOverlap, class_overlap
+from napari_gliocam.measure.evaluation.baselines import rivals
+from napari_gliocam.measure.scores.conventions import (
     Convention,
     Counts,
     EvaluationSettings,
     Overlap,
     overlaps,
 )
-from napari_gliocam.measure.image_level import ImageLevel, SliceCalls, call_slices, image_level
-from napari_gliocam.measure.overlap import masks_of
-from napari_gliocam.measure.rivals import rivals
+from napari_gliocam.measure.scores.image_level import (
+    ImageLevel,
+    SliceCalls,
+    call_slices,
+    image_level,
+)
+from napari_gliocam.measure.scores.overlap import masks_of
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.threshold import BOTH, Segmentation, apply_thresholds
 

@@ -15,10 +15,10 @@ import napari_gliocam
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
-from napari_gliocam.measure.compare import PairedTest, compare, figures_by_case
-from napari_gliocam.measure.conventions import Convention, EvaluationSettings
-from napari_gliocam.measure.record import METHOD, CaseRecord, Key
-from napari_gliocam.measure.summary import Figure, summarise
+from napari_gliocam.measure.evaluation.paired_test import PairedTest, compare, figures_by_case
+from napari_gliocam.measure.evaluation.record import METHOD, CaseRecord, Key
+from napari_gliocam.measure.evaluation.summary import Figure, summarise
+from napari_gliocam.measure.scores.conventions import Convention, EvaluationSettings
 
 JSON_NAME, CASES_NAME, SUMMARY_NAME = "evaluation.json", "cases.csv", "summary.csv"
 #: Every file of an evaluation.

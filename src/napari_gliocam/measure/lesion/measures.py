@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.diameters import NO_DIAMETERS, Diameters, diameters_by_lesion
-from napari_gliocam.measure.lesions import Lesions, find_lesions
-from napari_gliocam.measure.shape import sphericity, surfaces_mm2
+from napari_gliocam.measure.lesion.diameters import NO_DIAMETERS, Diameters, diameters_by_lesion
+from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
+from napari_gliocam.measure.lesion.shape import sphericity, surfaces_mm2
 from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.threshold import BOTH, CORE, volumes_of
 
@@ -29,7 +29,7 @@ class Region:
         Number of voxels times the volume of one.
     diameters : Diameters
     sphericity : float
-        In [0, 1], see `napari_gliocam.measure.shape.sphericity`; 0 where there is nothing.
+        In [0, 1], see `napari_gliocam.measure.lesion.shape.sphericity`; 0 where there is nothing.
     """
 
     ml: float = 0.0

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.conventions import (
+from napari_gliocam.measure.scores.conventions import (
     Convention,
     Counts,
     EvaluationSettings,
     Overlap,
     overlaps,
 )
-from napari_gliocam.measure.overlap import masks_of
+from napari_gliocam.measure.scores.overlap import masks_of
 
 #: Values of the array of `confusion`; 0 is a true negative.
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.surface import HD95, hausdorff95
+from napari_gliocam.measure.scores.surface import HD95, hausdorff95
 
 
 class Convention(StrEnum):
@@ -47,7 +47,7 @@ class EvaluationSettings:
     Parameters
     ----------
     hd95 : {"pooled", "max-directed"}
-        As in `napari_gliocam.measure.surface.hausdorff95`.
+        As in `napari_gliocam.measure.scores.surface.hausdorff95`.
     max_distance : float or None
         mm that HD95 counts where only one of two masks is empty; None: the diagonal of the
         slice or volume.

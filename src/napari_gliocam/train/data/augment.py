@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
-from napari_gliocam.train.recipe import Augment
+from napari_gliocam.train.recipe.fields import Augment
 
 
 def augment(

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_gliocam.train.augment import augment
-from napari_gliocam.train.recipe import Augment
-from napari_gliocam.train.slice_set import SliceSet
+from napari_gliocam.train.data.augment import augment
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.recipe.fields import Augment
 
 #: Epoch and place in the data set: what a slice's augmentation is drawn from.
 Key = tuple[int, int]

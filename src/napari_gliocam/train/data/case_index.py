@@ -1,7 +1,7 @@
 """One index file over a folder of cases: what there is, and its slices prepared once.
 
-Beside it lie the prepared slices, a file a case (`napari_gliocam.train.packed`).  When it is opened
-again, files are compared by size and time; only cases that changed are prepared anew.
+The prepared slices lie beside it, one file a case (`napari_gliocam.train.data.packed`).  When it is
+opened again, files are compared by size and time; only cases that changed are prepared anew.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from napari_gliocam.errors import GliocamError, SaveError, TrainingError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.find import CaseFiles, find_cases
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.prepared import Preparation, PreparedCase, prepare_case
+from napari_gliocam.train.data.prepared import Preparation, PreparedCase, prepare_case
 
 #: Of the folder beside the cases, where nobody names another.
 CACHE_NAME = ".gliocam-slices"

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.case_index import CaseIndex
-from napari_gliocam.train.packed import PackedSlices
-from napari_gliocam.train.recipe import Data
-from napari_gliocam.train.rehearsal import Rehearsal
-from napari_gliocam.train.slice_set import SliceSet
-from napari_gliocam.train.tags import Tag, Tags, tags_from_counts
+from napari_gliocam.train.data.case_index import CaseIndex
+from napari_gliocam.train.data.packed import PackedSlices
+from napari_gliocam.train.data.rehearsal import Rehearsal
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.labels.tags import Tag, Tags, tags_from_counts
+from napari_gliocam.train.recipe.fields import Data
 
 #: Sides of network slices are multiples of this.
 _SIDE = 16

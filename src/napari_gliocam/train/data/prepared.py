@@ -17,8 +17,8 @@ from napari_gliocam.io.read import read_case
 from napari_gliocam.io.sidecar import PHANTOM, written_here
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.slices import Normalisation, cut_slices
-from napari_gliocam.train.packed import pack_slices
-from napari_gliocam.train.slice_order import file_slices
+from napari_gliocam.train.data.packed import pack_slices
+from napari_gliocam.train.labels.slice_order import file_slices
 
 
 @dataclass(frozen=True)

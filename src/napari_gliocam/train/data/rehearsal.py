@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.packed import pack_slices
-from napari_gliocam.train.recipe import Data
+from napari_gliocam.train.data.packed import pack_slices
+from napari_gliocam.train.recipe.fields import Data
 
 #: How many procedural brains the cases are drawn into, one after the other.
 BRAINS = 6
@@ -56,7 +56,7 @@ def rehearsing(
         Cases drawn.
     """
     from napari_gliocam.phantom.anatomy import procedural_anatomy
-    from napari_gliocam.train.synthetic import SHAPE, synthetic_slices
+    from napari_gliocam.train.data.synthetic import SHAPE, synthetic_slices
 
     files, labels = [], []
     brain_of = lru_cache(maxsize=1)(procedural_anatomy)  # a brain takes longer than its case

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lightning import LightningDataModule
 
-from napari_gliocam.train.batches import Batched, BatchLoader
-from napari_gliocam.train.recipe import Fit
+from napari_gliocam.train.data.batches import Batched, BatchLoader
+from napari_gliocam.train.recipe.fields import Fit
 
 
 class StageData(LightningDataModule):
@@ -14,7 +14,7 @@ class StageData(LightningDataModule):
     Parameters
     ----------
     train, validation : Batched
-        Such as `napari_gliocam.train.batches.SliceDataset`; the second may be empty.
+        Such as `napari_gliocam.train.data.batches.SliceDataset`; the second may be empty.
     fit : Fit
     seed : int
         Of the order.

@@ -12,7 +12,7 @@ from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_scene
 from napari_gliocam.slices import Normalisation
-from napari_gliocam.train.labels import image_labels
+from napari_gliocam.train.labels.image_labels import image_labels
 
 #: Rows and columns of a training slice at 1.5 mm.
 SHAPE = (128, 112)
@@ -42,7 +42,7 @@ def synthetic_slices(
         More slices around a lesion, where there is one.
     settings : SceneSettings, optional
     min_pixels, few_pixels
-        As in `napari_gliocam.train.labels.image_labels`.
+        As in `napari_gliocam.train.labels.image_labels.image_labels`.
     device : torch.device, optional
         Where the slices are drawn; the random numbers come from the CPU, so they are the same
         within rounding.  Quickest where the anatomy lies (`Anatomy.to`).

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.train.tags import SKIPPED, Tag, Tags
+from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags
 
 COLUMNS = ("case", "slice", "core", "edema")
 #: What the file is called where a user names none.

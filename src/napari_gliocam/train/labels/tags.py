@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.train.labels import image_labels
+from napari_gliocam.train.labels.image_labels import image_labels
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tags:
     Parameters
     ----------
     cases : dict of str to dict of int to Tag
-        By the case's name and the slice's number, see `napari_gliocam.train.slice_order`.
+        By the case's name and the slice's number, see `napari_gliocam.train.labels.slice_order`.
     """
 
     cases: dict[str, dict[int, Tag]] = field(default_factory=dict)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from napari_gliocam.train.recipe import (
+from napari_gliocam.train.recipe.fields import (
     Classifier,
     Fit,
     Pretrain,
     Recipe,
 )
-from napari_gliocam.train.recipe_file import read_recipe
+from napari_gliocam.train.recipe.toml_file import read_recipe
 
 What = Literal["finetune", "aggregators", "default"]
 StageKind = Literal["pretrain", "classifier", "tumour", "classes"]

@@ -15,7 +15,7 @@ PretrainLoss = Literal["none", "simclr", "supcon", "mulsupcon", "equal-labels"]
 
 
 def _number(default: Any, low: float, high: float = float("inf")) -> Any:
-    """A field with a smallest and a largest value, for `napari_gliocam.train.recipe_file`."""
+    """A field with a smallest and a largest value, for `napari_gliocam.train.recipe.toml_file`."""
     return field(default=default, metadata={"range": (low, high)})
 
 
@@ -138,7 +138,7 @@ class Network(Design):
     Parameters
     ----------
     polarity : {"auto", "normal", "inverted"}
-        [1] Settled per exit and class without a mask (`napari_gliocam.train.polarity`), or
+        [1] Settled per exit and class without a mask (`napari_gliocam.train.stages.polarity`), or
         taken as high = lesion, or high = healthy everywhere (the papers' code).
     """
 
@@ -312,7 +312,7 @@ class Aggregate:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training; read one with `napari_gliocam.train.recipe_file.read_recipe`.
+    """A whole training; read one with `napari_gliocam.train.recipe.toml_file.read_recipe`.
 
     Parameters
     ----------

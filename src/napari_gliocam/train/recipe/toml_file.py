@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.recipe import Recipe
+from napari_gliocam.train.recipe.fields import Recipe
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def read_recipe(source: str | Path = "default") -> Recipe:
     path = Path(source)
     name = str(source).removesuffix(".toml")
     if name in NAMED and (name == str(source) or not path.exists()):
-        path = Path(str(files("napari_gliocam.train") / "recipes" / f"{name}.toml"))
+        path = Path(str(files("napari_gliocam.train.recipe") / "recipes" / f"{name}.toml"))
     return _build(Recipe, _table(path), str(path), "")
 
 
@@ -92,7 +92,7 @@ def _table(path: Path) -> dict[str, Any]:
             f'"{path}": base is {base!r}; choose one of {", ".join(NAMED)}, or leave it out.'
         )
     return _merge(
-        _table(Path(str(files("napari_gliocam.train") / "recipes" / f"{base}.toml"))), table
+        _table(Path(str(files("napari_gliocam.train.recipe") / "recipes" / f"{base}.toml"))), table
     )
 
 

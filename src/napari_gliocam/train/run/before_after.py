@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.io.read import read_case
-from napari_gliocam.measure.image_level import auc
-from napari_gliocam.measure.overlap import score
+from napari_gliocam.measure.scores.image_level import auc
+from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import compute_maps
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.train.slice_order import file_slices
-from napari_gliocam.train.tags import Tag
+from napari_gliocam.train.labels.slice_order import file_slices
+from napari_gliocam.train.labels.tags import Tag
 
 TARGETS = ("tumour", "core", "edema")
 _COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
@@ -88,7 +88,7 @@ def comparing(
         results = []
         for bundle in (before, after):
             maps = yield from compute_maps(case, bundle=bundle, device=device)
-            settings = Settings(bundle.info.tumour_threshold, bundle.info.class_threshold)
+            settings = Thresholds(bundle.info.tumour_threshold, bundle.info.class_threshold)
             results.append((maps.probabilities, apply_thresholds(maps, settings).labels))
         (old, old_labels), (new, new_labels) = results
         if case.expert is not None:

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.fit import BEST, LAST, WEIGHTS, stage_folder
-from napari_gliocam.train.recipe import Recipe
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.run.fit import BEST, LAST, WEIGHTS, stage_folder
 
 _PREFIX = "network."
 

@@ -1,6 +1,6 @@
 """What makes several processes learn as one would: rows of all of them, sums over all of them.
 
-Batches are dealt out row by row (`napari_gliocam.train.batches`), gradients are averaged by DDP.
+Batches are dealt out row by row (`napari_gliocam.train.data.batches`); DDP averages the gradients.
 A loss that compares rows with each other, or divides by a count of pixels, must look at the rows
 and pixels of all processes.  With one process everything here is the identity.
 """

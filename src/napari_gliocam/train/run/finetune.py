@@ -22,22 +22,22 @@ from napari_gliocam.nets.bundle import (
 )
 from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.case_index import CaseIndex, indexing
-from napari_gliocam.train.case_set import CaseSet, derive_tags, gather_slices
-from napari_gliocam.train.disk import full_disk
-from napari_gliocam.train.fit import Machine, first_process
-from napari_gliocam.train.lock import locked
-from napari_gliocam.train.newest import newest_networks
-from napari_gliocam.train.plan import Plan, fit_to_cases, make_plan
-from napari_gliocam.train.prepared import Preparation
-from napari_gliocam.train.recipe import Recipe
-from napari_gliocam.train.recipe_file import recipe_of
-from napari_gliocam.train.rehearsal import rehearsing
-from napari_gliocam.train.report import TrainingReport
-from napari_gliocam.train.request import TrainingRequest
-from napari_gliocam.train.run import train_bundle
-from napari_gliocam.train.tag_file import load_tags
-from napari_gliocam.train.tags import Tags
+from napari_gliocam.train.data.case_index import CaseIndex, indexing
+from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
+from napari_gliocam.train.data.prepared import Preparation
+from napari_gliocam.train.data.rehearsal import rehearsing
+from napari_gliocam.train.labels.tag_file import load_tags
+from napari_gliocam.train.labels.tags import Tags
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.toml_file import recipe_of
+from napari_gliocam.train.run.bundle_training import train_bundle
+from napari_gliocam.train.run.checkpoint_weights import newest_networks
+from napari_gliocam.train.run.disk import full_disk
+from napari_gliocam.train.run.fit import Machine, first_process
+from napari_gliocam.train.run.lock import locked
+from napari_gliocam.train.run.plan import Plan, fit_to_cases, make_plan
+from napari_gliocam.train.run.report import TrainingReport
+from napari_gliocam.train.run.request import TrainingRequest
 
 T = TypeVar("T")
 #: Takes every event: a dict with ``kind`` and plain values.
@@ -131,7 +131,7 @@ def run_request(request: TrainingRequest, tell: Tell) -> Path | None:
     GliocamError
         One sentence, with the remedy.
     """
-    from napari_gliocam.train.finish import finish_bundle
+    from napari_gliocam.train.run.finish import finish_bundle
 
     first = first_process()
     alone: AbstractContextManager[None] = locked(request.out_dir) if first else nullcontext()

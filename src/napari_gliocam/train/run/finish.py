@@ -15,14 +15,14 @@ import numpy as np
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.before_after import Row, as_csv, comparing
-from napari_gliocam.train.model_card import model_card
-from napari_gliocam.train.recipe import Recipe
-from napari_gliocam.train.request import DONE_FILE, TrainingRequest
-from napari_gliocam.train.slice_set import write_json
+from napari_gliocam.train.data.slice_set import write_json
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.run.before_after import Row, as_csv, comparing
+from napari_gliocam.train.run.model_card import model_card
+from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
 
 if TYPE_CHECKING:
-    from napari_gliocam.train.finetune import Gathered, Tell
+    from napari_gliocam.train.run.finetune import Gathered, Tell
 
 TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
     "before-after.csv",

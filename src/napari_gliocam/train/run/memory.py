@@ -7,8 +7,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from napari_gliocam.train.recipe import Fit
-from napari_gliocam.train.slice_set import write_json
+from napari_gliocam.train.data.slice_set import write_json
+from napari_gliocam.train.recipe.fields import Fit
 
 _FILE = "halved.json"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_gliocam.nets.bundle import BundleInfo
-from napari_gliocam.train.before_after import Row
-from napari_gliocam.train.plan import Plan
+from napari_gliocam.train.run.before_after import Row
+from napari_gliocam.train.run.plan import Plan
 
 
 def model_card(info: BundleInfo, plan: Plan, rows: Sequence[Row], compared: int) -> str:

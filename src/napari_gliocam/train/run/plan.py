@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.case_set import CaseSet
-from napari_gliocam.train.recipe import Aggregate, ClassifierBoth, Fit, PretrainBoth, Recipe
-from napari_gliocam.train.slice_set import split_cases
+from napari_gliocam.train.data.case_set import CaseSet
+from napari_gliocam.train.data.slice_set import split_cases
+from napari_gliocam.train.recipe.fields import Aggregate, ClassifierBoth, Fit, PretrainBoth, Recipe
 
 #: Fewer than these are called little: patients, slices that show a class.
 LITTLE_CASES, LITTLE_SHOWN = 5, 30

@@ -1,4 +1,4 @@
-"""A training in a process of its own: ``python -m napari_gliocam.train.process REQUEST.json``.
+"""A training in a process of its own: ``python -m napari_gliocam.train.run.process REQUEST.json``.
 
 Events go to standard output, a json object a line; the last has the kind ``end``.  A file called
 ``stop`` in the work folder, or the line ``stop`` on standard input, stops it.  If whoever started
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.train.request import TrainingRequest, load_request
+from napari_gliocam.train.run.request import TrainingRequest, load_request
 
 
 def main(file: Path) -> int:
@@ -52,7 +52,7 @@ def emit(event: dict[str, Any]) -> None:
 def _run(request: TrainingRequest) -> Path | None:
     import torch
 
-    from napari_gliocam.train.finetune import run_request
+    from napari_gliocam.train.run.finetune import run_request
 
     if request.threads:
         torch.set_num_threads(request.threads)

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import INFO_FILE
-from napari_gliocam.train.slice_set import write_json
+from napari_gliocam.train.data.slice_set import write_json
 
 #: In a bundle's folder, while it is trained and afterwards.
 WORK_NAME = "training"
@@ -30,7 +30,7 @@ class TrainingRequest:
     out : str
         Folder of the bundle that is made.
     recipe : dict
-        `napari_gliocam.train.recipe_file.recipe_values`.
+        `napari_gliocam.train.recipe.toml_file.recipe_values`.
     labels : str
         The csv with slice labels; empty derives them from expert labels.
     bundle : str
@@ -44,7 +44,7 @@ class TrainingRequest:
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
     devices, nodes, workers : int
-        As in `napari_gliocam.train.fit.Machine`.
+        As in `napari_gliocam.train.run.fit.Machine`.
     threads : int
         Of torch on the CPU; 0 leaves it to torch.
     compare : int

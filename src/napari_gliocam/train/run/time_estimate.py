@@ -14,15 +14,15 @@ from napari_gliocam.device import choose_device
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.aggregator import ClassStage, TumourStage
-from napari_gliocam.train.batches import SliceDataset
-from napari_gliocam.train.case_set import CaseSet
-from napari_gliocam.train.classifier import ClassifierStage
-from napari_gliocam.train.frozen import MapBatch
-from napari_gliocam.train.plan import Plan
-from napari_gliocam.train.pretrain import PretrainStage
-from napari_gliocam.train.recipe import Fit, Recipe
-from napari_gliocam.train.stage import Stage
+from napari_gliocam.train.data.batches import SliceDataset
+from napari_gliocam.train.data.case_set import CaseSet
+from napari_gliocam.train.recipe.fields import Fit, Recipe
+from napari_gliocam.train.run.plan import Plan
+from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
+from napari_gliocam.train.stages.classifier import ClassifierStage
+from napari_gliocam.train.stages.exit_map_cache import MapBatch
+from napari_gliocam.train.stages.pretrain import PretrainStage
+from napari_gliocam.train.stages.stage import Stage
 
 #: Steps that are timed, after one that is not.
 _TIMED = 2

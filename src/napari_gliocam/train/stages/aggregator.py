@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.aggregator import VolumeAttention, guide, seen_by_attention
 from napari_gliocam.nets.design import Design
-from napari_gliocam.train.distributed import gather_rows
-from napari_gliocam.train.frozen import MapBatch
-from napari_gliocam.train.losses import (
+from napari_gliocam.train.recipe.fields import ClassAggregate, Features, Fit, TumourAggregate
+from napari_gliocam.train.run.distributed import gather_rows
+from napari_gliocam.train.stages.exit_map_cache import MapBatch
+from napari_gliocam.train.stages.losses import (
     Bank,
     agreement_loss,
     class_loss,
@@ -20,8 +21,7 @@ from napari_gliocam.train.losses import (
     two_phase_contrast,
     uniformity,
 )
-from napari_gliocam.train.recipe import ClassAggregate, Features, Fit, TumourAggregate
-from napari_gliocam.train.stage import Stage, Terms
+from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class _AggregateStage(Stage):

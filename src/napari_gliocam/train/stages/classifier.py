@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
-from napari_gliocam.train.auc import Auc
-from napari_gliocam.train.batches import SliceBatch
-from napari_gliocam.train.losses import classifier_loss
-from napari_gliocam.train.recipe import Classifier
-from napari_gliocam.train.stage import Stage, Terms
+from napari_gliocam.train.data.batches import SliceBatch
+from napari_gliocam.train.recipe.fields import Classifier
+from napari_gliocam.train.stages.auc import Auc
+from napari_gliocam.train.stages.losses import classifier_loss
+from napari_gliocam.train.stages.stage import Stage, Terms
 
 LABELS = ("tumour", "core", "edema")
 

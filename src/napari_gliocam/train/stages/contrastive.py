@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gliocam.train.recipe import PretrainLoss
+from napari_gliocam.train.recipe.fields import PretrainLoss
 
 
 def contrastive_loss(

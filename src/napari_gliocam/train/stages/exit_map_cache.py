@@ -21,8 +21,8 @@ from napari_gliocam.nets.aggregator import (
 )
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.batches import Key
-from napari_gliocam.train.slice_set import SliceSet
+from napari_gliocam.train.data.batches import Key
+from napari_gliocam.train.data.slice_set import SliceSet
 
 
 class MapBatch(NamedTuple):

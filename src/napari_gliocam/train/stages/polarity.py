@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
 from napari_gliocam.nets.multi_exit import EXITS, pool
-from napari_gliocam.train.slice_set import SliceSet
+from napari_gliocam.train.data.slice_set import SliceSet
 
 #: The sum of the mean votes, in [-2, 2], must be below this for an exit to be turned: one that
 #: says nothing stays as it is.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from napari_gliocam.nets.multi_exit import MultiExitResNet
-from napari_gliocam.train.batches import SliceBatch
-from napari_gliocam.train.contrastive import contrastive_loss
-from napari_gliocam.train.distributed import gather_rows
-from napari_gliocam.train.recipe import Pretrain
-from napari_gliocam.train.stage import Stage, Terms
+from napari_gliocam.train.data.batches import SliceBatch
+from napari_gliocam.train.recipe.fields import Pretrain
+from napari_gliocam.train.run.distributed import gather_rows
+from napari_gliocam.train.stages.contrastive import contrastive_loss
+from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class PretrainStage(Stage):

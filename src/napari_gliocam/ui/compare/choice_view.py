@@ -17,15 +17,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.cams.menu import MENU
+from napari_gliocam.cams.methods.menu import MENU
 from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare_run import duration
-from napari_gliocam.ui.compare_work import Place, Request
-from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.run_button import RunButton
-from napari_gliocam.ui.widgets import SPACING, Choice, Section, row_label, swatch
+from napari_gliocam.ui.compare.run import duration
+from napari_gliocam.ui.compare.work import Place, Request
+from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, swatch
+from napari_gliocam.ui.widgets.run_button import RunButton
 
 SCOPES = ("This slice", "Slices with lesion", "Whole case")
 LAYERS = (1, 2, 3, 4)

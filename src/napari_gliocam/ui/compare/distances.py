@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_gliocam.cams.comparison import EXPERT_LABELS
+from napari_gliocam.cams.compare.comparison import EXPERT_LABELS
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare_figures import Figures, Key
-from napari_gliocam.ui.compare_work import Cell
-from napari_gliocam.ui.engine import Job, files
+from napari_gliocam.ui.compare.figures import Figures, Key
+from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.jobs.engine import Job, files
 
 
 class Distances:
@@ -60,7 +60,7 @@ def measuring(
     A single slice is measured in its plane; several as a volume, in which slices that a map
     does not speak for are empty.
     """
-    from napari_gliocam.measure.surface import hausdorff95
+    from napari_gliocam.measure.scores.surface import hausdorff95
 
     assert case.expert is not None
     for done, (cell, threshold, version) in enumerate(wanted):

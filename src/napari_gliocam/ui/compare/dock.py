@@ -10,14 +10,15 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.ui import commands, dock
-from napari_gliocam.ui.compare_choice import ChoiceView
-from napari_gliocam.ui.compare_figures import MethodRow, PairRow
-from napari_gliocam.ui.compare_session import CompareSession
-from napari_gliocam.ui.compare_table import FiguresView
-from napari_gliocam.ui.compare_thresholds import MethodThresholds
-from napari_gliocam.ui.dock import Dock
-from napari_gliocam.ui.engine import Job
+from napari_gliocam.ui.compare.choice_view import ChoiceView
+from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.compare.session import CompareSession
+from napari_gliocam.ui.compare.table_view import FiguresView
+from napari_gliocam.ui.compare.threshold_view import MethodThresholds
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.plugin import commands
+from napari_gliocam.ui.widgets import dock
+from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
     import napari
@@ -84,8 +85,8 @@ class CompareDock(Dock):
         return self.session.export(path, view.rows, view.pair_rows)
 
     def _ask_export(self) -> None:
-        record = self.session.record
-        name = "comparison" if record is None else safe_name(record.case.name)
+        opened = self.session.opened
+        name = "comparison" if opened is None else safe_name(opened.case.name)
         default = str(Path.home() / f"{name}_explain.csv")
         path, _ = QFileDialog.getSaveFileName(self, "Export figures", default, "Table (*.csv)")
         if path:
@@ -99,8 +100,8 @@ class CompareDock(Dock):
         self.figures_view.set_tables(rows, pairs)
 
     def _show_ready(self) -> None:
-        session, record = self.session, self.session.record
-        volumes = () if record is None else tuple(m for m in Modality if m in record.case.volumes)
+        session, opened = self.session, self.session.opened
+        volumes = () if opened is None else tuple(m for m in Modality if m in opened.case.volumes)
         self.choice_view.set_modalities(volumes, session.state.under)
         self.choice_view.set_ready(bool(volumes), session.slice)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from napari_gliocam.cams.ensemble import Ensemble
+from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.volume import TARGETS
-from napari_gliocam.ui.compare_work import Cell
+from napari_gliocam.ui.compare.work import Cell
 
 
 def choices(methods: int) -> list[Ensemble]:

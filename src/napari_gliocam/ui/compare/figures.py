@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.agreement import energy_inside, iou, pointing_game
-from napari_gliocam.cams.comparison import EXPERT_LABELS, Figure, to_csv
+from napari_gliocam.cams.compare.agreement import energy_inside, iou, pointing_game
+from napari_gliocam.cams.compare.comparison import EXPERT_LABELS, Figure, to_csv
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case
-from napari_gliocam.measure.overlap import dice, masks_of
-from napari_gliocam.ui.compare_work import Cell
+from napari_gliocam.measure.scores.overlap import dice, masks_of
+from napari_gliocam.ui.compare.work import Cell
 
 #: The threshold of a method that nobody has moved.
 THRESHOLD = 0.5

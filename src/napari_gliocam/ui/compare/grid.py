@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Modality
-from napari_gliocam.ui import compare_layout, layer_data
-from napari_gliocam.ui.compare_work import Cell
-from napari_gliocam.ui.layer_data import KEY, LayerData, Tag, placement
-from napari_gliocam.ui.layers import LayerDesk, tag_of
-from napari_gliocam.ui.navigate import part_in_view
-from napari_gliocam.ui.palette import map_colormap
-from napari_gliocam.ui.state import Record, state_of
+from napari_gliocam.ui.compare import layout as compare_layout
+from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.model.state import OpenCase, state_of
+from napari_gliocam.ui.viewer import layer_data
+from napari_gliocam.ui.viewer.colormaps import map_colormap
+from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement
+from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
+from napari_gliocam.ui.viewer.navigate import part_in_view
 
 #: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
 STRIDE = 3
@@ -35,18 +36,18 @@ class CompareGrid:
 
     Parameters
     ----------
-    desk : LayerDesk
+    layers : CaseLayers
     waits : callable
         Called with a layer that somebody shows while the comparison is in its place.
     """
 
-    def __init__(self, desk: LayerDesk, waits: Callable[[Layer], None]) -> None:
-        self._desk = desk
-        self._viewer = desk.viewer
+    def __init__(self, layers: CaseLayers, waits: Callable[[Layer], None]) -> None:
+        self._layers = layers
+        self._viewer = layers.viewer
         self._waits = waits
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, Any] | None = None
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._cells: dict[Key, Cell] = {}
         self._masks: dict[Key, NDArray[np.uint8]] = {}
         self._stale: set[Key] = set()
@@ -54,24 +55,24 @@ class CompareGrid:
         self._hiding = False
 
     @property
-    def record(self) -> Record | None:
+    def opened(self) -> OpenCase | None:
         """The case whose cells are shown, None while there are none."""
-        return self._record
+        return self._opened
 
-    def open(self, record: Record, keys: Sequence[Key]) -> None:
+    def open(self, opened: OpenCase, keys: Sequence[Key]) -> None:
         """Make room for cells: hide every layer, remember how the viewer was.
 
         Where the same cells are shown already, they wait for new maps: napari takes its time
         to add and remove layers.
         """
-        if self._record is record:
+        if self._opened is opened:
             if list(self._cells) == list(keys):
                 self._stale = set(keys)
             else:
                 self._remove_cells()
         else:
             self.close()
-            self._record = record
+            self._opened = opened
             grid, camera = _grid(self._viewer), _camera(self._viewer)
             self._before = {
                 "grid": {name: getattr(grid, name) for name in _GRID},
@@ -86,10 +87,10 @@ class CompareGrid:
 
     def close(self) -> None:
         """Remove the cells; layers, grid and camera are as they were."""
-        record, before = self._record, self._before
-        if record is None or before is None:
+        opened, before = self._opened, self._before
+        if opened is None or before is None:
             return
-        self._record = self._before = None  # first: whoever hears of a layer may come here again
+        self._opened = self._before = None  # first: whoever hears of a layer may come here again
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         grid, camera = _grid(self._viewer), _camera(self._viewer)
@@ -97,7 +98,7 @@ class CompareGrid:
         self._remove_cells()
         for name, value in before["grid"].items():
             setattr(grid, name, value)
-        gone = record not in self._desk.records()
+        gone = opened not in self._layers.open_cases()
         for layer, visible in list(self._visible.items()):
             layer.events.visible.disconnect(self._on_visible)
             if layer in self._viewer.layers:  # what another case shows since this went, stays
@@ -110,11 +111,11 @@ class CompareGrid:
         self._cells.clear()
         self._masks.clear()
         self._stale.clear()
-        self._desk.remove_cells()
+        self._layers.remove_cells()
 
     def lay_out(self, keys: Sequence[Key]) -> None:
         """Rows and columns for these cells; zoom on the brain where they change."""
-        if self._record is None or not keys:
+        if self._opened is None or not keys:
             return
         methods, classes = len({method for method, _ in keys}), len({t for _, t in keys})
         grid, viewer = _grid(self._viewer), self._viewer
@@ -157,18 +158,18 @@ class CompareGrid:
         """
         grid = _grid(self._viewer)
         grid.enabled = False
-        with self._desk.batched():
+        with self._layers.batched():
             yield
-        grid.enabled = self._record is not None
+        grid.enabled = self._opened is not None
 
     def _insert(self, cell: Cell) -> None:
-        record = self._record
-        assert record is not None
-        made = self._desk.add_cell(
+        opened = self._opened
+        assert opened is not None
+        made = self._layers.add_cell(
             [
-                self._image(record, cell, self._under(record, cell.target)),
-                self._map(record, cell),
-                self._outline(record, cell, self._masks[cell.key]),
+                self._image(opened, cell, self._under(opened, cell.target)),
+                self._map(opened, cell),
+                self._outline(opened, cell, self._masks[cell.key]),
             ]
         )
         made[2].contour = 1
@@ -194,7 +195,7 @@ class CompareGrid:
     def _forget(self, key: Key) -> None:
         self._cells.pop(key, None)
         self._masks.pop(key, None)
-        self._desk.remove_cells(key)
+        self._layers.remove_cells(key)
 
     def is_whole(self, cell: Cell) -> bool:
         """Whether every layer of a cell is there; the user may have deleted one."""
@@ -210,21 +211,21 @@ class CompareGrid:
 
     def show_under(self) -> None:
         """Lay the maps over the modality that is chosen."""
-        record = self._record
-        for cell in self._cells.values() if record is not None else ():
+        opened = self._opened
+        for cell in self._cells.values() if opened is not None else ():
             layer = self._layer(cell.key, "image")
             if layer is not None:
-                assert record is not None
-                volume, arguments, _ = self._image(record, cell, self._under(record, cell.target))
+                assert opened is not None
+                volume, arguments, _ = self._image(opened, cell, self._under(opened, cell.target))
                 layer.data = volume
                 layer.contrast_limits = arguments["contrast_limits"]
                 layer.name = arguments["name"]
 
     def cut(self, method: str, threshold: float, *, in_view: bool = False) -> None:
         """Draw the outlines of a method at another threshold: of the slice in view, or of all."""
-        if self._record is None:
+        if self._opened is None:
             return
-        part = part_in_view(self._viewer, self._record.case.grid) if in_view else ()
+        part = part_in_view(self._viewer, self._opened.case.grid) if in_view else ()
         if part is None:
             return
         for key, cell in self._cells.items():
@@ -249,7 +250,7 @@ class CompareGrid:
     def _on_visible(self, event: Any) -> None:
         """Somebody shows or hides what waits: it is to be so when the comparison is closed."""
         layer = event.source
-        if self._hiding or self._record is None:
+        if self._hiding or self._opened is None:
             return
         self._visible[layer] = layer.visible
         if layer.visible:
@@ -261,12 +262,12 @@ class CompareGrid:
     def _on_inserted(self, event: Any) -> None:
         """What comes meanwhile, such as a result, waits behind the comparison."""
         tag = tag_of(event.value)
-        if self._record is not None and (tag is None or tag.role != "cell"):
+        if self._opened is not None and (tag is None or tag.role != "cell"):
             self._set_aside(event.value)
 
     def _on_ndisplay(self, event: Any = None) -> None:
         """Outlines are drawn in two dimensions only."""
-        for layer, tag in self._desk.tagged():
+        for layer, tag in self._layers.tagged():
             if tag.role == "cell" and tag.what[1] == "outline":
                 layer.visible = self._viewer.dims.ndisplay == 2
 
@@ -274,14 +275,14 @@ class CompareGrid:
 
     def _layer(self, key: Key, part: str) -> Layer | None:
         """A layer of a cell; None where the user deleted it."""
-        assert self._record is not None
-        return self._desk.find(self._record, "cell", (key, part))
+        assert self._opened is not None
+        return self._layers.find(self._opened, "cell", (key, part))
 
     def _brain_box(self) -> NDArray[np.float64]:
         """Lowest and highest corner of the brain on the displayed axes, in mm, (2, 2)."""
-        assert self._record is not None
-        grid = self._record.case.grid
-        box = compare_layout.box_of(self._record.case.brain) * grid.spacing + grid.origin
+        assert self._opened is not None
+        grid = self._opened.case.grid
+        box = compare_layout.box_of(self._opened.case.brain) * grid.spacing + grid.origin
         shown = [axis - (self._viewer.dims.ndim - 3) for axis in self._viewer.dims.displayed]
         return box[:, shown[-2:]]
 
@@ -289,44 +290,44 @@ class CompareGrid:
         low, high = self._brain_box()
         return float(high[0] - low[0]), float(high[1] - low[1])
 
-    def _under(self, record: Record, target: Target) -> Modality:
+    def _under(self, opened: OpenCase, target: Target) -> Modality:
         """What is chosen, else T1ce under core and FLAIR under the rest."""
-        volumes = record.case.volumes
+        volumes = opened.case.volumes
         best = Modality.T1CE if target == "core" else Modality.FLAIR
         for modality in (state_of(self._viewer).under, best):
             if modality in volumes:
                 return modality
         return next(iter(volumes))
 
-    def _image(self, record: Record, cell: Cell, modality: Modality) -> LayerData:
-        volume, arguments, kind = layer_data.image_data(record, modality, visible=True)
-        shown = self._desk.find(record, "modality", modality)
+    def _image(self, opened: OpenCase, cell: Cell, modality: Modality) -> LayerData:
+        volume, arguments, kind = layer_data.image_data(opened, modality, visible=True)
+        shown = self._layers.find(opened, "modality", modality)
         if shown is not None:  # the window that the user chose
             arguments["contrast_limits"] = tuple(shown.contrast_limits)
         arguments["name"] = f"{modality.title}, {cell.method} {cell.target}"
-        arguments["metadata"] = {KEY: Tag(record, "cell", (cell.key, "image"))}
+        arguments["metadata"] = {KEY: Tag(opened, "cell", (cell.key, "image"))}
         return volume, arguments, kind
 
-    def _map(self, record: Record, cell: Cell) -> LayerData:
+    def _map(self, opened: OpenCase, cell: Cell) -> LayerData:
         arguments = {
             "name": f"{cell.method}, {cell.target}",
             "colormap": map_colormap(cell.target),
             "contrast_limits": (0.0, 1.0),
             "opacity": 0.4 if cell.is_mask else 0.8,
             "blending": "translucent",
-            "metadata": {KEY: Tag(record, "cell", (cell.key, "map"))},
-            **placement(record.case.grid),
+            "metadata": {KEY: Tag(opened, "cell", (cell.key, "map"))},
+            **placement(opened.case.grid),
         }
         return cell.volume, arguments, "image"
 
-    def _outline(self, record: Record, cell: Cell, mask: NDArray[np.uint8]) -> LayerData:
+    def _outline(self, opened: OpenCase, cell: Cell, mask: NDArray[np.uint8]) -> LayerData:
         colours = {0: "transparent", 1: "white", None: "transparent"}
         arguments = {
             "name": f"outline, {cell.method} {cell.target}",
             "colormap": DirectLabelColormap(color_dict=colours, name="gliocam outline"),
             "opacity": 0.9,
-            "metadata": {KEY: Tag(record, "cell", (cell.key, "outline"))},
-            **placement(record.case.grid),
+            "metadata": {KEY: Tag(opened, "cell", (cell.key, "outline"))},
+            **placement(opened.case.grid),
         }
         return mask, arguments, "labels"
 

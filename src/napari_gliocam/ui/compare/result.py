@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from napari_gliocam.cams.volume import TARGETS, CamVolume
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui.compare_work import Cell
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.state import Networks, Record
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.model.state import Networks, OpenCase
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 def can_be_result(cells: list[Cell]) -> bool:
@@ -18,25 +18,25 @@ def can_be_result(cells: list[Cell]) -> bool:
     return any(cell.target != "tumour" for cell in cells)
 
 
-def can_undo(record: Record) -> bool:
+def can_undo(opened: OpenCase) -> bool:
     """Whether the networks' own result was replaced."""
-    return record.networks is not None
+    return opened.networks is not None
 
 
-def take_result(record: Record, cells: list[Cell], threshold: float, desk: LayerDesk) -> None:
+def take_result(opened: OpenCase, cells: list[Cell], threshold: float, layers: CaseLayers) -> None:
     """Make the core and edema of a method, cut at a threshold, the result of a case.
 
     What Segment found is kept, with its thresholds and its refinement.
     """
-    own = record.maps
+    own = opened.maps
     volumes = {cell.target: cell.volume for cell in cells}
-    empty = np.zeros(record.case.grid.shape, dtype=np.float32)
+    empty = np.zeros(opened.case.grid.shape, dtype=np.float32)
     core, edema = (volumes.get(target, empty).copy() for target in ("core", "edema"))
-    if record.networks is None:
-        refined = record.refined
-        record.networks = Networks(record.settings, own, refined.applied, refined.change)
+    if opened.networks is None:
+        refined = opened.refined
+        opened.networks = Networks(opened.settings, own, refined.applied, refined.change)
     maps = CamVolume(
-        grid=record.case.grid,
+        grid=opened.case.grid,
         frame=cells[0].frame if own is None else own.frame,
         tumour=np.maximum(core, edema),
         core=core,
@@ -49,38 +49,38 @@ def take_result(record: Record, cells: list[Cell], threshold: float, desk: Layer
         provenance=cells[0].provenance,
     )
     settings = replace(
-        record.settings, tumour_threshold=threshold, class_threshold=threshold, gate=False
+        opened.settings, tumour_threshold=threshold, class_threshold=threshold, gate=False
     )
-    _show(record, maps, settings, desk)
+    _show(opened, maps, settings, layers)
 
 
-def undo_result(record: Record, desk: LayerDesk) -> str:
+def undo_result(opened: OpenCase, layers: CaseLayers) -> str:
     """Back to what Segment found; returns a sentence that says so."""
-    own, record.networks = record.networks, None
+    own, opened.networks = opened.networks, None
     assert own is not None
     if own.maps is not None:
-        _show(record, own.maps, own.settings, desk, own)
+        _show(opened, own.maps, own.settings, layers, own)
         return "The result is that of Segment again."
-    desk.remove_result(record)
-    record.refined.stop()
-    record.settings, record.live = own.settings, None
-    record.segmented = record.maps = record.shown = record.volumes_ml = None
+    layers.remove_result(opened)
+    opened.refined.stop()
+    opened.settings, opened.live = own.settings, None
+    opened.segmented = opened.maps = opened.shown = opened.volumes_ml = None
     return "There is no result any more; Segment makes one."
 
 
 def _show(
-    record: Record,
+    opened: OpenCase,
     maps: CamVolume,
-    settings: Settings,
-    desk: LayerDesk,
+    settings: Thresholds,
+    layers: CaseLayers,
     own: Networks | None = None,
 ) -> None:
     """A refinement was of other maps, unless it was kept with these."""
-    if record.segmented is None:
-        record.segmented = record.case
-    record.settings = settings
-    record.start(maps)
+    if opened.segmented is None:
+        opened.segmented = opened.case
+    opened.settings = settings
+    opened.start(maps)
     if own is not None:
-        record.refined.resume(own.applied, own.change)
-    desk.show_result(record)
-    record.count()
+        opened.refined.resume(own.applied, own.change)
+    layers.show_result(opened)
+    opened.count()

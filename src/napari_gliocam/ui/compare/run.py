@@ -8,9 +8,9 @@ from typing import Any
 from psygnal import Signal
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare_work import Comparing, Place, Ready, Request
-from napari_gliocam.ui.engine import Job, engine
-from napari_gliocam.ui.state import Message, Record, State
+from napari_gliocam.ui.compare.work import Comparing, Place, Ready, Request
+from napari_gliocam.ui.jobs.engine import Job, engine
+from napari_gliocam.ui.model.state import Message, OpenCase, State
 
 #: Longer than this, and a user is told before most of it has gone by.
 _LONG_SECONDS = 30.0
@@ -29,7 +29,7 @@ class CompareRun:
     running = Signal(bool)
     progressed = Signal(object, object, object)
     said = Signal(object)
-    #: Record, `Comparing` and the maps that are new.
+    #: OpenCase, `Comparing` and the maps that are new.
     brought = Signal(object, object, object)
 
     def __init__(self, state: State) -> None:
@@ -37,7 +37,7 @@ class CompareRun:
         self._ready: Ready | None = None
         self._preparing: Job | None = None
         self._comparing: Comparing | None = None
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._job: Job | None = None
         self._taken, self._looked = 0, 0.0
         self._told: set[str] = set()
@@ -52,13 +52,13 @@ class CompareRun:
         for job in (self._job, self._preparing):
             if job is not None:
                 job.forget()
-        self._job = self._preparing = self._comparing = self._record = None
+        self._job = self._preparing = self._comparing = self._opened = None
 
-    def get_ready(self, record: Record | None) -> None:
+    def get_ready(self, opened: OpenCase | None) -> None:
         """Prepare a case while nobody waits for it: the first picture then comes at once."""
-        if record is None or not record.case.volumes or self.busy:
+        if opened is None or not opened.case.volumes or self.busy:
             return
-        ready = self._ready_for(record)
+        ready = self._ready_for(opened)
         if ready.prepared is not None:
             return
         if self._preparing is not None and not self._preparing.ended:
@@ -67,26 +67,26 @@ class CompareRun:
             self._preparing.forget()
         self._preparing = engine().submit(ready.getting, ready.name)  # a run says what is wrong
 
-    def _ready_for(self, record: Record) -> Ready:
+    def _ready_for(self, opened: OpenCase) -> Ready:
         bundle = None if self._state.bundle is None else self._state.bundle.path
-        ready = Ready(record.case, bundle, self._state.device)
+        ready = Ready(opened.case, bundle, self._state.device)
         if self._ready is None or self._ready.key != ready.key:
             self._ready = ready
         return self._ready
 
-    def start(self, record: Record, request: Request) -> Job | None:
+    def start(self, opened: OpenCase, request: Request) -> Job | None:
         """Run methods on a case; None while a run is under way."""
         if self.busy:
             return None
-        found = record.maps if record.networks is None else record.networks.maps
-        same = record.segmented is record.case
-        comparing = Comparing(self._ready_for(record), request, found if same else None)
+        found = opened.maps if opened.networks is None else opened.networks.maps
+        same = opened.segmented is opened.case
+        comparing = Comparing(self._ready_for(opened), request, found if same else None)
         job = engine().submit(comparing.run, "Compare CAMs")
         job.progressed.connect(self._on_progress)
         job.succeeded.connect(self._on_finished)
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
-        self._job, self._comparing, self._record = job, comparing, record
+        self._job, self._comparing, self._opened = job, comparing, opened
         self._taken, self._looked = 0, time.monotonic()
         self._told.clear()
         self.said.emit(None)
@@ -105,14 +105,14 @@ class CompareRun:
         fresh = comparing.cells[self._taken :]
         self._taken += len(fresh)
         if fresh:
-            self.brought.emit(self._record, comparing, fresh)
+            self.brought.emit(self._opened, comparing, fresh)
         self._looked = time.monotonic()
 
     def _end(self) -> int:
         """The run is over; how many maps it brought."""
         self._take()
         made, self._job = self._taken, None
-        self._comparing = self._record = None
+        self._comparing = self._opened = None
         self.running.emit(False)
         return made
 

@@ -13,25 +13,25 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.cams.ensemble import Ensemble
+from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.case import Modality
-from napari_gliocam.ui import navigate
-from napari_gliocam.ui.compare_distances import Distances
-from napari_gliocam.ui.compare_ensemble import EnsembleCells
-from napari_gliocam.ui.compare_figures import (
+from napari_gliocam.ui.compare.distances import Distances
+from napari_gliocam.ui.compare.ensemble import EnsembleCells
+from napari_gliocam.ui.compare.figures import (
     THRESHOLD,
     Figures,
     MethodRow,
     PairRow,
     as_csv,
 )
-from napari_gliocam.ui.compare_grid import CompareGrid
-from napari_gliocam.ui.compare_result import can_be_result, can_undo, take_result, undo_result
-from napari_gliocam.ui.compare_run import CompareRun
-from napari_gliocam.ui.compare_work import Cell, Comparing, Request
-from napari_gliocam.ui.engine import Job, files
-from napari_gliocam.ui.layers import LayerDesk, tag_of
-from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
+from napari_gliocam.ui.compare.grid import CompareGrid
+from napari_gliocam.ui.compare.result import can_be_result, can_undo, take_result, undo_result
+from napari_gliocam.ui.compare.run import CompareRun
+from napari_gliocam.ui.compare.work import Cell, Comparing, Request
+from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
 
 #: Figures follow a threshold when it has rested for so long.
 _REST_MS = 200
@@ -54,8 +54,8 @@ class CompareSession:
     def __init__(self, viewer: Any, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
-        self.desk = LayerDesk(viewer)
-        self.grid = CompareGrid(self.desk, self._on_waiting)
+        self.layers = CaseLayers(viewer)
+        self.grid = CompareGrid(self.layers, self._on_waiting)
         self.runs = CompareRun(self.state)
         self.runs.brought.connect(self._on_brought)
         self.runs.running.connect(self._on_running)
@@ -66,12 +66,12 @@ class CompareSession:
         self._rule: Ensemble | None = None
         self._jobs: list[Job] = []
         self._distances = Distances(self._on_distances)
-        self._followed: Record | None = None
+        self._followed: OpenCase | None = None
         self._moved: set[str] = set()
         self._closed = False
         self._rest = _timer(parent, _REST_MS, self._on_rest)
         self._tidy = _timer(parent, 0, self._on_tidy)
-        self._soon = _timer(parent, 0, lambda: self.runs.get_ready(self.record))
+        self._soon = _timer(parent, 0, lambda: self.runs.get_ready(self.opened))
         for emitter, slot in self._connections():
             emitter.connect(slot)
 
@@ -124,21 +124,21 @@ class CompareSession:
     # ---- the case
 
     @property
-    def record(self) -> Record | None:
+    def opened(self) -> OpenCase | None:
         """The case in work."""
         return navigate.case_in_work(self.viewer)
 
     @property
     def slice(self) -> int | None:
         """The slice in view."""
-        record = self.record
-        return None if record is None else navigate.slice_in_view(self.viewer, record.case.grid)
+        opened = self.opened
+        return None if opened is None else navigate.slice_in_view(self.viewer, opened.case.grid)
 
     def _on_case(self, event: Any = None) -> None:
         """Another case is in work, or none: a comparison of this one would be in its way."""
-        compared = self.grid.record
-        if compared is not None and compared is not self.record:
-            if compared in self.desk.records():
+        compared = self.grid.opened
+        if compared is not None and compared is not self.opened:
+            if compared in self.layers.open_cases():
                 self.close_comparison()
             else:  # its layers are being removed: not while napari counts them
                 self._tidy.start()
@@ -154,9 +154,9 @@ class CompareSession:
 
     def _on_tidy(self) -> None:
         """Layers have gone: what is left of a cell, or of a comparison, goes as well."""
-        if self.grid.record is None:
+        if self.grid.opened is None:
             return
-        if self.grid.record is not self.record:
+        if self.grid.opened is not self.opened:
             self.close_comparison()
             return
         torn = [cell for cell in self._all_cells() if not self.grid.is_whole(cell)]
@@ -189,8 +189,8 @@ class CompareSession:
         this_slice : bool
             Look at the slice in view, whatever the scope of the request.
         """
-        record = self.record
-        if record is None:
+        opened = self.opened
+        if opened is None:
             return None
         if not request.methods or not request.targets or not request.layers:
             self.say("Nothing is chosen; choose methods, classes and layers.", "error")
@@ -201,19 +201,19 @@ class CompareSession:
                 self.say("The slice in view lies outside the case; go to one of its slices.")
                 return None
             request = replace(request, scope=index)
-        return self.runs.start(record, request)
+        return self.runs.start(opened, request)
 
     def cancel(self) -> None:
         """Stop at the next step; what there is by then is kept."""
         self.runs.cancel()
 
-    def _on_brought(self, record: Record, comparing: Comparing, fresh: list[Cell]) -> None:
+    def _on_brought(self, opened: OpenCase, comparing: Comparing, fresh: list[Cell]) -> None:
         """Show new maps."""
-        if record is not self.record:
+        if opened is not self.opened:
             return  # the case left the viewer meanwhile
         with self.grid.at_once():
             if fresh[0] is comparing.cells[0]:
-                self._begin(record, fresh[0], comparing)
+                self._begin(opened, fresh[0], comparing)
             assert self.figures is not None
             for cell in fresh:
                 self.figures.add(cell)
@@ -221,15 +221,15 @@ class CompareSession:
             self.grid.add(fresh, self.figures.threshold)
             self.measure()
 
-    def _begin(self, record: Record, cell: Cell, comparing: Comparing) -> None:
+    def _begin(self, opened: OpenCase, cell: Cell, comparing: Comparing) -> None:
         """The first map of a run takes the place of the comparison before."""
         known = self.figures
-        self.figures = Figures(record.case, cell.asked)
+        self.figures = Figures(opened.case, cell.asked)
         for method in known.methods if known is not None else ():
             self.figures.set_threshold(method, known.threshold(method))
         self.cells, self.ensemble = [], None
-        self.grid.open(record, comparing.keys)
-        self._follow(record)
+        self.grid.open(opened, comparing.keys)
+        self._follow(opened)
 
     def _on_running(self, running: bool) -> None:
         """At the end of a run: what needs all maps, and what there is no map of."""
@@ -320,10 +320,10 @@ class CompareSession:
 
     def measure(self, event: Any = None) -> None:
         """Figures at the present thresholds, in the tables and on the pictures."""
-        figures, record = self.figures, self.grid.record
-        if figures is None or record is None:
+        figures, opened = self.figures, self.grid.opened
+        if figures is None or opened is None:
             return
-        result = record.refined.current or record.live
+        result = opened.refined.current or opened.live
         figures.set_result(None if result is None else result.labels)
         rows, pairs = figures.tables()
         for cell, row in zip(self._all_cells(), rows, strict=True):
@@ -336,13 +336,13 @@ class CompareSession:
         if self.figures is not None:
             self.tables_changed.emit(*self.figures.tables())
 
-    def _follow(self, record: Record | None) -> None:
+    def _follow(self, opened: OpenCase | None) -> None:
         """Measure again when the result of the case changes."""
         if self._followed is not None:
             self._followed.events.volumes_ml.disconnect(self.measure)
-        if record is not None:
-            record.events.volumes_ml.connect(self.measure)
-        self._followed = record
+        if opened is not None:
+            opened.events.volumes_ml.connect(self.measure)
+        self._followed = opened
 
     # ---- a method as the result
 
@@ -353,27 +353,27 @@ class CompareSession:
     @property
     def can_undo(self) -> bool:
         """Whether the networks' own result was replaced."""
-        record = self.record
-        return record is not None and can_undo(record)
+        opened = self.opened
+        return opened is not None and can_undo(opened)
 
     def use_as_result(self, method: str) -> None:
         """Make a method's core and edema, cut at its threshold, the result of the case."""
-        record = self.grid.record
-        if record is None or not self.can_use(method):
+        opened = self.grid.opened
+        if opened is None or not self.can_use(method):
             return
         self._on_rest()  # an ensemble follows its members
         cells = [c for c in self._all_cells() if c.method == method]
         threshold = self.threshold(method)
-        take_result(record, cells, threshold, self.desk)
+        take_result(opened, cells, threshold, self.layers)
         self.measure()
         at = "" if cells[0].is_mask else f" at {threshold:.2f}"
         self.say(f"{method}{at} is the result now; Close comparison shows it.")
 
     def undo_result(self) -> None:
         """Back to what Segment found."""
-        record = self.record
-        if record is not None and can_undo(record):
-            self.say(undo_result(record, self.desk))
+        opened = self.opened
+        if opened is not None and can_undo(opened):
+            self.say(undo_result(opened, self.layers))
             self.measure()
 
     # ---- export

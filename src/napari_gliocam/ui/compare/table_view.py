@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.ui.compare_figures import MethodRow, PairRow
-from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.widgets import SPACING, Section, swatch
+from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch
 
 Columns = tuple[tuple[str, str, str], ...]
 _EXPERT: Columns = (

@@ -9,10 +9,10 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
-from napari_gliocam.cams.ensemble import Ensemble
-from napari_gliocam.ui.compare_ensemble import choices, title_of
-from napari_gliocam.ui.threshold_view import FRAME_MS
-from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section
+from napari_gliocam.cams.compare.ensemble import Ensemble
+from napari_gliocam.ui.compare.ensemble import choices, title_of
+from napari_gliocam.ui.panel.threshold_view import FRAME_MS
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section
 
 
 class MethodThresholds(QWidget):

@@ -14,8 +14,8 @@ from napari_gliocam.cams.volume import CamVolume, Target
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import SliceFrame
-from napari_gliocam.ui import work
-from napari_gliocam.ui.two_llvms import keep_triton_out
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Request:
     Parameters
     ----------
     methods : tuple of str
-        Names for `napari_gliocam.cams.registry.make_method`.
+        Names for `napari_gliocam.cams.methods.registry.make_method`.
     targets : tuple of Target
     layers : tuple of int
         Residual stages, or exits, that are explained; methods without a layer run once.
     score : int, "mean" or None
-        The logit that is explained, see `napari_gliocam.cams.site.Site`.
+        The logit that is explained, see `napari_gliocam.cams.methods.explained_layer.Site`.
     scope : "case", "lesion" or int
         An int is a slice of the case.
     gate : bool
@@ -120,7 +120,7 @@ class Ready:
         """Load the bundle and cut the case into slices, unless both is done."""
         keep_triton_out()
         yield Progress(0, 1, "loading the bundle")
-        from napari_gliocam.cams.prepare import preparing
+        from napari_gliocam.cams.run.prepare import preparing
 
         case, path, device = self.key
         bundle = work.loaded(path)
@@ -179,10 +179,10 @@ class Comparing:
             For a wrong setting, before the first method runs.
         """
         known = yield from self.ready.getting()
-        from napari_gliocam.cams.explain import Explaining
-        from napari_gliocam.cams.prepare import asking, with_probabilities
-        from napari_gliocam.cams.registry import make_method
-        from napari_gliocam.cams.site import Site
+        from napari_gliocam.cams.methods.explained_layer import Site
+        from napari_gliocam.cams.methods.registry import make_method
+        from napari_gliocam.cams.run.explain import Explaining
+        from napari_gliocam.cams.run.prepare import asking, with_probabilities
 
         request = self.request
         if self._maps is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from napari_gliocam.ui.engine import Job, engine, files
-from napari_gliocam.ui.state import State
+from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.model.state import State
 
 
 class Latest:

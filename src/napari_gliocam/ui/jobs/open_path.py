@@ -13,8 +13,8 @@ from napari_gliocam.io.find import look_up
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.io.volume import Volume, difference, make_volume
-from napari_gliocam.ui.assign import Source, sources_of
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.model.assign import Source, sources_of
+from napari_gliocam.ui.model.state import OpenCase
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class LabelsAlone:
     header: Any
 
 
-def read_path(path: str | Path) -> Record | LabelsAlone:
+def read_path(path: str | Path) -> OpenCase | LabelsAlone:
     """Read a folder or a file.
 
     A result of this program opens alone; any other file opens the case it belongs to.
@@ -56,14 +56,14 @@ def read_path(path: str | Path) -> Record | LabelsAlone:
         return _record_of_unknown(files)
     case = read_case(files)
     later = tuple(Source(p.name, None, p) for p in files.unknown)
-    return Record(case, files=files, pool=(*sources_of(case), *later))
+    return OpenCase(case, files=files, pool=(*sources_of(case), *later))
 
 
 def _labels_alone(path: Path, name: str) -> LabelsAlone:
     return LabelsAlone(name, read_labels(path), load_nifti(path).header)
 
 
-def _record_of_unknown(files: CaseFiles) -> Record:
+def _record_of_unknown(files: CaseFiles) -> OpenCase:
     """A case whose modalities are to be asked for: its volumes are read, none is assigned."""
     if not files.unknown:
         read_case(files)  # says what is missing
@@ -80,7 +80,7 @@ def _record_of_unknown(files: CaseFiles) -> Record:
         warnings=("The file names do not tell which modality is which; choose them below.",),
     )
     pool = tuple(Source(v.path.name, v.data, v.path) for v in (first, *rest))
-    return Record(case, files=files, pool=pool)
+    return OpenCase(case, files=files, pool=pool)
 
 
 def load_source(source: Source, case: Case) -> Source:

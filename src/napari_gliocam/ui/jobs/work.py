@@ -13,10 +13,10 @@ from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds
-from napari_gliocam.ui.refined import acts
-from napari_gliocam.ui.two_llvms import keep_triton_out
+from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+from napari_gliocam.ui.model.refined import acts
 
 
 def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, CamVolume]:
@@ -136,7 +136,7 @@ def segment_and_refine(
     case: Case,
     bundle: Path | None,
     device: str,
-    settings: Settings,
+    settings: Thresholds,
     refinement: Refinement,
     ingredients: Ingredients,
 ) -> Generator[Progress, None, Segmented]:

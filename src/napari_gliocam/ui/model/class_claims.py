@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import ROWS, CamVolume, Row
-from napari_gliocam.measure.class_overlap import MethodOverlap, claims, claims_of, method_overlap
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui.shown import EVERYWHERE
+from napari_gliocam.measure.classes.class_overlap import (
+    MethodOverlap,
+    claims,
+    claims_of,
+    method_overlap,
+)
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 
 #: What the rows of a bundle's own maps are called beside other methods.
 OWN: dict[Row, str] = {
@@ -45,7 +50,7 @@ class Claimant:
 
     def cut(
         self,
-        settings: Settings,
+        settings: Thresholds,
         threshold: float,
         out: NDArray[np.uint8],
         part: tuple[slice, ...] = EVERYWHERE,
@@ -61,7 +66,7 @@ class Claimant:
                 out=out,
             )
 
-    def overlap(self, settings: Settings, threshold: float, like: CamVolume) -> MethodOverlap:
+    def overlap(self, settings: Thresholds, threshold: float, like: CamVolume) -> MethodOverlap:
         """The row of the table."""
         labels = np.zeros(self.core.shape, dtype=np.uint8)
         self.cut(settings, threshold, labels)

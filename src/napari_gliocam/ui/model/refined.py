@@ -17,9 +17,9 @@ from psygnal import SignalGroupDescriptor
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import METHODS, Method, Refinement
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.live import LiveLabels
+from napari_gliocam.ui.model.threshold_labels import LiveLabels
 
 TITLES: dict[Method, str] = {
     "none": "none",
@@ -48,7 +48,7 @@ class Preview:
 
     Parameters
     ----------
-    settings : Settings
+    settings : Thresholds
     refinement : Refinement
         What the slices were made with.
     labels : ndarray of uint8, shape (S, P, L)
@@ -56,7 +56,7 @@ class Preview:
         The refined ones.
     """
 
-    settings: Settings
+    settings: Thresholds
     refinement: Refinement
     labels: NDArray[np.uint8]
     slices: set[int] = field(default_factory=set)

@@ -12,12 +12,12 @@ from psygnal import SignalGroupDescriptor
 from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.assign import Source, sources_of
-from napari_gliocam.ui.live import LiveLabels
-from napari_gliocam.ui.refined import Change, Refined
-from napari_gliocam.ui.shown import Shown
+from napari_gliocam.ui.model.assign import Source, sources_of
+from napari_gliocam.ui.model.painted_labels import Shown
+from napari_gliocam.ui.model.refined import Change, Refined
+from napari_gliocam.ui.model.threshold_labels import LiveLabels
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Networks:
 
     Parameters
     ----------
-    settings : Settings
+    settings : Thresholds
         The thresholds that were set then.
     maps : CamVolume or None
         None where Segment had not run.
@@ -34,14 +34,14 @@ class Networks:
         Refined labels of the whole case, with ``change``, what that changed.
     """
 
-    settings: Settings
+    settings: Thresholds
     maps: CamVolume | None = None
     applied: Segmentation | None = None
     change: Change | None = None
 
 
 @dataclass(eq=False)
-class Record:
+class OpenCase:
     """A case in a viewer and what became of it; its layers carry it in their metadata.
 
     Parameters
@@ -53,7 +53,7 @@ class Record:
         Volumes to choose modalities from; those of the case as it was read by default.
     segmented : Case or None
         The case as it was when ``maps`` were made from it.
-    settings : Settings
+    settings : Thresholds
         The thresholds of this case.
     maps : CamVolume or None
         Set when Segment has finished.
@@ -77,7 +77,7 @@ class Record:
     files: Any = None
     pool: tuple[Source, ...] = ()
     segmented: Case | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: Thresholds = field(default_factory=Thresholds)
     maps: CamVolume | None = None
     live: LiveLabels | None = None
     refined: Refined = field(default_factory=Refined)
@@ -149,9 +149,9 @@ class State:
 
     Parameters
     ----------
-    records : tuple of Record
+    open_cases : tuple of OpenCase
         The cases whose layers are in the viewer.
-    current : Record or None
+    current : OpenCase or None
         The case the panel works on.
     device : str
         Name of a device, or ``"auto"``.
@@ -159,11 +159,11 @@ class State:
         What this computer has; filled in by the engine.
     bundle : BundleInfo or None
         The weights in use.
-    running : Record or None
+    running : OpenCase or None
         The case that Segment works on.
     progress : Progress or None
         How far it is.
-    refining : Record or None
+    refining : OpenCase or None
         The case that a refinement is applied to.
     refining_progress : Progress or None
         How far that is.
@@ -175,14 +175,14 @@ class State:
         How many panels show it.
     """
 
-    records: tuple[Record, ...] = ()
-    current: Record | None = None
+    open_cases: tuple[OpenCase, ...] = ()
+    current: OpenCase | None = None
     device: str = "auto"
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
     bundle: Any = None
-    running: Record | None = None
+    running: OpenCase | None = None
     progress: Progress | None = None
-    refining: Record | None = None
+    refining: OpenCase | None = None
     refining_progress: Progress | None = None
     message: Message | None = None
     under: Modality | None = None

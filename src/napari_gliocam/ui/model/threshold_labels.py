@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import CamVolume
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
 
 
@@ -20,13 +20,13 @@ class LiveLabels:
     Parameters
     ----------
     maps : CamVolume
-    settings : Settings
+    settings : Thresholds
     labels : ndarray of uint8, optional
         Written in place; a new array by default.
     """
 
     def __init__(
-        self, maps: CamVolume, settings: Settings, labels: NDArray[np.uint8] | None = None
+        self, maps: CamVolume, settings: Thresholds, labels: NDArray[np.uint8] | None = None
     ) -> None:
         self.maps = maps
         self.settings = settings
@@ -40,7 +40,7 @@ class LiveLabels:
         """Whether some slices still show older settings."""
         return bool(self._stale.any())
 
-    def change(self, settings: Settings, first: tuple[slice, ...] | None = None) -> None:
+    def change(self, settings: Thresholds, first: tuple[slice, ...] | None = None) -> None:
         """Take new settings; compute ``first``, the part in view, at once."""
         self.settings = settings
         self._stale[:] = True

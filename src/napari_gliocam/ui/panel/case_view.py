@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_gliocam.case import Modality
-from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
 
 MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2, Modality.T1)
 _TIPS = {

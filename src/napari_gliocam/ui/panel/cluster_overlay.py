@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from napari_gliocam.refine.parameters import ClusterParameters
-from napari_gliocam.ui import work
-from napari_gliocam.ui.engine import Job, engine
-from napari_gliocam.ui.layer_data import OVERLAYS, Overlay
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.state import Record, State
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import Job, engine
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 class ClusterOverlay:
@@ -21,41 +21,41 @@ class ClusterOverlay:
     Parameters
     ----------
     state : State
-    desk : LayerDesk
+    layers : CaseLayers
     ingredients : Ingredients
         Where the refinement keeps its clusters: none is made twice.
     """
 
-    def __init__(self, state: State, desk: LayerDesk, ingredients: work.Ingredients) -> None:
+    def __init__(self, state: State, layers: CaseLayers, ingredients: work.Ingredients) -> None:
         self._state = state
-        self._desk = desk
+        self._layers = layers
         self._ingredients = ingredients
         self._job: Job | None = None
-        self._waiting: tuple[Record, int] | None = None
-        self._drawn: tuple[Record, ClusterParameters, set[tuple[Overlay, int]]] | None = None
+        self._waiting: tuple[OpenCase, int] | None = None
+        self._drawn: tuple[OpenCase, ClusterParameters, set[tuple[Overlay, int]]] | None = None
 
-    def show(self, record: Record, overlay: Overlay, shown: bool) -> None:
+    def show(self, opened: OpenCase, overlay: Overlay, shown: bool) -> None:
         """Add or remove one of the overlays."""
         if shown:
-            self._desk.add_overlay(record, overlay)
+            self._layers.add_overlay(opened, overlay)
         else:
-            self._desk.remove_overlay(record, overlay)
+            self._layers.remove_overlay(opened, overlay)
         self._drawn = None
 
-    def draw(self, record: Record, index: int) -> None:
+    def draw(self, opened: OpenCase, index: int) -> None:
         """Draw what is missing of this slice in the layers that are there."""
-        parameters, shown = record.refined.wanted.clusters, self._desk.overlays(record)
-        if self._drawn is None or self._drawn[:2] != (record, parameters):
+        parameters, shown = opened.refined.wanted.clusters, self._layers.overlays(opened)
+        if self._drawn is None or self._drawn[:2] != (opened, parameters):
             for layer in shown.values():
                 layer.data[...] = 0
-            self._drawn = record, parameters, set()
+            self._drawn = opened, parameters, set()
         missing = [overlay for overlay in shown if (overlay, index) not in self._drawn[2]]
-        self._waiting = (record, index) if missing and self._job is not None else None
+        self._waiting = (opened, index) if missing and self._job is not None else None
         if not missing or self._job is not None:
             return
-        case, kept = record.segmented or record.case, self._ingredients
+        case, kept = opened.segmented or opened.case, self._ingredients
         job = engine().submit(lambda: work.cluster(case, index, parameters, kept), "Clustering")
-        job.succeeded.connect(self._taker(record, index, parameters))
+        job.succeeded.connect(self._taker(opened, index, parameters))
         job.failed.connect(self._on_failed)
         self._job = job
 
@@ -70,12 +70,12 @@ class ClusterOverlay:
         self._state.say(sentence, "error")
 
     def _taker(
-        self, record: Record, index: int, parameters: ClusterParameters
+        self, opened: OpenCase, index: int, parameters: ClusterParameters
     ) -> Callable[[Any], None]:
         def take(pieces: Any) -> None:
             self._job = None
-            if self._drawn is not None and self._drawn[:2] == (record, parameters):
-                for overlay, layer in self._desk.overlays(record).items():
+            if self._drawn is not None and self._drawn[:2] == (opened, parameters):
+                for overlay, layer in self._layers.overlays(opened).items():
                     layer.data[index] = borders(pieces, overlay)
                     layer.refresh(extent=False)
                 self._drawn[2].update((overlay, index) for overlay in OVERLAYS)

@@ -17,21 +17,22 @@ from napari_gliocam.case import Modality
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import commands, navigate, preference
-from napari_gliocam.ui.assign import Source
-from napari_gliocam.ui.case_view import CaseView
-from napari_gliocam.ui.compare import open_dock
-from napari_gliocam.ui.dock import Dock
-from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.maps_view import MapsView
-from napari_gliocam.ui.refine_view import RefineView
-from napari_gliocam.ui.refined import Refined
-from napari_gliocam.ui.results_view import ResultsView
-from napari_gliocam.ui.run_view import RunView
-from napari_gliocam.ui.session import Session
-from napari_gliocam.ui.state import Message, Record
-from napari_gliocam.ui.threshold_view import ThresholdView
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.model.assign import Source
+from napari_gliocam.ui.model.refined import Refined
+from napari_gliocam.ui.model.state import Message, OpenCase
+from napari_gliocam.ui.panel.case_view import CaseView
+from napari_gliocam.ui.panel.maps_view import MapsView
+from napari_gliocam.ui.panel.refine_view import RefineView
+from napari_gliocam.ui.panel.results_view import ResultsView
+from napari_gliocam.ui.panel.run_view import RunView
+from napari_gliocam.ui.panel.session import Session
+from napari_gliocam.ui.panel.threshold_view import ThresholdView
+from napari_gliocam.ui.plugin import commands, preference
+from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
     import napari
@@ -71,7 +72,7 @@ class Workspace(Dock):
         )
         self.session = Session(viewer, self)
         self.state = self.session.state
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
@@ -140,7 +141,7 @@ class Workspace(Dock):
         return self.session.save(path)
 
     def _open_reading(self) -> None:
-        from napari_gliocam.ui.reading_dock import open_dock as open_reading  # needs pyqtgraph
+        from napari_gliocam.ui.reading.dock import open_dock as open_reading  # needs pyqtgraph
 
         open_reading(self.session.viewer)
 
@@ -163,12 +164,12 @@ class Workspace(Dock):
             self.session.set_bundle(folder)
 
     def _ask_save(self) -> None:
-        record = self._record
-        if record is None or record.live is None:
+        opened = self._opened
+        if opened is None or opened.live is None:
             return
-        source = next(iter(record.case.sources.values()), None)
+        source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        default = folder / f"{safe_name(record.case.name)}_seg.nii.gz"
+        default = folder / f"{safe_name(opened.case.name)}_seg.nii.gz"
         path, _ = QFileDialog.getSaveFileName(self, "Save result", str(default), _NIFTI_FILTER)
         if path:
             if not path.lower().endswith((".nii", ".nii.gz")):
@@ -176,8 +177,8 @@ class Workspace(Dock):
             self.save(path)
 
     def _on_case_requested(self, index: int) -> None:
-        if index < len(self.state.records):
-            self.session.select(self.state.records[index])
+        if index < len(self.state.open_cases):
+            self.session.select(self.state.open_cases[index])
 
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
         self.session.set_modality(modality, self._sources[index] if index >= 0 else None)
@@ -201,7 +202,7 @@ class Workspace(Dock):
 
     def _connect_state(self) -> None:
         events = self.state.events
-        events.records.connect(self._show_cases)
+        events.open_cases.connect(self._show_cases)
         events.current.connect(self._on_current)
         events.devices.connect(self._show_run)
         events.bundle.connect(self._show_run)
@@ -223,49 +224,51 @@ class Workspace(Dock):
         self._show_refining(self.state.refining)
         self._on_current(self.state.current)
 
-    def _on_current(self, record: Record | None) -> None:
+    def _on_current(self, opened: OpenCase | None) -> None:
         """Another case is in work: follow it instead of the one before."""
-        if self._record is not None:
-            events = self._record.events
+        if self._opened is not None:
+            events = self._opened.events
             events.case.disconnect(self._show_case)
             events.settings.disconnect(self._show_settings)
             events.maps.disconnect(self._show_result)
             events.volumes_ml.disconnect(self._show_volumes)
-            self._record.refined.events.disconnect(self._show_refined)
-        self._record = record
-        if record is not None:
-            record.events.case.connect(self._show_case)
-            record.events.settings.connect(self._show_settings)
-            record.events.maps.connect(self._show_result)
-            record.events.volumes_ml.connect(self._show_volumes)
-            record.refined.events.connect(self._show_refined)
-            self._show_settings(record.settings)
+            self._opened.refined.events.disconnect(self._show_refined)
+        self._opened = opened
+        if opened is not None:
+            opened.events.case.connect(self._show_case)
+            opened.events.settings.connect(self._show_settings)
+            opened.events.maps.connect(self._show_result)
+            opened.events.volumes_ml.connect(self._show_volumes)
+            opened.refined.events.connect(self._show_refined)
+            self._show_settings(opened.settings)
         self._show_cases()
         self._show_case()
         self._show_result()
 
     def _show_cases(self) -> None:
-        records = self.state.records
-        index = records.index(self._record) if self._record in records else 0
-        self.case_view.set_cases([record.case.name for record in records], index)
+        open_cases = self.state.open_cases
+        index = open_cases.index(self._opened) if self._opened in open_cases else 0
+        self.case_view.set_cases([opened.case.name for opened in open_cases], index)
 
     def _show_case(self) -> None:
-        record, bundle, view = self._record, self.state.bundle, self.case_view
+        opened, bundle, view = self._opened, self.state.bundle, self.case_view
         needed = set(Modality) if bundle is None else set(bundle.modalities)
         optional = set(Modality) - needed
         if bundle is not None:
             optional |= set(bundle.optional_modalities)
         self._sources = self.session.sources()
-        held = {} if record is None else record.assignment()
+        held = {} if opened is None else opened.assignment()
         chosen = {m: self._sources.index(s) for m, s in held.items() if s is not None}
         view.set_modalities([s.title for s in self._sources], chosen, optional)
-        expert = None if record is None else record.case.expert
+        expert = None if opened is None else opened.case.expert
         scheme = expert.scheme if expert is not None and expert.scheme in SCHEMES else None
         view.set_schemes(list(SCHEMES), [s.title for s in SCHEMES.values()], scheme)
-        self.refine_view.set_overlays([] if record is None else self.session.desk.overlays(record))
-        grid = None if record is None else record.case.grid
+        self.refine_view.set_overlays(
+            [] if opened is None else self.session.layers.overlays(opened)
+        )
+        grid = None if opened is None else opened.case.grid
         view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
-        self.run_view.set_ready(record is not None and bool(record.case.volumes))
+        self.run_view.set_ready(opened is not None and bool(opened.case.volumes))
 
     def _show_run(self) -> None:
         names, titles = zip(*self.state.devices, strict=True)
@@ -276,14 +279,14 @@ class Workspace(Dock):
         else:
             self.run_view.set_bundle(bundle.name, bundle.origin, bundle.licence)
 
-    def _show_running(self, running: Record | None) -> None:
+    def _show_running(self, running: OpenCase | None) -> None:
         self.run_view.set_running(running is not None)
 
     def _show_progress(self, progress: Progress | None) -> None:
         if progress is not None:
             self.run_view.set_progress(progress)
 
-    def _show_refining(self, refining: Record | None) -> None:
+    def _show_refining(self, refining: OpenCase | None) -> None:
         self.refine_view.run.set_running(refining is not None)
 
     def _show_refining_progress(self, progress: Progress | None) -> None:
@@ -293,19 +296,19 @@ class Workspace(Dock):
     def _show_message(self, message: Message | None) -> None:
         self.message_view.set_message(message)
 
-    def _show_settings(self, settings: Settings) -> None:
+    def _show_settings(self, settings: Thresholds) -> None:
         if settings != self.threshold_view.settings():
             self.threshold_view.set_settings(settings)
         self._show_refined()
 
     def _show_result(self) -> None:
-        record = self._record
-        maps = None if record is None else record.maps
+        opened = self._opened
+        maps = None if opened is None else opened.maps
         self.maps_view.set_available(None if maps is None else maps.has)
-        shown = set() if record is None else self.session.desk.shown_maps(record)
+        shown = set() if opened is None else self.session.layers.shown_maps(opened)
         self.maps_view.set_shown(shown)
-        self._show_volumes(None if record is None else record.volumes_ml)
-        can_step = maps is not None or (record is not None and record.case.expert is not None)
+        self._show_volumes(None if opened is None else opened.volumes_ml)
+        can_step = maps is not None or (opened is not None and opened.case.expert is not None)
         self.results_view.set_ready(maps is not None, can_step)
         self._show_slice()
 
@@ -314,12 +317,12 @@ class Workspace(Dock):
         self._show_refined()
 
     def _show_refined(self, event: object = None) -> None:
-        refined = Refined() if self._record is None else self._record.refined
+        refined = Refined() if self._opened is None else self._opened.refined
         if refined.wanted != self.refine_view.refinement():
             self.refine_view.set_refinement(refined.wanted)
         index = None
-        if self._record is not None:
-            index = navigate.slice_in_view(self.session.viewer, self._record.case.grid)
+        if self._opened is not None:
+            index = navigate.slice_in_view(self.session.viewer, self._opened.case.grid)
         there = refined.current is not None
         self.refine_view.set_result(
             refined.sentence(index, commands.FLIP_REFINEMENT),
@@ -329,16 +332,16 @@ class Workspace(Dock):
         )
         self.results_view.set_change(refined.change if there else None)
 
-    def _show_shown_maps(self, record: Record, shown: set[tuple[Row, Target]]) -> None:
-        if record is self._record:
+    def _show_shown_maps(self, opened: OpenCase, shown: set[tuple[Row, Target]]) -> None:
+        if opened is self._opened:
             self.maps_view.set_shown(shown)
 
     def _show_slice(self) -> None:
-        record = self._record
+        opened = self._opened
         index = values = None
-        if record is not None:
-            index = navigate.slice_in_view(self.session.viewer, record.case.grid)
-            if record.maps is not None and record.maps.exits and index is not None:
-                values = record.maps.probabilities[index]
+        if opened is not None:
+            index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
+            if opened.maps is not None and opened.maps.exits and index is not None:
+                values = opened.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()

@@ -9,9 +9,9 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import ROWS, TARGETS, Row, Target
-from napari_gliocam.ui.layer_data import map_name
-from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch, swatch_label
+from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
+from napari_gliocam.ui.viewer.layer_data import map_name
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label, swatch, swatch_label
 
 _ROW_TIPS = {
     "exit 1": "After the first residual stage: fine and noisy",

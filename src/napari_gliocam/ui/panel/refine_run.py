@@ -11,13 +11,13 @@ from qtpy.QtCore import QObject, QTimer
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui import work
-from napari_gliocam.ui.cluster_overlay import ClusterOverlay
-from napari_gliocam.ui.engine import Job, engine, files
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.navigate import part_in_view
-from napari_gliocam.ui.refined import Change, Refined, acts, measuring_change, title_of
-from napari_gliocam.ui.state import Record, State
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.model.refined import Change, Refined, acts, measuring_change, title_of
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
+from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.navigate import part_in_view
 
 #: A preview is made when nothing was changed for so long.
 PAUSE_MS = 150
@@ -31,7 +31,7 @@ class RefineRun:
     Parameters
     ----------
     state : State
-    desk : LayerDesk
+    layers : CaseLayers
     parent : QObject
         The panel; the timer dies with it.
     ingredients : Ingredients
@@ -39,12 +39,12 @@ class RefineRun:
     """
 
     def __init__(
-        self, state: State, desk: LayerDesk, parent: QObject, ingredients: work.Ingredients
+        self, state: State, layers: CaseLayers, parent: QObject, ingredients: work.Ingredients
     ) -> None:
         self._state = state
-        self._desk = desk
+        self._layers = layers
         self._ingredients = ingredients
-        self.overlay = ClusterOverlay(state, desk, self._ingredients)
+        self.overlay = ClusterOverlay(state, layers, self._ingredients)
         self._applying: Job | None = None
         self._following = False
         self._previewing: Job | None = None
@@ -57,23 +57,23 @@ class RefineRun:
         """Whether a case is being refined, or that is about to stop."""
         return self._applying is not None
 
-    def choose(self, record: Record, refinement: Refinement) -> None:
+    def choose(self, opened: OpenCase, refinement: Refinement) -> None:
         """Take a choice: at once where nothing has to run, else as a preview."""
-        refined = record.refined
+        refined = opened.refined
         if refinement == refined.wanted:
             return
         if not acts(refinement):
             refined.flipped = False
         refined.wanted = refinement
-        self.show(record)
+        self.show(opened)
         self.changed()
 
-    def show(self, record: Record) -> None:
+    def show(self, opened: OpenCase) -> None:
         """Bring the layer and the volumes up to date."""
-        if record.live is not None:
-            if self._desk.result(record) is not None:
-                self._desk.show_labels(record)
-            record.count()
+        if opened.live is not None:
+            if self._layers.result(opened) is not None:
+                self._layers.show_labels(opened)
+            opened.count()
 
     def changed(self) -> None:
         """Thresholds or parameters moved: preview, then follow, when they have come to rest."""
@@ -96,37 +96,37 @@ class RefineRun:
             self._previewing = None
 
     def _preview(self) -> None:
-        record = self._state.current
-        if record is not None:
-            part = part_in_view(self._desk.viewer, record.case.grid)
+        opened = self._state.current
+        if opened is not None:
+            part = part_in_view(self._layers.viewer, opened.case.grid)
             if part is not None and len(part) == 1:
-                self.overlay.draw(record, part[0].start)
-        if record is None or record.live is None or self.busy or self._state.running is record:
+                self.overlay.draw(opened, part[0].start)
+        if opened is None or opened.live is None or self.busy or self._state.running is opened:
             return
-        refined = record.refined
+        refined = opened.refined
         if not acts(refined.wanted) or refined.current is not None:
             return
         if refined.wanted.method == "none":
-            self.apply(record)  # components take no longer than a preview, and need the case
+            self.apply(opened)  # components take no longer than a preview, and need the case
             return
-        part = part_in_view(self._desk.viewer, record.case.grid)
+        part = part_in_view(self._layers.viewer, opened.case.grid)
         if part is None or len(part) != 1:
             return
         index, known = part[0].start, refined.previewed
         if known is not None and index in known.slices:
             return
-        job = self._submit(record, "The preview", [index])
-        job.succeeded.connect(lambda made: self._on_preview(record, made, index))
+        job = self._submit(opened, "The preview", [index])
+        job.succeeded.connect(lambda made: self._on_preview(opened, made, index))
         job.failed.connect(self._on_preview_failed)
         self._previewing = job
 
-    def _on_preview(self, record: Record, made: Segmentation, index: int) -> None:
+    def _on_preview(self, opened: OpenCase, made: Segmentation, index: int) -> None:
         self._previewing = None
-        refined = record.refined
-        asked = (refined.live and refined.live.settings, refined.wanted, record.maps)
+        refined = opened.refined
+        asked = (refined.live and refined.live.settings, refined.wanted, opened.maps)
         if asked == (made.settings, made.refinement, made.maps):
             refined.take_slice(made, index)
-            self.show(record)
+            self.show(opened)
 
     def _on_preview_failed(self, sentence: str) -> None:
         self._previewing = None
@@ -136,42 +136,42 @@ class RefineRun:
 
     def _follow(self) -> None:
         """Refine anew what was refined before: a case keeps what was once applied to it."""
-        record = self._state.current
-        if record is not None and record.refined.applied is not None and not self._state.running:
-            self._following = self._start(record) is not None
+        opened = self._state.current
+        if opened is not None and opened.refined.applied is not None and not self._state.running:
+            self._following = self._start(opened) is not None
 
-    def apply(self, record: Record) -> Job | None:
+    def apply(self, opened: OpenCase) -> Job | None:
         """Refine the whole case; None where there is nothing to do, or something else is done."""
-        if self._following and self._applying is not None and self._state.refining is record:
+        if self._following and self._applying is not None and self._state.refining is opened:
             self._following = False
             return self._applying
-        job = self._start(record)
+        job = self._start(opened)
         if job is not None:
             self._state.message = None
         return job
 
-    def _start(self, record: Record) -> Job | None:
-        refined = record.refined
-        if self.busy or record.live is None or not acts(refined.wanted) or refined.current:
+    def _start(self, opened: OpenCase) -> Job | None:
+        refined = opened.refined
+        if self.busy or opened.live is None or not acts(refined.wanted) or refined.current:
             return None
         self._pause.stop()
         self._rest.stop()
         self._drop_preview()
         name = title_of(refined.wanted)
-        job = self._submit(record, name[:1].upper() + name[1:], None)
+        job = self._submit(opened, name[:1].upper() + name[1:], None)
         job.progressed.connect(self._on_progress)
-        job.succeeded.connect(lambda made: self._on_applied(record, made))
+        job.succeeded.connect(lambda made: self._on_applied(opened, made))
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._applying = job
         self._state.refining_progress = None
-        self._state.refining = record
+        self._state.refining = opened
         return job
 
-    def _submit(self, record: Record, name: str, slices: list[int] | None) -> Job:
-        assert record.live is not None
-        cut, case = record.live.segmentation(), record.segmented or record.case
-        wanted, device, kept = record.refined.wanted, self._state.device, self._ingredients
+    def _submit(self, opened: OpenCase, name: str, slices: list[int] | None) -> Job:
+        assert opened.live is not None
+        cut, case = opened.live.segmentation(), opened.segmented or opened.case
+        wanted, device, kept = opened.refined.wanted, self._state.device, self._ingredients
         return engine().submit(
             lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept), name
         )
@@ -210,22 +210,22 @@ class RefineRun:
         self._end()
         self._state.say("The refinement was cancelled; nothing changed.")
 
-    def _on_applied(self, record: Record, made: Segmentation) -> None:
-        flipped = self._following and record.refined.flipped
+    def _on_applied(self, opened: OpenCase, made: Segmentation) -> None:
+        flipped = self._following and opened.refined.flipped
         self._end()
-        if record not in self._desk.records() or made.maps is not record.maps:
+        if opened not in self._layers.open_cases() or made.maps is not opened.maps:
             return  # the case left the viewer, or was segmented again
-        record.refined.take(made)
-        record.refined.flipped = flipped
-        self.show(record)
-        self.measure(record)
+        opened.refined.take(made)
+        opened.refined.flipped = flipped
+        self.show(opened)
+        self.measure(opened)
         self.changed()  # thresholds may have moved meanwhile
 
     # ---- what it changed
 
-    def measure(self, record: Record) -> None:
+    def measure(self, opened: OpenCase) -> None:
         """Compare before and after with the expert labels, where there are some."""
-        refined, case = record.refined, record.case
+        refined, case = opened.refined, opened.case
         made, change = refined.applied, refined.change
         if made is None or change is None or case.expert is None:
             return

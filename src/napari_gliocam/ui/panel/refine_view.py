@@ -25,10 +25,10 @@ from napari_gliocam.refine.parameters import (
     CrfParameters,
     Refinement,
 )
-from napari_gliocam.ui.layer_data import OVERLAYS, Overlay
-from napari_gliocam.ui.refined import TITLES, acts
-from napari_gliocam.ui.run_button import RunButton
-from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.model.refined import TITLES, acts
+from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.run_button import RunButton
 
 _OWN = "own values"
 _OVERLAY_TIPS: dict[Overlay, str] = {

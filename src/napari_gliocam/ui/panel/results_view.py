@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_gliocam.ui.palette import TARGET_COLOURS
-from napari_gliocam.ui.refined import Change
-from napari_gliocam.ui.widgets import SPACING, Section, row_label, swatch_label
+from napari_gliocam.ui.model.refined import Change
+from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label, swatch_label
 
 _COLUMNS = (("tumour", "whole"), ("core", "core"), ("edema", "edema"))
 #: Line in the grid, heading, tooltip.

@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.run_button import RunButton
-from napari_gliocam.ui.widgets import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.run_button import RunButton
 
 NOTICE = "Research use, not a medical device"
 

@@ -6,11 +6,11 @@ from psygnal import Signal
 
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import work
-from napari_gliocam.ui.engine import Job, engine
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.state import Record, State
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import Job, engine
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 class SegmentRun:
@@ -19,19 +19,19 @@ class SegmentRun:
     Parameters
     ----------
     state : State
-    desk : LayerDesk
+    layers : CaseLayers
     ingredients : Ingredients
         Shared with the refinement of the same panel.
     """
 
-    finished = Signal(Record)
+    finished = Signal(OpenCase)
 
-    def __init__(self, state: State, desk: LayerDesk, ingredients: work.Ingredients) -> None:
+    def __init__(self, state: State, layers: CaseLayers, ingredients: work.Ingredients) -> None:
         self._state = state
-        self._desk = desk
+        self._layers = layers
         self._ingredients = ingredients
         self._job: Job | None = None
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._case: Case | None = None
 
     @property
@@ -39,13 +39,13 @@ class SegmentRun:
         """Whether Segment runs, or is about to stop."""
         return self._job is not None
 
-    def start(self, record: Record) -> Job | None:
+    def start(self, opened: OpenCase) -> Job | None:
         """Run the networks on a case; None while another run is under way."""
         if self.busy:
             return None
         bundle = None if self._state.bundle is None else self._state.bundle.path
-        case, device = record.case, self._state.device
-        settings, refinement = _own(record), record.refined.wanted
+        case, device = opened.case, self._state.device
+        settings, refinement = _own(opened), opened.refined.wanted
         kept = self._ingredients
         job = engine().submit(
             lambda: work.segment_and_refine(case, bundle, device, settings, refinement, kept),
@@ -55,10 +55,10 @@ class SegmentRun:
         job.succeeded.connect(self._on_segmented)
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
-        self._job, self._record, self._case = job, record, case
+        self._job, self._opened, self._case = job, opened, case
         self._state.message = None
         self._state.progress = None
-        self._state.running = record
+        self._state.running = opened
         return job
 
     def cancel(self) -> None:
@@ -73,7 +73,7 @@ class SegmentRun:
         self._end()
 
     def _end(self) -> None:
-        self._job = self._record = self._case = None
+        self._job = self._opened = self._case = None
         self._state.running = None
         self._state.progress = None
 
@@ -89,22 +89,22 @@ class SegmentRun:
         self._state.say("Segment was cancelled; nothing changed.")
 
     def _on_segmented(self, segmented: work.Segmented) -> None:
-        record, case = self._record, self._case
+        opened, case = self._opened, self._case
         self._end()
-        if record is None or case is None or record not in self._desk.records():
+        if opened is None or case is None or opened not in self._layers.open_cases():
             return  # the case left the viewer meanwhile
-        record.settings, record.networks = _own(record), None
-        record.segmented = case
-        record.start(segmented.maps)
+        opened.settings, opened.networks = _own(opened), None
+        opened.segmented = case
+        opened.start(segmented.maps)
         if segmented.refined is not None:
-            record.refined.take(segmented.refined)
-        self._desk.show_result(record)
-        record.count()
-        self.finished.emit(record)
+            opened.refined.take(segmented.refined)
+        self._layers.show_result(opened)
+        opened.count()
+        self.finished.emit(opened)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")
 
 
-def _own(record: Record) -> Settings:
+def _own(opened: OpenCase) -> Thresholds:
     """The thresholds of the networks' maps, also where a comparison set those of a method."""
-    return record.settings if record.networks is None else record.networks.settings
+    return opened.settings if opened.networks is None else opened.networks.settings

@@ -17,19 +17,20 @@ from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui import navigate, work
-from napari_gliocam.ui.assign import Source, assign, swapped
-from napari_gliocam.ui.engine import Job, engine, files
-from napari_gliocam.ui.follow import Follower
-from napari_gliocam.ui.layer_data import Overlay
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.painting import Painter
-from napari_gliocam.ui.reading import LabelsAlone, load_source, read_expert, read_path
-from napari_gliocam.ui.refine_run import RefineRun
-from napari_gliocam.ui.refined import acts
-from napari_gliocam.ui.segment_run import SegmentRun
-from napari_gliocam.ui.state import Record, State, state_of, unwrap
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
+from napari_gliocam.ui.model.assign import Source, assign, swapped
+from napari_gliocam.ui.model.refined import acts
+from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.panel.refine_run import RefineRun
+from napari_gliocam.ui.panel.segment_run import SegmentRun
+from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.layer_data import Overlay
+from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.live_update import Follower
+from napari_gliocam.ui.viewer.painting import Painter
 
 
 class Session:
@@ -42,7 +43,7 @@ class Session:
         The panel.
     """
 
-    maps_shown = Signal(Record, object)
+    maps_shown = Signal(OpenCase, object)
     slice_changed = Signal()
     layers_changed = Signal()
     saved = Signal(list)
@@ -50,13 +51,13 @@ class Session:
     def __init__(self, viewer: Any, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
-        self.desk = LayerDesk(viewer)
+        self.layers = CaseLayers(viewer)
         ingredients = work.Ingredients()
-        self.run = SegmentRun(self.state, self.desk, ingredients)
+        self.run = SegmentRun(self.state, self.layers, ingredients)
         self.run.finished.connect(self._on_segmented)
-        self.refine_run = RefineRun(self.state, self.desk, parent, ingredients)
-        self.painter = Painter(self.state, self.desk)
-        self._follower = Follower(self.viewer, self.desk, parent)
+        self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
+        self.painter = Painter(self.state, self.layers)
+        self._follower = Follower(self.viewer, self.layers, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
         self._activate.timeout.connect(self._on_activate)
@@ -104,7 +105,7 @@ class Session:
         self.state.panels -= 1
         for emitter, slot in self._connections():
             emitter.disconnect(slot)
-        for layer, tag in self.desk.tagged():
+        for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
 
@@ -138,41 +139,41 @@ class Session:
         job.failed.connect(self._on_failure)
         return job
 
-    def _on_opened(self, found: Record | LabelsAlone) -> None:
+    def _on_opened(self, found: OpenCase | LabelsAlone) -> None:
         if isinstance(found, LabelsAlone):
-            self.desk.add_labels(found)
+            self.layers.add_labels(found)
             return
-        same = [r for r in self.state.records if r.case.sources == found.case.sources != {}]
+        same = [r for r in self.state.open_cases if r.case.sources == found.case.sources != {}]
         if same:
             self.select(same[0])
             self.state.say(f"{found.case.name} is open already.")
             return
-        self.desk.add_case(found)
+        self.layers.add_case(found)
         if found.case.warnings:
             self.state.say(" ".join(found.case.warnings), "warning")
 
-    def select(self, record: Record | None) -> None:
+    def select(self, opened: OpenCase | None) -> None:
         """Work on this case."""
-        if record is self.state.current:
+        if opened is self.state.current:
             return
         self._follower.settle()
-        self.state.current = record
-        if record is not None:
-            self.desk.focus(record)
-            if navigate.slice_in_view(self.viewer, record.case.grid) is None:
-                self.go_to(record.case.grid.shape[0] // 2)
+        self.state.current = opened
+        if opened is not None:
+            self.layers.focus(opened)
+            if navigate.slice_in_view(self.viewer, opened.case.grid) is None:
+                self.go_to(opened.case.grid.shape[0] // 2)
 
     def _on_layers(self, event: Any = None) -> None:
-        records, known = self.desk.records(), self.state.records
-        self.state.records = records
-        fresh = [record for record in records if record not in known]
+        open_cases, known = self.layers.open_cases(), self.state.open_cases
+        self.state.open_cases = open_cases
+        fresh = [opened for opened in open_cases if opened not in known]
         if fresh:
             self.select(fresh[-1])
             self._activate.start(0)  # when the reader's other layers are in as well
-        elif self.state.current not in records:
-            self.select(records[-1] if records else None)
-        self.desk.name_apart()
-        for layer, tag in self.desk.tagged():
+        elif self.state.current not in open_cases:
+            self.select(open_cases[-1] if open_cases else None)
+        self.layers.name_apart()
+        for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) not in self._watched:
                 layer.events.visible.connect(self._on_map_visible)
                 self._watched.add(id(layer))
@@ -183,97 +184,97 @@ class Session:
 
     def _on_activate(self) -> None:
         if self.state.current is not None and not self._closed:
-            self.desk.activate(self.state.current)
+            self.layers.activate(self.state.current)
 
     # ---- which volume is which
 
     def sources(self) -> tuple[Source, ...]:
         """Volumes to choose from: those of the case, then image layers of others."""
-        record = self.state.current
-        pool = () if record is None else record.pool
-        return (*pool, *self.desk.foreign.sources())
+        opened = self.state.current
+        pool = () if opened is None else opened.pool
+        return (*pool, *self.layers.foreign.sources())
 
     def set_modality(self, modality: Modality, source: Source | None) -> None:
         """Say which volume a modality is."""
-        record = self.state.current
+        opened = self.state.current
         try:
-            if record is None:
+            if opened is None:
                 if source is not None:
-                    self.desk.adopt(source, modality)
+                    self.layers.adopt(source, modality)
                 return
             if source is not None:
-                source = self._taken(record, source)
-            case = assign(record.case, swapped(record.assignment(), modality, source))
+                source = self._taken(opened, source)
+            case = assign(opened.case, swapped(opened.assignment(), modality, source))
         except GliocamError as error:
             self.state.say(str(error), "error")
             self.layers_changed.emit()  # the combo shows again what holds
             return
-        self._change_case(record, case)
-        if record.maps is not None:
+        self._change_case(opened, case)
+        if opened.maps is not None:
             self.state.say("The modalities changed; click Segment to bring the result up to date.")
 
-    def _taken(self, record: Record, source: Source) -> Source:
+    def _taken(self, opened: OpenCase, source: Source) -> Source:
         """A source as part of the case: read where it was only named, on the case's grid."""
-        loaded = load_source(source, record.case)
-        if source in record.pool:
-            record.pool = tuple(loaded if s is source else s for s in record.pool)
+        loaded = load_source(source, opened.case)
+        if source in opened.pool:
+            opened.pool = tuple(loaded if s is source else s for s in opened.pool)
         else:
-            self.desk.foreign.check_placement(source, record.case.grid)
-            record.pool = (*record.pool, loaded)
-            self.desk.foreign.hand_over(source, record)
+            self.layers.foreign.check_placement(source, opened.case.grid)
+            opened.pool = (*opened.pool, loaded)
+            self.layers.foreign.hand_over(source, opened)
         return loaded
 
     def set_scheme(self, name: str) -> None:
         """Read the expert labels with another label scheme."""
-        record = self.state.current
-        if record is None or record.case.expert is None or record.case.expert.scheme == name:
+        opened = self.state.current
+        if opened is None or opened.case.expert is None or opened.case.expert.scheme == name:
             return
         try:
-            expert = read_expert(record.case, name)
+            expert = read_expert(opened.case, name)
         except GliocamError as error:
             self.state.say(str(error), "error")
             self.layers_changed.emit()
             return
-        self._change_case(record, replace(record.case, expert=expert))
+        self._change_case(opened, replace(opened.case, expert=expert))
 
-    def _change_case(self, record: Record, case: Case) -> None:
-        record.case = case
-        self.desk.update_case(record)
-        self.refine_run.measure(record)
+    def _change_case(self, opened: OpenCase, case: Case) -> None:
+        opened.case = case
+        self.layers.update_case(opened)
+        self.refine_run.measure(opened)
 
     # ---- Segment
 
     def segment(self) -> Job | None:
         """Run the networks on the case in work; None where one runs already."""
-        record = self.state.current
-        return None if record is None else self.run.start(record)
+        opened = self.state.current
+        return None if opened is None else self.run.start(opened)
 
     def cancel(self) -> None:
         """Stop Segment at its next step."""
         self.run.cancel()
 
-    def _on_segmented(self, record: Record) -> None:
-        self.refine_run.measure(record)
+    def _on_segmented(self, opened: OpenCase) -> None:
+        self.refine_run.measure(opened)
         self.refine_run.look()
-        if record is not self.state.current:
+        if opened is not self.state.current:
             if self.state.current is not None:
-                self.desk.focus(self.state.current)
-            self.state.say(f"Segment finished {record.case.name}; choose it to look at it.")
+                self.layers.focus(self.state.current)
+            self.state.say(f"Segment finished {opened.case.name}; choose it to look at it.")
             return
-        index = navigate.slice_in_view(self.viewer, record.case.grid)
-        best = navigate.largest_lesion_slice(record)
+        index = navigate.slice_in_view(self.viewer, opened.case.grid)
+        best = navigate.largest_lesion_slice(opened)
         if best is None:
             self.state.say("No tumour was found at these thresholds.")
-        elif index is None or not record.refined.lesion_voxels()[index]:
+        elif index is None or not opened.refined.lesion_voxels()[index]:
             self.go_to(best)
 
     # ---- thresholds
 
-    def set_settings(self, settings: Settings) -> None:
+    def set_settings(self, settings: Thresholds) -> None:
         """Follow the sliders."""
-        record = self.state.current
-        if record is not None and settings != record.settings:
-            self._follower.change(record, settings)
+        opened = self.state.current
+        if opened is not None and settings != opened.settings:
+            self._follower.change(opened, settings)
             self.refine_run.changed()
 
     def settle(self) -> None:
@@ -284,15 +285,15 @@ class Session:
 
     def set_refinement(self, refinement: Refinement) -> None:
         """Choose what is done after the thresholds."""
-        record = self.state.current
-        if record is not None:
-            self.refine_run.choose(record, refinement)
+        opened = self.state.current
+        if opened is not None:
+            self.refine_run.choose(opened, refinement)
 
     def refine(self) -> Job | None:
         """Refine the case in work; None where there is nothing to do."""
         self.settle()
-        record = self.state.current
-        return None if record is None else self.refine_run.apply(record)
+        opened = self.state.current
+        return None if opened is None else self.refine_run.apply(opened)
 
     def flip_refinement(self) -> None:
         """Show the labels before refinement, or after it."""
@@ -300,24 +301,24 @@ class Session:
 
     def show_overlay(self, overlay: Overlay, shown: bool) -> None:
         """Show or hide the borders of BoundaryFit's pieces."""
-        record = self.state.current
-        if record is not None and record.case.volumes:
-            self.refine_run.overlay.show(record, overlay, shown)
+        opened = self.state.current
+        if opened is not None and opened.case.volumes:
+            self.refine_run.overlay.show(opened, overlay, shown)
             self.refine_run.look()
 
     # ---- maps, slices
 
     def show_map(self, row: Row, target: Target, shown: bool) -> None:
         """Show or hide one map."""
-        record = self.state.current
-        if record is not None:
-            self.desk.show_map(record, row, target, shown)
+        opened = self.state.current
+        if opened is not None:
+            self.layers.show_map(opened, row, target, shown)
             self._on_map_visible()
 
     def _on_map_visible(self, event: Any = None) -> None:
-        record = self.state.current
-        if record is not None:
-            self.maps_shown.emit(record, self.desk.shown_maps(record))
+        opened = self.state.current
+        if opened is not None:
+            self.maps_shown.emit(opened, self.layers.shown_maps(opened))
 
     def _on_dims(self, event: Any = None) -> None:
         self._follower.look()
@@ -338,28 +339,28 @@ class Session:
         """
         from napari_gliocam.io import save_segmentation
 
-        record = self.state.current
-        if record is None or record.live is None:
+        opened = self.state.current
+        if opened is None or opened.live is None:
             return None
         self.settle()
-        if acts(record.refined.wanted) and record.refined.current is None:
-            return self._refine_and_save(record, path)
-        segmentation = record.result
-        case = record.segmented or record.case
+        if acts(opened.refined.wanted) and opened.refined.current is None:
+            return self._refine_and_save(opened, path)
+        segmentation = opened.result
+        case = opened.segmented or opened.case
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         job = self._keep(files().submit(write, "Save"))
         job.succeeded.connect(self._on_saved)
         job.failed.connect(self._on_failure)
         return job
 
-    def _refine_and_save(self, record: Record, path: str | Path) -> Job | None:
-        job = self.refine_run.apply(record)
+    def _refine_and_save(self, opened: OpenCase, path: str | Path) -> Job | None:
+        job = self.refine_run.apply(opened)
         if job is None:
             self.state.say("A refinement is under way; save again when it is done.", "warning")
             return None
 
         def save(_: object) -> None:
-            if record is self.state.current and record.refined.current is not None:
+            if opened is self.state.current and opened.refined.current is not None:
                 self.save(path)
             else:
                 self.state.say("Nothing was saved: the choices changed meanwhile.", "warning")

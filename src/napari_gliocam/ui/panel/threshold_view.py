@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVB
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui.widgets import SPACING, Section, row_label
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label
 
 #: At most one update per this many milliseconds while a slider is dragged.
 FRAME_MS = 33
@@ -26,7 +26,7 @@ class ThresholdView(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
-        self._settings = Settings()
+        self._settings = Thresholds()
 
         self.reset_button = QPushButton("Reset")
         self.reset_button.setToolTip("Back to the paper's values: tumour 0.40, class 0.50")
@@ -79,9 +79,9 @@ class ThresholdView(QWidget):
         slider.setToolTip(tip)
         return slider
 
-    def settings(self) -> Settings:
+    def settings(self) -> Thresholds:
         """What the widgets say."""
-        return Settings(
+        return Thresholds(
             tumour_threshold=round(float(self.tumour.value()), 3),
             class_threshold=round(float(self.class_.value()), 3),
             exclusive=self.exclusive.isChecked(),
@@ -89,7 +89,7 @@ class ThresholdView(QWidget):
             gate_probability=self._settings.gate_probability,
         )
 
-    def set_settings(self, settings: Settings) -> None:
+    def set_settings(self, settings: Thresholds) -> None:
         """Show these settings; tell nobody."""
         self._settings = settings
         widgets = (self.tumour, self.class_, self.exclusive, self.gate)
@@ -103,7 +103,7 @@ class ThresholdView(QWidget):
 
     def reset(self) -> None:
         """Back to the paper's thresholds; the toggles stay."""
-        defaults = Settings()
+        defaults = Thresholds()
         self.tumour.setValue(defaults.tumour_threshold)
         self.class_.setValue(defaults.class_threshold)
         self._on_released()

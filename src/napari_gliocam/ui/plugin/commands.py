@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from napari_gliocam.ui import navigate
+from napari_gliocam.ui.viewer import navigate
 
 NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"

@@ -10,9 +10,9 @@ from typing import Any
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure import score
-from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.navigate import largest_lesion_slice
-from napari_gliocam.ui.workspace import Workspace
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.panel.dock import Workspace
+from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
 
 PLUGIN, PANEL = "napari-gliocam", "Gliocam"
 _PATIENCE_S = 900.0
@@ -82,26 +82,26 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     lap("make the phantom")
     _wait(panel.segment(), panel)
     lap("segment")
-    record = panel.state.current
-    if record is None or record.live is None or record.maps is None:
+    opened = panel.state.current
+    if opened is None or opened.live is None or opened.maps is None:
         raise GliocamError("The demo's case was removed before it was segmented; run it again.")
-    best = largest_lesion_slice(record)
+    best = largest_lesion_slice(opened)
     if best is not None:
         panel.session.go_to(best)
-    truth = None if record.case.expert is None else record.case.expert.labels
+    truth = None if opened.case.expert is None else opened.case.expert.labels
     report: dict[str, Any] = {
-        "case": record.case.name,
-        "volumes_ml": {k: round(v, 2) for k, v in record.result.volumes_ml.items()},
+        "case": opened.case.name,
+        "volumes_ml": {k: round(v, 2) for k, v in opened.result.volumes_ml.items()},
         "dice": {}
         if truth is None
-        else {k: round(v, 4) for k, v in score(record.result.labels, truth).items()},
-        "seconds": {**seconds, "of segment": record.maps.provenance.get("seconds", {})},
-        "device": record.maps.provenance.get("device"),
+        else {k: round(v, 4) for k, v in score(opened.result.labels, truth).items()},
+        "seconds": {**seconds, "of segment": opened.maps.provenance.get("seconds", {})},
+        "device": opened.maps.provenance.get("device"),
     }
     out.mkdir(parents=True, exist_ok=True)
-    name = safe_name(record.case.name)
+    name = safe_name(opened.case.name)
     saved = _wait(panel.save(out / f"{name}_seg.nii.gz"), panel)
-    maps = save_maps(record.maps, record.case, out, overwrite=True)
+    maps = save_maps(opened.maps, opened.case, out, overwrite=True)
     panel.state.message = None
     picture = out / "window.png"
     _settle(0.5)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.find import look_up
 from napari_gliocam.io.naming import is_nifti
-from napari_gliocam.ui.layer_data import LayerData
+from napari_gliocam.ui.viewer.layer_data import LayerData
 
 Paths = str | Sequence[str]
 _ONE_DROP_S = 5.0
@@ -45,7 +45,7 @@ def read(path: Paths) -> list[LayerData]:
         In one sentence with the file and the remedy; inside napari's window it is shown
         instead, for napari would hide it behind a page about plugins.
     """
-    from napari_gliocam.ui.commands import bind_keys
+    from napari_gliocam.ui.plugin.commands import bind_keys
 
     bind_keys()
     try:
@@ -58,8 +58,8 @@ def read(path: Paths) -> list[LayerData]:
 
 
 def _read(paths: Sequence[Path]) -> list[LayerData]:
-    from napari_gliocam.ui.layer_data import case_data, labels_alone_data
-    from napari_gliocam.ui.reading import LabelsAlone, read_path
+    from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
+    from napari_gliocam.ui.viewer.layer_data import case_data, labels_alone_data
 
     layers: list[LayerData] = []
     taken: set[Path] = set()
@@ -89,35 +89,35 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
     """The layers that a user removed from the case this belongs to; None if it is not open."""
     from napari import current_viewer
 
-    from napari_gliocam.ui.layer_data import expert_data, image_data
-    from napari_gliocam.ui.layers import LayerDesk
-    from napari_gliocam.ui.state import state_of
+    from napari_gliocam.ui.model.state import state_of
+    from napari_gliocam.ui.viewer.layer_data import expert_data, image_data
+    from napari_gliocam.ui.viewer.layers import CaseLayers
 
     viewer = current_viewer()
     if viewer is None:
         return None
     path = path.resolve()
-    desk = LayerDesk(viewer)
-    for record in desk.records():
-        case = record.case
+    layers = CaseLayers(viewer)
+    for opened in layers.open_cases():
+        case = opened.case
         sources = {m: source.resolve() for m, source in case.sources.items()}
         outline = case.expert.source if case.expert is not None else None
-        others = [] if record.files is None else [p.resolve() for p in record.files.paths]
+        others = [] if opened.files is None else [p.resolve() for p in opened.files.paths]
         folders = {source.parent for source in sources.values()}
         if path not in (*sources.values(), *others) and folders != {path}:
             continue
         missing = [
-            image_data(record, modality, visible=True)
+            image_data(opened, modality, visible=True)
             for modality, source in sources.items()
-            if path in (source, source.parent) and desk.find(record, "modality", modality) is None
+            if path in (source, source.parent) and layers.find(opened, "modality", modality) is None
         ]
         if (
             outline is not None
             and path in (outline.resolve(), outline.resolve().parent)
-            and desk.find(record, "expert") is None
+            and layers.find(opened, "expert") is None
         ):
-            missing.append(expert_data(record))
-        if not missing and time.monotonic() - record.opened > _ONE_DROP_S:
+            missing.append(expert_data(opened))
+        if not missing and time.monotonic() - opened.opened > _ONE_DROP_S:
             state_of(viewer).say(f"{case.name} is open already.")
         return missing
     return None
@@ -128,7 +128,7 @@ def _show(text: str, level: Literal["error", "warning"]) -> bool:
     from napari import current_viewer
     from napari.utils.notifications import show_error, show_warning
 
-    from napari_gliocam.ui.state import state_of
+    from napari_gliocam.ui.model.state import state_of
 
     viewer = current_viewer()
     if viewer is None:

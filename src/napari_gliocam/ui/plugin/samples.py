@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_gliocam.ui.layer_data import LayerData
+from napari_gliocam.ui.viewer.layer_data import LayerData
 
 
 def enhancing() -> list[LayerData]:
@@ -24,18 +24,18 @@ def _sample(kind: str) -> list[LayerData]:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QApplication
 
-    from napari_gliocam.ui import work
-    from napari_gliocam.ui.commands import bind_keys
-    from napari_gliocam.ui.engine import engine
-    from napari_gliocam.ui.layer_data import case_data
-    from napari_gliocam.ui.state import Record
+    from napari_gliocam.ui.jobs import work
+    from napari_gliocam.ui.jobs.engine import engine
+    from napari_gliocam.ui.model.state import OpenCase
+    from napari_gliocam.ui.plugin.commands import bind_keys
+    from napari_gliocam.ui.viewer.layer_data import case_data
 
     bind_keys()
     app = QApplication.instance()
     if app is not None:
         app.setOverrideCursor(Qt.CursorShape.WaitCursor)
     try:
-        return case_data(Record(engine().run(lambda: work.phantom(kind))))
+        return case_data(OpenCase(engine().run(lambda: work.phantom(kind))))
     finally:
         if app is not None:
             app.restoreOverrideCursor()

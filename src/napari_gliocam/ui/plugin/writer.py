@@ -15,8 +15,8 @@ from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.layer_data import GRID_KEY, KEY, Tag
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -33,13 +33,13 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     metadata = meta.get("metadata", {})
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)
-    if isinstance(tag, Tag) and tag.role == "result" and tag.record.live is not None:
-        segmentation = replace(_shown(tag.record), labels=labels)
-        case = tag.record.segmented or tag.record.case
+    if isinstance(tag, Tag) and tag.role == "result" and tag.opened.live is not None:
+        segmentation = replace(_shown(tag.opened), labels=labels)
+        case = tag.opened.segmented or tag.opened.case
         written = save_segmentation(segmentation, path, case=case, overwrite=True)
         return [str(p) for p in written]
     if isinstance(tag, Tag):
-        grid, header = tag.record.case.grid, tag.record.case.header
+        grid, header = tag.opened.case.grid, tag.opened.case.header
     else:
         grid, header = metadata.get(GRID_KEY) or (_grid_of_layer(labels, meta), None)
     if labels.shape != grid.shape:
@@ -57,18 +57,18 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def _shown(record: Record) -> Segmentation:
+def _shown(opened: OpenCase) -> Segmentation:
     """What the layer shows; a preview is a result of no one setting, so it is not written."""
-    refined = record.refined
+    refined = opened.refined
     assert refined.live is not None
     if refined.flipped:
-        return record.painted_over(refined.live.segmentation())
+        return opened.painted_over(refined.live.segmentation())
     if refined.current is None and refined.previewed is not None:
         raise SaveError(
             "The layer shows a preview of the refinement on some slices; "
             "apply it to the case, or choose none, then save again."
         )
-    return record.result
+    return opened.result
 
 
 def _as_uint8(labels: Any, path: str) -> Any:

@@ -10,13 +10,13 @@ from psygnal import Signal
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import ExpertLabels
-from napari_gliocam.measure.confusion import LabelComparison, confusion
+from napari_gliocam.measure.scores.confusion import LabelComparison, confusion
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui import reading_work
-from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.latest import Latest
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.reading import work as reading_work
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 class AgreementRun:
@@ -24,17 +24,17 @@ class AgreementRun:
 
     Parameters
     ----------
-    desk : LayerDesk
+    layers : CaseLayers
     latest : Latest
     """
 
     compared = Signal(object)
     others_changed = Signal()
 
-    def __init__(self, desk: LayerDesk, latest: Latest) -> None:
-        self._desk = desk
+    def __init__(self, layers: CaseLayers, latest: Latest) -> None:
+        self._layers = layers
         self._latest = latest
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._result: Segmentation | None = None
         self.others: list[ExpertLabels] = []
         self.index = 0
@@ -47,23 +47,23 @@ class AgreementRun:
 
     def names(self) -> list[str]:
         """What there is to compare with."""
-        own = None if self._record is None else self._record.case.expert
+        own = None if self._opened is None else self._opened.case.expert
         return [
             "expert labels" if other is own or other.source is None else other.source.name
             for other in self.others
         ]
 
-    def follow(self, record: Record | None) -> None:
+    def follow(self, opened: OpenCase | None) -> None:
         """Work on another case."""
         for name in ("compare", "other"):
             self._latest.drop(name)
-        self._record, self._result, self.others, self.index = record, None, [], 0
+        self._opened, self._result, self.others, self.index = opened, None, [], 0
         self.follow_expert()
         self.compared.emit({})
 
     def follow_expert(self) -> None:
         """The expert labels of the case came, went, or mean something else now."""
-        expert = None if self._record is None else self._record.case.expert
+        expert = None if self._opened is None else self._opened.case.expert
         if expert is not None and expert not in self.others:
             self.others = [expert, *self.others[1:]]
         self.others_changed.emit()
@@ -80,16 +80,18 @@ class AgreementRun:
 
     def open(self, path: str | Path) -> Job | None:
         """Read labels to compare with."""
-        record = self._record
-        if record is None:
+        opened = self._opened
+        if opened is None:
             return None
-        case = record.case
+        case = opened.case
         return self._latest.run(
-            "other", lambda: reading_work.read_other(path, case), partial(self._on_opened, record)
+            "other",
+            lambda: reading_work.read_other(path, case),
+            partial(self._on_opened, opened),
         )
 
-    def _on_opened(self, record: Record, labels: ExpertLabels) -> None:
-        if record is self._record:
+    def _on_opened(self, opened: OpenCase, labels: ExpertLabels) -> None:
+        if opened is self._opened:
             self.others.append(labels)
             self.index = len(self.others) - 1
             self.others_changed.emit()
@@ -112,18 +114,18 @@ class AgreementRun:
 
     def show(self, shown: bool) -> None:
         """Show or hide which voxels are right and wrong."""
-        if self._record is None or self._record.live is None:
+        if self._opened is None or self._opened.live is None:
             return
         if shown:
-            self._desk.add_drawing(self._record, "agreement")
+            self._layers.add_drawing(self._opened, "agreement")
             self.draw()
         else:
-            self._desk.remove_drawing(self._record, "agreement")
+            self._layers.remove_drawing(self._opened, "agreement")
 
     def draw(self) -> None:
         """Draw right and wrong of the class."""
-        record, other = self._record, self.other
-        layer = None if record is None else self._desk.drawing(record, "agreement")
-        if record is not None and layer is not None and other is not None:
-            confusion(record.result.labels, other.labels, self.target, out=layer.data)
+        opened, other = self._opened, self.other
+        layer = None if opened is None else self._layers.drawing(opened, "agreement")
+        if opened is not None and layer is not None and other is not None:
+            confusion(opened.result.labels, other.labels, self.target, out=layer.data)
             layer.refresh(highlight=False, extent=False)

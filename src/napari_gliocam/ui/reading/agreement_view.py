@@ -8,11 +8,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.cams.volume import TARGETS, Target
-from napari_gliocam.measure.confusion import CONFUSION_NAMES, LabelComparison
-from napari_gliocam.measure.conventions import Convention
-from napari_gliocam.ui.palette import CONFUSION_COLOURS
-from napari_gliocam.ui.tables import TextTable
-from napari_gliocam.ui.widgets import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, LabelComparison
+from napari_gliocam.measure.scores.conventions import Convention
+from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.ui.widgets.tables import TextTable
 
 _CONVENTIONS = (Convention.VOLUME, *(c for c in Convention if c is not Convention.VOLUME))
 _HEADINGS = ("Class", "Dice", "IoU", "HD95, mm")

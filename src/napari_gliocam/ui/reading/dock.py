@@ -19,19 +19,21 @@ from qtpy.QtWidgets import (
 
 from napari_gliocam.cams.volume import Target
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
-from napari_gliocam.ui import commands, dock, navigate
-from napari_gliocam.ui.agreement_view import AgreementView
-from napari_gliocam.ui.dock import Dock
-from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.measures_view import MeasuresView
-from napari_gliocam.ui.overlap_run import ADDABLE
-from napari_gliocam.ui.overlap_view import OverlapView
-from napari_gliocam.ui.palette import CLASS_COLOURS
-from napari_gliocam.ui.reading_session import ReadingSession
-from napari_gliocam.ui.reading_work import Measured
-from napari_gliocam.ui.slice_chart import SliceChart
-from napari_gliocam.ui.voxel_view import VoxelView
-from napari_gliocam.ui.widgets import SPACING, Section, swatch_label
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.plugin import commands
+from napari_gliocam.ui.reading.agreement_view import AgreementView
+from napari_gliocam.ui.reading.measures_view import MeasuresView
+from napari_gliocam.ui.reading.overlap_run import ADDABLE
+from napari_gliocam.ui.reading.overlap_view import OverlapView
+from napari_gliocam.ui.reading.session import ReadingSession
+from napari_gliocam.ui.reading.slice_chart import SliceChart
+from napari_gliocam.ui.reading.voxel_view import VoxelView
+from napari_gliocam.ui.reading.work import Measured
+from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
+from napari_gliocam.ui.widgets import dock
+from napari_gliocam.ui.widgets.dock import Dock
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch_label
 
 if TYPE_CHECKING:
     import napari
@@ -196,8 +198,8 @@ class ReadingDock(Dock):
         self._show_others()
 
     def _show_others(self) -> None:
-        run, record = self.session.agreement, self.session.record
-        there = record is not None and record.live is not None
+        run, opened = self.session.agreement, self.session.opened
+        there = opened is not None and opened.live is not None
         self.agreement_view.set_others(run.names(), run.index, there=there)
 
     def _show_drawings(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_gliocam.measure.figures import FIGURES
-from napari_gliocam.measure.measures import Measures
-from napari_gliocam.ui.tables import TextTable
-from napari_gliocam.ui.widgets import SPACING
+from napari_gliocam.measure.evaluation.figures import FIGURES
+from napari_gliocam.measure.lesion.measures import Measures
+from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.ui.widgets.tables import TextTable
 
 
 class MeasuresView(QWidget):

@@ -7,15 +7,15 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_gliocam.cams.menu import MENU
-from napari_gliocam.measure.class_overlap import MethodOverlap
+from napari_gliocam.cams.methods.menu import MENU
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui import reading_work
-from napari_gliocam.ui.claims import OWN, Claimant, own_rows
-from napari_gliocam.ui.latest import Latest
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.shown import EVERYWHERE
-from napari_gliocam.ui.state import Record, State
+from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.model.class_claims import OWN, Claimant, own_rows
+from napari_gliocam.ui.model.painted_labels import EVERYWHERE
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.reading import work as reading_work
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Methods that need the networks: their names by their titles.
 ADDABLE = {e.title: e.name for e in MENU if e.name in ("gradcam", "layercam", "amecam", "scorecam")}
@@ -28,7 +28,7 @@ class OverlapRun:
     Parameters
     ----------
     state : State
-    desk : LayerDesk
+    layers : CaseLayers
     latest : Latest
     """
 
@@ -37,25 +37,25 @@ class OverlapRun:
     threshold_changed = Signal(float)
     stage_changed = Signal(str)
 
-    def __init__(self, state: State, desk: LayerDesk, latest: Latest) -> None:
+    def __init__(self, state: State, layers: CaseLayers, latest: Latest) -> None:
         self._state = state
-        self._desk = desk
+        self._layers = layers
         self._latest = latest
-        self._record: Record | None = None
+        self._opened: OpenCase | None = None
         self._added: dict[str, Claimant] = {}
         self._claimant: Claimant | None = None
         self.method = _FIRST
         self.threshold = 0.5
 
-    def follow(self, record: Record | None) -> None:
+    def follow(self, opened: OpenCase | None) -> None:
         """Work on another case, or on other maps of the same."""
         self._latest.drop("explain")
         self._latest.drop("table")
         self.stage_changed.emit("")
-        self._record, self._claimant, self.method = record, None, _FIRST
+        self._opened, self._claimant, self.method = opened, None, _FIRST
         self._added.clear()
-        if record is not None:
-            self.follow_threshold(record.settings.class_threshold)
+        if opened is not None:
+            self.follow_threshold(opened.settings.class_threshold)
         self.methods_changed.emit()
         self.overlaps.emit(())
 
@@ -67,9 +67,9 @@ class OverlapRun:
 
     def methods(self) -> list[str]:
         """Methods whose claims can be looked at."""
-        if self._record is None or self._record.maps is None:
+        if self._opened is None or self._opened.maps is None:
             return []
-        return [*(OWN[row] for row in own_rows(self._record.maps)), *self._added]
+        return [*(OWN[row] for row in own_rows(self._opened.maps)), *self._added]
 
     def choose(self, title: str) -> None:
         """Look at another method's claims."""
@@ -83,35 +83,35 @@ class OverlapRun:
 
     def show(self, shown: bool) -> None:
         """Show or hide core only, edema only and both."""
-        if self._record is None or self._record.maps is None:
+        if self._opened is None or self._opened.maps is None:
             return
         if shown:
-            self._desk.add_drawing(self._record, "claims")
+            self._layers.add_drawing(self._opened, "claims")
             self.draw()
         else:
-            self._desk.remove_drawing(self._record, "claims")
+            self._layers.remove_drawing(self._opened, "claims")
 
     def draw(self, part: tuple[slice, ...] | None = None) -> None:
         """Draw the claims, or a part of them."""
-        record = self._record
-        layer = None if record is None else self._desk.drawing(record, "claims")
-        if record is None or layer is None or record.maps is None:
+        opened = self._opened
+        layer = None if opened is None else self._layers.drawing(opened, "claims")
+        if opened is None or layer is None or opened.maps is None:
             return
         if self._claimant is None:
             self._claimant = self._added.get(self.method)
         if self._claimant is None:
             row = next(row for row, title in OWN.items() if title == self.method)
-            self._claimant = Claimant.own(record.maps, row)
+            self._claimant = Claimant.own(opened.maps, row)
         where = EVERYWHERE if part is None else part
-        self._claimant.cut(record.settings, self.threshold, layer.data, where)
+        self._claimant.cut(opened.settings, self.threshold, layer.data, where)
         layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def tabulate(self) -> None:
         """Count the overlap of every method."""
-        record, threshold = self._record, self.threshold
-        if record is None or record.maps is None:
+        opened, threshold = self._opened, self.threshold
+        if opened is None or opened.maps is None:
             return
-        maps, settings, more = record.maps, record.settings, tuple(self._added.values())
+        maps, settings, more = opened.maps, opened.settings, tuple(self._added.values())
         self._latest.run(
             "table",
             lambda: reading_work.overlapping(maps, own_rows(maps), more, settings, threshold),
@@ -123,15 +123,15 @@ class OverlapRun:
 
     def add(self, title: str) -> None:
         """Make the class maps of a method that needs the networks."""
-        record = self._record
-        if record is None or record.maps is None or title in self._added:
+        opened = self._opened
+        if opened is None or opened.maps is None or title in self._added:
             return
         bundle = None if self._state.bundle is None else self._state.bundle.path
-        case, device = record.segmented or record.case, self._state.device
+        case, device = opened.segmented or opened.case, self._state.device
         job = self._latest.run(
             "explain",
             lambda: reading_work.explaining(case, bundle, device, ADDABLE[title], title),
-            partial(self._on_added, record),
+            partial(self._on_added, opened),
             torch=True,
         )
         job.progressed.connect(lambda progress: self.stage_changed.emit(_stage(progress)))
@@ -146,9 +146,9 @@ class OverlapRun:
     def _on_end(self, sentence: Any = None) -> None:
         self.stage_changed.emit("")
 
-    def _on_added(self, record: Record, claimant: Claimant) -> None:
+    def _on_added(self, opened: OpenCase, claimant: Claimant) -> None:
         self._on_end()
-        if record is self._record:
+        if opened is self._opened:
             self._added[claimant.title] = claimant
             self.method, self._claimant = claimant.title, None
             self.methods_changed.emit()

@@ -8,11 +8,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_gliocam.measure.class_overlap import MethodOverlap
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
-from napari_gliocam.ui.palette import CLASS_COLOURS
-from napari_gliocam.ui.tables import TextTable
-from napari_gliocam.ui.widgets import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.ui.widgets.tables import TextTable
 
 _HEADINGS = ("Method", "ml", "of union", "Dice", "worst slices")
 _LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "both"}

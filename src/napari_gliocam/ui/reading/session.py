@@ -9,16 +9,17 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.measure.voxel import VoxelReading, read_voxel
-from napari_gliocam.ui import navigate, reading_work
-from napari_gliocam.ui.agreement_run import AgreementRun
-from napari_gliocam.ui.engine import Job
-from napari_gliocam.ui.latest import Latest
-from napari_gliocam.ui.layer_data import PLANES, Drawing
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.overlap_run import OverlapRun
-from napari_gliocam.ui.reading_work import Measured
-from napari_gliocam.ui.state import Record, State, state_of, unwrap
+from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.reading import work as reading_work
+from napari_gliocam.ui.reading.agreement_run import AgreementRun
+from napari_gliocam.ui.reading.overlap_run import OverlapRun
+from napari_gliocam.ui.reading.work import Measured
+from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.layer_data import PLANES, Drawing
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Figures are made when nothing was changed for so long; the picture comes first.
 REST_MS = 120
@@ -42,11 +43,11 @@ class ReadingSession:
     def __init__(self, viewer: Any, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
-        self.desk = LayerDesk(viewer)
+        self.layers = CaseLayers(viewer)
         self.latest = Latest(self.state)
-        self.overlap = OverlapRun(self.state, self.desk, self.latest)
-        self.agreement = AgreementRun(self.desk, self.latest)
-        self.record: Record | None = None
+        self.overlap = OverlapRun(self.state, self.layers, self.latest)
+        self.agreement = AgreementRun(self.layers, self.latest)
+        self.opened: OpenCase | None = None
         self.last: Measured | None = None
         self._depth: tuple[Any, Any] | None = None
         self._rest = QTimer(parent)
@@ -88,21 +89,21 @@ class ReadingSession:
             self.viewer.mouse_move_callbacks.remove(self._on_move)
         self._follow(None)
         with suppress(RuntimeError):
-            self.desk.remove_drawings()
+            self.layers.remove_drawings()
 
     # ---- which case
 
-    def _on_current(self, record: Record | None) -> None:
-        self._follow(record)
+    def _on_current(self, opened: OpenCase | None) -> None:
+        self._follow(opened)
         self.last = None
-        self.desk.remove_drawings()
-        self.overlap.follow(record)
-        self.agreement.follow(record)
+        self.layers.remove_drawings()
+        self.overlap.follow(opened)
+        self.agreement.follow(opened)
         self.measured.emit(None)
         self._on_dims()
         self._rest.start()
 
-    def _follow(self, record: Record | None) -> None:
+    def _follow(self, opened: OpenCase | None) -> None:
         pairs = (
             ("edition", self._on_labels),
             ("settings", self._on_settings),
@@ -110,11 +111,11 @@ class ReadingSession:
             ("case", self._on_case),
         )
         for name, slot in pairs:
-            if self.record is not None:
-                getattr(self.record.events, name).disconnect(slot)
-            if record is not None:
-                getattr(record.events, name).connect(slot)
-        self.record = record
+            if self.opened is not None:
+                getattr(self.opened.events, name).disconnect(slot)
+            if opened is not None:
+                getattr(opened.events, name).connect(slot)
+        self.opened = opened
 
     def _on_labels(self, edition: int) -> None:
         self._rest.start()
@@ -125,7 +126,7 @@ class ReadingSession:
         self._rest.start()
 
     def _on_maps(self, maps: Any) -> None:
-        self.overlap.follow(self.record)
+        self.overlap.follow(self.opened)
         self._rest.start()
 
     def _on_case(self, case: Any) -> None:
@@ -142,22 +143,22 @@ class ReadingSession:
         self._rest.start()
 
     def _measure(self) -> None:
-        record = self.record
-        if record is None or record.live is None:
+        opened = self.opened
+        if opened is None or opened.live is None:
             return
-        if record.live.pending:
+        if opened.live.pending:
             self._rest.start()
             return
         self.overlap.draw()
-        result, depth = record.result, self._known_depth(record)
+        result, depth = opened.result, self._known_depth(opened)
         self.latest.run(
             "measure",
             lambda: reading_work.measuring(result, depth),
-            lambda made: self._on_measured(record, made),
+            lambda made: self._on_measured(opened, made),
         )
 
-    def _known_depth(self, record: Record) -> Any:
-        case = record.case
+    def _known_depth(self, opened: OpenCase) -> Any:
+        case = opened.case
         if self._depth is not None and self._depth[0] is case:
             return self._depth[1]
         if not self.latest.running("depth"):
@@ -172,13 +173,13 @@ class ReadingSession:
         self._depth = case, depth
         self._rest.start()
 
-    def _on_measured(self, record: Record, made: Measured) -> None:
-        if record is not self.record:
+    def _on_measured(self, opened: OpenCase, made: Measured) -> None:
+        if opened is not self.opened:
             return
         self.last = made
         self.measured.emit(made)
-        if self.desk.drawing(record, "diameters") is not None:
-            self.desk.show_diameters(record, made.measures)
+        if self.layers.drawing(opened, "diameters") is not None:
+            self.layers.show_diameters(opened, made.measures)
         self.agreement.compare(made.result)
         self.overlap.tabulate()
 
@@ -186,18 +187,18 @@ class ReadingSession:
 
     def go_to(self, index: int) -> None:
         """Stand on a slice of the case."""
-        if self.record is not None:
-            navigate.go_to_slice(self.viewer, self.record.case.grid, index)
+        if self.opened is not None:
+            navigate.go_to_slice(self.viewer, self.opened.case.grid, index)
 
     def part(self) -> tuple[slice, ...] | None:
         """What of the case is in view."""
-        record = self.record
-        return None if record is None else navigate.part_in_view(self.viewer, record.case.grid)
+        opened = self.opened
+        return None if opened is None else navigate.part_in_view(self.viewer, opened.case.grid)
 
     def _on_dims(self, event: Any = None) -> None:
         index = None
-        if self.record is not None:
-            index = navigate.slice_in_view(self.viewer, self.record.case.grid)
+        if self.opened is not None:
+            index = navigate.slice_in_view(self.viewer, self.opened.case.grid)
         self.slice_changed.emit(index)
 
     def _on_move(self, viewer: Any, event: Any) -> None:
@@ -205,23 +206,23 @@ class ReadingSession:
 
     def read(self, position: tuple[float, ...]) -> VoxelReading | None:
         """The voxel at a place of the world, in mm."""
-        record = self.record
-        if record is None or len(position) < 3:
+        opened = self.opened
+        if opened is None or len(position) < 3:
             return None
-        grid = record.case.grid
+        grid = opened.case.grid
         voxel = [
             round((at - origin) / mm)
             for at, origin, mm in zip(position[-3:], grid.origin, grid.spacing, strict=True)
         ]
-        if record.shown is None or record.live is None:
-            return read_voxel(record.case, voxel)
-        refined = None if record.refined.flipped else record.refined.current
+        if opened.shown is None or opened.live is None:
+            return read_voxel(opened.case, voxel)
+        refined = None if opened.refined.flipped else opened.refined.current
         return read_voxel(
-            record.case,
+            opened.case,
             voxel,
-            labels=record.shown.labels,
-            maps=record.maps,
-            settings=record.settings,
+            labels=opened.shown.labels,
+            maps=opened.maps,
+            settings=opened.settings,
             refined=None if refined is None else refined.labels,
         )
 
@@ -229,10 +230,10 @@ class ReadingSession:
 
     def show_diameters(self, shown: bool) -> None:
         """Draw the diameters on their slices, or take them away."""
-        if self.record is not None and self.last is not None and shown:
-            self.desk.show_diameters(self.record, self.last.measures)
-        elif self.record is not None:
-            self.desk.remove_drawing(self.record, "diameters")
+        if self.opened is not None and self.last is not None and shown:
+            self.layers.show_diameters(self.opened, self.last.measures)
+        elif self.opened is not None:
+            self.layers.remove_drawing(self.opened, "diameters")
 
     def go_to_diameters(self) -> None:
         """Stand on the slice with the largest diameter."""
@@ -242,26 +243,26 @@ class ReadingSession:
 
     def drawings(self) -> set[str]:
         """What is drawn now."""
-        record = self.record
-        if record is None:
+        opened = self.opened
+        if opened is None:
             return set()
         names: tuple[Drawing, ...] = (*PLANES, "diameters")
-        return {name for name in names if self.desk.drawing(record, name) is not None}
+        return {name for name in names if self.layers.drawing(opened, name) is not None}
 
     def discard_strokes(self) -> None:
         """Forget what was painted by hand."""
-        if self.record is not None:
-            self.desk.discard_strokes(self.record)
+        if self.opened is not None:
+            self.layers.discard_strokes(self.opened)
 
     def report(self, folder: str | Path, heading: str = "") -> Job | None:
         """Write the report of the case into a folder."""
-        record = self.record
-        if record is None or record.live is None:
+        opened = self.opened
+        if opened is None or opened.live is None:
             return None
-        record.live.finish()
-        result = record.result
-        unpainted = record.refined.segmentation.labels if result.painted else None
-        case, depth = record.segmented or record.case, self._known_depth(record)
+        opened.live.finish()
+        result = opened.result
+        unpainted = opened.refined.segmentation.labels if result.painted else None
+        case, depth = opened.segmented or opened.case, self._known_depth(opened)
         expert = self.agreement.other
         return self.latest.run(
             "report",

@@ -13,9 +13,9 @@ from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_gliocam.measure.slice_areas import SliceAreas
+from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.threshold import BOTH, CORE, EDEMA
-from napari_gliocam.ui.palette import CLASS_COLOURS, TARGET_COLOURS
+from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 
 HEIGHT = 170
 

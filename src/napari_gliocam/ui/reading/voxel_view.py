@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_gliocam.measure.voxel import VoxelReading
-from napari_gliocam.ui.tables import TextTable
-from napari_gliocam.ui.widgets import SPACING
+from napari_gliocam.measure.classes.voxel import VoxelReading
+from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.ui.widgets.tables import TextTable
 
 _REST = "Point at a voxel of the case."
 

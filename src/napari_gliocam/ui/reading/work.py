@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import CamVolume, Row, Target
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.measure.class_overlap import MethodOverlap, claims_of
-from napari_gliocam.measure.confusion import LabelComparison, compare_labels
-from napari_gliocam.measure.depth import brain_depth
-from napari_gliocam.measure.measures import Measures, measure_labels
-from napari_gliocam.measure.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
+from napari_gliocam.measure.lesion.depth import brain_depth
+from napari_gliocam.measure.lesion.measures import Measures, measure_labels
+from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
+from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import Settings
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui import work
-from napari_gliocam.ui.claims import Claimant
-from napari_gliocam.ui.two_llvms import keep_triton_out
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+from napari_gliocam.ui.model.class_claims import Claimant
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def overlapping(
     maps: CamVolume,
     rows: Sequence[Row],
     more: Sequence[Claimant],
-    settings: Settings,
+    settings: Thresholds,
     threshold: float,
 ) -> Generator[Progress, None, tuple[MethodOverlap, ...]]:
     """The table of methods; the maps of a row are enlarged and let go."""
@@ -125,8 +125,8 @@ def explaining(
     """Maps of core and edema by a method, on every slice on which the networks see them."""
     keep_triton_out()
     yield Progress(0, 1, "loading the bundle")
-    from napari_gliocam.cams.explain import Explaining
-    from napari_gliocam.cams.prepare import preparing
+    from napari_gliocam.cams.run.explain import Explaining
+    from napari_gliocam.cams.run.prepare import preparing
 
     prepared = yield from preparing(case, work.loaded(bundle), device)
     made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)

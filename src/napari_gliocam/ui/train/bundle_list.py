@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.nets.library import Listed
-from napari_gliocam.ui.widgets import SPACING, Section
+from napari_gliocam.ui.widgets.pieces import SPACING, Section
 
 _FIGURES = {
     "AUC core": ("AUC", "core"),

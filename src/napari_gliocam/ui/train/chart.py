@@ -9,7 +9,7 @@ from typing import Any
 from qtpy import API_NAME
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from napari_gliocam.ui.widgets import SPACING, Choice
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice
 
 #: Stages as reports name them, in words.
 STAGE_TITLES = {

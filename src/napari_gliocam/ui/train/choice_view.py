@@ -18,18 +18,18 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.choice import (
+from napari_gliocam.train.recipe.choice import (
     STAGES,
     WHAT,
     TrainingChoice,
     recipe_of_choice,
     usual_stages,
 )
-from napari_gliocam.train.recipe_file import read_recipe
-from napari_gliocam.ui.run_button import RunButton
-from napari_gliocam.ui.train_session import Choices
-from napari_gliocam.ui.train_work import Summary
-from napari_gliocam.ui.widgets import SPACING, Choice, Section, row_label
+from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.ui.train.session import Choices
+from napari_gliocam.ui.train.work import Summary
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label
+from napari_gliocam.ui.widgets.run_button import RunButton
 
 _WEIGHTS = {
     "class": "Fore- and background of a class differ (L_c)",

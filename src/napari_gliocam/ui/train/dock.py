@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_gliocam.ui.bundle_list import BundleListView
-from napari_gliocam.ui.dock import Dock
-from napari_gliocam.ui.tag_view import TagView
-from napari_gliocam.ui.tagging import KEYS, Here
-from napari_gliocam.ui.train_choice import TrainChoiceView
-from napari_gliocam.ui.train_progress import TrainProgressView
-from napari_gliocam.ui.train_session import TrainSession
+from napari_gliocam.ui.train.bundle_list import BundleListView
+from napari_gliocam.ui.train.choice_view import TrainChoiceView
+from napari_gliocam.ui.train.progress_view import TrainProgressView
+from napari_gliocam.ui.train.session import TrainSession
+from napari_gliocam.ui.train.tag_view import TagView
+from napari_gliocam.ui.train.tagging import KEYS, Here
+from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
     import napari
@@ -69,7 +69,7 @@ class TrainDock(Dock):
         tags.folder_requested.connect(self._ask_folder)
         tags.labels_requested.connect(self._ask_labels)
         tags.derive_requested.connect(lambda: session.derive(choice.choices()))
-        tags.case_requested.connect(session.open_case)
+        tags.case_requested.connect(session.open_by_name)
         tags.answered.connect(session.tagging.answer)
         tags.rest_requested.connect(session.tagging.rest_shows_nothing)
         session.tagging.changed.connect(self._show_tags)

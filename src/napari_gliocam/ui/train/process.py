@@ -16,8 +16,8 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.lock import is_locked
-from napari_gliocam.train.request import (
+from napari_gliocam.train.run.lock import is_locked
+from napari_gliocam.train.run.request import (
     ERRORS_FILE,
     REPORTS_FILE,
     REQUEST_FILE,
@@ -64,7 +64,7 @@ class TrainProcess:
         """
         file = request.save()
         request.stop_file.unlink(missing_ok=True)
-        line = [sys.executable, "-m", "napari_gliocam.train.process", str(file)]
+        line = [sys.executable, "-m", "napari_gliocam.train.run.process", str(file)]
         own: dict[str, Any] = (
             {"creationflags": 0x00000200}  # CREATE_NEW_PROCESS_GROUP
             if sys.platform == "win32"

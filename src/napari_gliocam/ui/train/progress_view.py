@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.ui.train_chart import STAGE_TITLES, TrainChart
-from napari_gliocam.ui.widgets import SPACING, Elided, Section
+from napari_gliocam.ui.train.chart import STAGE_TITLES, TrainChart
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section
 
 _ROW_HEIGHT = 22
 

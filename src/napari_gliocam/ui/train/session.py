@@ -20,17 +20,18 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.choice import TrainingChoice, recipe_of_choice
-from napari_gliocam.train.recipe_file import recipe_values
-from napari_gliocam.train.request import TrainingRequest
-from napari_gliocam.train.tags import Tags
-from napari_gliocam.ui import train_work, work
-from napari_gliocam.ui.engine import Job, engine, files
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.reading import read_path
-from napari_gliocam.ui.state import Message, Record, State, state_of, unwrap
-from napari_gliocam.ui.tagging import Tagging
-from napari_gliocam.ui.train_process import TrainProcess, unfinished
+from napari_gliocam.train.labels.tags import Tags
+from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
+from napari_gliocam.train.recipe.toml_file import recipe_values
+from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.open_path import read_path
+from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.train import work as train_work
+from napari_gliocam.ui.train.process import TrainProcess, unfinished
+from napari_gliocam.ui.train.tagging import Tagging
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Between two segmentations with the newest weights, in seconds: they slow the training down.
 _PREVIEW_EVERY = 30.0
@@ -72,7 +73,7 @@ class TrainSession:
     def __init__(self, viewer: Any, parent: QObject, folder: Path | None = None) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
-        self.desk = LayerDesk(viewer)
+        self.layers = CaseLayers(viewer)
         self.folder = folder or bundles_folder()
         self.tagging = Tagging(self.viewer, self.state)
         self.process = TrainProcess(parent)
@@ -139,7 +140,7 @@ class TrainSession:
         folder = self.tagging.folder
         return None if folder is None else self.open_folder(folder, file)
 
-    def open_case(self, name: str) -> Job | None:
+    def open_by_name(self, name: str) -> Job | None:
         """Show a case of the folder, to tag its slices."""
         source = self.tagging.source(name)
         if source is None:
@@ -149,19 +150,19 @@ class TrainSession:
         job.failed.connect(self._fail)
         return job
 
-    def _on_opened(self, record: Any) -> None:
-        if not isinstance(record, Record):
+    def _on_opened(self, opened: Any) -> None:
+        if not isinstance(opened, OpenCase):
             return
-        same = [r for r in self.desk.records() if r.case.sources == record.case.sources]
+        same = [r for r in self.layers.open_cases() if r.case.sources == opened.case.sources]
         if same:
             self.state.current = same[0]
-            self.desk.focus(same[0])
+            self.layers.focus(same[0])
         else:
-            self.desk.add_case(record)
+            self.layers.add_case(opened)
             if self.state.panels == 0:  # no panel follows the layers
-                self.state.records = self.desk.records()
-                self.state.current = record
-            self.desk.activate(record)
+                self.state.open_cases = self.layers.open_cases()
+                self.state.current = opened
+            self.layers.activate(opened)
         self.tagging.look()
 
     def derive(self, choices: Choices | None = None) -> Job | None:
@@ -290,24 +291,24 @@ class TrainSession:
     # ---- the newest result on the open case
 
     def _show_newest(self, bundle: Path) -> None:
-        record = self.state.current
+        opened = self.state.current
         late = time.monotonic() - self._previewed < _PREVIEW_EVERY
-        if not self.preview or record is None or late or self.state.running is not None:
+        if not self.preview or opened is None or late or self.state.running is not None:
             return
         if self._job is not None or not engine().idle:
             return
         self._previewed = time.monotonic()
-        case, device = record.case, self.state.device
+        case, device = opened.case, self.state.device
         job = self._keep(engine().submit(lambda: work.segment(case, bundle, device), "Segment"))
-        job.succeeded.connect(partial(self._on_segmented, record, case))
+        job.succeeded.connect(partial(self._on_segmented, opened, case))
 
-    def _on_segmented(self, record: Record, case: Case, maps: Any) -> None:
-        if record not in self.desk.records():
+    def _on_segmented(self, opened: OpenCase, case: Case, maps: Any) -> None:
+        if opened not in self.layers.open_cases():
             return
-        record.segmented, record.networks = case, None
-        record.start(maps)
-        self.desk.show_result(record)
-        record.count()
+        opened.segmented, opened.networks = case, None
+        opened.start(maps)
+        self.layers.show_result(opened)
+        opened.count()
 
     # ---- bundles
 

@@ -18,9 +18,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.threshold import CORE, EDEMA
-from napari_gliocam.ui.palette import CLASS_COLOURS
-from napari_gliocam.ui.tagging import ANSWERS, KEYS, CaseRow, Here
-from napari_gliocam.ui.widgets import SPACING, Elided, Section, row_label, swatch
+from napari_gliocam.ui.train.tagging import ANSWERS, KEYS, CaseRow, Here
+from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, row_label, swatch
 
 _TITLES = {"core": "Core", "edema": "Edema", "neither": "Neither", "skip": "Skip"}
 _TIPS = {

@@ -9,13 +9,13 @@ from typing import Any
 from psygnal import Signal
 
 from napari_gliocam.io.find import CaseFiles
-from napari_gliocam.train.slice_order import file_slices
-from napari_gliocam.train.tag_file import FILE_NAME, save_tags
-from napari_gliocam.train.tags import SKIPPED, Tag, Tags
-from napari_gliocam.ui import navigate
-from napari_gliocam.ui.engine import Job, files
-from napari_gliocam.ui.state import Record, State
-from napari_gliocam.ui.train_work import Found
+from napari_gliocam.train.labels.slice_order import file_slices
+from napari_gliocam.train.labels.tag_file import FILE_NAME, save_tags
+from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags
+from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.train.work import Found
+from napari_gliocam.ui.viewer import navigate
 
 #: What a key, or a button, says of the slice in view.
 ANSWERS = ("core", "edema", "neither", "skip")
@@ -127,34 +127,34 @@ class Tagging:
     # ---- the slice in view
 
     @property
-    def record(self) -> Record | None:
+    def opened(self) -> OpenCase | None:
         """The case in work, where it is one of the folder's."""
-        record = navigate.case_in_work(self.viewer)
-        return record if record is not None and self._name(record) else None
+        opened = navigate.case_in_work(self.viewer)
+        return opened if opened is not None and self._name(opened) else None
 
     def here(self) -> Here | None:
         """What is said of the slice in view."""
-        record = self.record
-        if record is None:
+        opened = self.opened
+        if opened is None:
             return None
-        index = navigate.slice_in_view(self.viewer, record.case.grid)
+        index = navigate.slice_in_view(self.viewer, opened.case.grid)
         if index is None:
             return None
-        name, number = self._name(record), int(file_slices(record.case.grid)[index])
+        name, number = self._name(opened), int(file_slices(opened.case.grid)[index])
         return Here(name, number, self.tags.of(name).get(number))
 
     def look(self, event: Any = None) -> None:
         """Another slice, or another case, may be in view."""
-        record = self.record
-        if record is not None and self._name(record) not in self._totals:
-            self._totals[self._name(record)] = record.case.grid.shape[0]
+        opened = self.opened
+        if opened is not None and self._name(opened) not in self._totals:
+            self._totals[self._name(opened)] = opened.case.grid.shape[0]
             self.changed.emit()
         self.here_changed.emit(self.here())
 
     def answer(self, what: str) -> None:
         """Tag the slice in view; core and edema turn on and off, the others go on to the next."""
-        here, record = self.here(), self.record
-        if here is None or record is None:
+        here, opened = self.here(), self.opened
+        if here is None or opened is None:
             self.said.emit("Open a case of the folder to tag its slices.", "info")
             return
         tag = here.tag if here.tag is not None and not here.tag.skipped else Tag()
@@ -171,27 +171,27 @@ class Tagging:
 
     def step(self, by: int) -> None:
         """Go on in the case in view."""
-        record = self.record
-        if record is None:
+        opened = self.opened
+        if opened is None:
             return
-        index = navigate.slice_in_view(self.viewer, record.case.grid)
-        if index is not None and 0 <= index + by < record.case.grid.shape[0]:
-            navigate.go_to_slice(self.viewer, record.case.grid, index + by)
+        index = navigate.slice_in_view(self.viewer, opened.case.grid)
+        if index is not None and 0 <= index + by < opened.case.grid.shape[0]:
+            navigate.go_to_slice(self.viewer, opened.case.grid, index + by)
 
     def rest_shows_nothing(self) -> None:
         """Every slice of the case in view without a tag shows neither core nor edema."""
-        record = self.record
-        if record is None:
+        opened = self.opened
+        if opened is None:
             return
-        name = self._name(record)
-        for number in range(record.case.grid.shape[0]):
+        name = self._name(opened)
+        for number in range(opened.case.grid.shape[0]):
             if number not in self.tags.of(name):
                 self.tags.put(name, number, Tag())
         self._save()
 
-    def _name(self, record: Record) -> str:
+    def _name(self, opened: OpenCase) -> str:
         """The folder's name for a case in the viewer; empty for a stranger."""
-        sources = set(record.case.sources.values())
+        sources = set(opened.case.sources.values())
         for name, files_ in self._cases.items():
             if sources & set(files_.paths):
                 return name

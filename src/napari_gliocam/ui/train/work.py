@@ -8,10 +8,10 @@ from pathlib import Path
 
 from napari_gliocam.io.find import CaseFiles, find_cases
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.request import TrainingRequest
-from napari_gliocam.train.tag_file import load_tags
-from napari_gliocam.train.tags import Tags
-from napari_gliocam.ui.two_llvms import keep_triton_out
+from napari_gliocam.train.labels.tag_file import load_tags
+from napari_gliocam.train.labels.tags import Tags
+from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
     keep_triton_out()
     from napari_gliocam.device import describe
     from napari_gliocam.nets.gliocam import GliocamNet
-    from napari_gliocam.train.finetune import gathering
-    from napari_gliocam.train.pace import measuring_pace
+    from napari_gliocam.train.run.finetune import gathering
+    from napari_gliocam.train.run.time_estimate import measuring_pace
 
     given = yield from gathering(request)
     channels = given.cases.slices.images.shape[1]
@@ -82,10 +82,10 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     """Tags of all cases that have expert labels."""
     from napari_gliocam.nets.bundle import read_bundle_info
-    from napari_gliocam.train.case_index import indexing
-    from napari_gliocam.train.case_set import derive_tags
-    from napari_gliocam.train.prepared import Preparation
-    from napari_gliocam.train.recipe_file import recipe_of
+    from napari_gliocam.train.data.case_index import indexing
+    from napari_gliocam.train.data.case_set import derive_tags
+    from napari_gliocam.train.data.prepared import Preparation
+    from napari_gliocam.train.recipe.toml_file import recipe_of
 
     recipe = recipe_of(request.recipe, "the recipe")
     info = read_bundle_info(request.bundle or None)

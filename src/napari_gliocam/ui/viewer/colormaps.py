@@ -1,4 +1,4 @@
-"""The colours of `napari_gliocam.palette` as napari wants them."""
+"""The colours of `napari_gliocam.colours` as napari wants them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from napari.utils import Colormap, DirectLabelColormap
 
 from napari_gliocam.cams.volume import Target
-from napari_gliocam.palette import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
+from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
 
 __all__ = [
     "CLASS_COLOURS",

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
-from napari_gliocam.ui.assign import Source
-from napari_gliocam.ui.palette import (
+from napari_gliocam.ui.model.assign import Source
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.viewer.colormaps import (
     border_colormap,
     confusion_colormap,
     labels_colormap,
     map_colormap,
 )
-from napari_gliocam.ui.state import Record
 
 if TYPE_CHECKING:
-    from napari_gliocam.measure.diameters import Line
-    from napari_gliocam.measure.measures import Measures
-    from napari_gliocam.ui.reading import LabelsAlone
+    from napari_gliocam.measure.lesion.diameters import Line
+    from napari_gliocam.measure.lesion.measures import Measures
+    from napari_gliocam.ui.jobs.open_path import LabelsAlone
 
 LayerData = tuple[Any, dict[str, Any], str]
 KEY = "napari-gliocam"
@@ -52,14 +52,14 @@ class Tag:
 
     Parameters
     ----------
-    record : Record
+    opened : OpenCase
     role : str
     what : Modality, Source, (row, target), Overlay or None
         Which modality, volume, map or overlay; for a cell of a comparison, its name and what
         lies in it.
     """
 
-    record: Record
+    opened: OpenCase
     role: Role
     what: Any = None
 
@@ -93,9 +93,9 @@ def contrast_limits(volume: NDArray[Any], brain: NDArray[np.bool_]) -> tuple[flo
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def image_data(record: Record, modality: Modality, *, visible: bool) -> LayerData:
+def image_data(opened: OpenCase, modality: Modality, *, visible: bool) -> LayerData:
     """The image layer of one modality."""
-    case = record.case
+    case = opened.case
     volume = case.volumes[modality]
     source = case.sources.get(modality)
     arguments = {
@@ -103,13 +103,13 @@ def image_data(record: Record, modality: Modality, *, visible: bool) -> LayerDat
         "colormap": "gray",
         "contrast_limits": contrast_limits(volume, case.brain),
         "visible": visible,
-        "metadata": {KEY: Tag(record, "modality", modality), "source": str(source or "")},
+        "metadata": {KEY: Tag(opened, "modality", modality), "source": str(source or "")},
         **placement(case.grid),
     }
     return volume, arguments, "image"
 
 
-def volume_data(record: Record, source: Source, *, visible: bool) -> LayerData:
+def volume_data(opened: OpenCase, source: Source, *, visible: bool) -> LayerData:
     """The image layer of a volume whose modality is not known."""
     assert source.volume is not None
     arguments = {
@@ -117,40 +117,40 @@ def volume_data(record: Record, source: Source, *, visible: bool) -> LayerData:
         "colormap": "gray",
         "contrast_limits": contrast_limits(source.volume, source.volume != 0),
         "visible": visible,
-        "metadata": {KEY: Tag(record, "volume", source), "source": str(source.path or "")},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, "volume", source), "source": str(source.path or "")},
+        **placement(opened.case.grid),
     }
     return source.volume, arguments, "image"
 
 
-def unassigned(record: Record) -> list[Source]:
+def unassigned(opened: OpenCase) -> list[Source]:
     """Volumes that were read and are no modality."""
-    used = [id(volume) for volume in record.case.volumes.values()]
-    return [s for s in record.pool if s.volume is not None and id(s.volume) not in used]
+    used = [id(volume) for volume in opened.case.volumes.values()]
+    return [s for s in opened.pool if s.volume is not None and id(s.volume) not in used]
 
 
-def expert_data(record: Record) -> LayerData:
+def expert_data(opened: OpenCase) -> LayerData:
     """The hidden labels layer of the expert's outline."""
-    assert record.case.expert is not None
-    labels = record.case.expert.labels
-    return labels, _labels_arguments(record, "expert", "expert labels", visible=False), "labels"
+    assert opened.case.expert is not None
+    labels = opened.case.expert.labels
+    return labels, _labels_arguments(opened, "expert", "expert labels", visible=False), "labels"
 
 
-def result_data(record: Record) -> LayerData:
+def result_data(opened: OpenCase) -> LayerData:
     """The labels layer of the result, which can be painted in."""
-    assert record.shown is not None
-    arguments = _labels_arguments(record, "result", "segmentation", visible=True)
-    return record.shown.labels, arguments, "labels"
+    assert opened.shown is not None
+    arguments = _labels_arguments(opened, "result", "segmentation", visible=True)
+    return opened.shown.labels, arguments, "labels"
 
 
-def _labels_arguments(record: Record, role: Role, name: str, *, visible: bool) -> dict[str, Any]:
+def _labels_arguments(opened: OpenCase, role: Role, name: str, *, visible: bool) -> dict[str, Any]:
     return {
         "name": name,
         "colormap": labels_colormap(),
         "opacity": OPACITY,
         "visible": visible,
-        "metadata": {KEY: Tag(record, role)},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, role)},
+        **placement(opened.case.grid),
     }
 
 
@@ -159,9 +159,9 @@ def map_name(row: Row, target: Target) -> str:
     return f"{target} map" if row == "aggregate" else f"{target} {row}"
 
 
-def map_data(record: Record, row: Row, target: Target, *, visible: bool) -> LayerData:
+def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> LayerData:
     """The overlay of one activation map, in [0, 1] and in its class's colour."""
-    assert record.maps is not None
+    assert opened.maps is not None
     arguments = {
         "name": map_name(row, target),
         "colormap": map_colormap(target),
@@ -169,38 +169,38 @@ def map_data(record: Record, row: Row, target: Target, *, visible: bool) -> Laye
         "opacity": 0.8,
         "blending": "translucent",
         "visible": visible,
-        "metadata": {KEY: Tag(record, "map", (row, target))},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, "map", (row, target))},
+        **placement(opened.case.grid),
     }
-    return record.maps.volume(row, target), arguments, "image"
+    return opened.maps.volume(row, target), arguments, "image"
 
 
-def overlay_data(record: Record, overlay: Overlay) -> LayerData:
+def overlay_data(opened: OpenCase, overlay: Overlay) -> LayerData:
     """Borders of BoundaryFit's pieces, empty: 1 where two of them meet."""
     arguments = {
         "name": overlay,
         "colormap": border_colormap(overlay),
         "opacity": 0.7,
-        "metadata": {KEY: Tag(record, "overlay", overlay)},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, "overlay", overlay)},
+        **placement(opened.case.grid),
     }
-    return np.zeros(record.case.grid.shape, dtype=np.uint8), arguments, "labels"
+    return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
 
 
-def drawing_data(record: Record, drawing: Drawing) -> LayerData:
+def drawing_data(opened: OpenCase, drawing: Drawing) -> LayerData:
     """What the Reading dock draws voxel by voxel, empty."""
     claims = drawing == "claims"
     arguments = {
         "name": "core, edema, both" if claims else "right and wrong",
         "colormap": labels_colormap() if claims else confusion_colormap(),
         "opacity": OPACITY,
-        "metadata": {KEY: Tag(record, "drawing", drawing)},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, "drawing", drawing)},
+        **placement(opened.case.grid),
     }
-    return np.zeros(record.case.grid.shape, dtype=np.uint8), arguments, "labels"
+    return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
 
 
-def diameters_data(record: Record, measures: Measures) -> LayerData:
+def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
     """The diameters of tumour (white) and core (black) of each lesion, each on its slice."""
     lines: list[Line] = []
     colours: list[str] = []
@@ -217,7 +217,7 @@ def diameters_data(record: Record, measures: Measures) -> LayerData:
         "ndim": 3,
         "shape_type": "line",
         "edge_color": colours or "white",
-        "edge_width": 1.0 / max(1.0, min(record.case.grid.spacing[1:])),
+        "edge_width": 1.0 / max(1.0, min(opened.case.grid.spacing[1:])),
         "features": {"size": sizes},
         "text": {
             "string": "{size}",
@@ -225,19 +225,19 @@ def diameters_data(record: Record, measures: Measures) -> LayerData:
             "size": 10,
             "anchor": "upper_left",
         },
-        "metadata": {KEY: Tag(record, "drawing", "diameters")},
-        **placement(record.case.grid),
+        "metadata": {KEY: Tag(opened, "drawing", "diameters")},
+        **placement(opened.case.grid),
     }
     return [np.array([line.start, line.end]) for line in lines], arguments, "shapes"
 
 
-def case_data(record: Record) -> list[LayerData]:
+def case_data(opened: OpenCase) -> list[LayerData]:
     """Every layer of a case that was just read, bottom first, FLAIR on top of the images."""
-    present = [m for m in STACKING if m in record.case.volumes]
-    layers = [volume_data(record, s, visible=not present) for s in unassigned(record)]
-    layers += [image_data(record, m, visible=m is present[-1]) for m in present]
-    if record.case.expert is not None:
-        layers.append(expert_data(record))
+    present = [m for m in STACKING if m in opened.case.volumes]
+    layers = [volume_data(opened, s, visible=not present) for s in unassigned(opened)]
+    layers += [image_data(opened, m, visible=m is present[-1]) for m in present]
+    if opened.case.expert is not None:
+        layers.append(expert_data(opened))
     return layers
 
 

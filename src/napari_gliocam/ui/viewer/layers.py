@@ -15,11 +15,13 @@ from napari.layers import Labels, Layer
 
 from napari_gliocam.cams.volume import TARGETS, Row, Target
 from napari_gliocam.case import Modality
-from napari_gliocam.measure.measures import Measures
-from napari_gliocam.ui import layer_data
-from napari_gliocam.ui.assign import Source
-from napari_gliocam.ui.foreign import ForeignLayers
-from napari_gliocam.ui.layer_data import (
+from napari_gliocam.measure.lesion.measures import Measures
+from napari_gliocam.ui.jobs.open_path import LabelsAlone
+from napari_gliocam.ui.model.assign import Source
+from napari_gliocam.ui.model.painted_labels import EVERYWHERE
+from napari_gliocam.ui.model.state import OpenCase, unwrap
+from napari_gliocam.ui.viewer import layer_data
+from napari_gliocam.ui.viewer.layer_data import (
     PLANES,
     STACKING,
     Drawing,
@@ -28,12 +30,10 @@ from napari_gliocam.ui.layer_data import (
     Tag,
     tag_of,
 )
-from napari_gliocam.ui.reading import LabelsAlone
-from napari_gliocam.ui.shown import EVERYWHERE
-from napari_gliocam.ui.state import Record, unwrap
+from napari_gliocam.ui.viewer.other_layers import ForeignLayers
 
 
-class LayerDesk:
+class CaseLayers:
     """Adds, updates and finds the layers of cases in one viewer.
 
     Parameters
@@ -55,42 +55,42 @@ class LayerDesk:
             if tag is not None:
                 yield layer, tag
 
-    def records(self) -> tuple[Record, ...]:
+    def open_cases(self) -> tuple[OpenCase, ...]:
         """The cases that have an image in the viewer, in the order they came."""
-        return tuple(dict.fromkeys(t.record for _, t in self.tagged() if t.role != "cell"))
+        return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
 
-    def find(self, record: Record, role: layer_data.Role, what: Any = None) -> Layer | None:
+    def find(self, opened: OpenCase, role: layer_data.Role, what: Any = None) -> Layer | None:
         """The layer of a case that shows this, None where there is none (any more)."""
         for layer, tag in self.tagged():
-            if tag.record is record and tag.role == role and what in (None, tag.what):
+            if tag.opened is opened and tag.role == role and what in (None, tag.what):
                 return layer
         return None
 
-    def result(self, record: Record) -> Labels | None:
+    def result(self, opened: OpenCase) -> Labels | None:
         """The labels layer of the result."""
-        layer = self.find(record, "result")
+        layer = self.find(opened, "result")
         return layer if isinstance(layer, Labels) else None
 
     # ---- layers of others
 
     def adopt(self, source: Source, modality: Modality) -> None:
         """Make a case of a layer of others."""
-        layer, record = self.foreign.case_of(source, modality)
+        layer, opened = self.foreign.case_of(source, modality)
         self.viewer.layers.remove(layer)
-        self.add_case(record)
+        self.add_case(opened)
 
     # ---- cases
 
-    def add_case(self, record: Record) -> None:
+    def add_case(self, opened: OpenCase) -> None:
         """Add the layers of a case and look at it."""
-        for data in layer_data.case_data(record):
+        for data in layer_data.case_data(opened):
             self.viewer.add_layer(Layer.create(*data))
-        self.activate(record)
+        self.activate(opened)
 
-    def activate(self, record: Record) -> None:
+    def activate(self, opened: OpenCase) -> None:
         """Select the topmost image of a case: its contrast is what is changed by hand."""
-        modality = self._top_modality(record)
-        image = None if modality is None else self.find(record, "modality", modality)
+        modality = self._top_modality(opened)
+        image = None if modality is None else self.find(opened, "modality", modality)
         if image is not None:
             self.viewer.layers.selection.active = image
 
@@ -98,207 +98,207 @@ class LayerDesk:
         """Add labels without their case."""
         self.viewer.add_layer(Layer.create(*layer_data.labels_alone_data(labels)))
 
-    def update_case(self, record: Record) -> None:
+    def update_case(self, opened: OpenCase) -> None:
         """Show a case whose modalities or expert labels were changed."""
         with self._selection_kept():
             for modality in STACKING:
-                layer = self.find(record, "modality", modality)
-                volume = record.case.volumes.get(modality)
+                layer = self.find(opened, "modality", modality)
+                volume = opened.case.volumes.get(modality)
                 if volume is None:
                     if layer is not None:
                         self.viewer.layers.remove(layer)
                 elif layer is None:
-                    shown = modality is self._top_modality(record)
-                    self._insert(layer_data.image_data(record, modality, visible=shown), record)
+                    shown = modality is self._top_modality(opened)
+                    self._insert(layer_data.image_data(opened, modality, visible=shown), opened)
                 elif layer.data is not volume:
                     layer.data = volume
-                    layer.contrast_limits = layer_data.contrast_limits(volume, record.case.brain)
-            self._update_volumes(record)
-            self._update_expert(record)
+                    layer.contrast_limits = layer_data.contrast_limits(volume, opened.case.brain)
+            self._update_volumes(opened)
+            self._update_expert(opened)
 
-    def _update_volumes(self, record: Record) -> None:
+    def _update_volumes(self, opened: OpenCase) -> None:
         """Volumes without a modality have a hidden layer each, so that they can be looked at."""
-        left = layer_data.unassigned(record)
+        left = layer_data.unassigned(opened)
         for layer, tag in self.tagged():
-            if tag.record is record and tag.role == "volume" and tag.what not in left:
+            if tag.opened is opened and tag.role == "volume" and tag.what not in left:
                 self.viewer.layers.remove(layer)
         for source in left:
-            if self.find(record, "volume", source) is None:
-                shown = not record.case.volumes
-                data = layer_data.volume_data(record, source, visible=shown)
+            if self.find(opened, "volume", source) is None:
+                shown = not opened.case.volumes
+                data = layer_data.volume_data(opened, source, visible=shown)
                 self.viewer.layers.insert(0, Layer.create(*data))
 
-    def _update_expert(self, record: Record) -> None:
-        layer, expert = self.find(record, "expert"), record.case.expert
+    def _update_expert(self, opened: OpenCase) -> None:
+        layer, expert = self.find(opened, "expert"), opened.case.expert
         if expert is None:
             if layer is not None:
                 self.viewer.layers.remove(layer)
         elif layer is None:
-            self.viewer.add_layer(Layer.create(*layer_data.expert_data(record)))
+            self.viewer.add_layer(Layer.create(*layer_data.expert_data(opened)))
         elif layer.data is not expert.labels:
             layer.data = expert.labels
 
     @staticmethod
-    def _top_modality(record: Record) -> Modality | None:
-        present = [m for m in STACKING if m in record.case.volumes]
+    def _top_modality(opened: OpenCase) -> Modality | None:
+        present = [m for m in STACKING if m in opened.case.volumes]
         return present[-1] if present else None
 
     def name_apart(self) -> None:
         """With several cases in the viewer, say in the layers' names whose they are."""
-        records = self.records()
-        if len(records) < 2:
+        open_cases = self.open_cases()
+        if len(open_cases) < 2:
             return
         for layer, tag in self.tagged():
             if tag.role == "cell":  # of one case at a time, and its name is on the picture
                 continue
-            suffix = f" · {tag.record.case.name}"
+            suffix = f" · {tag.opened.case.name}"
             if not layer.name.endswith(suffix):
                 plain = layer.name.partition(" [")[0].partition(" · ")[0]
                 layer.name = plain + suffix
 
-    def focus(self, record: Record) -> None:
+    def focus(self, opened: OpenCase) -> None:
         """Show the layers of one case, set those of the others aside."""
         for layer, tag in self.tagged():
-            if tag.record is not record and layer.visible:
+            if tag.opened is not opened and layer.visible:
                 layer.visible = False
                 self._set_aside.add(layer)
-            elif tag.record is record and layer in self._set_aside:
+            elif tag.opened is opened and layer in self._set_aside:
                 self._set_aside.discard(layer)
                 layer.visible = True
 
     # ---- results
 
-    def show_result(self, record: Record) -> None:
+    def show_result(self, opened: OpenCase) -> None:
         """Show new maps and labels; what the user set on existing layers stays."""
-        assert record.live is not None
-        assert record.maps is not None
+        assert opened.live is not None
+        assert opened.maps is not None
         with self._selection_kept():
             for target in TARGETS:
-                if self.find(record, "map", ("aggregate", target)) is None:
-                    data = layer_data.map_data(record, "aggregate", target, visible=False)
-                    self._insert(data, record)
+                if self.find(opened, "map", ("aggregate", target)) is None:
+                    data = layer_data.map_data(opened, "aggregate", target, visible=False)
+                    self._insert(data, opened)
             for layer, tag in self.tagged():
-                if tag.record is record and tag.role == "map":
+                if tag.opened is opened and tag.role == "map":
                     row, target = tag.what
-                    volume = record.maps.volume(row, target)
+                    volume = opened.maps.volume(row, target)
                     if layer.data is not volume:
                         layer.data = volume
-            self.show_labels(record)
+            self.show_labels(opened)
 
-    def remove_result(self, record: Record) -> None:
+    def remove_result(self, opened: OpenCase) -> None:
         """Remove the labels and maps of a case."""
         with self._selection_kept():
             for layer, tag in self.tagged():
-                if tag.record is record and tag.role in ("map", "result"):
+                if tag.opened is opened and tag.role in ("map", "result"):
                     self.viewer.layers.remove(layer)
 
-    def show_labels(self, record: Record) -> None:
+    def show_labels(self, opened: OpenCase) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
-        assert record.shown is not None
-        self._follow(record)
-        layer = self.result(record)
+        assert opened.shown is not None
+        self._follow(opened)
+        layer = self.result(opened)
         if layer is None:
             with self._selection_kept():
-                self.viewer.add_layer(Layer.create(*layer_data.result_data(record)))
-        elif layer.data is not record.shown.labels:
-            layer.data = record.shown.labels
+                self.viewer.add_layer(Layer.create(*layer_data.result_data(opened)))
+        elif layer.data is not opened.shown.labels:
+            layer.data = opened.shown.labels
         else:
             layer.refresh(highlight=False, extent=False)
 
-    def repaint_labels(self, record: Record, part: tuple[slice, ...] = EVERYWHERE) -> None:
+    def repaint_labels(self, opened: OpenCase, part: tuple[slice, ...] = EVERYWHERE) -> None:
         """Show a part of the labels that has changed, at the speed of a drag."""
-        assert record.shown is not None
-        self._follow(record, part)
-        layer = self.result(record)
-        if layer is not None and layer.data is not record.shown.labels:
-            layer.data = record.shown.labels
+        assert opened.shown is not None
+        self._follow(opened, part)
+        layer = self.result(opened)
+        if layer is not None and layer.data is not opened.shown.labels:
+            layer.data = opened.shown.labels
         elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    def discard_strokes(self, record: Record) -> None:
+    def discard_strokes(self, opened: OpenCase) -> None:
         """Forget what was painted by hand."""
-        if record.shown is not None:
-            record.shown.discard(record.refined.labels)
-            self.show_labels(record)
-            record.count()
+        if opened.shown is not None:
+            opened.shown.discard(opened.refined.labels)
+            self.show_labels(opened)
+            opened.count()
 
-    def _follow(self, record: Record, part: tuple[slice, ...] = EVERYWHERE) -> None:
-        assert record.shown is not None
-        layer = self.result(record)
-        if layer is not None and record.shown.strokes is not None:
+    def _follow(self, opened: OpenCase, part: tuple[slice, ...] = EVERYWHERE) -> None:
+        assert opened.shown is not None
+        layer = self.result(opened)
+        if layer is not None and opened.shown.strokes is not None:
             mode = layer.mode  # undo would bring labels of other thresholds back: forget it
             layer.editable = False
             layer.editable = True
             layer.mode = mode
-        record.shown.follow(record.refined.labels, part)
+        opened.shown.follow(opened.refined.labels, part)
 
-    def show_map(self, record: Record, row: Row, target: Target, shown: bool) -> None:
+    def show_map(self, opened: OpenCase, row: Row, target: Target, shown: bool) -> None:
         """Show or hide one map; its layer is made when it is first looked at."""
-        layer = self.find(record, "map", (row, target))
+        layer = self.find(opened, "map", (row, target))
         if layer is not None:
             layer.visible = shown
-        elif shown and record.maps is not None and record.maps.has(row, target):
+        elif shown and opened.maps is not None and opened.maps.has(row, target):
             with self._selection_kept():
-                self._insert(layer_data.map_data(record, row, target, visible=True), record)
+                self._insert(layer_data.map_data(opened, row, target, visible=True), opened)
 
-    def shown_maps(self, record: Record) -> set[tuple[Row, Target]]:
+    def shown_maps(self, opened: OpenCase) -> set[tuple[Row, Target]]:
         """The maps of a case that can be seen."""
         return {
             tag.what
             for layer, tag in self.tagged()
-            if tag.record is record and tag.role == "map" and layer.visible
+            if tag.opened is opened and tag.role == "map" and layer.visible
         }
 
     # ---- overlays
 
-    def overlays(self, record: Record) -> dict[Overlay, Labels]:
+    def overlays(self, opened: OpenCase) -> dict[Overlay, Labels]:
         """The overlay layers of a case that are there."""
         return {
             tag.what: layer
             for layer, tag in self.tagged()
-            if tag.record is record and tag.role == "overlay" and isinstance(layer, Labels)
+            if tag.opened is opened and tag.role == "overlay" and isinstance(layer, Labels)
         }
 
-    def add_overlay(self, record: Record, overlay: Overlay) -> None:
+    def add_overlay(self, opened: OpenCase, overlay: Overlay) -> None:
         """Add an overlay on top of everything."""
-        if overlay not in self.overlays(record):
-            self._add_on_top(layer_data.overlay_data(record, overlay))
+        if overlay not in self.overlays(opened):
+            self._add_on_top(layer_data.overlay_data(opened, overlay))
 
-    def remove_overlay(self, record: Record, overlay: Overlay) -> None:
+    def remove_overlay(self, opened: OpenCase, overlay: Overlay) -> None:
         """Remove it."""
-        layer = self.overlays(record).get(overlay)
+        layer = self.overlays(opened).get(overlay)
         if layer is not None:
             self.viewer.layers.remove(layer)
 
     # ---- drawings of the reading
 
-    def drawing(self, record: Record, drawing: Drawing) -> Layer | None:
+    def drawing(self, opened: OpenCase, drawing: Drawing) -> Layer | None:
         """A layer that the Reading dock draws into."""
-        return self.find(record, "drawing", drawing)
+        return self.find(opened, "drawing", drawing)
 
-    def add_drawing(self, record: Record, drawing: Drawing) -> None:
+    def add_drawing(self, opened: OpenCase, drawing: Drawing) -> None:
         """Add a drawing of every voxel, on top and instead of the labels and of any other."""
         for other in PLANES:
             if other != drawing:
-                self.remove_drawing(record, other)
-        if self.drawing(record, drawing) is None:
-            self._add_on_top(layer_data.drawing_data(record, drawing))
-        if (result := self.result(record)) is not None:
+                self.remove_drawing(opened, other)
+        if self.drawing(opened, drawing) is None:
+            self._add_on_top(layer_data.drawing_data(opened, drawing))
+        if (result := self.result(opened)) is not None:
             result.visible = False
 
-    def remove_drawing(self, record: Record, drawing: Drawing) -> None:
+    def remove_drawing(self, opened: OpenCase, drawing: Drawing) -> None:
         """Remove it; the labels are seen again."""
-        layer = self.drawing(record, drawing)
+        layer = self.drawing(opened, drawing)
         if layer is not None:
             self.viewer.layers.remove(layer)
-            if drawing in PLANES and (result := self.result(record)) is not None:
+            if drawing in PLANES and (result := self.result(opened)) is not None:
                 result.visible = True
 
-    def show_diameters(self, record: Record, measures: Measures) -> None:
+    def show_diameters(self, opened: OpenCase, measures: Measures) -> None:
         """Draw the diameters anew; a shapes layer does not change its lines for others."""
-        visible = True if (old := self.drawing(record, "diameters")) is None else old.visible
-        self.remove_drawing(record, "diameters")
-        self._add_on_top(layer_data.diameters_data(record, measures)).visible = visible
+        visible = True if (old := self.drawing(opened, "diameters")) is None else old.visible
+        self.remove_drawing(opened, "diameters")
+        self._add_on_top(layer_data.diameters_data(opened, measures)).visible = visible
 
     def remove_drawings(self) -> None:
         """Remove everything that the Reading dock drew."""
@@ -306,7 +306,7 @@ class LayerDesk:
         if drawings:
             with self.batched():
                 for tag in drawings:
-                    self.remove_drawing(tag.record, tag.what)
+                    self.remove_drawing(tag.opened, tag.what)
 
     def _add_on_top(self, data: LayerData) -> Layer:
         with self._selection_kept():
@@ -352,12 +352,12 @@ class LayerDesk:
         with getattr(self.viewer.layers, "batched_update", nullcontext)():
             yield
 
-    def _insert(self, data: LayerData, record: Record) -> None:
+    def _insert(self, data: LayerData, opened: OpenCase) -> None:
         """Add below the labels of the same case, so that these stay on top."""
         index = len(self.viewer.layers)
         for position, layer in enumerate(self.viewer.layers):
             tag = tag_of(layer)
-            if tag is not None and tag.record is record and tag.role in ("expert", "result"):
+            if tag is not None and tag.opened is opened and tag.role in ("expert", "result"):
                 index = position
                 break
         self.viewer.layers.insert(index, Layer.create(*data))

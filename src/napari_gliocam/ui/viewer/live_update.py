@@ -7,10 +7,10 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.settings import Settings
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.navigate import part_in_view
-from napari_gliocam.ui.state import Record
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.navigate import part_in_view
 
 
 class Follower:
@@ -19,71 +19,71 @@ class Follower:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-    desk : LayerDesk
+    layers : CaseLayers
     parent : QObject
         The panel; the timer dies with it.
     """
 
-    def __init__(self, viewer: Any, desk: LayerDesk, parent: QObject) -> None:
+    def __init__(self, viewer: Any, layers: CaseLayers, parent: QObject) -> None:
         self._viewer = viewer
-        self._desk = desk
-        self._record: Record | None = None
+        self._layers = layers
+        self._opened: OpenCase | None = None
         self._idle = QTimer(parent)
         self._idle.setInterval(0)
         self._idle.timeout.connect(self._step)
 
-    def change(self, record: Record, settings: Settings) -> None:
+    def change(self, opened: OpenCase, settings: Thresholds) -> None:
         """Take new settings; nothing but NumPy runs, and one slice of it now."""
-        if self._record is not record:
+        if self._opened is not opened:
             self.settle()
-        if record.live is None:
-            record.settings = settings
+        if opened.live is None:
+            opened.settings = settings
             return
-        self._record = record
-        part = part_in_view(self._viewer, record.case.grid)
-        record.live.change(settings, part)
-        record.settings = settings  # who hears of it finds the labels changed
-        if self._desk.result(record) is None:
-            self._desk.show_labels(record)
+        self._opened = opened
+        part = part_in_view(self._viewer, opened.case.grid)
+        opened.live.change(settings, part)
+        opened.settings = settings  # who hears of it finds the labels changed
+        if self._layers.result(opened) is None:
+            self._layers.show_labels(opened)
         elif part is not None:
-            self._desk.repaint_labels(record, part)
+            self._layers.repaint_labels(opened, part)
         self._idle.start()
 
     def look(self) -> None:
         """Another slice came into view: it must not show older settings."""
-        record = self._record
-        if record is None or record.live is None or not record.live.pending:
+        opened = self._opened
+        if opened is None or opened.live is None or not opened.live.pending:
             return
-        part = part_in_view(self._viewer, record.case.grid)
+        part = part_in_view(self._viewer, opened.case.grid)
         if part is not None:
-            record.live.show(part)
-            self._desk.repaint_labels(record, part)
+            opened.live.show(part)
+            self._layers.repaint_labels(opened, part)
 
     def settle(self) -> None:
         """Bring every slice and the thumbnail up to date now."""
-        record = self._record
-        self._record = None
+        opened = self._opened
+        self._opened = None
         self._idle.stop()
-        if record is not None and record.live is not None:
-            record.live.finish()
-            if self._desk.result(record) is not None:
-                self._desk.show_labels(record)
-            record.count()
+        if opened is not None and opened.live is not None:
+            opened.live.finish()
+            if self._layers.result(opened) is not None:
+                self._layers.show_labels(opened)
+            opened.count()
 
     def close(self) -> None:
         """Stop; the panel, and the timer with it, may be gone already."""
         with suppress(RuntimeError):
             self._idle.stop()
-        if self._record is not None and self._record.live is not None:
-            self._record.live.finish()
-        self._record = None
+        if self._opened is not None and self._opened.live is not None:
+            self._opened.live.finish()
+        self._opened = None
 
     def _step(self) -> None:
-        record = self._record
-        if record is None or record.live is None:
+        opened = self._opened
+        if opened is None or opened.live is None:
             self._idle.stop()
-        elif not record.live.step():
+        elif not opened.live.step():
             self._idle.stop()
-            if self._desk.result(record) is not None:
-                self._desk.repaint_labels(record)
-            record.count()
+            if self._layers.result(opened) is not None:
+                self._layers.repaint_labels(opened)
+            opened.count()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from napari_gliocam.case import Grid, Modality
-from napari_gliocam.measure.class_overlap import claims_of
-from napari_gliocam.measure.slice_areas import slice_areas, step_slice
-from napari_gliocam.ui.layers import LayerDesk, tag_of
-from napari_gliocam.ui.state import Record, state_of, unwrap
+from napari_gliocam.measure.classes.class_overlap import claims_of
+from napari_gliocam.measure.lesion.slice_areas import slice_areas, step_slice
+from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
 
 
 def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
@@ -48,23 +48,23 @@ def go_to_slice(viewer: Any, grid: Grid, index: int) -> None:
     dims.set_point(dims.ndim - 3, grid.origin[0] + index * grid.spacing[0])
 
 
-def largest_lesion_slice(record: Record) -> int | None:
+def largest_lesion_slice(opened: OpenCase) -> int | None:
     """The slice with most tumour; None where there is none."""
-    if record.live is None:
+    if opened.live is None:
         return None
-    voxels = record.refined.lesion_voxels()
+    voxels = opened.refined.lesion_voxels()
     return int(np.argmax(voxels)) if voxels.any() else None
 
 
-def next_lesion_slice(record: Record, current: int, step: int) -> int | None:
+def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
     """The nearest slice with tumour beyond ``current``, upwards (1) or downwards (-1).
 
     Without a result the expert labels are followed, where the case has them.
     """
-    if record.live is not None:
-        lesion = record.refined.lesion_voxels() > 0
-    elif record.case.expert is not None:
-        lesion = record.case.expert.labels.any(axis=(1, 2))
+    if opened.live is not None:
+        lesion = opened.refined.lesion_voxels() > 0
+    elif opened.case.expert is not None:
+        lesion = opened.case.expert.labels.any(axis=(1, 2))
     else:
         return None
     slices = np.flatnonzero(lesion)
@@ -76,13 +76,13 @@ def next_lesion_slice(record: Record, current: int, step: int) -> int | None:
 
 def step_lesion(viewer: Any, step: int) -> None:
     """Go to the next or previous slice that shows tumour."""
-    record = case_in_work(viewer)
-    if record is None:
+    opened = case_in_work(viewer)
+    if opened is None:
         return
-    grid = record.case.grid
+    grid = opened.case.grid
     current = slice_in_view(viewer, grid)
     start = current if current is not None else (-1 if step > 0 else grid.shape[0])
-    index = next_lesion_slice(record, start, step)
+    index = next_lesion_slice(opened, start, step)
     if index is None:
         word = "above" if step > 0 else "below"
         state_of(viewer).say(f"No slice {word} this one shows tumour.")
@@ -92,14 +92,14 @@ def step_lesion(viewer: Any, step: int) -> None:
 
 def step_conflict(viewer: Any, step: int) -> None:
     """Go to the next or previous slice on which core and edema claim the same voxel."""
-    record = case_in_work(viewer)
-    if record is None:
+    opened = case_in_work(viewer)
+    if opened is None:
         return
-    if record.maps is None:
+    if opened.maps is None:
         state_of(viewer).say("Which voxels both classes claim is known after Segment.")
         return
-    grid = record.case.grid
-    claimed = claims_of(record.maps, settings=record.settings)
+    grid = opened.case.grid
+    claimed = claims_of(opened.maps, settings=opened.settings)
     current = slice_in_view(viewer, grid)
     start = current if current is not None else (-1 if step > 0 else grid.shape[0])
     index = step_slice(slice_areas(claimed, grid).conflict_slices, start, step)
@@ -112,49 +112,49 @@ def step_conflict(viewer: Any, step: int) -> None:
 
 def toggle_overlay(viewer: Any) -> None:
     """Show or hide the segmentation (the expert labels where there is none)."""
-    record = case_in_work(viewer)
-    if record is None:
+    opened = case_in_work(viewer)
+    if opened is None:
         return
-    desk = LayerDesk(viewer)
-    maps = [layer for layer in desk.cells() if tag_of(layer).what[1] == "map"]
+    layers = CaseLayers(viewer)
+    maps = [layer for layer in layers.cells() if tag_of(layer).what[1] == "map"]
     for layer in maps:  # a comparison has its own overlays
         layer.visible = not layer.visible
     if maps:
         return
-    layer = desk.result(record) or desk.find(record, "expert")
+    layer = layers.result(opened) or layers.find(opened, "expert")
     if layer is not None:
         layer.visible = not layer.visible
 
 
 def flip_refinement(viewer: Any) -> None:
     """Show the labels before refinement instead of those after, or the other way round."""
-    record = case_in_work(viewer)
-    if record is None:
+    opened = case_in_work(viewer)
+    if opened is None:
         return
-    refined = record.refined
+    refined = opened.refined
     if refined.current is None and refined.previewed is None:
         state_of(viewer).say("Nothing is refined yet: before and after are the same.")
         return
     refined.flipped = not refined.flipped
-    LayerDesk(viewer).show_labels(record)
+    CaseLayers(viewer).show_labels(opened)
 
 
 def cycle_modality(viewer: Any) -> None:
     """Show the next modality instead of the one in view."""
-    record = case_in_work(viewer)
-    if record is None:
+    opened = case_in_work(viewer)
+    if opened is None:
         return
-    desk = LayerDesk(viewer)
-    if desk.cells():
+    layers = CaseLayers(viewer)
+    if layers.cells():
         state, choices = (
             state_of(viewer),
-            (None, *(m for m in Modality if m in record.case.volumes)),
+            (None, *(m for m in Modality if m in opened.case.volumes)),
         )
         known = state.under if state.under in choices else None
         state.under = choices[(choices.index(known) + 1) % len(choices)]
         return
     images = [
-        layer for layer, tag in desk.tagged() if tag.record is record and tag.role == "modality"
+        layer for layer, tag in layers.tagged() if tag.opened is opened and tag.role == "modality"
     ]
     if not images:
         return
@@ -165,10 +165,10 @@ def cycle_modality(viewer: Any) -> None:
         layer.visible = index == chosen
 
 
-def case_in_work(viewer: Any) -> Record | None:
+def case_in_work(viewer: Any) -> OpenCase | None:
     """The case in work; found in the layers where no panel is open."""
     current = state_of(viewer).current
-    records = LayerDesk(viewer).records()
-    if current in records:
+    open_cases = CaseLayers(viewer).open_cases()
+    if current in open_cases:
         return current
-    return records[-1] if records else None
+    return open_cases[-1] if open_cases else None

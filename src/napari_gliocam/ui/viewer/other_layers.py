@@ -10,9 +10,9 @@ from napari.layers import Image, Layer
 
 from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.ui.assign import Source, case_on_layers
-from napari_gliocam.ui.layer_data import KEY, Tag, tag_of
-from napari_gliocam.ui.state import Record
+from napari_gliocam.ui.model.assign import Source, case_on_layers
+from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.viewer.layer_data import KEY, Tag, tag_of
 
 
 class ForeignLayers:
@@ -52,17 +52,17 @@ class ForeignLayers:
                 "resample it onto the case's grid."
             )
 
-    def hand_over(self, source: Source, record: Record) -> None:
+    def hand_over(self, source: Source, opened: OpenCase) -> None:
         """Make a layer a volume of the case."""
-        self._layer_of(source).metadata[KEY] = Tag(record, "volume", source)
+        self._layer_of(source).metadata[KEY] = Tag(opened, "volume", source)
 
-    def case_of(self, source: Source, modality: Modality) -> tuple[Layer, Record]:
+    def case_of(self, source: Source, modality: Modality) -> tuple[Layer, OpenCase]:
         """A layer, and the case that can be made of it."""
         layer = self._layer_of(source)
         if not _upright(layer):
             raise CaseError(f"The layer {layer.name} is turned; open its file with Open… instead.")
         case = case_on_layers(layer.name, layer.scale, layer.translate, {modality: source})
-        return layer, Record(case, pool=(source,))
+        return layer, OpenCase(case, pool=(source,))
 
     def _layer_of(self, source: Source) -> Layer:
         return next(layer for layer, own in self._known.items() if own is source)

@@ -6,8 +6,8 @@ from typing import Any
 
 from napari.layers import Labels
 
-from napari_gliocam.ui.layers import LayerDesk
-from napari_gliocam.ui.state import Record, State
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: As in napari's history: how much can be undone, how much redone.
 _History = tuple[int, int]
@@ -19,12 +19,12 @@ class Painter:
     Parameters
     ----------
     state : State
-    desk : LayerDesk
+    layers : CaseLayers
     """
 
-    def __init__(self, state: State, desk: LayerDesk) -> None:
+    def __init__(self, state: State, layers: CaseLayers) -> None:
         self._state = state
-        self._desk = desk
+        self._layers = layers
         self._coming = False
         self._watched: dict[int, tuple[Labels, _History]] = {}
 
@@ -53,10 +53,10 @@ class Painter:
         layer.events.labels_update.disconnect(self._on_painted)
         layer.events.set_data.disconnect(self._look)
 
-    def _results(self) -> list[tuple[Labels, Record]]:
+    def _results(self) -> list[tuple[Labels, OpenCase]]:
         return [
-            (layer, tag.record)
-            for layer, tag in self._desk.tagged()
+            (layer, tag.opened)
+            for layer, tag in self._layers.tagged()
             if tag.role == "result" and isinstance(layer, Labels)
         ]
 
@@ -72,17 +72,17 @@ class Painter:
 
     def _look(self, event: Any = None, force: bool = False) -> None:
         """Find the layer whose history has moved; a mere repaint of the canvas costs nothing."""
-        for layer, record in self._results():
+        for layer, opened in self._results():
             known, now = self._watched.get(id(layer)), _history(layer)
             if known is not None and (force or known[1] != now):
                 self._watched[id(layer)] = (layer, now)
-                if now != (0, 0) and record.shown is not None and layer.data is record.shown.labels:
-                    self._take(layer, record)
+                if now != (0, 0) and opened.shown is not None and layer.data is opened.shown.labels:
+                    self._take(layer, opened)
 
-    def _take(self, layer: Labels, record: Record) -> None:
-        assert record.shown is not None
-        exclusive = record.settings.exclusive
-        strange = record.shown.take_strokes(record.refined.labels, exclusive=exclusive)
+    def _take(self, layer: Labels, opened: OpenCase) -> None:
+        assert opened.shown is not None
+        exclusive = opened.settings.exclusive
+        strange = opened.shown.take_strokes(opened.refined.labels, exclusive=exclusive)
         if strange:
             layer.refresh(extent=False)
             values = ", ".join(map(str, strange))
@@ -92,7 +92,7 @@ class Painter:
                 f"{both}, or 0 to erase.",
                 "warning",
             )
-        record.count()
+        opened.count()
 
 
 def _history(layer: Labels) -> _History:

@@ -9,8 +9,8 @@ from typing import Any
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_gliocam.ui.message_view import MessageView
-from napari_gliocam.ui.widgets import SPACING, Column
+from napari_gliocam.ui.widgets.message_view import MessageView
+from napari_gliocam.ui.widgets.pieces import SPACING, Column
 
 PLUGIN = "napari-gliocam"
 HEIGHT = 820

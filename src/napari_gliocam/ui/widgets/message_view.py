@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QStyle, QToolButton
 
-from napari_gliocam.ui.state import Message
-from napari_gliocam.ui.widgets import SPACING
+from napari_gliocam.ui.model.state import Message
+from napari_gliocam.ui.widgets.pieces import SPACING
 
 _ICONS = {
     "error": QStyle.StandardPixmap.SP_MessageBoxCritical,

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.widgets import SPACING, Elided
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided
 
 HEIGHT = 34
 

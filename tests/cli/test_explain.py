@@ -1,0 +1,191 @@
+"""The command ``explain`` as a script sees it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from napari_gliocam.cli import explain as cli_explain
+from napari_gliocam.cli.main import app
+from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.gliocam import GliocamNet
+
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+SHAPE = (50, 60, 8)  # as in the file: L, P, S
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        folder = tmp_path_factory.mktemp(f"bundle-{seed}")
+        net = GliocamNet(width=4)
+        for exit_ in [*net.tumour.exits, *net.classes.exits]:
+            exit_.weight.data.abs_()
+        save_bundle(net, BundleInfo("tiny", "random numbers", "CC0-1.0", width=4), folder)
+        made.append(folder)
+    return made
+
+
+@pytest.fixture
+def case(tmp_path):
+    rng = np.random.default_rng(0)
+    brain = np.zeros(SHAPE, dtype=bool)
+    brain[8:-8, 10:-10, 2:] = True
+    folder = tmp_path / "cases" / "one"
+    folder.mkdir(parents=True)
+    for modality in ("flair", "t1ce", "t2"):
+        volume = (rng.normal(300, 50, SHAPE).clip(1) * brain).astype(np.int16)
+        nib.Nifti1Image(volume, AFFINE).to_filename(folder / f"one_{modality}.nii.gz")
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[20:30, 20:30, 3:6] = 2
+    labels[22:26, 22:26, 4:6] = 1
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "one_seg.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def run(bundles):
+    def run(*arguments, bundles=bundles[:1]):
+        line = ["explain", *(str(a) for a in arguments), "--device", "cpu"]
+        for folder in bundles:
+            line += ["--bundle", str(folder)]
+        return CliRunner().invoke(app, line)
+
+    return run
+
+
+def test_maps_sheet_and_table(run, case, tmp_path):
+    out = tmp_path / "out"
+    line = (case, "--out", out, "--method", "gradcam", "--method", "guided", "--no-gate")
+    line = (*line, "--scope", "case")
+    done = run(*line, "--ensemble", "and", "--ensemble", "1", "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    folder = out / "one"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("one_explain.csv", "one_explain.png", "one_explain.json"),
+        *(
+            f"one_{t}_{m}.nii.gz"
+            for t in ("core", "edema")
+            for m in ("gradcam-4", "guided-aggregate", "ensemble-intersection", "ensemble-1-votes")
+        ),
+    }
+    assert sorted(facts["files"]) == sorted(str(folder / name) for name in names)
+    for name in names:
+        if name.endswith(".nii.gz"):
+            image = nib.load(folder / name)
+            values = np.asarray(image.dataobj)
+            assert image.shape == SHAPE
+            assert np.array_equal(image.affine, AFFINE)
+            assert values.min() >= 0
+            assert 0 < values.max() <= 1
+            assert values.dtype == (np.uint8 if "ensemble" in name else np.float32)
+    figures = {(f["figure"], f["target"], f["method"], f["other"]) for f in facts["figures"]}
+    assert ("iou", "core", "GradCAM 4", "Guided aggregate") in figures
+    assert ("overlap", "core and edema", "GradCAM 4", "") in figures
+    assert ("pointing_game", "edema", "Guided aggregate", "") in figures
+    written = json.loads((folder / "one_explain.json").read_text())
+    assert written["maps"][0]["layer"] == 4
+    assert str(tmp_path) not in json.dumps(written)
+
+
+def test_slices_where_the_networks_deny_the_class_are_0(run, case, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_gliocam.cams.run.explanation.GATE", 2.0)  # they deny everything
+    line = (case, "--out", tmp_path, "--method", "gradcam", "--class", "core", "--scope", "case")
+    assert run(*line).exit_code == 0
+    assert not np.asarray(nib.load(tmp_path / "one" / "one_core_gradcam-4.nii.gz").dataobj).any()
+
+
+def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):
+    line = (case, "--out", tmp_path, "--method", "exit", "--class", "core", "--scope", "4")
+    done = run(*line, "--ensemble", ">", bundles=bundles)
+    assert done.exit_code == 0, done.output
+    assert "Exit map 4, bundle 1 and Exit map 4, bundle 2" in done.stdout
+    assert (tmp_path / "one" / "one_core_exit-map-4-bundle-2.nii.gz").exists()
+    assert (tmp_path / "one" / "one_core_ensemble-larger.nii.gz").exists()
+
+
+def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
+    line = (case, "--out", tmp_path, "--method", "exit", "--class", "core", "--scope", "4")
+    assert run(*line).exit_code == 0
+    again = run(*line)
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
+    assert run(*line, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--method", "cam"), 'no method "cam"; choose one of gradcam'),
+        (("--layer", "7"), "no layer 7; choose one of its layers 1, 2, 3, 4"),
+        (("--score", "best"), 'no score "best"'),
+        (("--scope", "all"), 'no scope "all"'),
+        (("--ensemble", "xor"), 'no ensemble "xor"'),
+        (("--normalise", "none"), "no scale of their own"),
+    ],
+)
+def test_wrong_settings_are_one_sentence_and_write_nothing(run, case, tmp_path, options, sentence):
+    done = run(case, "--out", tmp_path / "out", *options)
+    assert done.exit_code == 1
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_in_scorecam_writes_what_there_is(run, case, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_gliocam.cams.methods.scorecam.CHUNK", {"cpu": 10})
+    seen = []
+    original = cli_explain._follow
+
+    def follow(work, name, bar, say):
+        run_ = work.run
+
+        def stopped():
+            for progress in run_():
+                seen.append(progress)
+                if work.method.unit and progress.done >= 50:  # in the second slice of 32 channels
+                    raise KeyboardInterrupt
+                yield progress
+
+        monkeypatch.setattr(work, "run", stopped)
+        return original(work, name, bar, say)
+
+    monkeypatch.setattr(cli_explain, "_follow", follow)
+    line = (case, "--out", tmp_path, "--method", "exit", "--method", "scorecam", "--class", "core")
+    done = run(*line, "--method", "average", "--scope", "case", "--json")
+    assert done.exit_code == 130
+    maps = json.loads(done.stdout)["maps"]
+    assert [m["name"] for m in maps] == ["Exit map 4", "ScoreCAM 4"]
+    assert maps[1]["slices"] == {"asked": 6, "finished": 1}
+    assert (tmp_path / "one" / "one_core_scorecam-4.nii.gz").exists()
+
+
+def test_a_user_is_told_when_it_takes_long(run, case, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli_explain, "_LONG_SECONDS", 0.0)
+    line = (case, "--out", tmp_path, "--method", "gradcam", "--class", "core", "--scope", "case")
+    monkeypatch.setattr("napari_gliocam.segmentation.BATCH", {"cpu": 2})
+    done = run(*line)
+    assert done.exit_code == 0
+    assert "GradCAM 4 takes about" in done.stderr
+    assert done.stderr.count("takes about") == 1
+
+
+def test_help_loads_no_torch():
+    import subprocess
+
+    code = (
+        "import sys; from napari_gliocam.cli.main import app; from typer.testing import CliRunner;"
+        "assert CliRunner().invoke(app, ['explain', '--help']).exit_code == 0;"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

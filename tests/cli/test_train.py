@@ -1,0 +1,86 @@
+"""The command ``train``; what a training does is tested in tests/train."""
+
+import importlib.util
+import json
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from napari_gliocam.cli.main import app
+from napari_gliocam.cli.train import minutes
+
+pytest.importorskip("lightning")
+torch = pytest.importorskip("torch")
+
+from ..train.case_files import write_case, write_cases  # noqa: E402
+
+TINY = """
+base = "finetune"
+data.rehearsal = 0
+classifier.tumour.fit = { epochs = 1, batch = 8 }
+classifier.classes.fit = { epochs = 1, batch = 8 }
+aggregate.tumour.fit = { epochs = 1, batch = 8 }
+aggregate.classes.fit = { epochs = 1, batch = 8 }
+"""
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.gliocam import GliocamNet
+
+    folder = tmp_path_factory.mktemp("given")
+    torch.manual_seed(0)
+    info = BundleInfo("tiny", "nowhere", "CC0-1.0", width=4, pixel_mm=3.0)
+    save_bundle(GliocamNet(width=4), info, folder / "bundle")
+    (folder / "finetune.toml").write_text(TINY)
+    return SimpleNamespace(folder=folder, cases=write_cases(folder / "cases", 4))
+
+
+def run(given, *more):
+    line = ["train", "--cases", given.cases, "--recipe", given.folder / "finetune.toml"]
+    line += ["--bundle", given.folder / "bundle", "--device", "cpu", *more]
+    return CliRunner().invoke(app, [str(word) for word in line])
+
+
+def test_the_plan_is_told_and_nothing_is_trained(given, tmp_path):
+    done = run(given, "--out", tmp_path / "new", "--plan")
+    assert done.exit_code == 0, done.output
+    assert "4 cases with 64 labelled slices" in done.output
+    assert "on this machine" in done.output
+    assert not (tmp_path / "new").exists()
+    told = json.loads(run(given, "--out", tmp_path / "new", "--plan", "--json").stdout)
+    assert told["shown"]["core"] > 0
+    assert told["seconds"] > 0
+
+
+def test_a_bundle_is_trained_once(given, tmp_path):
+    done = run(given, "--out", tmp_path / "new", "--name", "mine")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "new" / "bundle.safetensors").exists()
+    assert done.stdout.strip().endswith("new")
+    assert "AUC, core" in done.stdout
+    again = run(given, "--out", tmp_path / "new")
+    assert again.exit_code == 1
+    assert "finished bundle" in again.output
+
+
+def test_what_is_wrong_is_a_sentence(given, tmp_path, monkeypatch):
+    file = tmp_path / "labels.csv"
+    file.write_text("case,slice,core,edema\ncase0,99,1,0\n")
+    done = run(given, "--out", tmp_path / "new", "--labels", file)
+    assert done.exit_code == 1
+    assert "line 2: case0 has slices 0 to 15, not 99" in done.output.replace("\n", " ")
+    write_case(tmp_path / "lacking", "one", without=("flair",))
+    given = SimpleNamespace(folder=given.folder, cases=tmp_path / "lacking")
+    assert "has no FLAIR" in run(given, "--out", tmp_path / "new").output
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "needs Lightning" in run(given, "--out", tmp_path / "new").output
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (80, "80 s"), (300, "5 min"), (9000, "2.5 h")]
+)
+def test_durations_in_words(seconds, words):
+    assert minutes(seconds) == words

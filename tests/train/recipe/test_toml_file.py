@@ -1,0 +1,110 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.recipe.fields import Data, Fit, Recipe
+from napari_gliocam.train.recipe.toml_file import NAMED, differences, read_recipe, recipe_values
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_recipes_that_ship_are_whole(name):
+    recipe = read_recipe(name)
+    assert recipe.name == name
+    assert len(recipe.fits()) == 6
+    assert recipe.classifier.tumour.exit_weights == (0.25, 0.5, 0.75, 1.0)
+
+
+def test_the_default_is_what_the_bundle_began_with():
+    from napari_gliocam.nets.bundle import read_bundle_info
+
+    recipe, info = read_recipe(), read_bundle_info()
+    assert recipe.network.design == info.design
+    began, went_on, aggregated = info.training["stages"]
+    for name, columns in began["recipe"].items():
+        mine = getattr(recipe.classifier, name)
+        assert mine.fit.epochs == columns["epochs"]
+        assert mine.fit.batch == columns["batch"] == went_on["batch"]
+        assert mine.fit.rate == columns["rate"]
+        assert list(mine.exit_weights) == columns["exit_weights"] == went_on["exit_weights"]
+        assert mine.augment.drop_modality == columns["drop_modality"]
+    old = aggregated["recipe"]
+    for stage in ("tumour", "classes"):
+        mine = getattr(recipe.aggregate, stage)
+        for key in ("weight_class", "weight_uniform"):
+            assert getattr(mine, key) == old[stage][key]
+        assert mine.features.ring_px == old[stage]["features"]["ring_px"]
+    for key in ("weight_separate", "weight_agree"):
+        assert getattr(recipe.aggregate.classes, key) == old["classes"][key]
+    steps = recipe.aggregate.max_slices * recipe.aggregate.tumour.fit.epochs
+    assert steps == old["max_slices"] * old["tumour"]["fit"]["epochs"]
+
+
+def test_paper_and_released_differ_where_the_register_says():
+    keys = differences(recipe_values(read_recipe("paper")), recipe_values(read_recipe("released")))
+    for key in (
+        "network.polarity",
+        "network.norm",
+        "network.map_range",
+        "network.attention",
+        "classifier.classes.loss",
+        "pretrain.classes.loss",
+        "aggregate.classes.pairs",
+        "aggregate.classes.agreement",
+    ):
+        assert key in keys
+
+
+def test_a_file_gives_only_what_differs(tmp_path):
+    file = tmp_path / "mine.toml"
+    text = 'base = "paper"\nname = "mine"\n[classifier.classes.fit]\nepochs = 3\n'
+    file.write_text("\ufeff" + text, encoding="utf-8")
+    changed = differences(recipe_values(read_recipe("paper")), recipe_values(read_recipe(file)))
+    assert changed == ["classifier.classes.fit.epochs", "name"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("network.norm = 'layer'", "network.norm is 'layer'; choose one of batch"),
+        ("network.widht = 3", "network.widht is no setting"),
+        ("network.width = 3.5", "network.width is 3.5; give a whole number"),
+        ("network.width = true", "network.width is True; give a whole number"),
+        ("network.sharing = 1", "network.sharing is 1; give true or false"),
+        ("network.strides = [2, 4, 8]", "network.strides is [2, 4, 8]; give 4 numbers"),
+        ("network.strides = [2, 8, 8, 8]", "network has strides [2, 8, 8, 8]"),
+        ("network = 3", "network is 3; it is a table"),
+        ("data.validation = 0.7", "data.validation is 0.7; give a number from 0 to 0.5"),
+        ("seed = -1", "seed is -1; give a number from 0 or more"),
+        ("classifier.tumour.fit.rate = nan", "classifier.tumour.fit.rate is nan"),
+        ("classifier.tumour.fit.epochs = '5'", "classifier.tumour.fit.epochs is '5'"),
+        ("classifier.tumour.exit_weights = [1, 1, 1, 'x']", "classifier.tumour.exit_weights"),
+        ("base = 'mine'", "base is 'mine'; choose one of paper"),
+        ("network.map_range = 'raw'\nnetwork.guidance = 'product'", "set aggregate.tumour"),
+        ("data.validation = 0\nclassifier.tumour.fit.keep = 'best'", "classifier.tumour.fit.keep"),
+        ("= broken", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path, line, words):
+    file = tmp_path / "bad recipe.toml"
+    file.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=re.escape(words)) as caught:
+        read_recipe(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_missing_recipe_names_those_that_ship(tmp_path):
+    with pytest.raises(TrainingError, match="paper, released, default"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_keeping_the_best_needs_validation_patients():
+    recipe = Recipe()
+    best = replace(recipe.classifier.tumour, fit=Fit(keep="best"))
+    classifier = replace(recipe.classifier, tumour=best)
+    replace(recipe, classifier=classifier)
+    with pytest.raises(ValueError, match=r"classifier\.tumour\.fit"):
+        replace(recipe, classifier=classifier, data=Data(validation=0.0))

@@ -1,0 +1,194 @@
+import json
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_gliocam import segment
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.nets.bundle import BundleInfo, load_bundle
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.phantom import make_phantom
+from napari_gliocam.phantom.anatomy import procedural_anatomy
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.synthetic import synthetic_slices
+from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.run.bundle_training import train_bundle
+from napari_gliocam.train.run.fit import Machine
+
+from ..conftest import blob_slices, same_weights
+
+ABOUT = BundleInfo("tiny", "blobs", "CC0-1.0")
+CPU = Machine("cpu")
+STAGES = ["classifier.tumour", "classifier.classes", "aggregate.tumour", "aggregate.classes"]
+
+
+def run(recipe, slices, folder, **more):
+    return train_bundle(
+        recipe,
+        slices,
+        folder / "bundle",
+        work_dir=folder / "work",
+        about=ABOUT,
+        machine=CPU,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny):
+    """The default, but for its size."""
+    return tiny(read_recipe("default"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(recipe, slices, tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("unbroken")
+    reports = []
+    assert run(recipe, slices, folder, report=reports.append) == folder / "bundle"
+    return load_bundle(folder / "bundle"), reports, folder
+
+
+def test_every_stage_runs_and_the_bundle_says_how(unbroken, recipe):
+    bundle, reports, _ = unbroken
+    order = list(dict.fromkeys(r.stage for r in reports))
+    assert order == [*STAGES[:2], "polarity", "maps", *STAGES[2:]]
+    info = bundle.info
+    assert info.design == recipe.network.design
+    assert [m.value for m in info.optional_modalities] == ["t1ce", "t2"]
+    assert info.training["recipe"]["aggregate"]["classes"]["weight_agree"] == 5.0
+    assert info.training["cases"] + info.training["validation_cases"] == 8
+    assert set(info.training["polarity_votes"]) == {"skewness", "occlusion"}
+    assert (info.tumour_threshold, info.class_threshold) == (0.40, 0.50)
+    assert bundle.net.tumour_attention.layers[-1].weight.any()
+    assert bundle.net.class_attention.layers[-1].weight.any()
+
+
+def test_broken_off_in_every_stage_it_gives_the_same_bundle(recipe, slices, unbroken, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    for stage in STAGES:
+
+        def kill(told, stage=stage):
+            if told.stage == stage and told.step == 2:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            run(recipe, slices, tmp_path, report=kill)
+        assert not (tmp_path / "bundle").exists()
+
+        def stop(told, stage=stage):
+            return told.stage == stage and told.step == 1
+
+        assert run(recipe, slices, tmp_path, report=stop) is None
+    seen = []
+    run(recipe, slices, tmp_path, report=seen.append)
+    assert {r.stage for r in seen} == {STAGES[-1]}
+    assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
+
+
+KILLED = """
+import os, pickle, signal, sys
+from pathlib import Path
+import torch
+from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.train.run.fit import Machine
+from napari_gliocam.train.run.bundle_training import train_bundle
+
+torch.set_num_threads(1)
+
+def report(told):
+    if told.stage == "aggregate.classes" and told.step == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+recipe, slices, about = pickle.loads(Path(sys.argv[1]).read_bytes())
+folder = Path(sys.argv[2])
+train_bundle(recipe, slices, folder / "bundle", work_dir=folder / "work", about=about,
+             machine=Machine("cpu"), report=report)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
+def test_kill_minus_9_gives_the_same_bundle(recipe, slices, unbroken, tmp_path):
+    given = tmp_path / "given"
+    given.write_bytes(pickle.dumps((recipe, slices, ABOUT)))
+    line = [sys.executable, "-c", KILLED, str(given), str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == done.stderr == ""
+    run(recipe, slices, tmp_path)
+    assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
+
+
+def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
+    with pytest.raises(TrainingError, match="goes on from a bundle"):
+        run(tiny(read_recipe("finetune")), slices, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_recipe_that_ships_runs(name, tiny, tmp_path):
+    recipe = tiny(read_recipe(name))
+    slices = blob_slices(24)
+    reports = []
+    start = GliocamNet.of(3, recipe.network.design) if recipe.start == "bundle" else None
+    run(recipe, slices, tmp_path, report=reports.append, start=start)
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.info.design == recipe.network.design
+    inverted = bundle.info.polarity == {t: [-1] * 4 for t in ("tumour", "core", "edema")}
+    assert inverted is (name == "released")
+    pretrained = {r.stage for r in reports if r.stage.startswith("pretrain")}
+    assert len(pretrained) == (2 if name in ("paper", "released") else 0)
+
+
+def test_a_folder_of_another_training_is_refused(recipe, slices, unbroken):
+    _, _, folder = unbroken
+    with pytest.raises(TrainingError, match=r"recipe\.seed") as caught:
+        run(replace(recipe, seed=1), slices, folder)
+    assert str(folder / "work") in str(caught.value)
+    with pytest.raises(TrainingError, match="slices"):
+        run(recipe, blob_slices(32, seed=5), folder)
+
+
+def test_stages_with_0_epochs_keep_what_they_were_given(recipe, slices, tmp_path):
+    torch.manual_seed(1)
+    start = GliocamNet.of(3, recipe.network.design)
+    off = replace(recipe.classifier.tumour.fit, epochs=0)
+    classifier = replace(
+        recipe.classifier,
+        tumour=replace(recipe.classifier.tumour, fit=off),
+        classes=replace(recipe.classifier.classes, fit=off),
+    )
+    only_tumour = replace(recipe.aggregate, classes=replace(recipe.aggregate.classes, fit=off))
+    chosen = replace(recipe, classifier=classifier, aggregate=only_tumour)
+    before = {k: v.clone() for k, v in start.state_dict().items()}
+    run(chosen, slices, tmp_path, start=start)
+    after = load_bundle(tmp_path / "bundle").net.state_dict()
+    for key, value in before.items():
+        changed = not torch.equal(value.half().float(), after[key].float())
+        assert not changed or key.startswith("tumour_attention"), key
+        assert changed or key != "tumour_attention.layers.4.weight"
+    other = GliocamNet(width=8)
+    with pytest.raises(TrainingError, match=r"network\.width"):
+        run(chosen, slices, tmp_path / "other", start=other)
+
+
+def test_procedural_cases_make_a_bundle_that_segments(recipe, tmp_path):
+    anatomy = procedural_anatomy(0)
+    parts = [synthetic_slices(anatomy, [7, n], spread=4, near=4) for n in range(6)]
+    slices = SliceSet(
+        np.concatenate([images for images, _, _ in parts]),
+        np.concatenate([labels for _, labels, _ in parts]),
+        np.repeat(np.arange(6), [len(images) for images, _, _ in parts]),
+    )
+    folder = run(recipe, slices, tmp_path)
+    case = make_phantom(shape=(16, 80, 80), spacing=(9.0, 3.0, 3.0), seed=1)
+    result = segment(case, bundle=load_bundle(folder), device="cpu")
+    assert result.labels.shape == case.grid.shape
+    assert json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["training"]["slices"]

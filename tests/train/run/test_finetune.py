@@ -1,0 +1,363 @@
+"""The whole of a training on small cases with tiny networks: what is told, kept and refused."""
+
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_gliocam.errors import GliocamError, TrainingError
+from napari_gliocam.nets.bundle import BundleInfo, load_bundle, read_bundle_info, save_bundle
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.train.labels.tag_file import save_tags
+from napari_gliocam.train.labels.tags import Tag, Tags
+from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.run import finetune
+from napari_gliocam.train.run.finetune import run_request
+from napari_gliocam.train.run.lock import is_locked, locked
+from napari_gliocam.train.run.request import TrainingRequest, load_request
+from napari_gliocam.train.stages.classifier import ClassifierStage
+
+from ..case_files import write_case, write_cases
+from ..conftest import same_weights
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    return write_cases(tmp_path_factory.mktemp("cases"), 5)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A tiny bundle to go on from."""
+    torch.manual_seed(0)
+    net = GliocamNet(width=4)
+    folder = tmp_path_factory.mktemp("start")
+    info = BundleInfo("tiny", "nowhere", "CC0-1.0", width=4, pixel_mm=3.0, across_slices_mm=3.0)
+    save_bundle(net, info, folder)
+    return folder
+
+
+def quick(name="finetune", **fit):
+    """A recipe of a few steps."""
+
+    def short(part):
+        epochs = min(part.fit.epochs, 2)
+        return replace(part, fit=replace(part.fit, epochs=epochs, batch=8, **fit))
+
+    recipe = read_recipe(name)
+    classifier, aggregate = recipe.classifier, recipe.aggregate
+    return replace(
+        recipe,
+        data=replace(recipe.data, rehearsal=0),
+        classifier=replace(
+            classifier, tumour=short(classifier.tumour), classes=short(classifier.classes)
+        ),
+        aggregate=replace(
+            aggregate, tumour=short(aggregate.tumour), classes=short(aggregate.classes)
+        ),
+    )
+
+
+@pytest.fixture
+def request_(cases, start, tmp_path):
+    return TrainingRequest(
+        cases=str(cases),
+        out=str(tmp_path / "mine"),
+        recipe=recipe_values(quick()),
+        bundle=str(start),
+        cache=str(cases / "cache"),
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def unbroken(cases, start, tmp_path_factory):
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("unbroken") / "mine"
+    events = []
+    request = TrainingRequest(
+        cases=str(cases),
+        out=str(out),
+        recipe=recipe_values(quick()),
+        bundle=str(start),
+        cache=str(cases / "cache"),
+        device="cpu",
+    )
+    assert run_request(request, events.append) == out
+    return request, events
+
+
+def test_the_folder_holds_all_that_belongs_to_a_bundle(unbroken):
+    request, events = unbroken
+    out = request.out_dir
+    info = load_bundle(out).info
+    assert info.name == "mine"
+    assert info.pixel_mm == 3.0
+    assert info.across_slices_mm == 3.0
+    assert info.training["began_with"]["name"] == "tiny"
+    assert info.training["recipe"]["classifier"]["tumour"]["freeze_norm"] is True
+    card = (out / "README.md").read_text()
+    assert "5 cases with 80 labelled slices" in card
+    assert "| AUC, core |" in card
+    assert "| Dice, tumour |" in card
+    with (out / "curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["stage"], r["epoch"]) for r in rows if "classifier" in r["stage"]] == [
+        (f"classifier.{network}", epoch) for network in ("tumour", "classes") for epoch in "12"
+    ]
+    assert all(float(r["val_auc"]) >= 0 for r in rows if "classifier" in r["stage"])
+    assert {"case", "before", "after"} <= set(
+        next(csv.reader((out / "before-after.csv").read_text().splitlines()))
+    )
+    assert list((out / "pictures").glob("*.png"))
+    assert not list(out.rglob("*.ckpt"))
+    kinds = [e["kind"] for e in events]
+    assert kinds.index("plan") < kinds.index("training") < kinds.index("table")
+    assert "newest" in kinds
+    json.dumps(events)
+
+
+def test_only_the_aggregators_learn_where_only_they_are_asked_for(request_, start, told):
+    request = replace(request_, recipe=recipe_values(quick("aggregators")))
+    net = load_bundle(run_request(request, told.append)).net
+    before = load_bundle(start).net
+    assert same_weights(net.tumour, before.tumour)
+    assert same_weights(net.classes, before.classes)
+    assert not same_weights(net.class_attention, before.class_attention)
+
+
+def test_frozen_norms_keep_their_statistics_and_blending_halves_the_way(
+    request_, start, told, tmp_path
+):
+    whole = quick()
+    whole = replace(
+        whole,
+        classifier=replace(whole.classifier, tumour=replace(whole.classifier.tumour, blend=1.0)),
+    )
+    request = replace(request_, recipe=recipe_values(whole))
+    net = load_bundle(run_request(request, told.append)).net
+    before = load_bundle(start).net.tumour.state_dict()
+    for key, value in net.tumour.state_dict().items():
+        if "running" in key:
+            assert torch.equal(value, before[key]), key
+    recipe = quick()
+    half = replace(recipe.classifier.tumour, blend=0.5)
+    recipe = replace(recipe, classifier=replace(recipe.classifier, tumour=half))
+    request = replace(request_, out=str(tmp_path / "half"), recipe=recipe_values(recipe))
+    blended = load_bundle(run_request(request, told.append)).net.tumour.state_dict()
+    for key, value in net.tumour.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(blended[key], (value + before[key]) / 2, atol=2e-3, rtol=0)
+
+
+def test_stop_keeps_the_best_and_going_on_gives_what_an_unbroken_run_gives(request_, unbroken):
+    """Also when the process is killed between."""
+
+    def stop(event):
+        if event["kind"] == "training" and event["stage"] == "classifier.classes":
+            request_.stop_file.touch()
+
+    assert run_request(request_, stop) is None
+    assert "unfinished" in read_bundle_info(request_.out_dir).name
+    stopped = load_bundle(request_.out_dir).net
+    whole = load_bundle(unbroken[0].out_dir).net
+    assert same_weights(stopped.tumour, whole.tumour)
+    assert not same_weights(stopped.classes, whole.classes)
+
+    with start_process(request_) as process:
+        seen = wait_for(process, lambda e: e.get("stage") == "aggregate.classes")
+        process.kill()
+    assert not any(e["kind"] == "end" for e in seen)
+    assert not is_locked(request_.out_dir)
+
+    with start_process(request_) as process:
+        seen = wait_for(process, lambda e: e["kind"] == "end")
+        assert seen[-1]["state"] == "done", seen[-1]
+    assert process.returncode == 0
+    assert not any(e.get("stage") == "classifier.tumour" for e in seen)
+    assert same_weights(load_bundle(request_.out_dir).net, whole)
+    with pytest.raises(TrainingError, match="finished bundle"):
+        run_request(request_, print)
+
+
+def start_process(request, **pipes):
+    line = [sys.executable, "-m", "napari_gliocam.train.run.process", str(request.save())]
+    return subprocess.Popen(
+        line,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        **pipes,
+    )
+
+
+def wait_for(process, is_it):
+    seen = []
+    for line in process.stdout:
+        seen.append(json.loads(line))
+        if is_it(seen[-1]):
+            break
+    return seen
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
+def test_the_process_works_on_when_nobody_listens_and_stops_by_a_line(request_):
+    with start_process(replace(request_, threads=1), stdin=subprocess.PIPE) as process:
+        wait_for(process, lambda e: e["kind"] == "training")
+        process.stdout.close()  # the window is gone
+        with (
+            pytest.raises(TrainingError, match=f"process {process.pid}"),
+            locked(request_.out_dir),
+        ):
+            pass
+        process.stdin.write("stop\n")
+        process.stdin.flush()
+        assert process.wait(60) == 0
+    assert (request_.out_dir / "bundle.json").exists()
+
+
+def test_two_trainings_on_one_folder_are_refused_and_a_dead_ones_lock_is_taken(tmp_path):
+    with (
+        locked(tmp_path),
+        pytest.raises(TrainingError, match="Another training"),
+        locked(tmp_path),
+    ):
+        pass
+    hold = (
+        "import sys, time; from pathlib import Path\n"
+        "from napari_gliocam.train.run.lock import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    line = [sys.executable, "-c", hold, str(tmp_path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert is_locked(tmp_path)
+        other.kill()
+    assert (tmp_path / ".lock").exists()
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(request_, told, monkeypatch):
+    terms = ClassifierStage.terms
+
+    def broken(self, batch):
+        values = terms(self, batch)
+        late = self.training and self.current_epoch == 1 and self.columns == [0]
+        return {k: v * torch.nan for k, v in values.items()} if late else values
+
+    monkeypatch.setattr(ClassifierStage, "terms", broken)
+    run_request(request_, told.append)
+    (note,) = [e["note"] for e in told if e.get("note")]
+    assert "epoch 2, step 1" in note
+    assert any(e.get("stage") == "aggregate.classes" for e in told)
+
+    def hopeless(self, batch):
+        return {k: v * torch.nan for k, v in terms(self, batch).items()}
+
+    monkeypatch.setattr(ClassifierStage, "terms", hopeless)
+    request = replace(request_, out=f"{request_.out}-hopeless")
+    with pytest.raises(TrainingError, match="epoch 1, step 1"):
+        run_request(request, told.append)
+
+
+def test_a_device_without_room_gets_half_batches_once(request_, told, monkeypatch):
+    terms, sizes, most = ClassifierStage.terms, [], [4]
+
+    def crowded(self, batch):
+        if self.training:
+            sizes.append(len(batch.labels))
+        if len(batch.labels) > most[0] and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return terms(self, batch)
+
+    monkeypatch.setattr(ClassifierStage, "terms", crowded)
+    run_request(request_, told.append)
+    notes = [e["note"] for e in told if e.get("note")]
+    assert [("tumour" in note, "batches of 4" in note) for note in notes] == [
+        (True, True),
+        (False, True),
+    ]
+    assert sizes[:3] == [8, 4, 4]
+    most[0] = 1
+    request = replace(request_, out=f"{request_.out}-none")
+    with pytest.raises(TrainingError, match="batches of 4; lower the batch"):
+        run_request(request, told.append)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
+    ],
+)
+def test_a_full_disk_is_a_sentence(request_, told, monkeypatch, error):
+    def full(*given, **named):
+        raise error
+
+    monkeypatch.setattr(finetune, "train_bundle", full)
+    with pytest.raises(TrainingError, match=r"is full; make room and resume"):
+        run_request(request_, told.append)
+    assert not is_locked(request_.out_dir)
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({0: Tag(), 1: Tag()}, "shows a tumour"),
+        ({3: Tag(core=True), 9: Tag()}, "shows edema"),
+        ({3: Tag(True, True), 4: Tag(core=True)}, "All 2 labelled slices show tumour"),
+        ({3: Tag(skipped=True)}, "has a label"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(request_, tmp_path, tags, words):
+    file = tmp_path / "labels.csv"
+    save_tags(Tags({"case0": tags}), file)
+    with pytest.raises(TrainingError, match=words):
+        run_request(replace(request_, labels=str(file)), print)
+
+
+def test_few_cases_are_trained_with_all_the_same(request_, tmp_path, told):
+    tags = {3: Tag(True, True), 4: Tag(edema=True), 8: Tag(), 9: Tag(), 10: Tag()}
+    file = tmp_path / "labels.csv"
+    save_tags(Tags({"case0": tags, "case1": tags, "stranger": tags}), file)
+    run_request(replace(request_, labels=str(file)), told.append)
+    (plan,) = [e for e in told if e["kind"] == "plan"]
+    assert plan["validation"] == ()
+    assert any("too few to keep one" in concern for concern in plan["concerns"])
+    assert any("stranger" in e["sentence"] for e in told if e["kind"] == "note")
+    assert "Nothing was measured" in (request_.out_dir / "README.md").read_text()
+
+
+def test_a_bundle_of_other_classes_or_modalities_is_refused(request_, start, tmp_path):
+    other = tmp_path / "other"
+    info = read_bundle_info(start)
+    net = load_bundle(start).net
+    save_bundle(net, replace(info, polarity={"necrosis": [1] * 4}), other)
+    with pytest.raises(GliocamError, match="necrosis"):
+        run_request(replace(request_, bundle=str(other)), print)
+    lacking = tmp_path / "lacking"
+    write_case(lacking, "one", without=("flair",))
+    with pytest.raises(TrainingError, match="has no FLAIR, which the networks need"):
+        run_request(replace(request_, cases=str(lacking), cache=""), print)
+
+
+def test_a_request_survives_its_file(request_, tmp_path):
+    assert load_request(request_.save()) == request_
+    (tmp_path / "torn.json").write_text('{"cases": 3')
+    with pytest.raises(TrainingError, match="start it anew"):
+        load_request(tmp_path / "torn.json")

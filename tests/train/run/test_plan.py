@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.progress import finish
+from napari_gliocam.train.data.case_set import CaseSet
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.run.plan import fit_to_cases, make_plan
+from napari_gliocam.train.run.time_estimate import measuring_pace
+
+from ..conftest import blob_slices
+
+
+def cases(count=32, a_case=4):
+    slices = blob_slices(count, a_case=a_case)
+    return CaseSet(slices, tuple(f"case{n}" for n in range(len(np.unique(slices.case)))))
+
+
+def test_the_counts_are_those_of_the_slices():
+    made = cases()
+    recipe = read_recipe("default")
+    plan = make_plan(made, recipe, {"torn": "torn cannot be read."})
+    labels = made.slices.labels
+    assert plan.slices == 32
+    assert plan.shown == {
+        "tumour": labels[:, 0].sum(),
+        "core": labels[:, 1].sum(),
+        "edema": labels[:, 2].sum(),
+    }
+    assert len(plan.train) + len(plan.validation) == 8
+    assert not set(plan.train) & set(plan.validation)
+    assert "8 cases with 32 labelled slices" in plan.words
+    assert plan.left_out == {"torn": "torn cannot be read."}
+    assert any("slices show core" in concern for concern in plan.concerns)
+    assert set(plan.steps) == {
+        "classifier.tumour",
+        "classifier.classes",
+        "aggregate.tumour",
+        "aggregate.classes",
+    }
+
+
+def test_the_same_seed_gives_the_same_split():
+    splits = {make_plan(cases(80), read_recipe("finetune")).validation for _ in range(3)}
+    assert len(splits) == 1
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_with_few_patients_none_is_kept_and_the_last_weights_are(name):
+    recipe = read_recipe(name)
+    assert fit_to_cases(recipe, 3) == recipe
+    few = fit_to_cases(recipe, 2)
+    assert few.data.validation == 0
+    assert {fit.keep for fit in few.fits().values()} == {"last"}
+    assert any("good or bad" in c for c in make_plan(cases(8), few).concerns)
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_label_that_is_the_same_everywhere_is_refused(column, value):
+    made = cases()
+    labels = made.slices.labels.copy()
+    labels[:, column] = value
+    if column == 0 and value == 0:
+        labels[:] = 0
+    same = SliceSet(made.slices.images, labels, made.slices.case)
+    with pytest.raises(TrainingError, match="None of" if value == 0 else "All 32"):
+        make_plan(CaseSet(same, made.names), read_recipe("default"))
+
+
+@pytest.mark.parametrize("name", ["paper", "finetune"])
+def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
+    recipe = tiny(read_recipe(name))
+    made = cases()
+    net = GliocamNet(width=4)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    plan = make_plan(made, recipe)
+    work = measuring_pace(made, plan, recipe, net, "cpu")
+    reports = []
+    try:
+        while True:
+            reports.append(next(work))
+    except StopIteration as stop:
+        seconds = stop.value
+    assert seconds > 0
+    assert [r.total for r in reports] == [len(plan.steps)] * len(plan.steps)
+    assert all((v == before[k]).all() for k, v in net.state_dict().items())
+    assert finish(measuring_pace(made, plan, recipe, net, "cpu")) > 0
