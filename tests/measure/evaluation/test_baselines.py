@@ -3,8 +3,7 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.measure import intensity_threshold
-from napari_gliocam.measure import rivals
+from napari_gliocam.measure import intensity_threshold, rivals
 
 
 def test_the_three_rivals(make_case):

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from napari_gliocam.measure import figures_by_case, paired_test
-from napari_gliocam.measure import compare
+from napari_gliocam.measure import compare, figures_by_case, paired_test
 from napari_gliocam.measure.evaluation.record import Key
 
 DICE = Key("volume", "core", "dice")
