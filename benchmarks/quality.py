@@ -22,8 +22,8 @@ from rich.table import Table
 
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import prepare
-from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.measure import (
     CaseRecord,
@@ -40,6 +40,7 @@ from napari_gliocam.progress import finish
 from napari_gliocam.refine import ComponentParameters, CrfParameters, Refinement, refine
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import apply_thresholds
 
 EXITS = ("exit 1", "exit 2", "exit 3", "exit 4")
@@ -57,7 +58,7 @@ def cases(paths: list[Path], phantoms: int) -> Iterator[tuple[str, Case]]:
             yield "procedural", make_phantom(kind, 1000 + seed)
 
 
-def other_maps(case: Case, maps: CamVolume, bundle: Bundle) -> Iterator[tuple[str, CamVolume]]:
+def other_maps(case: Case, maps: ClassMaps, bundle: Bundle) -> Iterator[tuple[str, ClassMaps]]:
     """What other methods, and the parts of ours, say of the case."""
     prepared = prepare(case, bundle)
     for name in ("gradcam", "layercam"):
@@ -73,12 +74,12 @@ def other_maps(case: Case, maps: CamVolume, bundle: Bundle) -> Iterator[tuple[st
     yield "AME-CAM per class", with_volumes(maps, [made.volume(t) for t in TARGETS])
 
 
-def with_volumes(maps: CamVolume, volumes: list[NDArray[np.float32]]) -> CamVolume:
+def with_volumes(maps: ClassMaps, volumes: list[NDArray[np.float32]]) -> ClassMaps:
     """The same case, gate and geometry with other tumour, core and edema maps."""
     return replace(maps, **dict(zip(TARGETS, volumes, strict=True)))
 
 
-def record(case: Case, method: str, maps: CamVolume) -> CaseRecord:
+def record(case: Case, method: str, maps: ClassMaps) -> CaseRecord:
     """Cut maps at the paper's thresholds and score the labels."""
     assert case.expert is not None
     return score_labels(
@@ -112,7 +113,7 @@ def measure(
         yield refined(case, maps, method)
 
 
-def refined(case: Case, maps: CamVolume, method: str) -> CaseRecord:
+def refined(case: Case, maps: ClassMaps, method: str) -> CaseRecord:
     """Score what a refinement, with components, makes of the bundle's labels."""
     assert case.expert is not None
     chosen = Refinement(

@@ -24,7 +24,7 @@ import numpy as np
 
 from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
-from napari_gliocam.measure.scores.overlap import dice, iou, masks_of
+from napari_gliocam.measure.scores.overlap import dice, iou
 from napari_gliocam.measure.scores.surface import hausdorff95
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.phantom import make_phantom
@@ -38,6 +38,7 @@ from napari_gliocam.refine.parameters import (
 )
 from napari_gliocam.refine.run import image_of, refine
 from napari_gliocam.segmentation import segment
+from napari_gliocam.targets import masks_of
 
 HARM = 0.02
 TARGETS = ("tumour", "core", "edema")

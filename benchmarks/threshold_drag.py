@@ -16,17 +16,18 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, Grid, Modality
+from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import frame_slices
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.panel.dock import Workspace
 
 SHAPE = (155, 240, 240)
 
 
-def make_case() -> tuple[Case, CamVolume]:
+def make_case() -> tuple[Case, ClassMaps]:
     """A brain full of smooth maps: every slice has voxels near the threshold."""
     slices, rows, columns = SHAPE
     grid = Grid(np.diag([-1.0, -1.0, 1.0, 1.0]), (columns, rows, slices))
@@ -40,16 +41,17 @@ def make_case() -> tuple[Case, CamVolume]:
     height, width = frame.network_shape
     noise = (0.1 * rng.random(SHAPE)).astype(np.float32)
     tumour = np.clip(1.0 - distance, 0, 1).astype(np.float32) + noise
-    return case, CamVolume(
+    return case, ClassMaps(
         grid=grid,
-        frame=frame,
         tumour=tumour,
         core=np.clip(tumour * 1.1, 0, 1),
         edema=np.clip(1.2 - tumour, 0, 1),
         probabilities=np.ones((slices, 3), dtype=np.float32),
-        exits={t: (np.zeros((len(frame), height, width), np.float16),) * 4 for t in TARGETS},
-        guided={t: np.zeros((len(frame), height, width), np.float16) for t in TARGETS[1:]},
-        provenance={},
+        trace=NetworkTrace(
+            frame=frame,
+            exits={t: (np.zeros((len(frame), height, width), np.float16),) * 4 for t in TARGETS},
+            guided={t: np.zeros((len(frame), height, width), np.float16) for t in TARGETS[1:]},
+        ),
     )
 
 

@@ -9,8 +9,9 @@ Without CASE a synthetic case is made.
 import sys
 
 import napari_gliocam as gliocam
-from napari_gliocam.cams.volume import ROWS, TARGETS
+from napari_gliocam.class_maps import ROWS
 from napari_gliocam.progress import finish
+from napari_gliocam.targets import TARGETS
 
 case = gliocam.read_case(sys.argv[1]) if len(sys.argv) > 1 else gliocam.make_phantom("enhancing")
 

@@ -7,7 +7,7 @@ import pytest
 
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
 from napari_gliocam.measure import CONFUSION_NAMES
-from napari_gliocam.threshold import CLASS_NAMES
+from napari_gliocam.targets import CLASS_NAMES
 
 #: Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 SIGHT = {

@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.cams.volume import ROWS, TARGETS
 from napari_gliocam.case import Case, Grid, Modality
+from napari_gliocam.class_maps import ROWS
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps, segment
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_exits_of_a_finer_bundle_keep_their_resolution(case):
     info = BundleInfo("finer", "random numbers", "CC0-1.0", width=4, strides=strides)
     finer = Bundle(info, GliocamNet.of(3, info.design).eval())
     maps = finish(compute_maps(case, bundle=finer, device="cpu"))
-    height, width = maps.frame.network_shape
-    for exit_, stride in zip(maps.exits["core"], strides, strict=True):
+    height, width = maps.trace.frame.network_shape
+    for exit_, stride in zip(maps.trace.exits["core"], strides, strict=True):
         assert exit_.shape[1:] == (height // stride, width // stride)
     assert maps.volume("exit 1", "core").shape == case.grid.shape

@@ -3,30 +3,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Grid
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.slices import SliceFrame
-from napari_gliocam.threshold import BOTH, CORE, EDEMA, apply_thresholds
+from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.threshold import apply_thresholds
 
 
 def make_maps(shape=(5, 16, 12), seed=0, probabilities=None):
     rng = np.random.default_rng(seed)
-    frame = SliceFrame(shape, tuple(range(shape[0])), (0, shape[1]), (0, shape[2]), (16, 16))
     tumour, core, edema = (rng.random(shape, dtype=np.float32) for _ in range(3))
     if probabilities is None:
         probabilities = np.ones((shape[0], 3), dtype=np.float32)
-    return CamVolume(
+    return ClassMaps(
         Grid(np.diag([-1.0, -1.0, 2.0, 1.0]), shape[::-1]),
-        frame,
         tumour,
         core,
         edema,
         probabilities,
-        {},
-        {},
-        {},
     )
 
 

@@ -35,7 +35,7 @@ _PUBLIC = {
     "GliocamError": "errors",
     "Progress": "progress",
     "Thresholds": "settings",
-    "CamVolume": "cams.volume",
+    "ClassMaps": "class_maps",
     "Segmentation": "threshold",
     "apply_thresholds": "threshold",
     "read_case": "io",

@@ -6,8 +6,7 @@ it), and so do those who see all colours.
 
 from __future__ import annotations
 
-from napari_gliocam.cams.volume import Target
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, Target
 
 #: Orange and sky blue are Okabe and Ito's; what both claim is violet.
 CLASS_COLOURS: dict[int, str] = {CORE: "#E69F00", EDEMA: "#56B4E9", BOTH: "#B026FF"}

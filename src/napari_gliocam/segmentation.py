@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.across_slices import smooth_across_slices
-from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceStack, cutting_slices
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def segment(
 
 def compute_maps(
     case: Case, *, bundle: Bundle | None = None, device: str = "auto"
-) -> Generator[Progress, None, CamVolume]:
+) -> Generator[Progress, None, ClassMaps]:
     """Run the networks over a case, a batch of slices at a time.
 
     Parameters
@@ -77,7 +78,7 @@ def compute_maps(
 
     Returns
     -------
-    CamVolume
+    ClassMaps
 
     Raises
     ------
@@ -133,17 +134,19 @@ def compute_maps(
         "final_map": info.final_map,
         "seconds": clock.laps,
     }
-    return CamVolume(
+    return ClassMaps(
         grid=case.grid,
-        frame=stack.frame,
         tumour=aggregates[0],
         core=aggregates[1],
         edema=aggregates[2],
         probabilities=probabilities,
-        exits=collected.exits,
-        guided={"core": collected.guided[0], "edema": collected.guided[1]},
         provenance=provenance,
-        attention=dict(zip(TARGETS, collected.attention, strict=True)),
+        trace=NetworkTrace(
+            frame=stack.frame,
+            exits=collected.exits,
+            guided={"core": collected.guided[0], "edema": collected.guided[1]},
+            attention=dict(zip(TARGETS, collected.attention, strict=True)),
+        ),
     )
 
 

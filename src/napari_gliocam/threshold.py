@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 if TYPE_CHECKING:
-    from napari_gliocam.cams.volume import CamVolume
     from napari_gliocam.case import Grid
+    from napari_gliocam.class_maps import ClassMaps
     from napari_gliocam.refine.parameters import Refinement
-
-BACKGROUND, CORE, EDEMA, BOTH = 0, 1, 2, 3
-CLASS_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "core and edema"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +25,7 @@ class Segmentation:
     ----------
     labels : ndarray of uint8, shape (S, P, L)
         0 background, 1 core, 2 edema, 3 claimed by both (only where not exclusive).
-    maps : CamVolume
+    maps : ClassMaps
         The maps the labels were cut from.
     settings : Thresholds
         The thresholds used.
@@ -40,7 +38,7 @@ class Segmentation:
     """
 
     labels: NDArray[np.uint8]
-    maps: CamVolume
+    maps: ClassMaps
     settings: Thresholds
     refinement: Refinement | None = None
     unrefined: Segmentation | None = None
@@ -68,7 +66,7 @@ def volumes_of(counts: NDArray[np.integer], voxel_ml: float) -> dict[str, float]
 
 
 def apply_thresholds(
-    maps: CamVolume,
+    maps: ClassMaps,
     settings: Thresholds | None = None,
     *,
     out: NDArray[np.uint8] | None = None,
@@ -78,7 +76,7 @@ def apply_thresholds(
 
     Parameters
     ----------
-    maps : CamVolume
+    maps : ClassMaps
     settings : Thresholds, optional
         Paper 1's by default.
     out : ndarray of uint8, shape (S, P, L), optional

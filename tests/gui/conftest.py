@@ -13,11 +13,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
+from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.slices import frame_slices
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.model import state
@@ -60,7 +61,7 @@ def _ball(s: Any, p: Any, l: Any, shape: Any, centre: Any, radius: float) -> Any
     return np.sqrt(sum(parts))
 
 
-def make_maps(case: Case, seed: int = 0) -> CamVolume:
+def make_maps(case: Case, seed: int = 0) -> ClassMaps:
     """Smooth maps around the bright ball, noise in the exits."""
     shape = case.grid.shape
     s, p, l = np.ogrid[: shape[0], : shape[1], : shape[2]]
@@ -75,16 +76,18 @@ def make_maps(case: Case, seed: int = 0) -> CamVolume:
     def noise(factor: int) -> Any:
         return rng.random((len(frame), height // factor, width // factor)).astype(np.float16)
 
-    return CamVolume(
+    return ClassMaps(
         grid=case.grid,
-        frame=frame,
         tumour=tumour,
         core=core,
         edema=edema,
         probabilities=np.stack([m.max(axis=(1, 2)) for m in (tumour, core, edema)], axis=1),
-        exits={t: tuple(noise(f) for f in (2, 4, 8, 8)) for t in TARGETS},
-        guided={"core": noise(1), "edema": noise(1)},
         provenance={"bundle": {"name": "stand-in"}, "seconds": {"networks": 0.0}},
+        trace=NetworkTrace(
+            frame=frame,
+            exits={t: tuple(noise(f) for f in (2, 4, 8, 8)) for t in TARGETS},
+            guided={"core": noise(1), "edema": noise(1)},
+        ),
     )
 
 
@@ -100,7 +103,7 @@ class StandIn:
 
     def __call__(
         self, case: Case, bundle: Path | None, device: str
-    ) -> Generator[Progress, None, CamVolume]:
+    ) -> Generator[Progress, None, ClassMaps]:
         self.runs += 1
         try:
             for step in range(self.steps):

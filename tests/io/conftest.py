@@ -10,9 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.slices import SliceFrame
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
@@ -88,15 +87,12 @@ def make_segmentation():
         rng = np.random.default_rng(1)
         shape = case.grid.shape
         tumour, core, edema = rng.random((3, *shape), dtype=np.float32)
-        maps = CamVolume(
+        maps = ClassMaps(
             grid=case.grid,
-            frame=SliceFrame(shape, (), (0, 1), (0, 1), (16, 16)),
             tumour=tumour,
             core=core,
             edema=edema,
             probabilities=np.ones((shape[0], 3), np.float32),
-            exits={},
-            guided={},
             provenance={
                 "bundle": Path("/home/patient/bundle"),
                 "seconds": {"tumour": np.float32(1.5)},

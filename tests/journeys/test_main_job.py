@@ -31,8 +31,8 @@ def segment(gliocam: Any, qtbot: Any) -> Any:
     qtbot.waitUntil(lambda: gliocam.state.running is None, timeout=TIMEOUT_MS)
     opened = gliocam.state.current
     assert opened.maps is not None, gliocam.state.message
-    networks = [p for p in seen if p.total == len(opened.maps.frame)]
-    assert {p.done for p in networks} >= {0, len(opened.maps.frame)}
+    networks = [p for p in seen if p.total == len(opened.maps.trace.frame)]
+    assert {p.done for p in networks} >= {0, len(opened.maps.trace.frame)}
     return opened
 
 

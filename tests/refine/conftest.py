@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.slices import SliceFrame
-from napari_gliocam.threshold import CORE, EDEMA, Segmentation, apply_thresholds
+from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.targets import CORE, EDEMA
+from napari_gliocam.threshold import Segmentation, apply_thresholds
 
 SHAPE = (9, 48, 44)
 LESION = slice(3, 7)  # the slices that show it
@@ -44,15 +44,11 @@ def segmentation(case: Case) -> Segmentation:
         map_ = gaussian_filter(np.roll(mask, 2, axis=2).astype(np.float32), (0, 3, 3))
         return (map_ / map_.max() * 0.98 * case.brain).astype(np.float32)
 
-    maps = CamVolume(
+    maps = ClassMaps(
         case.grid,
-        SliceFrame(SHAPE, tuple(range(SHAPE[0])), (0, SHAPE[1]), (0, SHAPE[2]), (48, 48)),
         blurred(truth > 0),
         blurred(truth == CORE),
         blurred(truth == EDEMA),
         np.ones((SHAPE[0], 3), dtype=np.float32),
-        {},
-        {},
-        {},
     )
     return apply_thresholds(maps)

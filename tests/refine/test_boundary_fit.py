@@ -11,7 +11,7 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.boundary_fit import fit_labels, fit_mask
 from napari_gliocam.refine.clusters import connected
 from napari_gliocam.refine.parameters import FitParameters
-from napari_gliocam.threshold import CORE, EDEMA
+from napari_gliocam.targets import CORE, EDEMA
 
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 8))
 PAPER = FitParameters(min_inside=1.0)

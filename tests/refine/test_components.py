@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.components import bounding_box, clean_components, holes
 from napari_gliocam.refine.parameters import ComponentParameters
-from napari_gliocam.threshold import CORE, EDEMA
+from napari_gliocam.targets import CORE, EDEMA
 
 KEEP_ALL = ComponentParameters(min_fraction=0, fill_holes=False, fill_core=False)
 

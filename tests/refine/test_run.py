@@ -20,7 +20,8 @@ from napari_gliocam.refine.parameters import (
 )
 from napari_gliocam.refine.run import image_of, refine
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.threshold import BOTH, apply_thresholds
+from napari_gliocam.targets import BOTH
+from napari_gliocam.threshold import apply_thresholds
 
 QUICK = ClusterParameters(iterations=8, superpixel_mm2=6)
 OFF = CrfParameters(gaussian_weight=0, bilateral_weight=0)

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.report import picture
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.slices import SliceFrame
 from napari_gliocam.threshold import apply_thresholds
 
 SHAPE, SPACING = (8, 40, 36), (4.0, 2.0, 1.5)
@@ -63,15 +62,12 @@ def make_segmentation(make_case):
         edema[3, 12:14] = 0.7
         probabilities = np.zeros((SHAPE[0], 3), dtype=np.float32)
         probabilities[2:6] = 0.9
-        maps = CamVolume(
+        maps = ClassMaps(
             case.grid,
-            SliceFrame(SHAPE, tuple(range(1, 7)), (0, 40), (0, 36), (16, 16)),
             tumour.astype(np.float32),
             core.astype(np.float32),
             edema.astype(np.float32),
             probabilities,
-            {},
-            {},
             {
                 "bundle": {"name": "tiny", "origin": "random <numbers>", "licence": "CC0-1.0"},
                 "device": "CPU, 2 threads",

@@ -20,13 +20,12 @@ from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
 
 if TYPE_CHECKING:
-    from napari_gliocam.cams.volume import CamVolume
+    from napari_gliocam.class_maps import ClassMaps
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import Bundle
-
-TARGETS = ("tumour", "core", "edema")
 
 
 @dataclass(frozen=True)
@@ -324,7 +323,7 @@ def _segment_case(
     yield Progress(0, 1, "reading")
     # Nobody looks at expert labels here, so their troubles stop nothing.
     case = read_case(replace(item.files, labels=None))
-    maps: CamVolume = yield from compute_maps(case, bundle=bundle, device=request.device)
+    maps: ClassMaps = yield from compute_maps(case, bundle=bundle, device=request.device)
     segmentation = apply_thresholds(maps, request.settings)
     if request.refinement.changes_something:
         from napari_gliocam.refine import refine

@@ -9,11 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL, METHOD, CaseRecord
 from napari_gliocam.measure.evaluation.report import Against, Evaluation
 from napari_gliocam.measure.evaluation.summary import IMAGE_LEVEL_POOLED, Figure, patients_with
 from napari_gliocam.measure.scores.conventions import Convention
+from napari_gliocam.targets import TARGETS
 
 METRICS = {
     "dice": "Dice",

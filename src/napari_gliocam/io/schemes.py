@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gliocam.errors import CaseError
-from napari_gliocam.threshold import CORE, EDEMA
+from napari_gliocam.targets import CORE, EDEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -18,7 +18,8 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import stem
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.threshold import BOTH, CLASS_NAMES, Segmentation
+from napari_gliocam.targets import BOTH, CLASS_NAMES
+from napari_gliocam.threshold import Segmentation
 
 SOFTWARE = "napari-gliocam"
 #: The headers of a synthetic case begin with it; its labels are no result.

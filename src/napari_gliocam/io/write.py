@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gliocam.cams.volume import CamVolume
     from napari_gliocam.case import Case
+    from napari_gliocam.class_maps import ClassMaps
     from napari_gliocam.threshold import Segmentation
 
 #: Labels and maps are mostly zeros: more effort makes the file hardly smaller, only slower.
@@ -79,13 +79,13 @@ def save_segmentation(
 
 
 def save_maps(
-    maps: CamVolume, case: Case, folder: str | Path, overwrite: bool = False
+    maps: ClassMaps, case: Case, folder: str | Path, overwrite: bool = False
 ) -> list[Path]:
     """Write the three aggregated maps as ``<case>_{tumour,core,edema}_map.nii.gz``.
 
     Parameters
     ----------
-    maps : CamVolume
+    maps : ClassMaps
     case : Case
         The case they belong to.
     folder : str or Path

@@ -71,8 +71,9 @@ from napari_gliocam.measure.scores.confusion import (
 )
 from napari_gliocam.measure.scores.conventions import Convention, EvaluationSettings, Overlap
 from napari_gliocam.measure.scores.image_level import ImageLevel, auc
-from napari_gliocam.measure.scores.overlap import dice, iou, masks_of, score
+from napari_gliocam.measure.scores.overlap import dice, iou, score
 from napari_gliocam.measure.scores.surface import BRATS_DISTANCE, hausdorff95
+from napari_gliocam.targets import masks_of
 
 __all__ = [
     "BRATS_DISTANCE",

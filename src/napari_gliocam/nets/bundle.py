@@ -17,7 +17,8 @@ from napari_gliocam.nets.design import DEFAULT_STRIDES, Design
 from napari_gliocam.slices import Normalisation
 
 if TYPE_CHECKING:
-    from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.targets import TARGETS
+from napari_gliocam.nets.gliocam import GliocamNet
 
 WEIGHTS_FILE = "bundle.safetensors"
 INFO_FILE = "bundle.json"
@@ -64,7 +65,7 @@ class BundleInfo(Design):
     optional_modalities: tuple[Modality, ...] = ()
     pixel_mm: float = 1.5
     polarity: dict[str, list[int]] = field(
-        default_factory=lambda: {t: [1, 1, 1, 1] for t in ("tumour", "core", "edema")}
+        default_factory=lambda: {t: [1, 1, 1, 1] for t in TARGETS}
     )
     across_slices_mm: float = 0.0
     tumour_threshold: float = 0.40

@@ -30,9 +30,7 @@ from napari_gliocam.nets.design import (
     Pooling,
 )
 from napari_gliocam.nets.multi_exit import EXITS, MultiExitResNet, pool
-
-#: What the networks show, in the order of every axis over them.
-TARGETS = ("tumour", "core", "edema")
+from napari_gliocam.targets import TARGETS
 
 
 class Maps(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.refine.parameters import FitParameters
-from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
 
 
 def fit_mask(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.refine.parameters import ComponentParameters
-from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
 
 
 def clean_components(

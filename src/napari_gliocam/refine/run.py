@@ -20,7 +20,7 @@ from napari_gliocam.refine.crf import running_crf, to_bytes
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.refine.threads import in_threads
 from napari_gliocam.refine.unaries import MASK_PROBABILITY, core_share, tumour_probability
-from napari_gliocam.threshold import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case

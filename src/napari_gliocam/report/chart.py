@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.colours import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
 
 WIDTH, HEIGHT = 720, 250
 _LEFT, _RIGHT, _TOP = 66, 8, 26

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
 from napari_gliocam.measure.lesion.diameters import Diameters, Line
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, confusion
 from napari_gliocam.report.reading import Reading
-from napari_gliocam.threshold import CLASS_NAMES
+from napari_gliocam.targets import CLASS_NAMES, Target
 
 
 @dataclass(frozen=True, eq=False)

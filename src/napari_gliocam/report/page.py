@@ -10,7 +10,6 @@ from importlib.resources import files
 import numpy as np
 
 import napari_gliocam
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
 from napari_gliocam.io.sidecar import NOTICE
 from napari_gliocam.measure.evaluation.figures import FIGURES, NOTHING
@@ -22,7 +21,7 @@ from napari_gliocam.report.html import grouped_table, pairs, paragraph, picture,
 from napari_gliocam.report.key_slices import KeySlice, agreement_slices, key_slices
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
 
 #: More lesions than this stand in the csv alone.
 MOST_LESIONS = 5

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import CamVolume, Target
 from napari_gliocam.case import Case, ExpertLabels
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
@@ -18,7 +18,8 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import MIN_LESION_ML
-from napari_gliocam.threshold import BOTH, Segmentation
+from napari_gliocam.targets import BOTH, Target
+from napari_gliocam.threshold import Segmentation
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Reading:
         Who claims what before the higher map decides; None where that is not known.
     overlap : MethodOverlap or None
         Of ``claimed``.
-    maps : CamVolume or None
+    maps : ClassMaps or None
         None for labels that came from a file.
     used : mapping
         ``settings``, ``refinement`` and ``provenance`` as the json beside a result has them;
@@ -61,7 +62,7 @@ class Reading:
     areas: SliceAreas
     claimed: NDArray[np.uint8] | None = None
     overlap: MethodOverlap | None = None
-    maps: CamVolume | None = None
+    maps: ClassMaps | None = None
     used: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     painted: int = 0

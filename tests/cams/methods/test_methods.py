@@ -19,10 +19,10 @@ from napari_gliocam.cams.methods.multiscale import MultiScale
 from napari_gliocam.cams.methods.registry import METHODS, make_method
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.run.explain import Explaining, explain
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
+from napari_gliocam.targets import TARGETS
 
 every_method = pytest.mark.parametrize("name", METHODS)
 

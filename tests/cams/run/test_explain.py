@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from napari_gliocam.cams.run.explain import Explaining, explain
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.targets import TARGETS
 
 
 @pytest.mark.parametrize("method", ["gradcam", "layercam"])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from napari_gliocam.cams.methods.explained_layer import Site
 from napari_gliocam.cams.run.explanation import Explanation
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Grid
+from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure import (
     ClassOverlap,
@@ -38,7 +38,8 @@ def make_maps(seed=0, probability=1.0):
     }
     guided = {t: rng.random((4, 8, 8)).astype(np.float16) for t in ("core", "edema")}
     probabilities = np.full((4, 3), probability, dtype=np.float32)
-    return CamVolume(GRID, FRAME, tumour, core, edema, probabilities, small, guided, {})
+    trace = NetworkTrace(FRAME, small, guided)
+    return ClassMaps(GRID, tumour, core, edema, probabilities, trace=trace)
 
 
 unit = st.floats(0, 1)

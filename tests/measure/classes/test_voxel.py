@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Grid, Modality
+from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.measure import read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceFrame
@@ -33,17 +33,19 @@ def make_maps(seed=0, provenance=None, attention=True):
     targets = ("tumour", "core", "edema")
     weights = rng.random((3, 3, 4, 8, 4))
     weights = np.round(255 * weights / weights.sum(axis=2, keepdims=True)).astype(np.uint8)
-    return CamVolume(
+    return ClassMaps(
         GRID,
-        FRAME,
         tumour,
         core,
         edema,
         np.round(rng.random((5, 3)), 1).astype(np.float32),
-        {t: tuple(rng.random((3, *s)).astype(np.float16) for s in sizes) for t in targets},
-        {},
         provenance or {},
-        dict(zip(targets, weights, strict=True)) if attention else {},
+        NetworkTrace(
+            FRAME,
+            {t: tuple(rng.random((3, *s)).astype(np.float16) for s in sizes) for t in targets},
+            {},
+            dict(zip(targets, weights, strict=True)) if attention else {},
+        ),
     )
 
 

@@ -1,11 +1,10 @@
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from napari_gliocam.cams.volume import CamVolume
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import CaseError
 from napari_gliocam.measure import Convention, EvaluationSettings, evaluate_case, score_labels
 from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL, Key
@@ -24,9 +23,7 @@ def segmentation(make_case):
     edema = tumour * np.float32(0.6)
     probabilities = np.zeros((SHAPE[0], 3), dtype=np.float32)
     probabilities[2:4] = 0.8
-    maps = CamVolume(
-        case.grid, SimpleNamespace(), tumour, core, edema, probabilities, {}, {}, {"slices": 5}
-    )
+    maps = ClassMaps(case.grid, tumour, core, edema, probabilities, {"slices": 5})
     return apply_thresholds(maps, Thresholds())
 
 

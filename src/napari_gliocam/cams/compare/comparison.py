@@ -14,19 +14,11 @@ from napari_gliocam.cams.compare.agreement import against_expert, iou, pairwise_
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.sheet import Column, Tile, choose_slices, draw_sheet
 from napari_gliocam.cams.run.explanation import Explanation
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.measure.scores.overlap import dice
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import Target, mask_of
 
 Mask = NDArray[np.bool_]
-
-#: The labels that an expert gives to each class.
-EXPERT_LABELS: dict[Target, tuple[int, ...]] = {
-    "tumour": (CORE, EDEMA, BOTH),
-    "core": (CORE, BOTH),
-    "edema": (EDEMA, BOTH),
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ class Comparison:
         """The expert's mask of a class, if there is one."""
         if self.case.expert is None:
             return None
-        return np.isin(self.case.expert.labels, EXPERT_LABELS[target])
+        return mask_of(self.case.expert.labels, target)
 
     @property
     def seen(self) -> list[int]:

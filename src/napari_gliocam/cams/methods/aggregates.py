@@ -8,8 +8,8 @@ import torch
 
 from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.exits import every_exit
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.nets.multi_exit import EXITS
+from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_gliocam.cams.methods.base import Method
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.nets.aggregator import exit_maps
 from napari_gliocam.nets.multi_exit import EXITS
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

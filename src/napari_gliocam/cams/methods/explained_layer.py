@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_gliocam.cams.methods.base import Method
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from napari_gliocam.cams.methods.base import Method, Step, Steps
 from napari_gliocam.cams.run.batch import Batch
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.slices import SIDE_MULTIPLE
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
 from napari_gliocam.cams.methods.convention import Convention
 from napari_gliocam.cams.methods.explained_layer import COLUMN, part_of, score_from
 from napari_gliocam.cams.methods.gradcam import weigh_channels
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

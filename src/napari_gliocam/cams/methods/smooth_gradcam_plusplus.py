@@ -10,7 +10,7 @@ from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
 from napari_gliocam.cams.methods.convention import Convention
 from napari_gliocam.cams.methods.gradcam import weigh_channels
 from napari_gliocam.cams.run.batch import Batch
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from napari_gliocam.cams.methods.explained_layer import (
     part_of,
     score_from,
 )
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.gliocam import GliocamNet

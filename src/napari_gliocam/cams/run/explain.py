@@ -15,10 +15,10 @@ from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.explanation import GATE, Explanation
 from napari_gliocam.cams.run.normalise import Normalise
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from torch import Tensor

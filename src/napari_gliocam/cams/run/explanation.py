@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.methods.explained_layer import Site
 from napari_gliocam.cams.run.normalise import Normalise, normalise_maps
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.slices import SliceFrame
+from napari_gliocam.targets import Target
 
 #: A slice shows a class from this image-level probability on; as `Thresholds.gate_probability`.
 GATE = 0.5

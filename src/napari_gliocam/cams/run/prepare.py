@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.slices import SliceStack, cutting_slices
+from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +73,7 @@ def prepare(
     bundle: Bundle | None = None,
     device: str = "auto",
     *,
-    maps: CamVolume | None = None,
+    maps: ClassMaps | None = None,
 ) -> Prepared:
     """Cut a case into slices and bring the networks to the device.
 
@@ -82,7 +83,7 @@ def prepare(
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
-    maps : CamVolume, optional
+    maps : ClassMaps, optional
         Of this case and bundle; the networks need not be asked again which slices show lesion.
 
     Raises
@@ -100,7 +101,7 @@ def preparing(
     bundle: Bundle | None = None,
     device: str = "auto",
     *,
-    maps: CamVolume | None = None,
+    maps: ClassMaps | None = None,
 ) -> Generator[Progress, None, Prepared]:
     """As `prepare`, with progress."""
     import torch
@@ -121,13 +122,13 @@ def preparing(
     return Prepared(case, bundle, stack, torch_device, known)
 
 
-def with_probabilities(prepared: Prepared, maps: CamVolume) -> Prepared:
+def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
     """Take over what the networks said when they made these maps, where they are the same.
 
     Parameters
     ----------
     prepared : Prepared
-    maps : CamVolume
+    maps : ClassMaps
         Of the same case; those of another bundle change nothing.
     """
     known = maps.provenance.get("bundle", {}).get("name") == prepared.bundle.info.name

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import CamVolume, Row
 from napari_gliocam.case import Grid
+from napari_gliocam.class_maps import ClassMaps, Row
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.threshold import BOTH, CORE, EDEMA, apply_thresholds
+from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explanation import Explanation
@@ -175,7 +176,7 @@ def claims(
 
 
 def claims_of(
-    maps: CamVolume | Explanation,
+    maps: ClassMaps | Explanation,
     *,
     row: Row = "aggregate",
     settings: Thresholds | None = None,
@@ -186,17 +187,17 @@ def claims_of(
 
     Parameters
     ----------
-    maps : CamVolume or Explanation
-        A `CamVolume` is cut as *Segment* cuts it, with tumour map and gate, so that its
+    maps : ClassMaps or Explanation
+        A `ClassMaps` is cut as *Segment* cuts it, with tumour map and gate, so that its
         aggregate gives the result before the higher map decides, and its other rows differ from
         it in nothing but the class maps.  An `Explanation` (of core and edema) has no tumour map
         and a gate of its own: its maps are cut at the class threshold.
     row : str
-        Of a `CamVolume`: "exit 1" to "exit 4", "guided", "aggregate".
+        Of a `ClassMaps`: "exit 1" to "exit 4", "guided", "aggregate".
     settings : Thresholds, optional
         Paper 1's by default; ``exclusive`` is ignored.
     where, out
-        Of a `CamVolume`, as in `napari_gliocam.threshold.apply_thresholds`.
+        Of a `ClassMaps`, as in `napari_gliocam.threshold.apply_thresholds`.
 
     Returns
     -------
@@ -209,7 +210,7 @@ def claims_of(
         The explanation lacks core or edema.
     """
     settings = replace(settings or Thresholds(), exclusive=False)
-    if not isinstance(maps, CamVolume):
+    if not isinstance(maps, ClassMaps):
         missing = [target for target in ("core", "edema") if target not in maps.raw]
         if missing:
             raise GliocamError(

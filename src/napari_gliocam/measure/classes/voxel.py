@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume, Target
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import bilinear_matrix
-from napari_gliocam.threshold import BACKGROUND, CLASS_NAMES, apply_thresholds
+from napari_gliocam.targets import BACKGROUND, CLASS_NAMES, TARGETS, Target
+from napari_gliocam.threshold import apply_thresholds
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def read_voxel(
     voxel: Sequence[int],
     *,
     labels: NDArray[Any] | None = None,
-    maps: CamVolume | None = None,
+    maps: ClassMaps | None = None,
     settings: Thresholds | None = None,
     refined: NDArray[Any] | None = None,
 ) -> VoxelReading | None:
@@ -98,7 +99,7 @@ def read_voxel(
         Whole numbers.
     labels : ndarray of an integer type, shape (S, P, L), optional
         As shown; what the thresholds say by default.
-    maps : CamVolume, optional
+    maps : ClassMaps, optional
     settings : Thresholds, optional
         The thresholds in use; paper 1's by default.
     refined : ndarray of an integer type, shape (S, P, L), optional
@@ -143,10 +144,13 @@ def read_voxel(
     )
 
 
-def _exits(maps: CamVolume, target: Target, voxel: tuple[int, int, int]) -> tuple[ExitReading, ...]:
-    """The exits' maps and weights at a voxel, enlarged as `CamVolume.volume` enlarges them."""
+def _exits(maps: ClassMaps, target: Target, voxel: tuple[int, int, int]) -> tuple[ExitReading, ...]:
+    """The exits' maps and weights at a voxel, enlarged as `ClassMaps.volume` enlarges them."""
     s, p, l = voxel
-    frame = maps.frame
+    trace = maps.trace
+    if trace is None:
+        return ()
+    frame = trace.frame
     row, column = p - frame.rows[0], l - frame.columns[0]
     height, width = frame.rows[1] - frame.rows[0], frame.columns[1] - frame.columns[0]
     if s not in frame.indices or not (0 <= row < height and 0 <= column < width):
@@ -158,10 +162,10 @@ def _exits(maps: CamVolume, target: Target, voxel: tuple[int, int, int]) -> tupl
         across = bilinear_matrix(plane.shape[1], width)[column]
         return float(down @ plane.astype(np.float32) @ across)
 
-    values = [at(exit_[n]) if maps.tumour[voxel] else 0.0 for exit_ in maps.exits[target]]
-    if target not in maps.attention:
+    values = [at(exit_[n]) if maps.tumour[voxel] else 0.0 for exit_ in trace.exits[target]]
+    if target not in trace.attention:
         return tuple(ExitReading(i, value) for i, value in enumerate(values, start=1))
-    weights = np.array([at(plane) for plane in maps.attention[target][n]])
+    weights = np.array([at(plane) for plane in trace.attention[target][n]])
     weights /= max(float(weights.sum()), 1e-6)
     parts = _parts(maps, target, np.array(values), weights)
     total = float(parts.sum())
@@ -173,7 +177,7 @@ def _exits(maps: CamVolume, target: Target, voxel: tuple[int, int, int]) -> tupl
 
 
 def _parts(
-    maps: CamVolume, target: Target, values: NDArray[np.float64], weights: NDArray[np.float64]
+    maps: ClassMaps, target: Target, values: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What each exit adds to the aggregate, up to a factor that all have in common.
 
@@ -187,7 +191,7 @@ def _parts(
     return weights * (values if product else np.sqrt(values))
 
 
-def _rule_in_words(maps: CamVolume, settings: Thresholds, part: tuple[slice, ...]) -> str:
+def _rule_in_words(maps: ClassMaps, settings: Thresholds, part: tuple[slice, ...]) -> str:
     """Follow `apply_thresholds` step by step."""
     tumour, core, edema = (getattr(maps, target)[part] for target in TARGETS)
     if not _above(tumour, settings.tumour_threshold):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.slices import normalise
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 
 def rivals(case: Case) -> dict[str, NDArray[np.uint8]]:

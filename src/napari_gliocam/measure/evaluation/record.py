@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
 from napari_gliocam.measure.classes.class_overlap import ClassOverlap, class_overlap
@@ -28,9 +27,9 @@ from napari_gliocam.measure.scores.image_level import (
     call_slices,
     image_level,
 )
-from napari_gliocam.measure.scores.overlap import masks_of
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.threshold import BOTH, Segmentation, apply_thresholds
+from napari_gliocam.targets import BOTH, TARGETS, Target, masks_of
+from napari_gliocam.threshold import Segmentation, apply_thresholds
 
 #: What the evaluated segmentation is called beside its rivals.
 METHOD = "gliocam"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_gliocam.cams.volume import TARGETS
 from napari_gliocam.measure.evaluation.record import IMAGE_LEVEL, CaseRecord, Key
 from napari_gliocam.measure.scores.conventions import Convention, Counts
 from napari_gliocam.measure.scores.image_level import image_level, pool
+from napari_gliocam.targets import TARGETS
 
 #: Image-level figures over the slices of all cases together.
 IMAGE_LEVEL_POOLED = "image-level-pooled"

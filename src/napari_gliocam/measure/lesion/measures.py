@@ -14,7 +14,8 @@ from napari_gliocam.measure.lesion.diameters import NO_DIAMETERS, Diameters, dia
 from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
 from napari_gliocam.measure.lesion.shape import sphericity, surfaces_mm2
 from napari_gliocam.settings import MIN_LESION_ML
-from napari_gliocam.threshold import BOTH, CORE, volumes_of
+from napari_gliocam.targets import BOTH, CORE
+from napari_gliocam.threshold import volumes_of
 
 WHOLE_CASE = 0
 

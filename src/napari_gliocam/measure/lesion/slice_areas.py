@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure.scores.conventions import (
     Convention,
@@ -18,7 +17,7 @@ from napari_gliocam.measure.scores.conventions import (
     Overlap,
     overlaps,
 )
-from napari_gliocam.measure.scores.overlap import masks_of
+from napari_gliocam.targets import TARGETS, Target, masks_of
 
 #: Values of the array of `confusion`; 0 is a true negative.
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3

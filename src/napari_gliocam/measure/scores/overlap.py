@@ -7,24 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import Target
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
-
-
-def masks_of(labels: NDArray[Any]) -> dict[Target, NDArray[np.bool_]]:
-    """The voxels of tumour, core and edema; a voxel of both counts in each class.
-
-    Parameters
-    ----------
-    labels : ndarray of any integer type
-        0 background, 1 core, 2 edema, 3 both.
-    """
-    both = labels == BOTH
-    return {
-        "tumour": labels > 0,
-        "core": (labels == CORE) | both,
-        "edema": (labels == EDEMA) | both,
-    }
+from napari_gliocam.targets import masks_of
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.targets import TARGETS
 
 
 class Images(Protocol):
@@ -157,7 +158,7 @@ def open_slices(folders: Sequence[Path]) -> SliceSet:
 
 def check_slices(slices: SliceSet) -> None:
     """Raise `TrainingError` if a label is the same everywhere: nothing could be learned."""
-    for name, column in zip(("tumour", "core", "edema"), slices.labels.T, strict=True):
+    for name, column in zip(TARGETS, slices.labels.T, strict=True):
         shown = int((column > 0).sum())
         if shown in (0, len(slices)):
             how = "none" if shown == 0 else "all"

@@ -20,8 +20,9 @@ from napari_gliocam.nets.bundle import (
     read_bundle_info,
     save_bundle,
 )
-from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
+from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.case_index import CaseIndex, indexing
 from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
 from napari_gliocam.train.data.prepared import Preparation

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.data.slice_set import split_cases
 from napari_gliocam.train.recipe.fields import Aggregate, ClassifierBoth, Fit, PretrainBoth, Recipe
@@ -17,7 +18,6 @@ from napari_gliocam.train.recipe.fields import Aggregate, ClassifierBoth, Fit, P
 LITTLE_CASES, LITTLE_SHOWN = 5, 30
 #: With fewer patients none is kept for validation.
 CASES_TO_VALIDATE = 3
-_NAMES = ("tumour", "core", "edema")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     slices: int
-    shown: dict[str, int]
+    shown: dict[Target, int]
     rehearsal: int
     concerns: tuple[str, ...]
     left_out: Mapping[str, str]
@@ -110,7 +110,7 @@ def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None
     slices, names = cases.slices, cases.names
     own = slices.case >= 0
     labels = slices.labels[own] > 0
-    shown = dict(zip(_NAMES, (int(n) for n in labels.sum(axis=0)), strict=True))
+    shown = dict(zip(TARGETS, (int(n) for n in labels.sum(axis=0)), strict=True))
     _refuse(labels.sum(axis=0).tolist(), len(labels))
     rows = split_cases(slices, recipe.data.validation, recipe.seed)
     train, validation = (
@@ -131,7 +131,7 @@ def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None
     ]
     without = {
         name
-        for name, column in zip(_NAMES, slices.labels[rows[1]].T, strict=True)
+        for name, column in zip(TARGETS, slices.labels[rows[1]].T, strict=True)
         if len(rows[1]) and not (0 < column.sum() < len(column))
     }
     if without:
@@ -156,7 +156,7 @@ def _refuse(shown: list[int], count: int) -> None:
         raise TrainingError(
             f"None of the {count} labelled slices shows a tumour; label some that do."
         )
-    for name, number in zip(_NAMES, shown, strict=True):
+    for name, number in zip(TARGETS, shown, strict=True):
         if number == 0:
             raise TrainingError(
                 f"None of the {count} labelled slices shows {name}; label some that do, or "

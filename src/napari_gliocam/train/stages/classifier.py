@@ -8,13 +8,12 @@ import torch
 from torch import nn
 
 from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch
 from napari_gliocam.train.recipe.fields import Classifier
 from napari_gliocam.train.stages.auc import Auc
 from napari_gliocam.train.stages.losses import classifier_loss
 from napari_gliocam.train.stages.stage import Stage, Terms
-
-LABELS = ("tumour", "core", "edema")
 
 
 class ClassifierStage(Stage):
@@ -69,7 +68,7 @@ class ClassifierStage(Stage):
         self.auc.reset()
         known = torch.isfinite(values)
         each = {
-            f"val_auc_{LABELS[column]}": value
+            f"val_auc_{TARGETS[column]}": value
             for column, value, there in zip(self.columns, values, known, strict=True)
             if there
         }

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gliocam.nets.gliocam import TARGETS, GliocamNet
+from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.multi_exit import EXITS, pool
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.train.data.slice_set import SliceSet
 
 #: The sum of the mean votes, in [-2, 2], must be below this for an exit to be turned: one that
@@ -42,9 +43,9 @@ class Polarity:
         Mean vote over the slices, in [-1, 1].
     """
 
-    signs: dict[str, list[int]]
-    skewness: dict[str, list[float]]
-    occlusion: dict[str, list[float]]
+    signs: dict[Target, list[int]]
+    skewness: dict[Target, list[float]]
+    occlusion: dict[Target, list[float]]
 
 
 def settle_polarity(

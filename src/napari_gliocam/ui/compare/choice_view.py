@@ -18,9 +18,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.cams.methods.menu import MENU
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.compare.run import duration
 from napari_gliocam.ui.compare.work import Place, Request
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_gliocam.cams.compare.comparison import EXPERT_LABELS
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import mask_of
 from napari_gliocam.ui.compare.figures import Figures, Key
 from napari_gliocam.ui.compare.work import Cell
 from napari_gliocam.ui.jobs.engine import Job, files
@@ -69,7 +69,7 @@ def measuring(
         part = slice(rows[0], rows[-1] + 1)
         spoken = cell.made[part, None, None]
         mask = (cell.volume[part] > threshold) & spoken
-        truth = np.isin(case.expert.labels[part], EXPERT_LABELS[cell.target]) & spoken
+        truth = mask_of(case.expert.labels[part], cell.target) & spoken
         spacing = case.grid.spacing
         if len(mask) == 1:
             mask, truth, spacing = mask[0], truth[0], spacing[1:]

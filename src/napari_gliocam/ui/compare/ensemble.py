@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
-from napari_gliocam.cams.volume import TARGETS
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.work import Cell
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.compare.agreement import energy_inside, iou, pointing_game
-from napari_gliocam.cams.compare.comparison import EXPERT_LABELS, Figure, to_csv
-from napari_gliocam.cams.volume import Target
+from napari_gliocam.cams.compare.comparison import Figure, to_csv
 from napari_gliocam.case import Case
-from napari_gliocam.measure.scores.overlap import dice, masks_of
+from napari_gliocam.measure.scores.overlap import dice
+from napari_gliocam.targets import Target, mask_of, masks_of
 from napari_gliocam.ui.compare.work import Cell
 
 #: The threshold of a method that nobody has moved.
@@ -118,7 +118,7 @@ class Figures:
         self._values[cell.key] = cell.volume[self._region]
         self._thresholds.setdefault(cell.method, THRESHOLD)
         if self.case.expert is not None and not cell.is_mask:
-            truth = np.isin(self.case.expert.labels[cell.made], EXPERT_LABELS[cell.target])
+            truth = mask_of(self.case.expert.labels[cell.made], cell.target)
             seen = cell.volume[cell.made]
             self._fixed[cell.key] = energy_inside(seen, truth), pointing_game(seen, truth)
 

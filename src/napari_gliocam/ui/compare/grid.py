@@ -12,8 +12,8 @@ from napari.layers import Layer
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import Modality
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare import layout as compare_layout
 from napari_gliocam.ui.compare.work import Cell
 from napari_gliocam.ui.model.state import OpenCase, state_of

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_gliocam.cams.volume import TARGETS, CamVolume
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.work import Cell
 from napari_gliocam.ui.model.state import Networks, OpenCase
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -35,18 +36,16 @@ def take_result(opened: OpenCase, cells: list[Cell], threshold: float, layers: C
     if opened.networks is None:
         refined = opened.refined
         opened.networks = Networks(opened.settings, own, refined.applied, refined.change)
-    maps = CamVolume(
+    maps = ClassMaps(
         grid=opened.case.grid,
-        frame=cells[0].frame if own is None else own.frame,
         tumour=np.maximum(core, edema),
         core=core,
         edema=edema,
         probabilities=(
             np.zeros((len(core), len(TARGETS)), np.float32) if own is None else own.probabilities
         ),
-        exits={} if own is None else own.exits,
-        guided={} if own is None else own.guided,
         provenance=cells[0].provenance,
+        trace=None if own is None else own.trace,
     )
     settings = replace(
         opened.settings, tumour_threshold=threshold, class_threshold=threshold, gate=False
@@ -70,7 +69,7 @@ def undo_result(opened: OpenCase, layers: CaseLayers) -> str:
 
 def _show(
     opened: OpenCase,
-    maps: CamVolume,
+    maps: ClassMaps,
     settings: Thresholds,
     layers: CaseLayers,
     own: Networks | None = None,

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import CamVolume, Target
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import SliceFrame
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
@@ -136,7 +137,7 @@ class Comparing:
     ----------
     ready : Ready
     request : Request
-    maps : CamVolume, optional
+    maps : ClassMaps, optional
         What Segment found on the same case; the networks need not be asked again.
 
     Attributes
@@ -147,7 +148,7 @@ class Comparing:
         What they will be, in order; empty until that is known.
     """
 
-    def __init__(self, ready: Ready, request: Request, maps: CamVolume | None = None) -> None:
+    def __init__(self, ready: Ready, request: Request, maps: ClassMaps | None = None) -> None:
         self.ready = ready
         self.request = request
         self.cells: list[Cell] = []

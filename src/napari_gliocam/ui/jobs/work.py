@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
@@ -19,7 +19,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 from napari_gliocam.ui.model.refined import acts
 
 
-def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, CamVolume]:
+def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, ClassMaps]:
     """The maps of a case; the bundle stays loaded for the next."""
     keep_triton_out()
     from napari_gliocam.segmentation import compute_maps
@@ -121,13 +121,13 @@ class Segmented:
 
     Parameters
     ----------
-    maps : CamVolume
+    maps : ClassMaps
     refined : Segmentation or None
     failure : str
         Why there is no refined result, in one sentence.
     """
 
-    maps: CamVolume
+    maps: ClassMaps
     refined: Segmentation | None = None
     failure: str = ""
 

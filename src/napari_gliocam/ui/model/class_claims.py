@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import ROWS, CamVolume, Row
+from napari_gliocam.class_maps import ROWS, ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import (
     MethodOverlap,
     claims,
@@ -33,17 +33,17 @@ class Claimant:
     title : str
     core, edema : ndarray of float32, shape (S, P, L)
         In [0, 1].
-    maps : CamVolume or None
+    maps : ClassMaps or None
         Whose tumour map and gate apply; None: the maps are cut as they are.
     """
 
     title: str
     core: NDArray[np.float32]
     edema: NDArray[np.float32]
-    maps: CamVolume | None = None
+    maps: ClassMaps | None = None
 
     @classmethod
-    def own(cls, maps: CamVolume, row: Row) -> Claimant:
+    def own(cls, maps: ClassMaps, row: Row) -> Claimant:
         """One row of a bundle's own maps, enlarged here once."""
         core, edema = (maps.volume(row, target) for target in ("core", "edema"))  # type: ignore[arg-type]
         return cls(OWN[row], core, edema, replace(maps, core=core, edema=edema))
@@ -66,13 +66,13 @@ class Claimant:
                 out=out,
             )
 
-    def overlap(self, settings: Thresholds, threshold: float, like: CamVolume) -> MethodOverlap:
+    def overlap(self, settings: Thresholds, threshold: float, like: ClassMaps) -> MethodOverlap:
         """The row of the table."""
         labels = np.zeros(self.core.shape, dtype=np.uint8)
         self.cut(settings, threshold, labels)
         return method_overlap(self.title, labels, like.grid)
 
 
-def own_rows(maps: CamVolume) -> list[Row]:
+def own_rows(maps: ClassMaps) -> list[Row]:
     """Rows of which both classes are there, the aggregate first."""
     return [row for row in OWN if maps.has(row, "core") and maps.has(row, "edema")]

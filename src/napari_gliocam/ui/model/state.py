@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 from psygnal import SignalGroupDescriptor
 
-from napari_gliocam.cams.volume import CamVolume
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
@@ -28,14 +28,14 @@ class Networks:
     ----------
     settings : Thresholds
         The thresholds that were set then.
-    maps : CamVolume or None
+    maps : ClassMaps or None
         None where Segment had not run.
     applied : Segmentation or None
         Refined labels of the whole case, with ``change``, what that changed.
     """
 
     settings: Thresholds
-    maps: CamVolume | None = None
+    maps: ClassMaps | None = None
     applied: Segmentation | None = None
     change: Change | None = None
 
@@ -55,7 +55,7 @@ class OpenCase:
         The case as it was when ``maps`` were made from it.
     settings : Thresholds
         The thresholds of this case.
-    maps : CamVolume or None
+    maps : ClassMaps or None
         Set when Segment has finished.
     live : LiveLabels or None
         The labels that follow ``settings``.
@@ -78,7 +78,7 @@ class OpenCase:
     pool: tuple[Source, ...] = ()
     segmented: Case | None = None
     settings: Thresholds = field(default_factory=Thresholds)
-    maps: CamVolume | None = None
+    maps: ClassMaps | None = None
     live: LiveLabels | None = None
     refined: Refined = field(default_factory=Refined)
     shown: Shown | None = None
@@ -92,7 +92,7 @@ class OpenCase:
     def __post_init__(self) -> None:
         self.pool = self.pool or sources_of(self.case)
 
-    def start(self, maps: CamVolume) -> None:
+    def start(self, maps: ClassMaps) -> None:
         """Take new maps, cut at the present settings; what was painted by hand stays."""
         live = LiveLabels(maps, self.settings)
         live.finish()

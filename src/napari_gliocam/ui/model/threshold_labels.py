@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import CamVolume
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
 
@@ -19,14 +19,14 @@ class LiveLabels:
 
     Parameters
     ----------
-    maps : CamVolume
+    maps : ClassMaps
     settings : Thresholds
     labels : ndarray of uint8, optional
         Written in place; a new array by default.
     """
 
     def __init__(
-        self, maps: CamVolume, settings: Thresholds, labels: NDArray[np.uint8] | None = None
+        self, maps: ClassMaps, settings: Thresholds, labels: NDArray[np.uint8] | None = None
     ) -> None:
         self.maps = maps
         self.settings = settings

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
-from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Modality
+from napari_gliocam.class_maps import Row
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
@@ -341,7 +342,7 @@ class Workspace(Dock):
         index = values = None
         if opened is not None:
             index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
-            if opened.maps is not None and opened.maps.exits and index is not None:
+            if opened.maps is not None and opened.maps.trace and index is not None:
                 values = opened.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()

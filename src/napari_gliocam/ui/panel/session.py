@@ -13,11 +13,12 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.class_maps import Row
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path

@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure import score
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.panel.dock import Workspace
 from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
@@ -159,7 +160,7 @@ def _until(done: Callable[[], bool], patience_s: float) -> None:
 
 def _print(console: Any, report: dict[str, Any]) -> None:
     volumes, scores = report["volumes_ml"], report["dice"]
-    for name in ("tumour", "core", "edema"):
+    for name in TARGETS:
         score = f", Dice {scores[name]:.2f}" if name in scores else ""
         console.print(f"{name:7} {volumes[name]:6.1f} ml{score}")
     stages = {k: v for k, v in report["seconds"].items() if not isinstance(v, dict)}

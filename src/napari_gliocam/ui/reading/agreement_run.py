@@ -8,9 +8,9 @@ from pathlib import Path
 
 from psygnal import Signal
 
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.case import ExpertLabels
 from napari_gliocam.measure.scores.confusion import LabelComparison, confusion
+from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.latest import Latest

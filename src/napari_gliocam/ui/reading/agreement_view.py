@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_gliocam.cams.volume import TARGETS, Target
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, LabelComparison
 from napari_gliocam.measure.scores.conventions import Convention
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
 from napari_gliocam.ui.widgets.tables import TextTable

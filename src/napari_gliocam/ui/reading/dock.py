@@ -17,8 +17,7 @@ from qtpy.QtWidgets import (
     QTabWidget,
 )
 
-from napari_gliocam.cams.volume import Target
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.agreement_view import AgreementView

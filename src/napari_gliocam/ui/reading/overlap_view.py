@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxL
 from superqt import QLabeledDoubleSlider
 
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
 from napari_gliocam.ui.widgets.tables import TextTable

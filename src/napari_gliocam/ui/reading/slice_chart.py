@@ -14,7 +14,7 @@ from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
-from napari_gliocam.threshold import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 
 HEIGHT = 170

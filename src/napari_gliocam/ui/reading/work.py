@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import CamVolume, Row, Target
 from napari_gliocam.case import Case, ExpertLabels
+from napari_gliocam.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
@@ -19,6 +19,7 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
@@ -62,7 +63,7 @@ def depth_of(case: Case) -> NDArray[np.float32] | None:
 
 
 def overlapping(
-    maps: CamVolume,
+    maps: ClassMaps,
     rows: Sequence[Row],
     more: Sequence[Claimant],
     settings: Thresholds,

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.threshold import CORE, EDEMA
+from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.ui.train.tagging import ANSWERS, KEYS, CaseRow, Here
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, row_label, swatch

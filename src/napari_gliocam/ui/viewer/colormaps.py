@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from napari.utils import Colormap, DirectLabelColormap
 
-from napari_gliocam.cams.volume import Target
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
+from napari_gliocam.targets import Target
 
 __all__ = [
     "CLASS_COLOURS",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.volume import Row, Target
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
+from napari_gliocam.class_maps import Row
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.colormaps import (

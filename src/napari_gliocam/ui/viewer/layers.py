@@ -13,9 +13,10 @@ from weakref import WeakSet
 
 from napari.layers import Labels, Layer
 
-from napari_gliocam.cams.volume import TARGETS, Row, Target
 from napari_gliocam.case import Modality
+from napari_gliocam.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.jobs.open_path import LabelsAlone
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
