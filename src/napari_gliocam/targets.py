@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Target = Literal["tumour", "core", "edema"]
 #: In the order of the networks' outputs and of every array with an axis for them.
@@ -33,6 +34,9 @@ def masks_of(labels: NDArray[Any]) -> dict[Target, NDArray[np.bool_]]:
 
 def mask_of(labels: NDArray[Any], target: Target) -> NDArray[np.bool_]:
     """Return the voxels of one target; see `masks_of`."""
+    mask: NDArray[np.bool_]
     if target == "tumour":
-        return np.asarray(labels > BACKGROUND)
-    return np.asarray((labels == (CORE if target == "core" else EDEMA)) | (labels == BOTH))
+        mask = labels > BACKGROUND
+    else:
+        mask = (labels == (CORE if target == "core" else EDEMA)) | (labels == BOTH)
+    return mask

@@ -6,6 +6,7 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,10 +16,10 @@ from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
 from napari_gliocam.nets.design import DEFAULT_STRIDES, Design
 from napari_gliocam.slices import Normalisation
+from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from napari_gliocam.targets import TARGETS
-from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.nets.gliocam import GliocamNet
 
 WEIGHTS_FILE = "bundle.safetensors"
 INFO_FILE = "bundle.json"
@@ -64,7 +65,7 @@ class BundleInfo(Design):
     modalities: tuple[Modality, ...] = (Modality.T1CE, Modality.T2, Modality.FLAIR)
     optional_modalities: tuple[Modality, ...] = ()
     pixel_mm: float = 1.5
-    polarity: dict[str, list[int]] = field(
+    polarity: Mapping[Target, Sequence[int]] = field(
         default_factory=lambda: {t: [1, 1, 1, 1] for t in TARGETS}
     )
     across_slices_mm: float = 0.0

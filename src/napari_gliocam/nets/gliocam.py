@@ -30,7 +30,7 @@ from napari_gliocam.nets.design import (
     Pooling,
 )
 from napari_gliocam.nets.multi_exit import EXITS, MultiExitResNet, pool
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 
 
 class Maps(NamedTuple):
@@ -93,7 +93,7 @@ class GliocamNet(nn.Module):
         map_range: MapRange = "sigmoid",
         attention: Attention = "joint",
         final_map: FinalMap = "aggregate",
-        polarity: Mapping[str, Sequence[int]] | None = None,
+        polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         self.design = Design(
@@ -120,12 +120,12 @@ class GliocamNet(nn.Module):
         cls,
         in_channels: int,
         design: Design,
-        polarity: Mapping[str, Sequence[int]] | None = None,
+        polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> GliocamNet:
         """The networks of a design."""
         return cls(in_channels, **asdict(design), polarity=polarity)
 
-    def set_polarity(self, polarity: Mapping[str, Sequence[int]]) -> None:
+    def set_polarity(self, polarity: Mapping[Target, Sequence[int]]) -> None:
         """Say which exits were learned the other way round, see the class."""
         for target, signs in polarity.items():
             if len(signs) != EXITS or any(sign not in (1, -1) for sign in signs):

@@ -10,7 +10,7 @@ import torch
 
 from napari_gliocam.train.run.distributed import gather_rows, mean_over_processes, world_size
 
-HERE = Path(__file__)
+TRAIN = Path(__file__).parents[1]
 SCRIPT = """
 import sys
 from dataclasses import replace
@@ -85,7 +85,7 @@ def runs(tmp_path_factory):
     script.write_text(SCRIPT)
     for devices in (1, 2):
         line = [sys.executable, str(script), str(devices), str(folder / str(devices))]
-        done = subprocess.run([*line, str(HERE.parent)], capture_output=True, text=True)
+        done = subprocess.run([*line, str(TRAIN)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -13,6 +13,7 @@ Two votes on slices that show the class, a slice at a time:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,9 @@ class Polarity:
         Mean vote over the slices, in [-1, 1].
     """
 
-    signs: dict[Target, list[int]]
-    skewness: dict[Target, list[float]]
-    occlusion: dict[Target, list[float]]
+    signs: Mapping[Target, list[int]]
+    skewness: Mapping[Target, list[float]]
+    occlusion: Mapping[Target, list[float]]
 
 
 def settle_polarity(
