@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.io.find import CaseFiles, find_case, find_cases
+from napari_gliocam.io.find import CaseFiles, case_of_files, find_case, find_cases, look_up
 
 FLAIR, T1, T1CE, T2 = Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2
 
@@ -70,19 +73,303 @@ def test_plain_labels_belong_to_the_only_case(tmp_path):
 
 
 def test_a_single_file_is_a_case_of_one_modality(tmp_path):
-    touch(tmp_path, "P01_flair.nii.gz", "P02_t1.nii.gz")
+    touch(tmp_path, "P01_flair.nii.gz", "P02_flair.nii.gz")
     assert names(find_case(tmp_path / "P01_flair.nii.gz")) == {"flair": "P01_flair.nii.gz"}
 
 
 def test_what_cannot_be_told_is_handed_over_not_guessed(tmp_path):
-    touch(tmp_path, "P01_flair.nii.gz", "P01_adc.nii.gz", "other.nii.gz", "P01_core_map.nii.gz")
+    touch(tmp_path, "P01_adc.nii.gz", "P01_new.nii.gz", "other.nii.gz", "P01_core_map.nii.gz")
+    touch(tmp_path, *(f"P01_{part}.nii.gz" for part in ("flair", "t1", "t1ce", "t2")))
     files = find_case(tmp_path)
-    assert [path.name for path in files.unknown] == ["P01_adc.nii.gz", "other.nii.gz"]
-    # A file that only lies beside the case is no part of it.
+    unknown = ["P01_adc.nii.gz", "P01_new.nii.gz", "other.nii.gz"]
+    assert [path.name for path in files.unknown] == unknown
+    assert set(names(find_case(tmp_path / "P01_adc.nii.gz"))) == {"flair", "t1", "t1ce", "t2"}
+    # Beside several cases it is no part of either.
+    touch(tmp_path, *(f"P02_{part}.nii.gz" for part in ("flair", "t1", "t1ce", "t2")))
     beside = find_case(tmp_path / "other.nii.gz")
     assert (beside.name, dict(beside.modalities)) == ("other", {})
     assert beside.unknown == (tmp_path / "other.nii.gz",)
-    assert names(find_case(tmp_path / "P01_adc.nii.gz")) == {"flair": "P01_flair.nii.gz"}
+
+
+@pytest.mark.parametrize("strange", ["P01_mprage.nii.gz", "IM_0007.nii.gz", "P01_post_T1.nii.gz"])
+def test_a_modality_may_be_missing_or_under_a_strange_name_but_not_both(tmp_path, strange):
+    touch(tmp_path, *(f"P01_{part}.nii.gz" for part in ("flair", "t1ce", "t2")), strange)
+    files = look_up(tmp_path)
+    assert strange in files.problem
+    assert "no T1" in files.problem
+    assert "--t1" in files.problem
+    assert "panel" in files.problem
+    assert files.choice
+    assert [path.name for path in files.unknown] == [strange]
+    with pytest.raises(CaseError, match=strange):
+        find_case(tmp_path)
+    # A mask or an ADC map is none of the four, so it is not asked for.
+    (tmp_path / strange).unlink()
+    touch(tmp_path, "P01_adc.nii.gz", "P01_t1ce_bet_mask.nii.gz", "P01_brain_mask.nii.gz")
+    assert find_case(tmp_path).labels is None
+
+
+def test_a_strange_file_beside_several_cases_is_asked_for_by_each_that_lacks_one(tmp_path):
+    touch(tmp_path, *(f"P01_{part}.nii.gz" for part in ("flair", "t1", "t1ce", "t2")))
+    touch(tmp_path, "P02_flair.nii.gz", "P02_t1ce.nii.gz", "IM_7.nii.gz")
+    one, other = find_cases(tmp_path)
+    assert (one.name, one.problem) == ("P01", None)
+    assert "IM_7.nii.gz" in other.problem
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        ["P01_flair.nii", "P02_t1.nii"],
+        ["a_flair.nii", "b_t1ce.nii", "c_t2.nii"],
+        ["P01_flair.nii", "P01_t2.nii", "P02_t1.nii", "P02_t1ce.nii"],
+        ["P01_20200101_flair.nii", "P01_20210101_t1.nii"],
+        ["P01_flair_20200101.nii", "P01_t1_20210101.nii"],
+        ["MR_flair_anna.nii", "MR_t1_berta.nii"],
+        [f"VSD.Brain.XX.O.MR_{m}.{i}.nii" for i, m in enumerate(["Flair", "T1", "Flair", "T1"])],
+    ],
+)
+def test_what_may_be_halves_of_one_case_is_refused_with_the_names(tmp_path, present):
+    touch(tmp_path, *present)
+    cases = find_cases(tmp_path)
+    assert all(files.problem for files in cases)
+    assert "--flair" in cases[0].problem
+    named = [name for files in cases for name in present if name in files.problem]
+    assert set(named) >= set(present[:1])
+    with pytest.raises(CaseError, match="one case under several names"):
+        find_case(tmp_path)
+
+
+PARTS = {"flair": FLAIR, "t1": T1, "t1ce": T1CE, "t2": T2}
+#: Cases as tools and scanners write them, FLAIR, T1, T1ce, T2.
+WRITTEN = {
+    "HD-GLIO": "FLAIR_r2s_bet_reg T1_r2s_bet_reg CT1_r2s_bet_reg T2_r2s_bet_reg",
+    "CaPTk": "FL_to_SRI_brain T1_to_SRI_brain T1CE_to_SRI_brain T2_to_SRI_brain",
+    "BraTS 2015": "VSD.Brain.XX.O.MR_Flair.684 VSD.Brain.XX.O.MR_T1.685 "
+    "VSD.Brain.XX.O.MR_T1c.686 VSD.Brain.XX.O.MR_T2.687",
+    "post contrast": "P1_FLAIR P1_T1 P1_T1_post_contrast P1_T2",
+    "contrast by words": "P1_flair P1_T1_pre_contrast P1_t1_mprage_gd P1_t2_tse_tra",
+    "post": "P1_flair P1_t1 P1_T1_post P1_t2",
+    "before": "P1_flair P1_t1 P1_postcontrast_T1 P1_t2",
+    "glued": "P1_flair P1_T1w P1_T1Gd P1_T2w",
+    "dark fluid": "t2_tirm_tra_dark-fluid t1_se_tra t1_se_tra_km t2_tse_tra",
+    "dark fluid 3-D": "A_t2_spc_da-fl_sag A_t1_mprage_sag A_t1_mprage_sag_km A_t2_tse_tra",
+    "BIDS": "sub-01_ses-T1_FLAIR sub-01_ses-T1_T1w sub-01_ses-T1_ce-gadolinium_T1w "
+    "sub-01_ses-T1_T2w",
+    "BIDS entities": "sub-t2_acq-3d_run-1_FLAIR sub-t2_T1w sub-t2_ce-dotarem_acq-mprage_T1w "
+    "sub-t2_space-T1w_T2w",
+    "to another": "P1_flair_to_t1ce P1_t1_to_t1ce P1_t1ce P1_t2_to_t1ce",
+    "registered": "P1_flair_reg_t1ce P1_t1_reg_t1ce P1_t1ce P1_t2_reg_t1ce",
+    "time point": "P1_T1_flair P1_T1_t1 P1_T1_t1ce P1_T1_t2",
+    "modality first": "flair_T1_study_7 t1_T1_study_7 t1ce_T1_study_7 t2_T1_study_7",
+    "one odd suffix": "P1_flair P1_t1_strange P1_t1ce_new P1_t2",
+    "ID of a study": "seg_flair_7_flair seg_flair_7_t1 seg_flair_7_t1ce seg_flair_7_t2",
+    "a plain one": "P1_flair t1 P1_t1ce P1_t2",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+@pytest.mark.parametrize("end", [".nii.gz", ".NII.GZ", ".nii", ".nii.nii.gz"])
+def test_what_tools_and_scanners_write_is_one_case(tmp_path, written, end):
+    wanted = dict(zip(PARTS.values(), [f"{name}{end}" for name in written.split()], strict=True))
+    folder = touch(tmp_path / "x", *wanted.values())
+    (files,) = find_cases(folder)
+    assert files.problem is None
+    assert names(files) == wanted
+    for name in wanted.values():
+        assert find_case(folder / name) == files
+
+
+TOOLS = ["", "brain", "bet", "reg", "N4", "stripped", "r2s", "to_SRI_brain", "bet_reg", "1mm"]
+IDS = ["t1", "t2", "seg", "flair", "t1ce", "mask", "P07", "study", "0012", "Jörg"]
+SPELLINGS = {
+    FLAIR: ["flair", "FLAIR", "t2f", "T2_FLAIR"],
+    T1: ["t1", "T1w", "t1n", "T1_pre"],
+    T1CE: ["t1ce", "T1Gd", "t1c", "T1_post", "CT1", "T1_post_contrast"],
+    T2: ["t2", "T2w", "T2"],
+}
+
+
+@given(st.data())
+def test_any_id_with_any_suffix_of_tools_is_one_case(data):
+    separator = data.draw(st.sampled_from("_-. "))
+    identifier = [*data.draw(st.lists(st.sampled_from(IDS), min_size=1, max_size=3)), "x9"]
+    wanted = {}
+    for modality, spellings in SPELLINGS.items():
+        words = [*identifier, data.draw(st.sampled_from(spellings))]
+        words += filter(None, [data.draw(st.sampled_from(TOOLS))])
+        wanted[modality] = separator.join(words).replace("_", separator) + ".nii.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        touch(Path(folder), *wanted.values())
+        (files,) = find_cases(folder)
+    assert files.problem is None
+    assert names(files) == wanted
+
+
+@given(st.data())
+def test_no_name_makes_half_a_case_in_silence(data):
+    """Whatever the names are, every file is in the case, or the case has a problem."""
+    words = st.sampled_from([*IDS, *TOOLS[1:], "flair", "t1", "ce", "post", "new", "to", "2"])
+    name = st.lists(words, min_size=1, max_size=5).map("_".join)
+    given_names = data.draw(st.lists(name, min_size=2, max_size=5, unique_by=str.casefold))
+    with tempfile.TemporaryDirectory() as folder:
+        touch(Path(folder), *(f"{one}.nii.gz" for one in given_names))
+        cases = find_cases(folder)
+    good = [files for files in cases if files.problem is None and files.modalities]
+    for one in good:
+        for other in good:
+            assert set(one.modalities) & set(other.modalities), (one, other)
+
+
+def test_one_folder_for_each_modality(tmp_path):
+    for part in ("FLAIR", "T1", "T1ce", "T2"):
+        touch(tmp_path / "P01" / part, f"{part.lower()}.nii.gz")
+    (files,) = find_cases(tmp_path)
+    assert files.name == "P01"
+    assert set(files.modalities) == set(PARTS.values())
+    assert find_case(tmp_path / "P01").modalities == files.modalities
+    assert find_case(tmp_path / "P01" / "T2" / "t2.nii.gz").modalities == files.modalities
+    touch(tmp_path / "P01" / "T2", "again_t2.nii.gz")
+    assert len(find_cases(tmp_path)) == 4  # two files in one: each folder is a case
+
+
+def make_nnunet(root, described=True, case="P01", channels=4):
+    folder = touch(root / "imagesTr", *(f"{case}_{n:04d}.nii.gz" for n in range(channels)))
+    touch(root / "labelsTr", f"{case}.nii.gz")
+    if described:
+        content = {"channel_names": {"0": "T2w", "1": "FLAIR", "2": "T1", "3": "T1ce"}}
+        (root / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def test_nnunet_layout(tmp_path):
+    folder = make_nnunet(tmp_path)
+    make_nnunet(tmp_path, case="flair_02")
+    one, two = find_cases(tmp_path)
+    assert (one.name, two.name) == ("P01", "flair_02")
+    assert names(one) == {
+        "t1": "P01_0002.nii.gz",
+        "t1ce": "P01_0003.nii.gz",
+        "t2": "P01_0000.nii.gz",
+        "flair": "P01_0001.nii.gz",
+    }
+    assert one.labels == tmp_path / "labelsTr" / "P01.nii.gz"
+    assert find_case(folder / "P01_0003.nii.gz") == one == find_case(one.labels)
+
+
+def test_nnunet_channels_that_cannot_be_told_are_refused(tmp_path):
+    make_nnunet(tmp_path / "a", described=False)
+    (files,) = find_cases(tmp_path / "a")
+    assert "P01_0000.nii.gz" in files.problem
+    assert "dataset.json" in files.problem
+    assert "--flair" in files.problem
+    assert len(files.unknown) == 4
+    make_nnunet(tmp_path / "b", channels=3)
+    (files,) = find_cases(tmp_path / "b")
+    assert "lists 4 channels" in files.problem
+
+
+def test_patterns_name_what_the_names_do_not_tell(tmp_path):
+    for case in ("P01", "P02"):
+        touch(tmp_path / case, f"{case}_flair.nii", f"{case}_a.nii", f"{case}_t2.nii", "t1.nii")
+    assert all(files.problem for files in find_cases(tmp_path))
+    one, two = find_cases(tmp_path, patterns={T1CE: "*_a.nii"})
+    assert (one.name, two.problem) == ("P01", None)
+    assert names(two)["t1ce"] == "P02_a.nii"
+    # What it tells counts more than the name; a case where nothing fits is asked about.
+    one, two = find_cases(tmp_path, patterns={T1CE: "*_a.nii", T2: "P01_t2*"})
+    assert (set(one.modalities), set(two.modalities)) == (set(Modality), {FLAIR, T1, T1CE})
+
+
+def test_patterns_in_a_folder_of_several_cases(tmp_path):
+    for case in ("anna", "berta"):
+        touch(tmp_path, *(f"{case}_{part}.nii" for part in ("flair", "k", "t2", "t1")))
+    one, two = find_cases(tmp_path, patterns={T1CE: "*_k.nii"})
+    assert (one.name, two.name) == ("anna", "berta")
+    assert names(one)["t1ce"] == "anna_k.nii"
+    assert set(two.modalities) == set(Modality)
+
+
+def test_a_case_of_named_files(tmp_path):
+    touch(tmp_path / "x", "1.nii", "2.nii", "m.nii")
+    files = case_of_files({T2: tmp_path / "x" / "2.nii", FLAIR: tmp_path / "x" / "1.nii"})
+    assert (files.name, names(files)) == ("x", {"t2": "2.nii", "flair": "1.nii"})
+    touch(tmp_path, "P1_flair.nii", "P1_t2.nii")
+    given = {FLAIR: tmp_path / "P1_flair.nii", T2: tmp_path / "P1_t2.nii"}
+    files = case_of_files(given, labels=tmp_path / "x" / "m.nii")
+    assert (files.name, files.labels) == ("x", tmp_path / "x" / "m.nii") or files.name == "P1"
+    assert case_of_files(given, name="anna").name == "anna"
+    for wrong in ({}, {FLAIR: tmp_path}, {FLAIR: tmp_path / "gone.nii"}):
+        with pytest.raises(CaseError, match=r"--flair|is not a file"):
+            case_of_files(wrong)
+
+
+@pytest.mark.parametrize(
+    ("present", "said"),
+    [
+        (["a.mha", "b.mha"], "2 MetaImage files"),
+        (["a.hdr", "a.img"], "1 Analyze"),
+        (["T1.mgz"], "mri_convert"),
+        (["IM1.dcm"], "dcm2niix"),
+    ],
+)
+def test_a_folder_of_other_formats_says_what_was_found_and_what_to_do(tmp_path, present, said):
+    touch(tmp_path / "x", *present)
+    for look in (find_case, find_cases):
+        with pytest.raises(CaseError, match="holds no .nii") as caught:
+            look(tmp_path / "x")
+        assert said in str(caught.value)
+    with pytest.raises(CaseError, match="holds no .nii") as caught:
+        find_cases(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_dicom_without_a_suffix_is_known_by_its_content(tmp_path):
+    (tmp_path / "IM_0001").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(CaseError, match="1 DICOM file .*dcm2niix"):
+        find_case(tmp_path)
+
+
+def test_a_result_of_this_program_is_never_taken_for_labels(tmp_path):
+    present = [f"P01_{part}.nii.gz" for part in ("flair", "t1", "t1ce", "t2")]
+    touch(tmp_path, *present, "P01_gliocam_seg.nii.gz")
+    assert find_case(tmp_path).labels is None
+    touch(tmp_path, "P01_seg.nii.gz")
+    assert find_case(tmp_path).labels.name == "P01_seg.nii.gz"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_that_leads_nowhere_is_part_of_the_case(tmp_path):
+    touch(tmp_path, "P01_flair.nii.gz", "P01_t1.nii.gz", "P01_t1ce.nii.gz")
+    (tmp_path / "P01_t2.nii.gz").symlink_to("../.git/annex/objects/MD5-1")
+    for path in (tmp_path, tmp_path / "P01_t2.nii.gz"):
+        assert names(find_case(path))["t2"] == "P01_t2.nii.gz"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_that_is_no_utf_8(tmp_path):
+    folder = os.fsencode(tmp_path)
+    for part in (b"flair", b"t1", b"t1ce", b"t2"):
+        Path(os.fsdecode(folder + b"/J\xf6rg_" + part + b".nii")).touch()
+    files = find_case(tmp_path)
+    assert files.name == "J?rg"
+    assert len(files.modalities) == 4
+
+
+def test_an_unreadable_folder_does_not_stop_the_others(tmp_path, monkeypatch):
+    touch(tmp_path / "a", "flair.nii")
+    touch(tmp_path / "lost+found")
+    real = Path.iterdir
+
+    def refuse(self):
+        if self.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    good, bad = find_cases(tmp_path)
+    assert (good.name, good.problem) == ("a", None)
+    assert "lost+found cannot be read (Permission denied)" in bad.problem
 
 
 def test_only_unknown_files(tmp_path):
@@ -93,10 +380,12 @@ def test_only_unknown_files(tmp_path):
     assert find_cases(tmp_path / "x") == [files]
 
 
-def test_misnamed_labels_are_asked_for(tmp_path):
-    files = find_case(touch(tmp_path, "BraTS20_Training_355_t1.nii", "W39_1998.09.19_Segm.nii"))
-    assert files.labels is None
-    assert [path.name for path in files.unknown] == ["W39_1998.09.19_Segm.nii"]
+def test_the_only_file_named_as_labels_belongs_to_the_only_case(tmp_path):
+    labels = "W39_1998.09.19_Segm.nii"
+    present = [f"BraTS20_Training_355_{part}.nii" for part in ("flair", "t1", "t1ce", "t2")]
+    assert find_case(touch(tmp_path, *present, labels)).labels.name == labels
+    touch(tmp_path, *(f"P2_{part}.nii" for part in ("flair", "t1", "t1ce", "t2")))
+    assert [files.labels for files in find_cases(tmp_path)] == [None, None]
 
 
 def test_two_label_files_are_asked_for(tmp_path):

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_gliocam.case import Modality
-from napari_gliocam.io.naming import FileName, Role, is_nifti, parse_name, safe_name, stem
+from napari_gliocam.io.naming import (
+    FileName,
+    Role,
+    is_nifti,
+    parse_name,
+    parse_names,
+    safe_name,
+    stem,
+)
 
 FLAIR, T1, T1CE, T2 = Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2
 
@@ -78,27 +86,69 @@ def test_own_maps_are_no_modality(target):
     [
         "BRATS_001.nii.gz",
         "P01.nii.gz",
-        "P01_adc.nii.gz",
         "P01_post_T1.nii.gz",  # contrast, or a date after surgery
         "P01_3D_T1_MPRAGE_post.nii.gz",
-        "P01_T1_without_contrast.nii.gz",
-        "T1_to_T2.nii.gz",
         "T1_FLAIR.nii.gz",
         "P01_T1_flair.nii.gz",  # T1 may be a date
         "T2_map.nii.gz",
-        "T2*.nii.gz",
         "T2_star.nii.gz",
-        "t1c_bet_mask.nii.gz",
-        "t1_seg.nii.gz",
-        "P01_brain_mask.nii.gz",
+        "t2_tirm_tra.nii.gz",  # FLAIR or STIR
+        "flair_reg_t1.nii.gz",
+        "seg_flair.nii.gz",
         "P01flair.nii.gz",
         "segment_7.nii.gz",
     ],
 )
 def test_what_cannot_be_told_is_unknown(name):
-    told = parse_name(name)
-    assert (told.role, told.modality) == (Role.UNKNOWN, None)
-    assert told.case == stem(name)
+    assert parse_name(name) == FileName(stem(name), Role.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["P01_adc", "T2*", "t1c_bet_mask", "t1_seg", "P01_brain_mask", "brainMask", "P01_dwi_b1000"],
+)
+def test_other_images_and_masks_are_known_as_such(name):
+    assert parse_name(f"{name}.nii.gz") == FileName(name, Role.OTHER)
+
+
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        ("T1_study_007_flair", FLAIR),
+        ("seven_flair_and_t2", T2),
+        ("T1_to_T2", T1),
+        ("P01_T1_without_contrast", T1),
+        ("P01_T1_no_gd", T1),
+        ("non_contrast_T1", T1),
+        ("P01_T1_with_contrast", T1CE),
+        ("visit_t1_flair", FLAIR),
+        ("P01_FLAIR_post_contrast", FLAIR),
+        ("t1ce_P01_FLAIR", FLAIR),
+    ],
+)
+def test_the_last_modality_of_a_name_counts(name, modality):
+    assert parse_name(name).modality is modality
+
+
+def test_an_id_is_compared_across_the_folder():
+    (alone,) = parse_names(["P_t1_flair"])
+    assert alone.role is Role.UNKNOWN
+    both = parse_names(["P_t1_flair", "P_t1_t2", "P_t1_seg"])
+    assert [told.modality or told.role for told in both] == [FLAIR, T2, Role.LABELS]
+    assert {told.case for told in both} == {"P_t1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("VSD.Brain_3more.XX.O.OT.54517.nii", "VSD.Brain_3more.XX.O_54517"),
+        ("TCGA-02-0006_1996.08.23_GlistrBoost_ManuallyCorrected.nii", "TCGA-02-0006_1996.08.23"),
+        ("P01_seg_manual.nii", "P01"),
+        ("sub-01_ses-T1_label-tumor_mask.nii.gz", "sub-01_ses-T1"),
+    ],
+)
+def test_labels_of_other_data_sets(name, case):
+    assert parse_name(name) == FileName(case, Role.LABELS)
 
 
 words = st.text("abcdxyzÄé0123456789", min_size=1, max_size=6).map(lambda text: f"p{text}q")

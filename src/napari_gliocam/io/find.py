@@ -1,19 +1,28 @@
-"""Which files make a case: told from their names and places, without opening them."""
+"""Which files make a case: told from their names and places, without opening them.
+
+A case is never cut in two in silence.  Files of one folder that show different modalities are one
+case, or the case has a ``problem`` that names them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from fnmatch import translate
 from pathlib import Path
+from re import IGNORECASE, compile
 from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.io import msd
-from napari_gliocam.io.naming import Role, is_nifti, parse_name, stem
+from napari_gliocam.io import msd, nnunet
+from napari_gliocam.io.foreign import what_else
+from napari_gliocam.io.naming import FileName, Role, is_nifti, parse_name, parse_names, readable, stem
+from napari_gliocam.io.together import Group, unite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,8 @@ class CaseFiles:
     problem : str or None
         Why the case cannot be read as it is, in one sentence; choosing the files by hand
         (``read_case(..., modalities=...)``) settles it.
+    choice : bool
+        Whether the problem is a choice among ``unknown`` that the panel can offer.
     """
 
     name: str
@@ -43,6 +54,7 @@ class CaseFiles:
     unknown: tuple[Path, ...] = ()
     volume_4d: Path | None = None
     problem: str | None = None
+    choice: bool = False
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -66,7 +78,8 @@ def find_case(path: str | Path) -> CaseFiles:
     Raises
     ------
     CaseError
-        Nothing there, no NIfTI, two cases in the folder, or two files for one modality.
+        Nothing there, no NIfTI, two cases in the folder, two files for one modality, or a
+        modality missing beside a file whose name is not understood.
     """
     files = look_up(path)
     if files.problem:
@@ -75,28 +88,33 @@ def find_case(path: str | Path) -> CaseFiles:
 
 
 def look_up(path: str | Path) -> CaseFiles:
-    """Find a case as `find_case` does, but tell what is ambiguous in ``problem``."""
+    """Find a case as `find_case` does, but return an ambiguity as its ``problem``."""
     path = Path(path).expanduser()
     if path.is_dir():
-        return _case_of_folder(path)
-    if not path.exists():
+        return _case_of_folder(path, {})
+    if not os.path.lexists(path):
         raise CaseError(f"{path} does not exist; check the path.")
     return _case_of_file(path)
 
 
-def find_cases(path: str | Path) -> list[CaseFiles]:
+def find_cases(
+    path: str | Path, *, patterns: Mapping[Modality, str] | None = None
+) -> list[CaseFiles]:
     """Find every case in a folder and the folders below it, in the order of their paths.
 
     Parameters
     ----------
     path : str or Path
         A folder of case folders, of files of several cases, or of one case; a file is its case.
+    patterns : mapping of Modality to str, optional
+        Which files show a modality, as a pattern of their names such as ``*_Gd.nii.gz``, where
+        the names do not tell it.  In a folder of several cases the first ``*`` is the case.
 
     Returns
     -------
     list of CaseFiles
-        At least one.  A case that cannot be read as it is comes with its ``problem``, so that
-        it does not stop the others.
+        At least one.  A case that cannot be read as it is comes with its ``problem``, and so does
+        a folder that cannot be read, so that it does not stop the others.
 
     Raises
     ------
@@ -104,126 +122,236 @@ def find_cases(path: str | Path) -> list[CaseFiles]:
         Nothing there, or no case in it.
     """
     path = Path(path).expanduser()
+    patterns = patterns or {}
     if not path.is_dir():
         return [look_up(path)]
     found: list[tuple[Path, CaseFiles]] = []
-    untold: list[tuple[Path, CaseFiles]] = []
-    for folder in _folders(path, seen=set()):
-        niftis = _niftis(folder)
-        with_images = [files for files in _group(niftis) if files.modalities]
-        found += [(folder, files) for files in _adopt(with_images, niftis)]
-        if niftis and not with_images and folder.name.lower() != "labelstr":
-            untold.append((folder, _case_of_folder(folder)))
-    cases = found or untold
+    without: list[tuple[Path, CaseFiles]] = []
+    _children(path)  # an unreadable folder that was asked for is an error
+    for folder, niftis, problem in _folders(path, seen=set()):
+        if problem:
+            name = readable(folder.name)
+            found.append((folder, CaseFiles(name, problem=problem)))
+            continue
+        if folder.name.lower() == "labelstr":  # no images, whatever their names are
+            continue
+        with_images = [f for f in _group(niftis, patterns) if f.modalities or f.problem]
+        found += [(folder, files) for files in with_images]
+        if niftis and not with_images:
+            without.append((folder, _case_of_folder(folder, patterns)))
+    cases = found if any(not files.problem for _, files in found) else [*found, *without]
     if not cases:
-        raise CaseError(f"{path} holds no .nii or .nii.gz file; choose a folder of cases.")
+        raise CaseError(f"{path} holds no .nii or .nii.gz file{what_else(path)}.")
     return _distinct(cases, path)
 
 
-def _case_of_folder(folder: Path) -> CaseFiles:
-    niftis = _niftis(folder)
+def case_of_files(
+    modalities: Mapping[Modality, Path], *, labels: Path | None = None, name: str | None = None
+) -> CaseFiles:
+    """Make a case of files that were named one by one.
+
+    Parameters
+    ----------
+    modalities : mapping of Modality to Path
+        One file for each modality that is there.
+    labels : Path, optional
+        Expert labels.
+    name : str, optional
+        What the case is called; by default what the files' names have in common, else their
+        folder's name.
+
+    Raises
+    ------
+    CaseError
+        No file, or one that does not exist.
+    """
+    if not modalities:
+        raise CaseError("A case needs at least one file; name its FLAIR with --flair.")
+    paths = [path.expanduser() for path in (*modalities.values(), *filter(None, [labels]))]
+    for path in paths:
+        if not os.path.lexists(path) or path.is_dir():
+            raise CaseError(f"{path} is not a file; check the path.")
+    if name is None:
+        told = parse_names(path.name for path in paths)
+        names = {one.case for one in told if one.role in (Role.MODALITY, Role.LABELS)}
+        parent = paths[0].resolve().parent.name
+        name = names.pop() if len(names) == 1 else ""
+        name = readable(name or parent or "case")
+    chosen = {m: modalities[m].expanduser() for m in Modality if m in modalities}
+    return CaseFiles(name, chosen, labels and labels.expanduser())
+
+
+def _case_of_folder(folder: Path, patterns: Mapping[Modality, str]) -> CaseFiles:
+    niftis = _niftis(_children(folder)) or _files_of_modality_folders(folder)
     if not niftis:
-        inside = any(_niftis(child) for child in _folders(folder, seen=set()))
-        remedy = (
-            "choose one of the case folders in it"
-            if inside
-            else "choose the folder that holds the files of a case"
-        )
-        raise CaseError(f"{folder} holds no .nii or .nii.gz file; {remedy}.")
-    groups = _group(niftis)
-    cases = [files for files in groups if files.modalities]
+        inside = any(niftis for _, niftis, _ in _folders(folder, seen=set()))
+        remedy = "; choose one of the case folders in it" if inside else what_else(folder)
+        raise CaseError(f"{folder} holds no .nii or .nii.gz file{remedy}.")
+    groups = _group(niftis, patterns)
+    cases = [files for files in groups if files.modalities or files.problem]
     if len(cases) > 1:
+        halves = [files.problem for files in cases if files.problem and not files.choice]
         names = f"{cases[0].name} and {cases[1].name}"
         more = f" and {len(cases) - 2} more" if len(cases) > 2 else ""
         problem = (
-            f"{folder.name} holds two or more cases, {names}{more}; "
+            f"{readable(folder.name)} holds two or more cases, {names}{more}; "
             "open a file of the one you mean."
         )
-        return replace(cases[0], problem=problem)
+        return replace(cases[0], problem=halves[0] if halves else problem, choice=False)
     if cases:
-        return _adopt(cases, niftis)[0]
+        return cases[0]
     labels = [files.labels for files in groups if files.labels]
     only = labels[0] if len(labels) == 1 else None
-    name = groups[0].name if len(groups) == 1 and only else folder.resolve().name
+    name = groups[0].name if len(groups) == 1 and only else readable(folder.resolve().name)
     return CaseFiles(name, labels=only, unknown=tuple(p for p in niftis if p != only))
 
 
 def _case_of_file(path: Path) -> CaseFiles:
+    name = readable(stem(path.name))
     if not is_nifti(path.name):
         raise CaseError(f"{path.name} is not a NIfTI file; choose a .nii or .nii.gz file.")
     if msd.is_msd_labels(path):
         volume = msd.volume_of(path)
-        return _msd_case(volume) if volume else CaseFiles(stem(path.name), labels=path)
-    for files in _group(_niftis(path.parent)):
+        if volume:
+            return _msd_case(volume)
+        channels = nnunet.channels_of(path)
+        return _case_of_file(channels[0]) if channels else CaseFiles(name, labels=path)
+    try:
+        niftis = _niftis(_children(path.parent))
+    except CaseError:  # a folder that may be entered, but not listed
+        niftis = [path]
+    if len(niftis) == 1 and _is_modality_folder(path.parent):
+        niftis = _files_of_modality_folders(path.parent.parent) or niftis
+    for files in _group(niftis, {}):
         if any(path.name == other.name for other in files.paths):
             return files
-    return CaseFiles(stem(path.name), unknown=(path,))
+    return CaseFiles(name, unknown=(path,))
 
 
-def _group(niftis: Iterable[Path]) -> list[CaseFiles]:
-    """Sort the files of one folder into cases by their names."""
-    named = [(path, parse_name(path.name)) for path in niftis]
-    images: dict[str, list[tuple[Path, Modality]]] = {}
-    titles: dict[str, str] = {}
-    for path, told in named:
-        if told.modality is not None:
-            images.setdefault(told.case.casefold(), []).append((path, told.modality))
-            titles.setdefault(told.case.casefold(), told.case or path.resolve().parent.name)
-    if "" in images and len(images) == 2:
-        # A file called by its modality alone belongs to the only case there is.
-        (other,) = images.keys() - {""}
-        images[other] += images.pop("")
-
-    labels: dict[str, list[Path]] = {key: [] for key in images}
-    unknown: dict[str, list[Path]] = {key: [] for key in images}
-    alone: list[CaseFiles] = []
-    for path, told in named:
-        if told.role is Role.LABELS:
-            key = told.case.casefold()
-            if not key and len(images) == 1:
-                (key,) = images
-            if key in images:
-                labels[key].append(path)
-            else:
-                name = told.case or path.resolve().parent.name
-                alone.append(CaseFiles(name, labels=path))
-        elif msd.is_msd_volume(path):
-            alone.append(_msd_case(path))
-        elif told.role is Role.UNKNOWN:
-            owner = _owner(stem(path.name).casefold(), images)
-            if owner is None:
-                alone.append(CaseFiles(stem(path.name), unknown=(path,)))
-            else:
-                unknown[owner].append(path)
-    cases = [_case(titles[key], images[key], labels[key], unknown[key]) for key in images]
-    return sorted([*cases, *alone], key=lambda files: files.name)
+def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[CaseFiles]:
+    """Sort the files of one folder into cases."""
+    numbered = nnunet.cases_in(niftis)
+    taken = {path for case in numbered for path in case.channels}
+    rest = [path for path in niftis if path not in taken]
+    told = dict(zip(rest, _tell(rest, patterns), strict=True))
+    found = unite({path: name for path, name in told.items() if name.modality is not None})
+    cases = [_case(group, told, alone=len(found) == 1 and not numbered) for group in found]
+    cases = _asked(cases, told)
+    named = {path for files in cases for path in files.paths}
+    others = []
+    for path, name in told.items():
+        if path in named:
+            continue
+        if msd.is_msd_volume(path, name.role):
+            others.append(_msd_case(path))
+        elif name.role is Role.LABELS:
+            parent = path.resolve().parent.name
+            others.append(CaseFiles(readable(name.case or parent), labels=path))
+        elif name.role not in (Role.MAP, Role.RESULT):
+            others.append(CaseFiles(readable(stem(path.name)), unknown=(path,)))
+    channels = [_nnunet_case(case) for case in numbered]
+    return sorted([*cases, *others, *channels], key=lambda files: files.name)
 
 
-def _case(
-    name: str, images: list[tuple[Path, Modality]], labels: list[Path], unknown: list[Path]
-) -> CaseFiles:
+def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[FileName]:
+    """Read the names; what a pattern tells of a file counts more."""
+    told = parse_names(path.name for path in niftis)
+    for modality, pattern in patterns.items():
+        # The first "*" is the case; names are compared without .nii.gz, however it is spelled.
+        expression = translate(stem(pattern)).replace(".*", "(?P<case>.*)", 1)
+        fitting = compile(expression, IGNORECASE)
+        for index, path in enumerate(niftis):
+            fits = fitting.match(stem(path.name))
+            if fits is None:
+                if told[index].modality is modality:
+                    told[index] = FileName(stem(path.name), Role.UNKNOWN)
+                continue
+            case = fits.groupdict().get("case") or ""
+            named = parse_name(f"{case}_flair")
+            told[index] = FileName(named.case, Role.MODALITY, modality, named.before)
+    return told
+
+
+def _case(group: Group, told: Mapping[Path, FileName], *, alone: bool) -> CaseFiles:
+    """Make a case of a group of images, with its labels and the files that tell nothing."""
     modalities: dict[Modality, Path] = {}
-    problem = None
-    for path, modality in images:
-        first = modalities.setdefault(modality, path)
+    twice: dict[Modality, list[Path]] = {}
+    for path, name in group.files.items():
+        assert name.modality is not None
+        first = modalities.setdefault(name.modality, path)
         if first != path:
-            problem = problem or (
-                f"{name} has two {modality.title} files, {first.name} and {path.name}; "
-                "choose one of them, or move the other out of the folder."
-            )
+            twice.setdefault(name.modality, [first]).append(path)
+    mine = [p for p, n in told.items() if n.modality is None and (alone or group.owns(n))]
+    labels = [path for path in mine if told[path].role is Role.LABELS and group.has_id(told[path])]
+    if alone and not labels:
+        labels = [path for path in mine if told[path].role is Role.LABELS]
+    unknown = [
+        path
+        for path in mine
+        if told[path].role in (Role.UNKNOWN, Role.OTHER, Role.LABELS) and path not in labels[:1]
+    ]
     if len(labels) > 1:
-        unknown, labels = unknown + labels, []
+        unknown, labels = [*unknown, labels[0]], []
+    problem = group.problem
+    if twice and not problem:
+        modality, (one, other, *_) = next(iter(twice.items()))
+        problem = (
+            f"{group.name} has two {modality.title} files, {one.name} and {other.name}; choose one "
+            f"in the panel or with --{modality.value}, or move the other out of the folder."
+        )
+    for modality, paths in twice.items():
+        del modalities[modality]
+        unknown += paths
     return CaseFiles(
-        name,
+        group.name,
         {modality: modalities[modality] for modality in Modality if modality in modalities},
         labels[0] if labels else None,
         tuple(sorted(unknown)),
         problem=problem,
+        choice=bool(twice) and not group.problem,
+    )
+
+
+def _asked(cases: list[CaseFiles], told: Mapping[Path, FileName]) -> list[CaseFiles]:
+    """Ask about a file that may be the modality which a case lacks."""
+    owned = {path for files in cases for path in files.paths}
+    unowned = [p for p, n in told.items() if n.role is Role.UNKNOWN and p not in owned]
+    unowned = [path for path in unowned if not msd.is_msd_volume(path, Role.UNKNOWN)]
+    asked = []
+    for files in cases:
+        missing = [modality for modality in Modality if modality not in files.modalities]
+        mine = [path for path in files.unknown if told[path].role is Role.UNKNOWN]
+        doubtful = mine or unowned
+        if missing and doubtful and not files.problem:
+            titles = " and no ".join(modality.title for modality in missing)
+            listed = ", ".join(path.name for path in doubtful[:3])
+            files = replace(
+                files,
+                unknown=tuple(dict.fromkeys([*files.unknown, *doubtful])),
+                choice=True,
+                problem=f"{files.name} has no {titles}, and the name of {listed} does not tell "
+                f"what it is; choose it in the panel, name it with --{missing[-1].value}, rename "
+                f"it to end in _{missing[-1].value}, or move it out of the folder.",
+            )
+        asked.append(files)
+    return asked
+
+
+def _nnunet_case(case: nnunet.NumberedCase) -> CaseFiles:
+    modalities, problem = case.modalities()
+    unknown = () if modalities else case.channels
+    return CaseFiles(
+        readable(case.name),
+        modalities,
+        case.labels,
+        unknown,
+        problem=problem,
+        choice=bool(problem) and not modalities,
     )
 
 
 def _msd_case(volume: Path) -> CaseFiles:
-    name = stem(volume.name)
+    name = readable(stem(volume.name))
     labels = msd.labels_of(volume)
     try:
         order = msd.channel_order(volume)
@@ -234,58 +362,81 @@ def _msd_case(volume: Path) -> CaseFiles:
     return CaseFiles(name, dict.fromkeys(order, volume), labels, (), volume)
 
 
-def _owner(name: str, cases: Iterable[str]) -> str | None:
-    """Pick the case whose name a file's name begins with; the longest, where several do."""
-    fitting = [
-        key for key in cases if key and name.startswith(key) and not name[len(key) :][:1].isalnum()
-    ]
-    return max(fitting, key=len, default=None)
-
-
-def _adopt(cases: list[CaseFiles], niftis: list[Path]) -> list[CaseFiles]:
-    """Where a folder holds one case, the files that tell nothing are shown as parts of it."""
-    if len(cases) != 1:
-        return cases
-    (case,) = cases
-    rest = [
-        path
-        for path in niftis
-        if path not in case.paths and parse_name(path.name).role is not Role.MAP
-    ]
-    return [replace(case, unknown=(*case.unknown, *rest))]
-
-
 def _distinct(cases: list[tuple[Path, CaseFiles]], root: Path) -> list[CaseFiles]:
     """Give cases of the same name the names of their folders too: results must not collide."""
     counts = Counter(files.name.casefold() for _, files in cases)
     named = []
     for folder, files in cases:
         if counts[files.name.casefold()] > 1:
-            parts = [*folder.relative_to(root).parts, files.name]
+            parts = [*map(readable, folder.relative_to(root).parts), files.name]
             files = replace(files, name="_".join(dict.fromkeys(parts)))
         named.append(files)
     return named
 
 
-def _niftis(folder: Path) -> list[Path]:
-    return [path for path in _children(folder) if is_nifti(path.name) and path.is_file()]
+def _files_of_modality_folders(folder: Path) -> list[Path]:
+    """Return the files of a case that has a folder for each modality, one file in each."""
+    found = []
+    for child in _children(folder):
+        if _is_modality_folder(child):
+            inside = _niftis(_children(child))
+            if len(inside) > 1:
+                return []
+            found += inside
+    return found if len(found) > 1 else []
+
+
+def _is_modality_folder(folder: Path) -> bool:
+    """Return True if a folder's name tells a modality or labels."""
+    if not folder.is_dir() or folder.name.startswith("."):
+        return False
+    return parse_name(folder.name).role in (Role.MODALITY, Role.LABELS)
+
+
+def _niftis(children: Sequence[Path]) -> list[Path]:
+    """Keep the NIfTI files; a link that leads nowhere is one, so that it is missed when read."""
+    return [path for path in children if is_nifti(path.name) and not path.is_dir()]
 
 
 def _children(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise CaseError(f"{folder} cannot be read ({reason}); check the folder.") from error
+        raise CaseError(_unreadable(folder, error)) from error
 
 
-def _folders(folder: Path, *, seen: set[Path]) -> Iterator[Path]:
-    """Walk the folder and all below it, in order; follow links, but never in a circle."""
-    real = folder.resolve()
-    if real in seen:
+def _unreadable(folder: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{folder} cannot be read ({reason}); check the rights to this folder."
+
+
+def _folders(folder: Path, *, seen: set[Path]) -> Iterator[tuple[Path, list[Path], str | None]]:
+    """Walk the folder and all below it, in order; follow links, but never in a circle.
+
+    Yields
+    ------
+    folder : Path
+    niftis : list of Path
+        The NIfTI files in it, or in its folders where each holds one modality.
+    problem : str or None
+        Why the folder cannot be read.
+    """
+    try:
+        real = folder.resolve()
+        if real in seen:
+            return
+        seen.add(real)
+        children = _children(folder)
+        niftis = _niftis(children)
+        parts = [] if niftis else _files_of_modality_folders(folder)
+    except CaseError as error:
+        yield folder, [], str(error)
         return
-    seen.add(real)
-    yield folder
-    for child in _children(folder):
-        if child.is_dir() and not child.name.startswith("."):
+    except OSError as error:
+        yield folder, [], _unreadable(folder, error)
+        return
+    yield folder, niftis or parts, None
+    done = {path.parent for path in parts}
+    for child in children:
+        if child.is_dir() and not child.name.startswith(".") and child not in done:
             yield from _folders(child, seen=seen)

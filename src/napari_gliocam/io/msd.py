@@ -25,9 +25,16 @@ _LABELS = "labelstr"
 _NAME = re.compile(r"BRATS_\d+", re.IGNORECASE)
 
 
-def is_msd_volume(path: Path) -> bool:
-    """Whether a file is a 4-D case by its place, or by its name alone."""
-    if path.parent.name.lower() == _LABELS or parse_name(path.name).role is not Role.UNKNOWN:
+def is_msd_volume(path: Path, role: Role) -> bool:
+    """Return True if a file is a 4-D case by its place, or by its name alone.
+
+    Parameters
+    ----------
+    path : Path
+    role : Role
+        What its name tells.
+    """
+    if path.parent.name.lower() == _LABELS or role is not Role.UNKNOWN:
         return False
     return path.parent.name.lower() in _IMAGES or _NAME.fullmatch(stem(path.name)) is not None
 
@@ -38,7 +45,7 @@ def is_msd_labels(path: Path) -> bool:
 
 
 def labels_of(volume: Path) -> Path | None:
-    """Find the label file of a 4-D case, where there is one."""
+    """Find the label file of a case, where there is one."""
     return _twin(volume, _LABELS) if volume.parent.name.lower() in _IMAGES else None
 
 
@@ -60,20 +67,37 @@ def channel_order(volume: Path) -> tuple[Modality, ...]:
     CaseError
         ``dataset.json`` cannot be read, or names a channel that is no modality.
     """
-    for folder in (volume.parent, volume.absolute().parent.parent):
+    return described_order(volume) or KNOWN_ORDER
+
+
+def description_of(image: Path) -> Path | None:
+    """Find the ``dataset.json`` beside an image or one level up."""
+    for folder in (image.parent, image.absolute().parent.parent):
         description = folder / "dataset.json"
         if description.is_file():
-            return _described_order(description)
-    return KNOWN_ORDER
+            return description
+    return None
+
+
+def described_order(image: Path) -> tuple[Modality, ...] | None:
+    """Tell what the channels of an image are by its ``dataset.json``; None where there is none.
+
+    Raises
+    ------
+    CaseError
+        It cannot be read, or names a channel that is no modality.
+    """
+    description = description_of(image)
+    return None if description is None else _described_order(description)
 
 
 def _described_order(description: Path) -> tuple[Modality, ...]:
-    remedy = "list its channels under “modality”, such as {“0”: “FLAIR”, “1”: “T1w”}"
+    remedy = "list its channels under “channel_names”, such as {“0”: “FLAIR”, “1”: “T1w”}"
     try:
         content = json.loads(description.read_text(encoding="utf-8"))
         channels = content.get("modality") or content["channel_names"]
         names = [str(channels[key]) for key in sorted(channels, key=int)]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CaseError(
             f"{description} does not tell the order of the channels; {remedy}."
         ) from error

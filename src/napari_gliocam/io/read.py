@@ -166,8 +166,9 @@ def _chosen(files: CaseFiles, modalities: Mapping[Modality, Path] | None) -> dic
         if files.unknown:
             names = ", ".join(path.name for path in files.unknown[:4])
             raise CaseError(
-                f"The modality of {names} cannot be told from the name; "
-                "say which it is, or rename the file to end in _flair, _t1, _t1ce or _t2."
+                f"The modality of {names} cannot be told from the name; choose it in the panel, "
+                "name the file with --flair, --t1ce, --t2 or --t1, or rename it to end in _flair, "
+                "_t1, _t1ce or _t2."
             )
         raise CaseError(f"{files.name} has no image, only labels; add its FLAIR, T1ce and T2.")
     seen: dict[Path, Modality] = {}

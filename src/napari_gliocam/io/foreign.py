@@ -1,0 +1,71 @@
+"""What lies in a folder that holds no NIfTI, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BY_SUFFIX = {
+    ".mha": ("MetaImage", "convert them with SimpleITK or 3D Slicer"),
+    ".mhd": ("MetaImage", "convert them with SimpleITK or 3D Slicer"),
+    ".nrrd": ("NRRD", "convert them with SimpleITK or 3D Slicer"),
+    ".hdr": ("Analyze or two-part NIfTI", "convert them with nib-convert or FSL's fslchfiletype"),
+    ".mgz": ("FreeSurfer", "convert them with mri_convert"),
+    ".mgh": ("FreeSurfer", "convert them with mri_convert"),
+    ".mnc": ("MINC", "convert them with mnc2nii"),
+    ".dcm": ("DICOM", "convert them with dcm2niix"),
+    ".ima": ("DICOM", "convert them with dcm2niix"),
+    ".zip": ("zip", "unpack them"),
+    ".tar": ("tar", "unpack them"),
+    ".7z": ("7z", "unpack them"),
+}
+_LOOKED_AT = 400
+
+
+def what_else(folder: Path) -> str:
+    """Say what a folder holds instead of NIfTI files and what to do, as the end of a sentence.
+
+    Parameters
+    ----------
+    folder : Path
+        Its own files and those one level below are looked at.
+    """
+    found: dict[str, int] = {}
+    for path in _some_files(folder):
+        suffix = path.suffix.lower()
+        if suffix not in _BY_SUFFIX and _is_dicom(path):
+            suffix = ".dcm"
+        if suffix in _BY_SUFFIX:
+            found[suffix] = found.get(suffix, 0) + 1
+    if not found:
+        return "; choose the folder that holds the files of a case"
+    suffix, count = max(found.items(), key=lambda item: item[1])
+    title, remedy = _BY_SUFFIX[suffix]
+    files = f"{count} {title} file{'s' if count > 1 else ''}"
+    return f", but {files} ({suffix}); {remedy} to .nii.gz"
+
+
+def _some_files(folder: Path) -> list[Path]:
+    """Return files of the folder and of the folders in it, not more than are needed."""
+    found: list[Path] = []
+    try:
+        children = sorted(folder.iterdir())
+        below = [child for child in children if child.is_dir() and not child.name.startswith(".")]
+        for place in [children, *(sorted(child.iterdir()) for child in below[:20])]:
+            found += [path for path in place[:_LOOKED_AT] if path.is_file()]
+    except OSError:  # a hint is no reason to fail
+        pass
+    return found[: 4 * _LOOKED_AT]
+
+
+def _is_dicom(path: Path) -> bool:
+    """Return True if a file without a telling suffix begins as a DICOM file does."""
+    if path.suffix and not path.suffix[1:].isdigit():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

@@ -1,0 +1,155 @@
+"""Which images of one folder belong together, by the IDs in their names."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gliocam.io.naming import FileName, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from napari_gliocam.case import Modality
+
+_DATE = re.compile(r"(19|20)\d{6}")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of one case.
+
+    Parameters
+    ----------
+    name : str
+        What the case is called.
+    files : mapping of Path to FileName
+    ids : frozenset of tuple of str
+        The IDs of its names; several where processing or a running number differs.
+    before : tuple of str
+        The words before the modality, where they are the ID.
+    problem : str or None
+        Why they may be a part of a case only.
+    """
+
+    name: str
+    files: Mapping[Path, FileName]
+    ids: frozenset[tuple[str, ...]]
+    before: tuple[str, ...] = ()
+    problem: str | None = field(default=None, compare=False)
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What the files show."""
+        return frozenset(name.modality for name in self.files.values() if name.modality)
+
+    def has_id(self, name: FileName) -> bool:
+        """Return True if a file has an ID of this group, or none at all."""
+        return not name.id or name.id in self.ids
+
+    def owns(self, name: FileName) -> bool:
+        """Return True if a file's name begins with the group's ID."""
+        if name.id:
+            return name.id in self.ids
+        words = tuple(re.findall(r"[^\W_]+", name.case.lower()))
+        return any(one and words[: len(one)] == one for one in (*self.ids, self.before))
+
+
+def unite(images: Mapping[Path, FileName]) -> list[Group]:
+    """Sort images into cases.
+
+    Files with the same ID are one case.  So are files whose words before the modality agree and
+    that differ behind it by a running number or by words of processing.  Groups that show
+    different modalities and may be parts of one case all the same get a ``problem``.
+
+    Parameters
+    ----------
+    images : mapping of Path to FileName
+        The images of one folder.
+    """
+    by_id: dict[tuple[str, ...], dict[Path, FileName]] = {}
+    for path, name in images.items():
+        by_id.setdefault(name.id, {})[path] = name
+    groups = [_group(files) for files in by_id.values()]
+    by_before: dict[tuple[str, ...], list[Group]] = {}
+    for group in groups:
+        by_before.setdefault(group.before, []).append(group)
+    united: list[Group] = []
+    for before, parts in by_before.items():
+        united += [_merged(parts)] if before and _is_one_case(parts) else parts
+    plain = [group for group in united if group.ids == {()}]
+    others = [group for group in united if group.ids != {()}]
+    if len(plain) == 1 and len(others) == 1:
+        # A file called by its modality alone belongs to the only case there is.
+        united = [_merged([*others, *plain])]
+    return _with_problems(united)
+
+
+def _group(files: Mapping[Path, FileName]) -> Group:
+    name = next(iter(files.values()))
+    befores = {one.before for one in files.values()}
+    # With some names "flair_P01" and some "P01_t1" the words before the modality tell nothing.
+    before = befores.pop() if len(befores) == 1 else ()
+    folder = Path(os.path.commonpath([path.absolute().parent.resolve() for path in files]))
+    return Group(readable(name.case or folder.name), files, frozenset({name.id}), before)
+
+
+def _merged(groups: Iterable[Group]) -> Group:
+    every = list(groups)
+    first = min(every, key=lambda group: min((len(one) for one in group.ids), default=0))
+    first = every[0] if not first.before else first
+    files = {path: name for group in every for path, name in group.files.items()}
+    ids = frozenset().union(*(group.ids for group in every)) | {first.before}
+    name = first.name
+    if len(first.ids) == 1 and first.before and next(iter(first.ids)) != first.before:
+        # The name without the running number.
+        path, told = next(iter(first.files.items()))
+        cut = len("_".join(told.after)) + 1 if told.after else 0
+        name = readable(told.case)[:-cut] if cut and path else first.name
+    return replace(first, name=name, files=files, ids=frozenset(ids))
+
+
+def _is_one_case(groups: list[Group]) -> bool:
+    """Return True if groups with the same words before the modality are one case."""
+    if len(groups) == 1:
+        return False
+    behind = [one[len(group.before) :] for group in groups for one in group.ids]
+    if any(not words for words in behind):
+        return True  # the words before the modality are the ID; the others describe the image
+    total = sum(len(group.modalities) for group in groups)
+    if total != len(frozenset().union(*(group.modalities for group in groups))):
+        return False
+    if any(_DATE.fullmatch(word) for words in behind for word in words):
+        return False
+    if all(len(words) == 1 and words[0].isdigit() for words in behind):
+        return True  # a running number for each file
+    has_number = any(any(c.isdigit() for c in word) for word in groups[0].before)
+    return has_number and not any(c.isdigit() for words in behind for w in words for c in w)
+
+
+def _with_problems(groups: list[Group]) -> list[Group]:
+    """Refuse groups that show nothing in common: they may be parts of one case."""
+    kinds: dict[frozenset[Modality], Group] = {}
+    for group in groups:
+        kinds.setdefault(group.modalities, group)
+    checked = []
+    for group in groups:
+        other = next((one for kind, one in kinds.items() if not kind & group.modalities), None)
+        if other is not None:
+            pair = sorted([_shown(group), _shown(other)])
+            group = replace(
+                group,
+                problem=f"{' and '.join(pair)} may be parts of one case under several names; give "
+                "the files of a case one name, or name each with --flair, --t1ce, --t2 and --t1.",
+            )
+        checked.append(group)
+    return checked
+
+
+def _shown(group: Group) -> str:
+    path, name = next(iter(group.files.items()))
+    assert name.modality is not None
+    return f"{path.name} ({name.modality.title})"
