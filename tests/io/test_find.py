@@ -316,17 +316,17 @@ def test_a_case_of_named_files(tmp_path):
 def test_a_folder_of_other_formats_says_what_was_found_and_what_to_do(tmp_path, present, said):
     touch(tmp_path / "x", *present)
     for look in (find_case, find_cases):
-        with pytest.raises(CaseError, match="holds no .nii") as caught:
+        with pytest.raises(CaseError, match=r"holds no \.nii") as caught:
             look(tmp_path / "x")
         assert said in str(caught.value)
-    with pytest.raises(CaseError, match="holds no .nii") as caught:
+    with pytest.raises(CaseError, match=r"holds no \.nii") as caught:
         find_cases(tmp_path)
     assert said in str(caught.value)
 
 
 def test_dicom_without_a_suffix_is_known_by_its_content(tmp_path):
     (tmp_path / "IM_0001").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(CaseError, match="1 DICOM file .*dcm2niix"):
+    with pytest.raises(CaseError, match=r"1 DICOM file .*dcm2niix"):
         find_case(tmp_path)
 
 

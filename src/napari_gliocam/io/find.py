@@ -18,7 +18,15 @@ from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import msd, nnunet
 from napari_gliocam.io.foreign import what_else
-from napari_gliocam.io.naming import FileName, Role, is_nifti, parse_name, parse_names, readable, stem
+from napari_gliocam.io.naming import (
+    FileName,
+    Role,
+    is_nifti,
+    parse_name,
+    parse_names,
+    readable,
+    stem,
+)
 from napari_gliocam.io.together import Group, unite
 
 if TYPE_CHECKING:

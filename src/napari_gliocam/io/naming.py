@@ -269,7 +269,7 @@ class _Name:
             return cls(whole, ((True, _told(whole, tokens, end, Role.RESULT)),), Role.RESULT)
         last = _last_word(lower)
         otherwise = Role.UNKNOWN
-        if last in _LABELS or last in _OTHER and not modalities:
+        if last in _LABELS or (last in _OTHER and not modalities):
             otherwise = Role.OTHER
         spans = labels if last in _LABELS else [*modalities, *labels]
         doubtful = bool(modalities) and bool(_LABELS & set(lower))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def read_path(path: str | Path) -> OpenCase | LabelsAlone:
     """
     path = Path(path)
     files = look_up(path)
-    if files.problem:
+    if files.problem and not files.choice:
         raise CaseError(files.problem)
     own = files.labels is not None and path.name == files.labels.name and written_here(path)
     if own or (files.labels and not files.modalities and not files.unknown):
@@ -54,7 +54,10 @@ def read_path(path: str | Path) -> OpenCase | LabelsAlone:
         return _labels_alone(files.labels, files.name)
     if not files.modalities:
         return _record_of_unknown(files)
-    case = read_case(files)
+    # A choice is offered in the panel, and its sentence shown, so that nothing is left out unseen.
+    case = read_case(files, modalities=files.modalities if files.choice else None)
+    if files.problem:
+        case = replace(case, warnings=(files.problem, *case.warnings))
     later = tuple(Source(p.name, None, p) for p in files.unknown)
     return OpenCase(case, files=files, pool=(*sources_of(case), *later))
 
