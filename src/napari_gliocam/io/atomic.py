@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_gliocam.errors import SaveError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -54,3 +57,37 @@ def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
     finally:
         for part in staged.values():
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a free path beside a file or folder; what is written there takes its place at the end.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder to write; a folder must not exist yet.
+
+    Yields
+    ------
+    Path
+        A path with the same ending in the same folder, so that the last step is one of the file
+        system.  It is removed if the block raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    try:
+        yield part
+        if part.is_file():
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as json, whole or not at all; raise `SaveError` if that fails."""
+    write_files({path: (json.dumps(content, indent=2) + "\n").encode()}, overwrite=True)

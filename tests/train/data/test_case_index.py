@@ -1,7 +1,7 @@
-import json
 import os
 import shutil
 import tracemalloc
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -13,16 +13,17 @@ from napari_gliocam.progress import finish
 from napari_gliocam.train.data import case_index
 from napari_gliocam.train.data.case_index import (
     CACHE_NAME,
-    INDEX_FILE,
     CaseIndex,
     IndexedCase,
+    Preparation,
+    PreparedCase,
+    index_file,
     indexing,
 )
 from napari_gliocam.train.data.case_set import derive_tags, gather_slices
 from napari_gliocam.train.data.packed import pack_slices
-from napari_gliocam.train.data.prepared import Preparation, PreparedCase
-from napari_gliocam.train.data.rehearsal import rehearsing
 from napari_gliocam.train.data.slice_set import split_cases
+from napari_gliocam.train.data.synthetic import rehearsing
 from napari_gliocam.train.labels.tags import Tag, Tags
 from napari_gliocam.train.recipe.fields import Data
 
@@ -42,9 +43,9 @@ def prepared(monkeypatch):
     names = []
     prepare = case_index.prepare_case
 
-    def noted(files, how, cache):
+    def noted(files, how, packed):
         names.append(files.name)
-        return prepare(files, how, cache)
+        return prepare(files, how, packed)
 
     monkeypatch.setattr(case_index, "prepare_case", noted)
     return names
@@ -59,10 +60,13 @@ def test_cases_are_prepared_once_and_again_when_a_file_changes(cases, prepared):
     assert again.cases == index.cases
 
     file = cases / "case1" / "case1_flair.nii.gz"
-    os.utime(file, ns=(1, 1))
+    os.utime(file, ns=(1, 1))  # the same bytes at another time
+    finish(indexing(cases, HOW))
+    assert len(prepared) == 3
+    write_case(cases, "case1", seed=7)
     finish(indexing(cases, HOW))
     assert prepared[3:] == ["case1"]
-    index.packed("case2").unlink()
+    index.packed("case2").write_bytes(index.packed("case2").read_bytes()[:-1])  # cut
     finish(indexing(cases, HOW))
     assert prepared[4:] == ["case2"]
     write_case(cases, "case9")
@@ -87,11 +91,12 @@ def test_what_is_prepared_stays_when_it_is_broken_off(cases, prepared):
 
 def test_a_damaged_index_is_made_anew(cases, prepared):
     finish(indexing(cases, HOW))
-    file = cases / CACHE_NAME / INDEX_FILE
-    for damaged in ("", "[]", '{"format": 1}', json.dumps({"format": 99})):
-        file.write_text(damaged)
+    file = index_file(cases / CACHE_NAME, HOW)
+    damaged = ("", "[]", '{"cases": []}', '{"cases": {"case0": 3}}', "[" * 100_000, "\udcff")
+    for text in damaged:
+        file.write_bytes(text.encode(errors="surrogateescape"))
         finish(indexing(cases, HOW))
-    assert len(prepared) == 3 * 5
+    assert len(prepared) == 3 * (1 + len(damaged))
 
 
 def test_workers_prepare_the_same(cases, tmp_path):
@@ -156,6 +161,66 @@ def test_without_outlines_nothing_can_be_derived(tmp_path):
         derive_tags(finish(indexing(tmp_path, HOW)), Data())
 
 
+def test_the_cache_knows_cases_by_content_however_their_folder_is_spelled(
+    cases, prepared, monkeypatch
+):
+    first = finish(indexing(cases, HOW))
+    monkeypatch.chdir(cases.parent)
+    spellings = (Path("cases"), Path("./cases/../cases"), cases.parent / "." / "cases")
+    for spelled in spellings:
+        assert finish(indexing(spelled, HOW)).cases == first.cases
+    moved = cases.rename(cases.with_name("moved"))
+    index = finish(indexing(moved, HOW))
+    assert index.cases == first.cases
+    assert index.source("case0").is_file()
+    assert len(prepared) == 3
+    assert len(list((moved / CACHE_NAME).glob("*.slices"))) == 3
+
+
+def test_another_way_of_making_slices_does_not_push_the_first_out(cases, prepared):
+    finish(indexing(cases, HOW))
+    finish(indexing(cases, Preparation(pixel_mm=2.0)))
+    finish(indexing(cases, HOW))
+    assert len(prepared) == 6
+
+
+def test_names_too_long_for_a_file_are_cut(tmp_path):
+    name = "ä" * 120  # 240 bytes in UTF-8: with an ending no file system takes it
+    write_case(tmp_path, "x").rename(tmp_path / name)
+    for file in (tmp_path / name).iterdir():
+        file.rename(file.with_name(file.name.removeprefix("x_")))
+    index = finish(indexing(tmp_path, HOW))
+    assert list(index.usable) == [name]
+    assert index.packed(name).is_file()
+
+
+def test_a_cache_that_cannot_be_written_is_found_before_a_case_is_read(cases, prepared, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="another folder"):
+        finish(indexing(cases, HOW, cache=tmp_path / "file" / "cache"))
+    assert not prepared
+
+
+def test_slices_without_brain_are_left_out_with_a_word_or_kept(tmp_path):
+    folder = write_case(tmp_path, "one")
+    for file in folder.iterdir():
+        image = nib.load(file)
+        array = np.asarray(image.dataobj).copy()
+        array[:, :, -3:] = 0
+        nib.save(nib.Nifti1Image(array, image.affine), file)
+    tags = Tags({"one": dict.fromkeys(range(SHAPE[0]), Tag())})
+    made = gather_slices(finish(indexing(tmp_path, HOW)), tags)
+    assert len(made.slices) == SHAPE[0] - 3
+    assert "3 labelled slices show less than 5 cm²" in made.warnings[0]
+    index = finish(indexing(tmp_path, Preparation.of(None, Data(blank="keep"))))
+    made = gather_slices(index, tags)
+    assert len(made.slices) == SHAPE[0]
+    assert not made.warnings
+    empty = [not made.slices.images[np.array([row])].any() for row in range(SHAPE[0])]
+    assert sum(empty) == 3
+    assert [index.usable["one"].slices[row] for row in np.flatnonzero(empty)] == [13, 14, 15]
+
+
 def test_a_result_of_this_program_is_no_experts(tmp_path):
     folder = write_case(tmp_path, "one")
     file = folder / "one_seg.nii.gz"
@@ -201,7 +266,7 @@ def many(tmp_path, count):
     pack_slices(np.zeros((155, 3, 128, 112), dtype=np.float16), tmp_path / "one.slices")
     counts = [0] * 60 + [50] * 60 + [0] * 35
     prepared = PreparedCase(155, list(range(155)), [128, 112], "one.slices", counts, counts)
-    cases = {f"case{n:05d}": IndexedCase("x", {}, prepared) for n in range(count)}
+    cases = {f"case{n:05d}": IndexedCase("x", {}, "", prepared) for n in range(count)}
     return CaseIndex(tmp_path, tmp_path, HOW, cases)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import SaveError, TrainingError
-from napari_gliocam.train.data.packed import PackedSlices, pack_slices
+from napari_gliocam.train.data.packed import PackedSlices, is_whole, pack_slices, packed_labels
 
 
 def images(count, height, width, seed=0):
@@ -40,11 +40,15 @@ def test_damage_is_a_sentence(tmp_path):
     rows = np.arange(3)
     packed = PackedSlices([file], np.zeros(3, dtype=int), rows, (3, 16, 16))
     raw = file.read_bytes()
-    for damaged in (raw[: len(raw) // 2], b"GARBAGE!" + raw[8:], b"", raw[:60] + bytes(len(raw))):
+    assert is_whole(file)
+    huge = raw[:8] + b"\xff" * 16 + raw[24:]
+    cut, zeros = raw[: len(raw) // 2], raw[:70] + bytes(len(raw))
+    for damaged in (cut, b"GARBAGE!" + raw[8:], b"", zeros, huge):
         file.write_bytes(damaged)
+        assert not is_whole(file)
         with pytest.raises(TrainingError, match="damaged"):
             packed[rows]
-    file.unlink()
+        assert not file.exists()  # so that it is made anew
     with pytest.raises(TrainingError, match="prepared anew"):
         packed[rows]
 
@@ -67,3 +71,10 @@ def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError):
         pack_slices(images(1, 16, 16), tmp_path / "file" / "a")
+
+
+def test_labels_are_kept_with_the_slices(tmp_path):
+    labels = np.array([[1, 0, 1], [0, 0, 0]], dtype=np.float32)
+    assert packed_labels(tmp_path / "a") is None
+    pack_slices(images(2, 16, 16), tmp_path / "a", labels=labels)
+    np.testing.assert_array_equal(packed_labels(tmp_path / "a"), labels)

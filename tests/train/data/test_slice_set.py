@@ -13,7 +13,7 @@ from napari_gliocam.train.data.slice_set import (
     save_slices,
     split_cases,
 )
-from napari_gliocam.train.labels.image_labels import image_labels
+from napari_gliocam.train.labels.tags import image_labels
 
 from ..conftest import blob_slices
 

@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.labels.slice_order import file_slices
 from napari_gliocam.train.labels.tag_file import load_tags, read_rows, save_tags
-from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags, tags_from_counts
+from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags, file_slices, tags_from_counts
 
 
 def written(tmp_path, text, encoding="utf-8"):

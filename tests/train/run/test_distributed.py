@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_gliocam.train.run.distributed import gather_rows, mean_over_processes, world_size
+from napari_gliocam.train.stages.distributed import gather_rows, mean_over_processes, world_size
 
 TRAIN = Path(__file__).parents[1]
 SCRIPT = """

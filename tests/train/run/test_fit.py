@@ -9,8 +9,7 @@ import torch
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.multi_exit import MultiExitResNet
-from napari_gliocam.train.data.batches import SliceDataset
-from napari_gliocam.train.data.stage_data import StageData
+from napari_gliocam.train.data.batches import SliceDataset, StageData
 from napari_gliocam.train.recipe.fields import Augment, Classifier, Fit
 from napari_gliocam.train.run.fit import LAST, WEIGHTS, Machine, fit_stage, quiet_lightning
 from napari_gliocam.train.run.report import StoppedError, TrainingReport

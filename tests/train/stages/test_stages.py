@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_gliocam.measure import auc
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.recipe.fields import (
@@ -18,8 +19,8 @@ from napari_gliocam.train.recipe.fields import (
 )
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
+from napari_gliocam.train.stages.contrastive import PretrainStage
 from napari_gliocam.train.stages.exit_map_cache import FrozenMaps, MapBatch, add_tumour, freeze
-from napari_gliocam.train.stages.pretrain import PretrainStage
 from napari_gliocam.train.stages.stage import Stage, _cosine
 
 PAPER = Features(projection="image", similarity="cosine", bank=0, region="image")
@@ -128,6 +129,28 @@ def test_the_classifier_sees_its_own_columns(slices):
     other = batch._replace(labels=batch.labels * torch.tensor([0.0, 1, 1]))
     torch.testing.assert_close(stage.terms(other)["exits"], loss)
     assert not torch.allclose(stage.terms(batch._replace(labels=1 - batch.labels))["exits"], loss)
+
+
+def test_the_auc_is_of_all_batches_and_of_each_class(slices, monkeypatch):
+    net = GliocamNet(width=4)
+    stage = ClassifierStage(net.classes, (1, 2), Classifier()).eval()
+    logged = {}
+    monkeypatch.setattr(stage, "log_dict", logged.update)
+    torch.manual_seed(0)
+    scores, labels = torch.randn(12, 2), torch.randint(0, 2, (12, 2)).float()
+    for part in (slice(0, 5), slice(5, 12)):
+        stage.scores.update(scores[part])
+        stage.shown.update(labels[part])
+    stage.on_validation_epoch_end()
+    expected = [auc(s.numpy(), y.numpy() > 0) for s, y in zip(scores.T, labels.T, strict=True)]
+    assert [logged["val_auc_core"], logged["val_auc_edema"]] == pytest.approx(expected)
+    assert logged["val_auc"] == pytest.approx(np.mean(expected))
+    stage.scores.update(scores)
+    stage.shown.update(labels * torch.tensor([1.0, 0.0]))
+    logged.clear()
+    stage.on_validation_epoch_end()  # no slice shows edema
+    assert set(logged) == {"val_auc", "val_auc_core"}
+    assert logged["val_auc"] == logged["val_auc_core"]
 
 
 @pytest.mark.parametrize("loss", ["simclr", "supcon", "mulsupcon", "equal-labels"])

@@ -1,4 +1,4 @@
-"""Changes of a slice while it is learned from, drawn from a generator of its own."""
+"""Random changes of a slice for training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ def augment(
     Parameters
     ----------
     image : ndarray of float32, (3, H, W)
-        Air is exactly 0 and stays so.  Unchanged.
+        The slice; air is exactly 0 and stays so.  Unchanged.
     how : Augment
+        Strength of each change.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     ndarray of float32, (3, H, W)
+        The changed slice.
     """
     if rng.random() < how.mirror:
         image = image[:, :, ::-1]
@@ -61,7 +64,7 @@ def _move(
 
 
 def _shift(image: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """What leaves on one side does not come back on the other."""
+    """Shift by whole pixels and fill with air."""
     out = np.zeros_like(image)
     height, width = image.shape[1:]
     into_r, from_r = (

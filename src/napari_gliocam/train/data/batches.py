@@ -11,29 +11,30 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_gliocam.train.data.augment import augment
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Augment
+from napari_gliocam.train.recipe.fields import Augment, Fit
 
-#: Epoch and place in the data set: what a slice's augmentation is drawn from.
+#: Epoch and place in the data set, which seed the augmentation of a slice.
 Key = tuple[int, int]
 
 
 class SliceBatch(NamedTuple):
-    """All that a stage is given of slices.  There is no mask in it, and none may be added.
+    """A batch of slices.  There is no mask in it, and none may be added.
 
     Parameters
     ----------
     images : Tensor, (V * B, 3, H, W)
         V views one after the other: the first of every slice, then the second.
     labels : Tensor, (B, 3)
-        Tumour, core, edema: 1 where the slice shows it.
+        Tumour, core and edema: 1 where the slice shows it.
     case : Tensor, (B,)
-        Which patient.
+        Number of the patient.
     """
 
     images: Tensor
@@ -42,12 +43,12 @@ class SliceBatch(NamedTuple):
 
 
 class Batched(Protocol):
-    """A data set that hands out a whole batch."""
+    """A data set that hands out whole batches."""
 
     def __len__(self) -> int: ...
 
     def __getitems__(self, keys: list[Key]) -> Any:
-        """The batch of some keys."""
+        """Return the batch of the given keys."""
 
 
 class SliceDataset(Dataset[SliceBatch]):
@@ -56,12 +57,15 @@ class SliceDataset(Dataset[SliceBatch]):
     Parameters
     ----------
     slices : SliceSet
+        All slices.
     rows : ndarray of int
+        The rows of ``slices`` that belong to this data set.
     how : Augment, optional
-        None leaves the slices as they are.
+        The augmentation; None leaves the slices as they are.
     views : int
-        Of each slice, with an augmentation each.
+        Number of views of each slice, each with an augmentation of its own.
     seed : int
+        Seed of the augmentation.
     """
 
     def __init__(
@@ -79,7 +83,7 @@ class SliceDataset(Dataset[SliceBatch]):
         return len(self.rows)
 
     def __getitems__(self, keys: list[Key]) -> SliceBatch:
-        """The batch of some keys."""
+        """Return the batch of the given keys."""
         rows = self.rows[[place for _, place in keys]]
         images = self.slices.images[rows].astype(np.float32)
         views = [self._view(images, rows, keys, view) for view in range(self.views)]
@@ -102,24 +106,26 @@ class SliceDataset(Dataset[SliceBatch]):
 
 
 class BatchLoader:
-    """The batches of one epoch, from wherever training stands.
+    """The batches of one epoch, from any position.
 
-    Lightning takes it in place of a ``DataLoader`` (which it wraps): it can say how many batches
-    it has handed out and go on from there, in the middle of an epoch too.
+    Lightning takes it in place of a ``DataLoader`` (which it wraps): it counts the batches handed
+    out and can go on from any of them, in the middle of an epoch too.
 
     Parameters
     ----------
     data : Batched
+        The data set.
     batch : int
         Slices a batch, over all ranks; at most the data set, and as many for each rank.
     seed : int
+        Seed of the order.
     training : bool
         True: a new order every epoch, and the remainder that fills no batch is left out.
-        False: in order, all of it.
+        False: in order, all slices.
     rank, world : int
-        This process among how many; each takes its part of every batch.
+        Number of this process and count of all processes; each takes its part of every batch.
     workers : int
-        Processes that load; 0 loads in this one.
+        Number of processes that load; 0 loads in this one.
     position : int
         Batches handed out before.
     """
@@ -174,13 +180,68 @@ class BatchLoader:
         return [[(epoch, int(place)) for place in batch] for batch in batches]
 
     def state_dict(self) -> dict[str, int]:
-        """Where it stands."""
+        """Return the position, for a checkpoint."""
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there."""
+        """Go on from the position in a checkpoint."""
         self.position = state["position"]
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+class StageData(LightningDataModule):
+    """The training and validation batches of a stage, with the position of the training.
+
+    Parameters
+    ----------
+    train, validation : Batched
+        The two data sets, such as `SliceDataset`; the second may be empty.
+    fit : Fit
+        Settings of the stage, for the size of a batch.
+    seed : int
+        Seed of the order.
+    workers : int
+        Loading processes of each device.
+    """
+
+    def __init__(
+        self, train: Batched, validation: Batched, fit: Fit, *, seed: int = 0, workers: int = 0
+    ) -> None:
+        super().__init__()
+        self.train, self.validation, self.fit = train, validation, fit
+        self.seed, self.workers = seed, workers
+        self._loader: BatchLoader | None = None
+        self._position = 0
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return the training batches, in a new order every epoch."""
+        self._loader = self._make(self.train, training=True, position=self._position)
+        return self._loader
+
+    def val_dataloader(self) -> BatchLoader:
+        """Return the validation batches, in order."""
+        return self._make(self.validation, training=False)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position, for a checkpoint."""
+        return {"position": self._loader.position if self._loader else self._position}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Take the position from a checkpoint, before the loaders are made."""
+        self._position = state_dict["position"]
+
+    def _make(self, data: Batched, *, training: bool, position: int = 0) -> BatchLoader:
+        trainer = self.trainer
+        return BatchLoader(
+            data,
+            self.fit.batch,
+            self.seed,
+            training=training,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+            workers=self.workers,
+            position=position,
+        )

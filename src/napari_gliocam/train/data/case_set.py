@@ -1,4 +1,4 @@
-"""From index and tags to the slices that a training is given."""
+"""The slices of a training, from an index of cases and their tags."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.data.case_index import CaseIndex
+from napari_gliocam.train.data.case_index import MIN_BRAIN_CM2, CaseIndex
 from napari_gliocam.train.data.packed import PackedSlices
-from napari_gliocam.train.data.rehearsal import Rehearsal
 from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.synthetic import Rehearsal
 from napari_gliocam.train.labels.tags import Tag, Tags, tags_from_counts
 from napari_gliocam.train.recipe.fields import Data
 
@@ -22,22 +22,47 @@ _SIDE = 16
 
 @dataclass(frozen=True, eq=False)
 class CaseSet:
-    """Slices of cases with tags, and of synthetic ones.
+    """Slices of cases with tags, and of synthetic cases.
 
     Parameters
     ----------
     slices : SliceSet
-        ``case`` counts the names below; synthetic cases have numbers below 0.
+        The slices; ``case`` is the place in ``names``, below 0 for synthetic cases.
     names : tuple of str
-        The cases that have tagged slices.
+        Names of the cases that have tagged slices.
+    blank : int
+        Number of tagged slices that are left out because they show too little brain.
     """
 
     slices: SliceSet
     names: tuple[str, ...]
+    blank: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence about the slices that are left out, if there are any."""
+        if not self.blank:
+            return ()
+        return (
+            f"{self.blank} labelled slice{'s show' if self.blank > 1 else ' shows'} less than "
+            f"{MIN_BRAIN_CM2:g} cm² of brain and {'are' if self.blank > 1 else 'is'} left out; a "
+            'recipe with data.blank = "keep" learns from such slices, too.',
+        )
 
 
 def derive_tags(index: CaseIndex, data: Data) -> Tags:
-    """Tags of every case whose outlines were counted, by the recipe's rule.
+    """Derive the tags of every case with expert labels, by the recipe's rule.
+
+    Parameters
+    ----------
+    index : CaseIndex
+        The cases, with counts of pixels where an expert outlined them.
+    data : Data
+        The recipe's rule.
+
+    Returns
+    -------
+    Tags
 
     Raises
     ------
@@ -62,15 +87,20 @@ def derive_tags(index: CaseIndex, data: Data) -> Tags:
 
 
 def gather_slices(index: CaseIndex, tags: Tags, rehearsal: Rehearsal | None = None) -> CaseSet:
-    """All slices with a tag that is not skipped.
-
-    A tagged slice without enough brain for the networks is left out.
+    """Gather all slices with a tag that is not skipped.
 
     Parameters
     ----------
     index : CaseIndex
+        The prepared cases.
     tags : Tags
+        The labels of their slices.
     rehearsal : Rehearsal, optional
+        Synthetic cases to learn from besides.
+
+    Returns
+    -------
+    CaseSet
 
     Raises
     ------
@@ -98,13 +128,18 @@ def gather_slices(index: CaseIndex, tags: Tags, rehearsal: Rehearsal | None = No
     height, width = (int(-(-max(side) // _SIDE)) * _SIDE for side in zip(*shapes, strict=True))
     channels = len(index.preparation.modalities)
     images = PackedSlices(files, part, np.concatenate(places), (channels, height, width))
-    return CaseSet(SliceSet(images, np.concatenate(labels), np.repeat(number, counts)), names)
+    tagged = sum(not tag.skipped for name in usable for tag in tags.of(name).values())
+    return CaseSet(
+        SliceSet(images, np.concatenate(labels), np.repeat(number, counts)),
+        names,
+        blank=tagged - sum(counts[: len(names)]),
+    )
 
 
 def _rows(
     numbers: list[int], tags: Mapping[int, Tag]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Places in the packed file and labels (n, 3) of the tagged slices."""
+    """Return places in the packed file and labels (n, 3) of the tagged slices."""
     places, labels = [], []
     for place, number in enumerate(numbers):
         tag = tags.get(number)

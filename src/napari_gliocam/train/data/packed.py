@@ -1,8 +1,9 @@
 """Prepared slices of a case in one compressed file, each slice readable by itself.
 
 A training reads slices in any order; a slice costs one seek and the unpacking of some 40 kB.
-The file: ``GLIOCAM1``, four uint32 (slices, channels, rows, columns), one more offset (uint64) than
-slices, then each slice: float16, its bytes sorted by significance, deflated.
+The file: ``GLIOCAM2``, five uint32 (slices, channels, rows, columns, label columns), the labels
+(a byte each), one more offset (uint64) than slices, then each slice: float16, its bytes sorted by
+significance, deflated.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,44 +22,78 @@ from numpy.typing import NDArray
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import write_files
 
-_MAGIC = b"GLIOCAM1"
-_HEAD = struct.Struct("<8s4I")
+#: Ending of the names of packed files.
+SUFFIX = ".slices"
+_MAGIC = b"GLIOCAM2"
+_HEAD = struct.Struct("<8s5I")
+_DAMAGED = (ValueError, struct.error, zlib.error)
 
 
-def pack_slices(images: NDArray[np.floating], file: Path) -> None:
-    """Write slices, whole or not at all.
+class _Head(NamedTuple):
+    """Shape of the slices, labels (N, L) and offsets (N + 1) of a packed file."""
+
+    shape: tuple[int, int, int]
+    labels: NDArray[np.uint8]
+    offsets: NDArray[np.uint64]
+
+
+def pack_slices(
+    images: NDArray[np.floating], file: Path, labels: NDArray[np.floating] | None = None
+) -> None:
+    """Write slices to a file, whole or not at all.
 
     Parameters
     ----------
     images : ndarray, (N, C, H, W)
-        Stored as float16.
+        The slices; stored as float16.
     file : Path
+        The file to write.
+    labels : ndarray, (N, L), optional
+        Image-level labels, 0 or 1, to keep with the slices.
 
     Raises
     ------
     SaveError
-        If it cannot be written, such as on a full disk.
+        If the file cannot be written, for example on a full disk.
     """
     blocks = [zlib.compress(_sorted_bytes(image), 1) for image in images.astype(np.float16)]
-    head = _HEAD.pack(_MAGIC, *images.shape)
+    kept = np.zeros((len(images), 0)) if labels is None else labels
+    head = _HEAD.pack(_MAGIC, *images.shape, kept.shape[1]) + kept.astype(np.uint8).tobytes()
     first = len(head) + 8 * (len(blocks) + 1)
     offsets = first + np.cumsum([0, *map(len, blocks)])
     content = b"".join((head, offsets.astype("<u8").tobytes(), *blocks))
     write_files({file: content}, overwrite=True)
 
 
+def is_whole(file: Path) -> bool:
+    """Return True if the file is there and as long as its own header says."""
+    with suppress(OSError, *_DAMAGED), file.open("rb") as stream:
+        return int(_head(stream).offsets[-1]) == file.stat().st_size
+    return False
+
+
+def packed_labels(file: Path) -> NDArray[np.float32] | None:
+    """Return the labels (N, L) kept in a packed file, or None where there is no whole file."""
+    if not is_whole(file):
+        return None
+    with file.open("rb") as stream:
+        return _head(stream).labels.astype(np.float32)
+
+
 class PackedSlices:
     """Slices of many packed files as one array, read from disk row by row.
 
-    Memory is 8 bytes a slice, whatever the slices hold; each worker opens files itself.
+    Memory is 8 bytes a slice, whatever the slices hold; each worker opens the files itself.
 
     Parameters
     ----------
     files : sequence of Path
+        The packed files.
     part, place : ndarray of int, (N,)
-        Of each row: in which of the files, and the how-manieth slice there.
+        For each row the index of its file in ``files`` and of its slice in that file.
     shape : (C, H, W)
-        Slices are centred in it, air around them; larger ones are cut.
+        Shape of the slices handed out: smaller ones are centred with air around them, larger
+        ones are cut.
     """
 
     def __init__(
@@ -84,55 +120,68 @@ class PackedSlices:
         out = np.zeros((len(rows), *self._shape), dtype=np.float16)
         parts = self._part[rows]
         for part in np.unique(parts):
-            file = self._files[part]
-            with _opened(file) as stream:
-                for row in np.flatnonzero(parts == part):
-                    _centre(_read(stream, file, int(self._place[rows[row]])), out[row])
+            chosen = np.flatnonzero(parts == part)
+            images = _read(self._files[part], self._place[rows[chosen]].tolist())
+            for row, image in zip(chosen, images, strict=True):
+                _centre(image, out[row])
         return out
 
     def digest(self) -> str:
-        """Changes when a file is written anew or other slices are chosen."""
+        """Return a text that changes with the contents of the files and with the chosen slices.
+
+        The folder of the files plays no part, so that they may be moved.
+        """
         digest = sha256(self._part.tobytes() + self._place.tobytes())
         for file in self._files:
             digest.update(f"{file.name} {file.stat().st_size}".encode())
         return digest.hexdigest()[:16]
 
 
-def _opened(file: Path) -> BinaryIO:
+def _read(file: Path, places: Sequence[int]) -> list[NDArray[np.float16]]:
+    remedy = "start the training again, the slices are then prepared anew"
     try:
-        return file.open("rb")
+        with file.open("rb") as stream:
+            head = _head(stream)
+            return [_slice(stream, head, place) for place in places]
     except OSError as error:
         raise TrainingError(
-            f'The prepared slices "{file}" cannot be read ({error.strerror}); start again, they '
-            "are then prepared anew."
+            f'The prepared slices "{file}" cannot be read ({error.strerror}); {remedy}.'
         ) from error
-
-
-def _read(stream: BinaryIO, file: Path, place: int) -> NDArray[np.float16]:
-    try:
-        stream.seek(0)
-        magic, count, *shape = _HEAD.unpack(stream.read(_HEAD.size))
-        if magic != _MAGIC or not 0 <= place < count:
-            raise ValueError("no such slice")
-        stream.seek(_HEAD.size + 8 * place)
-        start, stop = np.frombuffer(stream.read(16), dtype="<u8").tolist()
-        stream.seek(start)
-        raw = np.frombuffer(zlib.decompress(stream.read(stop - start)), dtype=np.uint8)
-        return raw.reshape(2, -1).T.copy().view("<f2").reshape(shape)
-    except (ValueError, struct.error, zlib.error) as error:
+    except _DAMAGED as error:
+        with suppress(OSError):  # a copy of what the case's own files hold
+            file.unlink()
         raise TrainingError(
-            f'The prepared slices "{file}" are damaged ({error}); delete the file and start '
-            "again, they are then prepared anew."
+            f'The prepared slices "{file}" are damaged ({error}); {remedy}.'
         ) from error
+
+
+def _head(stream: BinaryIO) -> _Head:
+    magic, count, *shape, columns = _HEAD.unpack(stream.read(_HEAD.size))
+    if magic != _MAGIC or count > 10**6 or columns > 8:
+        raise ValueError("not a file of slices")
+    labels = np.frombuffer(stream.read(count * columns), dtype=np.uint8)
+    offsets = np.frombuffer(stream.read(8 * (count + 1)), dtype="<u8")
+    if len(offsets) != count + 1:
+        raise ValueError("the file ends early")
+    return _Head((shape[0], shape[1], shape[2]), labels.reshape(count, columns), offsets)
+
+
+def _slice(stream: BinaryIO, head: _Head, place: int) -> NDArray[np.float16]:
+    if not 0 <= place < len(head.labels):
+        raise ValueError("no such slice")
+    start, stop = head.offsets[place : place + 2].tolist()
+    stream.seek(start)
+    raw = np.frombuffer(zlib.decompress(stream.read(stop - start)), dtype=np.uint8)
+    return raw.reshape(2, -1).T.copy().view("<f2").reshape(head.shape)
 
 
 def _sorted_bytes(image: NDArray[np.float16]) -> bytes:
-    """All low bytes, then all high bytes: the high ones repeat and deflate well."""
+    """Return all low bytes, then all high bytes: the high ones repeat and deflate well."""
     return image.astype("<f2").view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
 def _centre(image: NDArray[np.float16], out: NDArray[np.float16]) -> None:
-    """Lay a slice into the middle of another shape."""
+    """Copy a slice into the middle of an array of another shape."""
     spans = []
     for size, room in zip(image.shape[1:], out.shape[1:], strict=True):
         gap = (room - size) // 2

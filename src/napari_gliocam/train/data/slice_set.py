@@ -1,8 +1,7 @@
-"""Slices with image-level labels: all that a training is given.  There is no mask in it."""
+"""Slices with image-level labels, the input of a training.  There is no mask in it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.io.atomic import replacing
 from napari_gliocam.targets import TARGETS
 
 
@@ -30,10 +30,10 @@ class Images(Protocol):
 
 @runtime_checkable
 class Digested(Protocol):
-    """Images that know by themselves whether they are the same as before."""
+    """Images that can tell by themselves whether they are the same as before."""
 
     def digest(self) -> str:
-        """Changes when they do."""
+        """Return a text that changes with the images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,13 @@ class SliceSet:
     Parameters
     ----------
     images : Images of float16, (N, 3, H, W)
-        T1ce, T2, FLAIR, normalised over the case as `napari_gliocam.slices.normalise` does; an
-        array or `Shards`.
+        T1ce, T2 and FLAIR, normalised over the case as `napari_gliocam.slices.normalise` does: an
+        array, `Shards`, or `napari_gliocam.train.data.packed.PackedSlices`.
     labels : ndarray of float32, (N, 3)
-        Image-level labels: the slice shows tumour, core, edema.
+        Image-level labels: whether the slice shows tumour, core and edema.
     case : ndarray of int, (N,)
-        Which case a slice belongs to, for splits by patient.  Below 0: synthetic, never validated
-        with.
+        Number of the case that a slice belongs to, for splits by patient.  Below 0: synthetic,
+        never validated with.
     """
 
     images: Images
@@ -68,7 +68,7 @@ class SliceSet:
         return len(self.images)
 
     def fingerprint(self) -> str:
-        """Changes when other slices, labels or cases are given; pixels are not read."""
+        """Return a text that changes with slices, labels and cases; pixels are not read."""
         digest = sha256(repr(tuple(self.images.shape)).encode())
         digest.update(np.ascontiguousarray(self.labels, dtype=np.float32).tobytes())
         digest.update(np.ascontiguousarray(self.case, dtype=np.int64).tobytes())
@@ -78,12 +78,13 @@ class SliceSet:
 
 
 class Shards:
-    """Arrays in files one after the other, as one, read from disk row by row.
+    """Arrays in several files as one array, read from disk row by row.
 
     Parameters
     ----------
     files : sequence of Path
-        ``.npy``, each (n_i, ...); memory-mapped, so that memory does not grow with their number.
+        Files ``.npy``, each (n_i, ...); memory-mapped, so that memory does not grow with their
+        number.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -96,7 +97,7 @@ class Shards:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all parts together."""
+        """Shape of all parts together."""
         return (int(self._starts[-1]), *self._parts[0].shape[1:])
 
     def __len__(self) -> int:
@@ -118,21 +119,34 @@ def save_slices(slices: SliceSet, folder: Path) -> Path:
     Parameters
     ----------
     slices : SliceSet
+        The slices to write.
     folder : Path
-        Must not exist yet.
+        The folder to make; it must not exist yet.
+
+    Returns
+    -------
+    Path
+        ``folder``.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
-    rows = np.arange(len(slices))
-    np.save(temporary / "images.npy", slices.images[rows])
-    np.save(temporary / "labels.npy", slices.labels)
-    np.save(temporary / "case.npy", slices.case)
-    temporary.replace(folder)
+    with replacing(folder) as part:
+        part.mkdir()
+        np.save(part / "images.npy", slices.images[np.arange(len(slices))])
+        np.save(part / "labels.npy", slices.labels)
+        np.save(part / "case.npy", slices.case)
     return folder
 
 
 def open_slices(folders: Sequence[Path]) -> SliceSet:
-    """Shards that `save_slices` wrote, as one set; the images stay on disk.
+    """Open shards that `save_slices` wrote as one set; the images stay on disk.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        The folders of the shards.
+
+    Returns
+    -------
+    SliceSet
 
     Raises
     ------
@@ -171,20 +185,22 @@ def check_slices(slices: SliceSet) -> None:
 def split_cases(
     slices: SliceSet, fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train and to validate with, by patient and in proportion to what they show.
+    """Split slices by patient into training and validation, in proportion to the labels.
 
     Parameters
     ----------
     slices : SliceSet
+        All slices.
     fraction : float
-        Of the patients, for validation; at least one if it is above 0.
+        Part of the patients for validation; at least one patient if it is above 0.
     seed : int
+        Seed of the choice.
 
     Returns
     -------
     train, validation : ndarray of int
-        Rows of ``slices``, in order; a patient is in one of them only.  Synthetic cases (their
-        number is below 0) are all trained with.
+        Rows of ``slices``, in order; a patient is in one of them only.  Synthetic cases (numbers
+        below 0) are all in the first.
 
     Raises
     ------
@@ -201,7 +217,7 @@ def split_cases(
             f"{len(cases)} patients are too few to keep some for validation; add cases or set "
             "data.validation to 0."
         )
-    # Sorted by what they show, then by chance, every k-th is taken: strata get their share.
+    # Sorted by labels, then by chance, every k-th is taken: each stratum gets its share.
     shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
     chance = np.random.default_rng([seed, 16]).random(len(cases))
     order = np.lexsort((chance, *shows))
@@ -211,15 +227,8 @@ def split_cases(
 
 
 def drop_blank(slices: SliceSet, rows: NDArray[np.int64], batch: int = 256) -> NDArray[np.int64]:
-    """The rows whose slice is not air alone."""
+    """Return the rows whose slice is not air alone; reads every slice once."""
     seen = [
         slices.images[rows[i : i + batch]].any(axis=(1, 2, 3)) for i in range(0, len(rows), batch)
     ]
     return rows[np.concatenate(seen)] if seen else rows
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Write json so that the file is whole or not there."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(file)

@@ -1,4 +1,6 @@
-"""Tags: what a reader says of whole slices.  No outline anywhere."""
+"""Slice labels as a reader gives them: core yes or no, edema yes or no.  No outline anywhere."""
+
+# mypy: untyped-calls-exclude="nibabel"
 
 from __future__ import annotations
 
@@ -6,20 +8,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from napari_gliocam.train.labels.image_labels import image_labels
+from napari_gliocam.case import Grid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tag:
-    """What one slice shows.
+    """The labels of one slice.
 
     Parameters
     ----------
     core, edema : bool
+        Whether the slice shows core, and whether it shows edema.
     skipped : bool
-        Looked at and left open: the slice takes no part in a training.
+        True for a slice that a reader left open: it takes no part in a training.
     """
 
     core: bool = False
@@ -28,7 +32,7 @@ class Tag:
 
     @property
     def tumour(self) -> bool:
-        """Core or edema."""
+        """True if the slice shows core or edema."""
         return self.core or self.edema
 
 
@@ -37,12 +41,12 @@ SKIPPED = Tag(skipped=True)
 
 @dataclass(eq=True)
 class Tags:
-    """The tags of many cases.
+    """The labels of the slices of many cases.
 
     Parameters
     ----------
     cases : dict of str to dict of int to Tag
-        By the case's name and the slice's number, see `napari_gliocam.train.labels.slice_order`.
+        Tags by the name of the case and the number of the slice, as in `file_slices`.
     """
 
     cases: dict[str, dict[int, Tag]] = field(default_factory=dict)
@@ -56,11 +60,21 @@ class Tags:
                 yield case, number, self.cases[case][number]
 
     def of(self, case: str) -> Mapping[int, Tag]:
-        """The tags of one case, perhaps none."""
+        """Return the tags of a case by slice number; empty for a case without tags."""
         return self.cases.get(case, {})
 
     def put(self, case: str, number: int, tag: Tag | None) -> None:
-        """Tag a slice; None takes its tag away."""
+        """Set the tag of one slice.
+
+        Parameters
+        ----------
+        case : str
+            The name of the case.
+        number : int
+            The number of the slice in the file, from 0.
+        tag : Tag or None
+            The new tag; None removes the one that is there.
+        """
         slices = self.cases.setdefault(case, {})
         if tag is None:
             slices.pop(number, None)
@@ -70,6 +84,56 @@ class Tags:
             del self.cases[case]
 
 
+def file_slices(grid: Grid) -> NDArray[np.int64]:
+    """Return the number that each slice in memory has in the file.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the case.
+
+    Returns
+    -------
+    ndarray of int, (S,)
+        Numbers from 0 in the file's own axial order.  In memory slices run from feet to head;
+        in a file they may run from head to feet.
+    """
+    orientation = np.asarray(io_orientation(grid.affine))
+    (axis,) = np.flatnonzero(orientation[:, 0] == 2)  # the axis from feet to head
+    numbers = np.arange(grid.file_shape[axis])
+    return numbers if orientation[axis, 1] > 0 else numbers[::-1].copy()
+
+
+def image_labels(
+    core: NDArray[np.integer],
+    edema: NDArray[np.integer],
+    *,
+    min_pixels: int = 8,
+    few_pixels: str = "exclude",
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Derive image-level labels from counts of pixels; the only place where a mask is near a label.
+
+    Parameters
+    ----------
+    core, edema : ndarray of int, (n,)
+        Pixels of each class on each slice.
+    min_pixels : int
+        Smallest number of pixels at which a slice counts as showing the class.
+    few_pixels : {"exclude", "normal"}
+        Treatment of a slice that shows fewer pixels, but some: left out, or labelled as normal.
+
+    Returns
+    -------
+    labels : ndarray of bool, (n, 3)
+        Tumour, core and edema of each slice.
+    keep : ndarray of bool, (n,)
+        False for the slices that are left out.
+    """
+    labels = np.stack([core + edema, core, edema], axis=1) >= min_pixels
+    unsure = ((core > 0) & ~labels[:, 1]) | ((edema > 0) & ~labels[:, 2])
+    return labels, ~unsure if few_pixels == "exclude" else np.ones(len(core), dtype=np.bool_)
+
+
 def tags_from_counts(
     core: NDArray[np.integer],
     edema: NDArray[np.integer],
@@ -77,16 +141,19 @@ def tags_from_counts(
     min_pixels: int = 1,
     few_pixels: str = "exclude",
 ) -> dict[int, Tag]:
-    """Tags of a case whose expert outlines were counted.
+    """Derive the tags of a case from the pixel counts of its expert outlines.
 
     Parameters
     ----------
     core, edema : ndarray of int, (S,)
-        Pixels of each class by the slice's number.
-    min_pixels : int
-        A class shows from so many pixels on; 1 is any pixel.
-    few_pixels : {"exclude", "normal"}
-        What becomes of a slice with fewer, but some: skipped, or called free of it.
+        Pixels of each class by slice number.
+    min_pixels, few_pixels
+        As in `image_labels`; a slice that is left out there is skipped here.
+
+    Returns
+    -------
+    dict of int to Tag
+        A tag for each slice number.
     """
     labels, keep = image_labels(core, edema, min_pixels=min_pixels, few_pixels=few_pixels)
     return {

@@ -21,8 +21,7 @@ from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.train.labels.slice_order import file_slices
-from napari_gliocam.train.labels.tags import Tag
+from napari_gliocam.train.labels.tags import Tag, file_slices
 
 _COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
 

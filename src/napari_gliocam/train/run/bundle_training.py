@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Modality
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.io.atomic import write_json
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import SliceDataset
+from napari_gliocam.train.data.batches import SliceDataset, StageData
 from napari_gliocam.train.data.slice_set import (
     SliceSet,
     check_slices,
     drop_blank,
     split_cases,
-    write_json,
 )
-from napari_gliocam.train.data.stage_data import StageData
 from napari_gliocam.train.recipe.fields import Fit, Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 from napari_gliocam.train.run.checkpoint_weights import blend_weights, weights_digest
@@ -44,9 +43,9 @@ from napari_gliocam.train.run.memory import halve, halved
 from napari_gliocam.train.run.report import Reporter, StoppedError, TrainingReport
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
+from napari_gliocam.train.stages.contrastive import PretrainStage
 from napari_gliocam.train.stages.exit_map_cache import FrozenMaps, add_tumour, freeze
 from napari_gliocam.train.stages.polarity import Polarity, settle_polarity
-from napari_gliocam.train.stages.pretrain import PretrainStage
 from napari_gliocam.train.stages.stage import LossError, Stage
 
 Network = Literal["tumour", "classes"]

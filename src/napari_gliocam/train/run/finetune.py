@@ -23,10 +23,9 @@ from napari_gliocam.nets.bundle import (
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.train.data.case_index import CaseIndex, indexing
+from napari_gliocam.train.data.case_index import CaseIndex, Preparation, indexing
 from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
-from napari_gliocam.train.data.prepared import Preparation
-from napari_gliocam.train.data.rehearsal import rehearsing
+from napari_gliocam.train.data.synthetic import rehearsing
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.fields import Recipe
@@ -90,7 +89,7 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
         yield Progress(0, 1, "loading the bundle")
         _check_bundle(read_bundle_info(request.bundle or None))
         start = load_bundle(request.bundle or None)
-    preparation = Preparation() if start is None else Preparation.of(start.info)
+    preparation = Preparation.of(None if start is None else start.info, recipe.data)
     index = yield from indexing(
         Path(request.cases),
         preparation,
@@ -107,6 +106,7 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
         tags = derive_tags(index, recipe.data)
     rehearsal = yield from rehearsing(index.cache, recipe.data.rehearsal, recipe.data, recipe.seed)
     cases = gather_slices(index, tags, rehearsal)
+    warnings += cases.warnings
     recipe = fit_to_cases(recipe, len(cases.names))
     plan = make_plan(cases, recipe, index.problems)
     return Gathered(recipe, start, index, tags, cases, plan, warnings)

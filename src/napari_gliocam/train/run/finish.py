@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.atomic import write_files, write_json
 from napari_gliocam.nets.bundle import load_bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.data.slice_set import write_json
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.run.before_after import Row, as_csv, comparing
 from napari_gliocam.train.run.model_card import model_card
@@ -48,7 +47,7 @@ def finish_bundle(
     rows: list[Row] = []
     chosen = _some(given.plan.validation, request.compare, given.recipe.seed)
     if chosen and before.info.modalities == after.info.modalities:
-        sources = {name: Path(given.index.cases[name].source) for name in chosen}
+        sources = {name: given.index.source(name) for name in chosen}
         rows = yield from comparing(
             sources, given.tags.cases, before, after, out / PICTURES, request.device
         )

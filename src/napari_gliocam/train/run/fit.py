@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from napari_gliocam.train.data.stage_data import StageData
+from napari_gliocam.train.data.batches import StageData
 from napari_gliocam.train.run.report import ReportEachStep, Reporter, StoppedError
 from napari_gliocam.train.stages.stage import Stage
 

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from napari_gliocam.train.data.slice_set import write_json
+from napari_gliocam.io.atomic import write_json
 from napari_gliocam.train.recipe.fields import Fit
 
 _FILE = "halved.json"

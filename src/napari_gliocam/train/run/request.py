@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.io.atomic import write_json
 from napari_gliocam.nets.bundle import INFO_FILE
-from napari_gliocam.train.data.slice_set import write_json
 
 #: In a bundle's folder, while it is trained and afterwards.
 WORK_NAME = "training"

@@ -20,8 +20,8 @@ from napari_gliocam.train.recipe.fields import Fit, Recipe
 from napari_gliocam.train.run.plan import Plan
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
+from napari_gliocam.train.stages.contrastive import PretrainStage
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
-from napari_gliocam.train.stages.pretrain import PretrainStage
 from napari_gliocam.train.stages.stage import Stage
 
 #: Steps that are timed, after one that is not.

@@ -6,26 +6,30 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torchmetrics import CatMetric
 
+from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch
 from napari_gliocam.train.recipe.fields import Classifier
-from napari_gliocam.train.stages.auc import Auc
 from napari_gliocam.train.stages.losses import classifier_loss
 from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class ClassifierStage(Stage):
-    """A backbone and its four exits learn what a slice shows.
+    """A backbone and its four exits that learn the image-level labels of slices.
 
     Parameters
     ----------
     network : MultiExitResNet
+        The backbone with its exits.
     columns : sequence of int
-        Which labels it learns: (0,) tumour, (1, 2) core and edema.
+        Columns of the labels that it learns: (0,) tumour, (1, 2) core and edema.
     recipe : Classifier
+        Loss, weights of the exits, frozen norms.
     pooling : {"lse", "gap"}
+        From a map to an image-level logit, as in the design of the networks.
     """
 
     batch_type = SliceBatch
@@ -40,10 +44,10 @@ class ClassifierStage(Stage):
         super().__init__(recipe.fit)
         self.recipe, self.columns, self.pooling = recipe, list(columns), pooling
         self.network = network.requires_grad_(True)
-        self.auc = Auc()
+        self.scores, self.shown = CatMetric("disable"), CatMetric("disable")
 
     def train(self, mode: bool = True) -> ClassifierStage:
-        """Frozen norms stay as in use, whatever the rest does."""
+        """Set the mode of all modules but frozen norms, which stay in evaluation mode."""
         super().train(mode)
         if self.recipe.freeze_norm:
             for module in self.network.modules():
@@ -52,25 +56,29 @@ class ClassifierStage(Stage):
         return self
 
     def terms(self, batch: SliceBatch) -> Terms:
-        """Eq. 2."""
+        """Return the classification loss over all exits (paper 1, Eq. 2)."""
         images = batch.images.contiguous(memory_format=torch.channels_last)
         brain = (batch.images != 0).any(dim=1, keepdim=True).float()
         labels = batch.labels[:, self.columns]
         logits = [pool(m.float(), brain, self.pooling) for m in self.network(images)]
         if not self.training:  # as a bundle judges slices: the mean over exits 2 to 4
-            self.auc.update(torch.stack(logits[1:]).mean(dim=0), labels)
+            self.scores.update(torch.stack(logits[1:]).mean(dim=0).float())
+            self.shown.update(labels)
         recipe = self.recipe
         return {"exits": classifier_loss(logits, labels, recipe.exit_weights, recipe.loss)}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the AUC of each class, and their mean over the classes that are decided."""
-        values = self.auc.compute().reshape(-1)  # torchmetrics squeezes one class
-        self.auc.reset()
-        known = torch.isfinite(values)
-        each = {
-            f"val_auc_{TARGETS[column]}": value
-            for column, value, there in zip(self.columns, values, known, strict=True)
-            if there
+        """Log the AUC of each class, and their mean over the classes for which it is defined."""
+        scores, shown = (
+            m.compute().reshape(-1, len(self.columns)).cpu().numpy()
+            for m in (self.scores, self.shown)
+        )
+        self.scores.reset()
+        self.shown.reset()
+        areas = {
+            f"val_auc_{TARGETS[column]}": auc(scores[:, k], shown[:, k] > 0)
+            for k, column in enumerate(self.columns)
         }
-        mean = values[known].mean() if known.any() else values.new_tensor(0.5)
-        self.log_dict({"val_auc": mean, **each})
+        known = {key: area for key, area in areas.items() if area is not None}
+        mean = sum(known.values()) / len(known) if known else 0.5
+        self.log_dict({"val_auc": mean, **known})

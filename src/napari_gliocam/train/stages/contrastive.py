@@ -1,4 +1,4 @@
-"""Supervised contrastive losses of the pre-training, on L2-normalised vectors.
+"""Stage 1: contrastive pre-training of a backbone, and its losses on L2-normalised vectors.
 
 All are one sum: for an anchor i and a set P of its positives ::
 
@@ -11,26 +11,76 @@ gives 0 with a gradient (of 0), where the published code gives NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gliocam.train.recipe.fields import PretrainLoss
+from napari_gliocam.nets.multi_exit import MultiExitResNet
+from napari_gliocam.train.data.batches import SliceBatch
+from napari_gliocam.train.recipe.fields import Pretrain, PretrainLoss
+from napari_gliocam.train.stages.distributed import gather_rows
+from napari_gliocam.train.stages.stage import Stage, Terms
+
+
+class PretrainStage(Stage):
+    """A backbone that learns to tell two views of a slice, and slices of a kind, from the others.
+
+    Parameters
+    ----------
+    network : MultiExitResNet
+        The backbone; its exits take no part.
+    columns : sequence of int
+        Columns of the labels that count: (0,) tumour, (1, 2) core and edema.
+    recipe : Pretrain
+        Loss, temperature and length of the vectors.
+    """
+
+    batch_type = SliceBatch
+
+    def __init__(self, network: MultiExitResNet, columns: Sequence[int], recipe: Pretrain) -> None:
+        super().__init__(recipe.fit)
+        self.recipe, self.columns = recipe, list(columns)
+        self.network = network
+        network.exits.requires_grad_(False)
+        width = network.exits[-1].in_channels
+        assert isinstance(width, int)
+        self.head = nn.Sequential(
+            nn.Linear(width, width, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, recipe.projection),
+        )
+
+    def terms(self, batch: SliceBatch) -> Terms:
+        """Return the contrast of all views."""
+        assert isinstance(self.network, MultiExitResNet)
+        vectors: Tensor = self.head(self.network.features(batch.images)[-1].mean(dim=(2, 3)))
+        labels = gather_rows(batch.labels[:, self.columns])
+        vectors = gather_rows(vectors, views=len(vectors) // len(batch.labels))
+        recipe = self.recipe
+        return {"contrast": contrastive_loss(recipe.loss, vectors, labels, recipe.temperature)}
 
 
 def contrastive_loss(
     kind: PretrainLoss, vectors: Tensor, labels: Tensor, temperature: float = 0.1
 ) -> Tensor:
-    """One of the losses by its name in a recipe.
+    """Compute one of the losses by its name in a recipe.
 
     Parameters
     ----------
     kind : {"simclr", "supcon", "mulsupcon", "equal-labels"}
+        Name of the loss.
     vectors : Tensor, (V * B, D)
-        V views, one after the other; any length.
+        Vectors of V views, one view after the other; of any length.
     labels : Tensor, (B, C)
-        0 or 1.
+        Labels of the slices, 0 or 1.
     temperature : float
+        Divisor of the similarities.
+
+    Returns
+    -------
+    Tensor, ()
 
     Raises
     ------
@@ -49,15 +99,16 @@ def contrastive_loss(
 
 
 def supcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """SupCon (Khosla et al. 2020, Eq. 2): positives have the same labels, all of them.
+    """Compute SupCon (Khosla et al. 2020, Eq. 2): positives agree in every label.
 
     Parameters
     ----------
     vectors : Tensor, (N, D)
-        All views.
+        Vectors of all views.
     labels : Tensor, (N, C)
-        Of each vector.
+        Labels of each vector.
     temperature : float
+        Divisor of the similarities.
 
     Returns
     -------
@@ -69,7 +120,7 @@ def supcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
 
 
 def mulsupcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """MulSupCon (Zhang & Wu 2024): an anchor a label, its positives are all that have it.
+    """Compute MulSupCon (Zhang & Wu 2024): one anchor a label, positives are all with that label.
 
     A vector with two labels is two anchors, each with positives of its own; a vector without
     any label is none.
@@ -77,9 +128,11 @@ def mulsupcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tens
     Parameters
     ----------
     vectors : Tensor, (N, D)
+        Vectors of all views.
     labels : Tensor, (N, C)
-        0 or 1.
+        Labels of each vector, 0 or 1.
     temperature : float
+        Divisor of the similarities.
 
     Returns
     -------
@@ -93,13 +146,21 @@ def mulsupcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tens
 
 
 def equal_labels(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """What paper 1's released code has: per class, positives have the same value, 0 included.
+    """Compute the loss of paper 1's released code: positives share a value, 0 included, per class.
 
     Parameters
     ----------
     vectors : Tensor, (N, D)
+        Vectors of all views.
     labels : Tensor, (N, C)
+        Labels of each vector, 0 or 1.
     temperature : float
+        Divisor of the similarities.
+
+    Returns
+    -------
+    Tensor, ()
+        Mean over all pairs of anchor and class that have a positive.
     """
     value = labels.T
     return _mean_over_anchors(
@@ -108,7 +169,7 @@ def equal_labels(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> T
 
 
 def _log_probability(vectors: Tensor, temperature: float) -> Tensor:
-    """Log softmax of the similarities over all but the vector itself, (N, N); -inf on itself."""
+    """Return the log softmax of the similarities (N, N) without the vector itself (-inf there)."""
     z = F.normalize(vectors.float(), dim=1)
     similarity = z @ z.T / temperature
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
@@ -116,7 +177,7 @@ def _log_probability(vectors: Tensor, temperature: float) -> Tensor:
 
 
 def _mean_over_anchors(log_probability: Tensor, positives: Tensor) -> Tensor:
-    """Mean of l(i, P) over all rows of ``positives`` (C, N, N) that are not empty."""
+    """Return the mean of l(i, P) over all rows of ``positives`` (C, N, N) that are not empty."""
     itself = torch.eye(len(log_probability), dtype=torch.bool, device=log_probability.device)
     positives = positives & ~itself
     terms = log_probability.masked_fill(itself, 0.0)[None] * positives

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gliocam.train.run.distributed import mean_over_processes, mean_over_rows
+from napari_gliocam.train.stages.distributed import mean_over_processes, mean_over_rows
 
 
 def classifier_loss(

@@ -9,9 +9,8 @@ from typing import Any
 from psygnal import Signal
 
 from napari_gliocam.io.find import CaseFiles
-from napari_gliocam.train.labels.slice_order import file_slices
 from napari_gliocam.train.labels.tag_file import FILE_NAME, save_tags
-from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags
+from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags, file_slices
 from napari_gliocam.ui.jobs.engine import Job, files
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.train.work import Found

@@ -82,13 +82,13 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     """Tags of all cases that have expert labels."""
     from napari_gliocam.nets.bundle import read_bundle_info
-    from napari_gliocam.train.data.case_index import indexing
+    from napari_gliocam.train.data.case_index import Preparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags
-    from napari_gliocam.train.data.prepared import Preparation
     from napari_gliocam.train.recipe.toml_file import recipe_of
 
     recipe = recipe_of(request.recipe, "the recipe")
-    info = read_bundle_info(request.bundle or None)
-    preparation = Preparation.of(info) if recipe.start == "bundle" else Preparation()
+    goes_on = recipe.start == "bundle"
+    info = read_bundle_info(request.bundle or None) if goes_on else None
+    preparation = Preparation.of(info, recipe.data)
     index = yield from indexing(Path(request.cases), preparation)
     return derive_tags(index, recipe.data)
