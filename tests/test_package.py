@@ -121,6 +121,37 @@ def test_nothing_but_the_commands_that_open_it_imports_the_user_interface(path):
     assert not ui
 
 
+def rooms_of_the_architecture() -> dict[str, int]:
+    """Rooms and their floor: what stands in one line of the list lies on one floor."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^- ((?:`[a-z_.]+`(?:, )?)+):", text, re.MULTILINE)
+    return {room: n for n, line in enumerate(lines) for room in re.findall(r"`([^`]+)`", line)}
+
+
+ROOMS = rooms_of_the_architecture()
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of ours; None for the package itself, which names what is public."""
+    inside = module.removeprefix("napari_gliocam").lstrip(".")
+    found = [room for room in ROOMS if inside == room or inside.startswith(f"{room}.")]
+    return max(found, key=len, default=None)
+
+
+def test_every_module_has_a_room():
+    modules = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in MODULES}
+    homeless = {name for name in modules if room_of(f"napari_gliocam.{name}") is None}
+    assert homeless == {"__init__", "__main__", "ui.__init__"}
+
+
+@every_module
+def test_imports_run_one_way_between_rooms(path):
+    own = room_of("napari_gliocam." + ".".join(path.relative_to(SOURCE).with_suffix("").parts))
+    used = {room_of(n) for n in imported_by(parse(path)) if n.startswith("napari_gliocam.")}
+    climbing = {r for r in used - {own, None} if own is not None and ROOMS[r] >= ROOMS[own]}
+    assert not climbing, f"{own} imports {climbing}, which lie on its floor or above"
+
+
 @each(UI)
 def test_no_module_of_the_user_interface_imports_torch_when_it_is_imported(path):
     tops = {name.partition(".")[0] for name in imported_by(at_import(parse(path)))}
