@@ -15,8 +15,8 @@ import time
 import napari
 from qtpy.QtWidgets import QApplication
 
+from napari_gliocam.ui.demo import PLUGIN, dock_panel
 from napari_gliocam.ui.jobs.engine import engine
-from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
 
 
 def alive(seconds: float) -> None:

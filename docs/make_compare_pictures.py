@@ -14,7 +14,7 @@ import numpy as np
 from make_pictures import until
 
 from napari_gliocam.ui.compare.dock import open_dock
-from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.demo import PLUGIN, dock_panel
 
 FOUR = ("gradcam", "layercam", "exit", "guided")
 

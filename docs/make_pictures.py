@@ -15,8 +15,8 @@ import napari
 from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.ui.demo import PLUGIN, dock_panel
 from napari_gliocam.ui.panel.dock import Workspace
-from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS
 from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
 

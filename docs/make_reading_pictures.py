@@ -13,7 +13,7 @@ import napari
 import numpy as np
 from make_pictures import until
 
-from napari_gliocam.ui.plugin.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.demo import PLUGIN, dock_panel
 from napari_gliocam.ui.reading.dock import open_dock
 
 

@@ -426,7 +426,7 @@ def test_open_refuses_what_is_not_there(run, tmp_path):
 def test_open_hands_the_paths_to_napari(run, case, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     opened = []
-    monkeypatch.setattr("napari_gliocam.ui.plugin.demo.open_in_napari", opened.extend)
+    monkeypatch.setattr("napari_gliocam.ui.demo.open_in_napari", opened.extend)
     assert run("open", case).exit_code == 0
     assert opened == [case]
 
@@ -434,7 +434,7 @@ def test_open_hands_the_paths_to_napari(run, case, monkeypatch):
 def test_demo_passes_its_options_on(run, tmp_path, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     asked = []
-    monkeypatch.setattr("napari_gliocam.ui.plugin.demo.run_demo", lambda *a: asked.append(a))
+    monkeypatch.setattr("napari_gliocam.ui.demo.run_demo", lambda *a: asked.append(a))
     assert run("demo", "--out", tmp_path, "--no-keep-open").exit_code == 0
     assert asked == [(tmp_path, False)]
 

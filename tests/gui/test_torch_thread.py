@@ -29,7 +29,7 @@ from napari_gliocam.ui.plugin import reader
 from napari_gliocam.ui.plugin import samples
 from napari_gliocam.ui.plugin import writer
 from napari_gliocam.ui.panel import dock as workspace
-from napari_gliocam.ui.plugin import demo
+from napari_gliocam.ui import demo
 from napari_gliocam.ui.jobs.engine import engine
 assert "torch" not in sys.modules, "importing the rooms of the window"
 viewer = napari.Viewer(show=False)

@@ -155,7 +155,7 @@ def test_cancel_changes_nothing(gliocam: Any, qtbot: Any) -> None:
 @pytest.mark.usefixtures("small_phantom")
 def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: Any) -> None:
     from napari_gliocam.nets.bundle import read_bundle_info
-    from napari_gliocam.ui.plugin.demo import run_demo
+    from napari_gliocam.ui.demo import run_demo
 
     info = read_bundle_info(bundle)
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)

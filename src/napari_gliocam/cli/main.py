@@ -215,7 +215,7 @@ def open_(
             if not path.exists():
                 raise GliocamError(f"{path} does not exist; check the path.")
         _need_screen()
-        from napari_gliocam.ui.plugin.demo import open_in_napari
+        from napari_gliocam.ui.demo import open_in_napari
 
         open_in_napari(paths)
 
@@ -233,7 +233,7 @@ def demo(
     """Open napari on a synthetic case, segment it, save picture and results."""
     with sentences(debug):
         _need_screen()
-        from napari_gliocam.ui.plugin.demo import run_demo
+        from napari_gliocam.ui.demo import run_demo
 
         run_demo(out, keep_open)
 

@@ -11,8 +11,7 @@ from superqt.utils import qthrottled
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.ui.compare.ensemble import choices, title_of
-from napari_gliocam.ui.panel.threshold_view import FRAME_MS
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section
+from napari_gliocam.ui.widgets.pieces import FRAME_MS, SPACING, Choice, Elided, Section
 
 
 class MethodThresholds(QWidget):

@@ -8,10 +8,7 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label
-
-#: At most one update per this many milliseconds while a slider is dragged.
-FRAME_MS = 33
+from napari_gliocam.ui.widgets.pieces import FRAME_MS, SPACING, Section, row_label
 
 
 class ThresholdView(QWidget):

@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+#: Milliseconds between two updates while a slider is dragged.
+FRAME_MS = 33
 SPACING = 6
 SWATCH = 10
 #: Width of the column of labels at the left of every row.
