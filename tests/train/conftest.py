@@ -41,23 +41,8 @@ def tiny():
     """Cut a recipe down to networks of 4 channels and a few steps."""
 
     def cut(recipe, **fit):
-        def short(part):
-            return replace(part, fit=replace(part.fit, epochs=1, batch=8, **fit))
-
-        pretrain, classifier, aggregate = recipe.pretrain, recipe.classifier, recipe.aggregate
-        return replace(
-            recipe,
-            network=replace(recipe.network, width=4, strides=(2, 4, 8, 8)),
-            pretrain=replace(
-                pretrain, tumour=short(pretrain.tumour), classes=short(pretrain.classes)
-            ),
-            classifier=replace(
-                classifier, tumour=short(classifier.tumour), classes=short(classifier.classes)
-            ),
-            aggregate=replace(
-                aggregate, tumour=short(aggregate.tumour), classes=short(aggregate.classes)
-            ),
-        )
+        short = recipe.with_fits(lambda _, usual: replace(usual, epochs=1, batch=8, **fit))
+        return replace(short, network=replace(recipe.network, width=4, strides=(2, 4, 8, 8)))
 
     return cut
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,16 +88,43 @@ def test_what_cannot_be_meant_is_listed_with_its_line(tmp_path, text, words):
 def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path):
     file = tmp_path / "labels.csv"
     with pytest.raises(TrainingError, match="check the path"):
-        read_rows(file)
+        list(read_rows(file))
     file.write_bytes(b"case,slice\xff\xfe\x80,core")
     with pytest.raises(TrainingError, match="CSV UTF-8"):
-        read_rows(file)
+        list(read_rows(file))
 
 
 def test_many_complaints_are_counted(tmp_path):
     lines = ["case,slice,core,edema", *(f"a,{n},5,0" for n in range(30))]
     with pytest.raises(TrainingError, match="and 22 more"):
         load_tags(written(tmp_path, "\n".join(lines)))
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000, '"' + "a\n" * 100_000])
+def test_a_cell_too_long_for_a_table_is_a_sentence(tmp_path, text):
+    file = written(tmp_path, f"case,slice,core,edema\n{text},1,1,0\n")
+    with pytest.raises(TrainingError, match="not a table"):
+        load_tags(file)
+
+
+def test_a_long_table_takes_little_memory(tmp_path):
+    lines = (f"case{n // 100},{n % 100},{n % 2},0\n" for n in range(20_000))
+    file = written(tmp_path, "case,slice,core,edema\n" + "".join(lines))
+    tracemalloc.start()
+    tags, _ = load_tags(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(tags) == 20_000
+    assert peak < 4e6  # 200 MB for a million rows
+
+
+def test_names_like_formulas_are_neutral_in_the_file_and_come_back(tmp_path):
+    names = ["=1+1", "@a", "-b", "'=c", "''=d", "'e", "+1", "-5"]
+    tags = Tags({name: {1: Tag()} for name in names})
+    save_tags(tags, tmp_path / "labels.csv")
+    cells = [line.split(",")[0] for line in (tmp_path / "labels.csv").read_text().splitlines()]
+    assert {"'=1+1", "'@a", "'-b", "''=c", "'''=d", "'e", "+1", "-5"} < set(cells)
+    assert load_tags(tmp_path / "labels.csv")[0] == tags
 
 
 def test_repeated_rows_and_strange_cases_are_told_and_do_no_harm(tmp_path):

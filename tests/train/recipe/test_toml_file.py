@@ -108,3 +108,26 @@ def test_keeping_the_best_needs_validation_patients():
     replace(recipe, classifier=classifier)
     with pytest.raises(ValueError, match=r"classifier\.tumour\.fit"):
         replace(recipe, classifier=classifier, data=Data(validation=0.0))
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "data" + ".a" * 5_000 + " = 1", "a = 1e"])
+def test_no_file_gives_a_traceback(tmp_path, text):
+    file = tmp_path / "deep.toml"
+    file.write_text(text)
+    with pytest.raises(TrainingError, match=r"deep\.toml"):
+        read_recipe(file)
+
+
+def test_settings_of_all_stages_change_at_once():
+    keys = []
+
+    def longer(key, fit):
+        keys.append(key)
+        return replace(fit, epochs=fit.epochs + 1)
+
+    recipe = read_recipe("paper")
+    changed = recipe.with_fits(longer)
+    assert keys == list(recipe.fits())
+    for key, fit in changed.fits().items():
+        assert fit == replace(recipe.fits()[key], epochs=recipe.fits()[key].epochs + 1)
+    assert changed.with_fits(lambda key, fit: recipe.fits()[key]) == recipe

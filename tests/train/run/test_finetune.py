@@ -47,22 +47,11 @@ def start(tmp_path_factory):
 def quick(name="finetune", **fit):
     """A recipe of a few steps."""
 
-    def short(part):
-        epochs = min(part.fit.epochs, 2)
-        return replace(part, fit=replace(part.fit, epochs=epochs, batch=8, **fit))
-
     recipe = read_recipe(name)
-    classifier, aggregate = recipe.classifier, recipe.aggregate
-    return replace(
-        recipe,
-        data=replace(recipe.data, rehearsal=0),
-        classifier=replace(
-            classifier, tumour=short(classifier.tumour), classes=short(classifier.classes)
-        ),
-        aggregate=replace(
-            aggregate, tumour=short(aggregate.tumour), classes=short(aggregate.classes)
-        ),
+    recipe = recipe.with_fits(
+        lambda _, usual: replace(usual, epochs=min(usual.epochs, 2), batch=8, **fit)
     )
+    return replace(recipe, data=replace(recipe.data, rehearsal=0))
 
 
 @pytest.fixture

@@ -1,46 +1,50 @@
-"""Tags as a table: ``case,slice,core,edema``, one row a slice.
+"""Slice labels as a table: ``case,slice,core,edema``, one row a slice.
 
 ``slice`` counts from 0 in the file's own axial order; ``core`` and ``edema`` are 1 or 0, both empty
-for a slice that was skipped.  What a spreadsheet makes of it is read as well: other separators,
-a byte order mark, UTF-16, more columns.
+for a slice that was skipped.  Tables that a spreadsheet saved are read as well: other separators,
+a byte order mark, UTF-16, more columns.  A table is read row by row, so that its length does not
+matter.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.tables import restored_cell, write_csv
 from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags
 
 COLUMNS = ("case", "slice", "core", "edema")
-#: What the file is called where a user names none.
+#: Name of the file unless another is given.
 FILE_NAME = "gliocam-labels.csv"
 _WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "n"), False),
 }
-#: So many complaints are listed, the rest counted.
+#: The tags there are; sharing them keeps long tables small in memory.
+_TAGS = {(core, edema): Tag(core, edema) for core in (False, True) for edema in (False, True)}
+#: Most complaints that are listed; the rest is counted.
 _LISTED = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TagRow:
-    """A row as it stands in the file.
+    """A row of the table.
 
     Parameters
     ----------
     line : int
-        Counted from 1, as editors do; the header is line 1.
+        Number of the line, from 1 (the header) as in an editor.
     case : str
+        Name of the case.
     number : int
-        Of the slice.
+        Number of the slice.
     tag : Tag
+        The labels of the slice.
     """
 
     line: int
@@ -49,21 +53,55 @@ class TagRow:
     tag: Tag
 
 
+@dataclass
+class _Listed:
+    """The first complaints of a kind, and the count of all."""
+
+    first: list[str] = field(default_factory=list)
+    count: int = 0
+
+    @classmethod
+    def of(cls, complaints: Iterable[str]) -> _Listed:
+        listed = cls()
+        for complaint in complaints:
+            listed.add(complaint)
+        return listed
+
+    def add(self, complaint: str) -> None:
+        self.count += 1
+        if len(self.first) < _LISTED:
+            self.first.append(complaint)
+
+    def __str__(self) -> str:
+        more = f" and {self.count - _LISTED} more" if self.count > _LISTED else ""
+        return "; ".join(self.first) + more
+
+    def refuse(self, file: Path) -> None:
+        """Raise `TrainingError` if there is a complaint."""
+        if self.count:
+            raise TrainingError(f'"{file}": {self}; correct these lines and read it again.')
+
+
 def save_tags(tags: Tags, file: Path) -> None:
     """Write the table, whole or not at all.
+
+    Parameters
+    ----------
+    tags : Tags
+        The labels to write.
+    file : Path
+        The csv file.
 
     Raises
     ------
     SaveError
         If it cannot be written; the earlier file is as it was.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for case, number, tag in tags:
-        shown = ("", "") if tag.skipped else (int(tag.core), int(tag.edema))
-        writer.writerow((case, number, *shown))
-    write_files({file: out.getvalue().encode()}, overwrite=True)
+    rows = (
+        (case, number, *(("", "") if tag.skipped else (int(tag.core), int(tag.edema))))
+        for case, number, tag in tags
+    )
+    write_csv(file, COLUMNS, rows)
 
 
 def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags, tuple[str, ...]]:
@@ -72,107 +110,134 @@ def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags
     Parameters
     ----------
     file : Path
+        The csv file.
     depths : mapping of str to int, optional
-        Slices of each case there is; without it nobody asks whether a slice exists.
+        Number of slices of each case in the folder; without it slice numbers are not checked.
 
     Returns
     -------
     tags : Tags
     warnings : tuple of str
-        One sentence each: rows that say the same twice, cases that are not there.
+        One sentence each about repeated rows and about cases that are not in the folder.
 
     Raises
     ------
     TrainingError
         If the file is no such table, rows contradict each other, or a slice does not exist.
     """
-    rows = read_rows(file)
-    wrong, warnings = [], []
-    first: dict[tuple[str, int], TagRow] = {}
-    twice: list[str] = []
-    for row in rows:
-        before = first.setdefault((row.case, row.number), row)
-        if before is not row and before.tag == row.tag:
-            twice.append(f"{before.line} and {row.line}")
-        elif before is not row:
-            wrong.append(
-                f"lines {before.line} and {row.line} contradict each other about slice "
-                f"{row.number} of {row.case}"
-            )
-    strangers: set[str] = set()
-    if depths is not None:
-        strangers = {row.case for row in rows} - depths.keys()
-        wrong += [
-            f"line {row.line}: {row.case} has slices 0 to {depths[row.case] - 1}, not {row.number}"
-            for row in rows
-            if row.case in depths and row.number >= depths[row.case]
-        ]
-    if wrong:
-        raise TrainingError(f'"{file}": {_listed(wrong)}; correct these lines and read it again.')
-    if twice:
-        warnings.append(f'"{file}" says the same twice in lines {_listed(twice)}.')
-    if strangers:
-        warnings.append(
-            f'"{file}" speaks of cases that are not in the folder: {_listed(sorted(strangers))}.'
-        )
-    tags = Tags()
-    for row in first.values():
-        if row.case not in strangers:
+    tags, strangers, wrong = Tags(), set[str](), _Listed()
+    again: dict[bool, list[TagRow]] = {True: [], False: []}
+    for row in read_rows(file):
+        if depths is not None and row.case not in depths:
+            strangers.add(row.case)
+            continue
+        if depths is not None and row.number >= depths[row.case]:
+            last = depths[row.case] - 1
+            wrong.add(f"line {row.line}: {row.case} has slices 0 to {last}, not {row.number}")
+        before = tags.of(row.case).get(row.number)
+        if before is None:
             tags.put(row.case, row.number, row.tag)
+        else:
+            again[before == row.tag].append(row)
+    lines = _first_lines(file, [*again[True], *again[False]])
+    for row in again[False]:
+        wrong.add(
+            f"lines {lines[row.case, row.number]} and {row.line} contradict each other about slice "
+            f"{row.number} of {row.case}"
+        )
+    wrong.refuse(file)
+    warnings = []
+    if again[True]:
+        pairs = _Listed.of(f"{lines[row.case, row.number]} and {row.line}" for row in again[True])
+        warnings.append(f'"{file}" has the same label twice in lines {pairs}.')
+    if strangers:
+        names = _Listed.of(sorted(strangers))
+        warnings.append(f'"{file}" has labels of cases that are not in the folder: {names}.')
     return tags, tuple(warnings)
 
 
-def read_rows(file: Path) -> list[TagRow]:
-    """Read every row of a table.
+def read_rows(file: Path) -> Iterator[TagRow]:
+    """Read the rows of a table, one after the other.
+
+    Parameters
+    ----------
+    file : Path
+        The csv file.
+
+    Yields
+    ------
+    TagRow
+        The rows that are as they should be.
 
     Raises
     ------
     TrainingError
-        If there is no file, a column is missing, or a value is none of 0, 1 and empty.
+        If the file cannot be read or a column is missing; after the last row if a value is none of
+        0, 1 and empty.
     """
-    lines = _text(file).splitlines()
-    if not lines:
+    wrong = _Listed()
+    try:
+        with file.open(encoding=_encoding(file), newline="") as stream:
+            separator, places = _columns(file, stream.readline())
+            table = csv.reader(stream, delimiter=separator)
+            for cells in table:
+                line = table.line_num + 1
+                values = [cells[p].strip() if p < len(cells) else "" for p in places]
+                if not any(cell.strip() for cell in cells):
+                    continue
+                try:
+                    row = TagRow(
+                        line, restored_cell(values[0]), _number(values[1]), _tag(*values[2:])
+                    )
+                except ValueError as error:
+                    wrong.add(f"line {line}: {error}")
+                    continue
+                if row.case:
+                    yield row
+                else:
+                    wrong.add(f"line {line} names no case")
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(f'"{file}" cannot be read ({reason}); check the path.') from error
+    except UnicodeError as error:
+        raise TrainingError(f'"{file}" is not text in UTF-8; save it as "CSV UTF-8".') from error
+    except csv.Error as error:
+        raise TrainingError(
+            f'"{file}" is not a table ({error}); save it from a spreadsheet as "CSV UTF-8".'
+        ) from error
+    wrong.refuse(file)
+
+
+def _encoding(file: Path) -> str:
+    with file.open("rb") as stream:
+        start = stream.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _columns(file: Path, header: str) -> tuple[str, list[int]]:
+    """Return the separator of a table and the places of its columns."""
+    if not header.strip():
         raise TrainingError(f'"{file}" is empty; it needs the columns {", ".join(COLUMNS)}.')
-    separator = max(",;\t|", key=lines[0].count)
-    table = csv.reader(lines, delimiter=separator)
-    names = [name.strip().casefold() for name in next(table)]
+    separator = max(",;\t|", key=header.count)
+    names = [name.strip().casefold() for name in next(csv.reader([header], delimiter=separator))]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise TrainingError(
-            f'"{file}" has no column {_listed(missing)} in its first line; it needs '
+            f'"{file}" has no column {", ".join(missing)} in its first line; it needs '
             f"{', '.join(COLUMNS)}, more columns do no harm."
         )
-    places = [names.index(name) for name in COLUMNS]
-    rows, wrong = [], []
-    for cells in table:
-        line = table.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
-        values = [cells[p].strip() if p < len(cells) else "" for p in places]
-        try:
-            rows.append(TagRow(line, values[0], _number(values[1]), _tag(values[2], values[3])))
-            if not values[0]:
-                wrong.append(f"line {line} names no case")
-        except ValueError as error:
-            wrong.append(f"line {line}: {error}")
-    if wrong:
-        raise TrainingError(f'"{file}": {_listed(wrong)}; correct these lines and read it again.')
-    return rows
+    return separator, [names.index(name) for name in COLUMNS]
 
 
-def _text(file: Path) -> str:
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise TrainingError(
-            f'"{file}" cannot be read ({error.strerror or error}); check the path.'
-        ) from error
-    try:
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return raw.decode("utf-16")
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TrainingError(f'"{file}" is not text in UTF-8; save it as "CSV UTF-8".') from error
+def _first_lines(file: Path, rows: Iterable[TagRow]) -> dict[tuple[str, int], int]:
+    """Return the line that first labels the slice of each row; reads the table again."""
+    wanted = {(row.case, row.number) for row in rows}
+    lines: dict[tuple[str, int], int] = {}
+    if wanted:
+        for row in read_rows(file):
+            if (row.case, row.number) in wanted:
+                lines.setdefault((row.case, row.number), row.line)
+    return lines
 
 
 def _number(text: str) -> int:
@@ -191,10 +256,4 @@ def _tag(core: str, edema: str) -> Tag:
     for name, text in (("core", core), ("edema", edema)):
         if text.casefold() not in _WORDS:
             raise ValueError(f"{name} is {text!r}, not 0 or 1")
-    return Tag(_WORDS[core.casefold()], _WORDS[edema.casefold()])
-
-
-def _listed(complaints: Iterable[str]) -> str:
-    every = list(complaints)
-    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
-    return "; ".join(every[:_LISTED]) + more
+    return _TAGS[_WORDS[core.casefold()], _WORDS[edema.casefold()]]

@@ -1,12 +1,13 @@
-"""Every choice of a training as plain values: what the papers leave open has a name here.
+"""Every choice of a training as plain values, also those that the papers leave open.
 
-The numbers in brackets are those of the ambiguity register the project keeps of the two papers
-and their released code; ``recipes/*.toml`` answers them in three ways.
+The numbers in brackets are those of the register of ambiguities that the project keeps of the two
+papers and their released code; ``recipes/*.toml`` answers them in three ways.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from napari_gliocam.nets.design import Design
@@ -15,43 +16,49 @@ PretrainLoss = Literal["none", "simclr", "supcon", "mulsupcon", "equal-labels"]
 
 
 def _number(default: Any, low: float, high: float = float("inf")) -> Any:
-    """A field with a smallest and a largest value, for `napari_gliocam.train.recipe.toml_file`."""
+    """Return a field with a range, which `napari_gliocam.train.recipe.toml_file` checks."""
     return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """How one stage is optimised.
+    """The optimisation of one stage.
 
     Parameters
     ----------
     epochs : int
-        0 leaves the stage out: its networks stay as they are.
+        Number of passes over the slices; 0 leaves the stage out, its networks stay as they are.
     batch : int
         Slices a step, over all devices.
     rate : float
         Learning rate; the peak where the schedule has one.
     optimiser : {"adam", "sgd"}
+        Optimiser.
     momentum : float
-        Of SGD.
+        Momentum of SGD.
     weight_decay : float
+        Weight decay of the optimiser.
     schedule : {"one-cycle", "cosine", "constant"}
+        Course of the learning rate.
     warm_up : float
         One-cycle: the part of the steps in which the rate rises.
     hold : int
-        Cosine: epochs before it begins to fall.
+        Cosine: epochs before the rate begins to fall.
     floor : float
         Cosine: the last rate.
     precision : {"32-true", "bf16-mixed"}
+        Number format of the training.
     keep : {"last", "best"}
-        Which weights leave the stage; "best" by ``monitor`` on the validation patients.
+        Weights that leave the stage; "best" by ``monitor`` on the validation patients.
     monitor : {"val_loss", "val_auc"}
+        Figure that decides which weights are the best.
     patience : int
-        Stop after so many epochs without a better ``monitor``; 0 never stops early.
+        Number of epochs without a better ``monitor`` after which the stage ends; 0 never ends it
+        early.
     accumulate : int
         Batches a step of the optimiser.
     checkpoint_steps : int
-        Write a checkpoint also after so many steps; 0: after each epoch alone.
+        Number of steps between checkpoints within an epoch; 0 writes them after each epoch alone.
     """
 
     epochs: int = _number(5, 0)
@@ -74,25 +81,26 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How slices are changed while they are learned from; no label is derived again.
+    """Random changes of the slices during training; no label is derived again.
 
     Parameters
     ----------
     mirror : float
-        Probability of left and right changed.
+        Probability that left and right change places.
     shift_px : float
-        Largest shift along each axis.
+        Largest shift along each axis, in pixels.
     rotate_deg : float
-        Largest rotation, either way.
+        Largest rotation either way, in degrees.
     crop : float
         Smallest part of the area that a random crop keeps (it is enlarged to the slice);
         1 crops nothing.  Small crops may cut the lesion off.
     gain, offset : float
-        Standard deviation of a factor around 1 and of an addend, a modality.
+        Standard deviation of a factor around 1, and of an addend, for each modality.
     noise : float
-        Standard deviation a pixel.
+        Standard deviation of the noise of each pixel.
     drop_modality : float
-        Probability that T1ce, and that T2, is left out, so that a case without it runs.
+        Probability that T1ce, and that T2, is left out, so that the networks learn to run
+        without it.
     """
 
     mirror: float = _number(0.5, 0.0, 1.0)
@@ -107,21 +115,22 @@ class Augment:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which slices are learned from.
+    """The choice of slices to learn from.
 
     Parameters
     ----------
     min_pixels : int
-        [15] A class shows on a slice from so many pixels on (where labels are derived).
+        [15] Smallest number of pixels at which a slice counts as showing a class, where labels
+        are derived from expert labels.
     few_pixels : {"exclude", "normal"}
-        [15] What becomes of a slice with fewer, but some: left out, or called normal.
+        [15] Treatment of a slice with fewer pixels, but some: left out, or labelled as normal.
     blank : {"drop", "keep"}
-        [15] Slices without brain.
+        [15] Treatment of slices with less than 5 cm² of brain: left out, or learned from.
     validation : float
-        [16] Part of the patients kept for validation, by seed, in proportion to what they show.
+        [16] Part of the patients kept for validation, by seed, in proportion to their labels.
     rehearsal : int
-        Synthetic cases that are learned from besides one's own, so that a bundle that goes on
-        does not forget what it could do; none is ever validated with.
+        Number of synthetic cases to learn from besides one's own, so that a bundle that goes on
+        does not forget; none is ever validated with.
     """
 
     min_pixels: int = _number(8, 1)
@@ -133,12 +142,12 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Design):
-    """How the networks are built [2, 4 to 8], and their polarity.
+    """The design of the networks [2, 4 to 8], and their polarity.
 
     Parameters
     ----------
     polarity : {"auto", "normal", "inverted"}
-        [1] Settled per exit and class without a mask (`napari_gliocam.train.stages.polarity`), or
+        [1] Decided per exit and class without a mask (`napari_gliocam.train.stages.polarity`), or
         taken as high = lesion, or high = healthy everywhere (the papers' code).
     """
 
@@ -152,14 +161,17 @@ class Pretrain:
     Parameters
     ----------
     loss : {"none", "simclr", "supcon", "mulsupcon", "equal-labels"}
-        [12] "equal-labels" is what paper 1's code has for MulSupCon: the same absence counts as
-        well.  Vectors are normalised with each; that the code's are not is not reproduced.
+        [12] Loss; "none" leaves the stage out.  "equal-labels" is the form of MulSupCon in paper
+        1's code: the same absence counts as well.  Vectors are normalised with each, unlike those
+        in the code.
     temperature : float
+        Divisor of the similarities.
     projection : int
         Length of the vectors that are compared.
     augment : Augment
-        Two views a slice.
+        Changes of the two views of each slice.
     fit : Fit
+        Optimisation.
     """
 
     loss: PretrainLoss = "none"
@@ -176,16 +188,18 @@ class Classifier:
     Parameters
     ----------
     loss : {"bce", "focal"}
-        [11] Focal: gamma 2, alpha 1.
+        [11] Cross-entropy, or focal loss with gamma 2 and alpha 1.
     exit_weights : 4 float
-        [3] w_l.
+        [3] Weight w_l of the loss of each exit.
     freeze_norm : bool
-        Batch norm keeps the statistics it has: a few cases of one kind would move them.
+        True keeps the statistics of batch norm, which a few cases of one kind would move.
     blend : float
-        Part of the learned weights in the result, the rest are those it began with (Wortsman et
+        Part of the learned weights in the result, the rest are those at the start (Wortsman et
         al. 2022, Robust fine-tuning of zero-shot models); 1 takes the learned ones alone.
     augment : Augment
+        Changes of the slices.
     fit : Fit
+        Optimisation.
     """
 
     loss: Literal["bce", "focal"] = "bce"
@@ -198,7 +212,7 @@ class Classifier:
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What foreground and background of a map are compared by (paper 1, Eq. 5 and 6).
+    """The features by which foreground and background of a map are compared (paper 1, Eq. 5, 6).
 
     Parameters
     ----------
@@ -208,11 +222,12 @@ class Features:
     similarity : {"shifted", "cosine"}
         ``(1 + cos) / 2``, or the cosine, clamped (no gradient below 0).
     bank : int
-        Vectors of earlier batches that are compared with as well.
+        Number of vectors of earlier batches to compare with as well.
     region : {"lesion", "brain", "image"}
-        Where: near the lesion (``ring_px`` around the mean tumour map), or everywhere.
+        Part of the slice: near the lesion (``ring_px`` around the mean tumour map), the brain, or
+        all of it.
     ring_px : int
-        In pixels of the attention's grid.
+        Width of the ring around the lesion, in pixels of the attention's grid.
     """
 
     projection: Literal["deep", "image"] = "deep"
@@ -229,13 +244,15 @@ class TumourAggregate:
     Parameters
     ----------
     weight_class : float
-        L_c: SimMin and SimMax of fore- and background, the paper's only term.
+        Weight of L_c: SimMin and SimMax of fore- and background, the paper's only term.
     weight_contrast : float
-        J, the two-phase contrast of the image.
+        Weight of J, the two-phase contrast of the image.
     weight_uniform : float
-        KL of the attention against equal weights.
+        Weight of the KL divergence of the attention from equal weights.
     features : Features
+        Features that L_c compares.
     fit : Fit
+        Optimisation.
     """
 
     weight_class: float = _number(0.0, 0.0)
@@ -252,17 +269,19 @@ class ClassAggregate:
     Parameters
     ----------
     weight_class, weight_separate, weight_agree : float
-        lambda of Eq. 9.
+        Weights of L_c, L_sep and L_agree: lambda of Eq. 9.
     weight_uniform : float
-        KL of the attention against equal weights.
+        Weight of the KL divergence of the attention from equal weights.
     labels : {"labelled", "every"}
-        [9] L_c, L_sep and L_agree look at a class on slices that show it, or on all.
+        [9] Whether L_c, L_sep and L_agree look at a class on slices that show it, or on all.
     pairs : {"all", "same-image"}
-        [9] Which foregrounds of the two classes L_sep compares.
+        [9] The foregrounds of the two classes that L_sep compares.
     agreement : {"bce", "logits"}
         [10] L_agree on maps in [0, 1], or with a sigmoid in front.
     features : Features
+        Features that L_c and L_sep compare.
     fit : Fit
+        Optimisation.
     """
 
     weight_class: float = _number(1.0, 0.0)
@@ -278,7 +297,13 @@ class ClassAggregate:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainBoth:
-    """Pre-training of each network."""
+    """Pre-training of each network.
+
+    Parameters
+    ----------
+    tumour, classes : Pretrain
+        Settings of the tumour network and of the class network.
+    """
 
     tumour: Pretrain = Pretrain()
     classes: Pretrain = Pretrain()
@@ -286,7 +311,13 @@ class PretrainBoth:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierBoth:
-    """Training of each network."""
+    """Training of each network.
+
+    Parameters
+    ----------
+    tumour, classes : Classifier
+        Settings of the tumour network and of the class network.
+    """
 
     tumour: Classifier = Classifier()
     classes: Classifier = Classifier()
@@ -299,15 +330,30 @@ class Aggregate:
     Parameters
     ----------
     slices : {"tumour", "all"}
-        Learn from slices that show tumour, or from all.
+        Whether to learn from slices that show tumour, or from all.
     max_slices : int
-        At most so many, drawn by seed; 0 takes all.
+        Largest number of slices, drawn by seed; 0 takes all.
+    tumour : TumourAggregate
+        Settings of the tumour aggregator.
+    classes : ClassAggregate
+        Settings of the class aggregator.
     """
 
     slices: Literal["tumour", "all"] = "tumour"
     max_slices: int = _number(3200, 0)
     tumour: TumourAggregate = TumourAggregate()
     classes: ClassAggregate = ClassAggregate()
+
+
+#: Kind and network of each stage, in the order in which they run.
+STAGES = (
+    ("pretrain", "tumour"),
+    ("classifier", "tumour"),
+    ("pretrain", "classes"),
+    ("classifier", "classes"),
+    ("aggregate", "tumour"),
+    ("aggregate", "classes"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,16 +363,22 @@ class Recipe:
     Parameters
     ----------
     name : str
+        Name of the recipe.
     seed : int
-        Of everything: first weights, split, order, augmentation.
+        Seed of everything: first weights, split, order, augmentation.
     start : {"random", "bundle"}
-        From scratch, or on from a bundle, whose networks are built as they are whatever
-        ``network`` says (but for its polarity, which is settled anew).
+        From scratch, or on from a bundle.  The design of a bundle's networks stays as it is,
+        whatever ``network`` says; only the polarity is decided again.
     data : Data
+        Choice of slices.
     network : Network
+        Design of new networks.
     pretrain : PretrainBoth
+        Contrastive pre-training.
     classifier : ClassifierBoth
+        Training of the classifiers.
     aggregate : Aggregate
+        Training of the aggregators.
     """
 
     name: str = "unnamed"
@@ -355,12 +407,25 @@ class Recipe:
                 )
 
     def fits(self) -> dict[str, Fit]:
-        """Each stage's `Fit` by its key, in the order the stages run."""
+        """Return the `Fit` of each stage by its key, in the order in which the stages run."""
         return {
-            "pretrain.tumour.fit": self.pretrain.tumour.fit,
-            "classifier.tumour.fit": self.classifier.tumour.fit,
-            "pretrain.classes.fit": self.pretrain.classes.fit,
-            "classifier.classes.fit": self.classifier.classes.fit,
-            "aggregate.tumour.fit": self.aggregate.tumour.fit,
-            "aggregate.classes.fit": self.aggregate.classes.fit,
+            f"{kind}.{network}.fit": getattr(getattr(self, kind), network).fit
+            for kind, network in STAGES
         }
+
+    def with_fits(self, change: Callable[[str, Fit], Fit]) -> Recipe:
+        """Return the recipe with other settings of its stages.
+
+        Parameters
+        ----------
+        change : callable
+            Takes the key of a stage, as in `fits`, and its `Fit`; returns the new one.
+        """
+        recipe = self
+        for kind, network in STAGES:
+            both = getattr(recipe, kind)
+            stage = getattr(both, network)
+            fit = change(f"{kind}.{network}.fit", stage.fit)
+            both = replace(both, **{network: replace(stage, fit=fit)})
+            recipe = replace(recipe, **{kind: both})
+        return recipe

@@ -1,4 +1,4 @@
-"""Read a recipe from TOML: every key is checked, every complaint names file and key."""
+"""Read recipes from TOML; every key is checked, every complaint names file and key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from napari_gliocam.train.recipe.fields import Recipe
 
 T = TypeVar("T")
 
-#: The recipes that ship: the papers' text, their released code, ours; to go on from a bundle with
-#: all networks, or with the aggregators alone.
+#: The recipes that ship: the papers' text, their released code, our default; to go on from a bundle
+#: with all networks, or with the aggregators alone.
 NAMED = ("paper", "released", "default", "finetune", "aggregators")
 
 
 def read_recipe(source: str | Path = "default") -> Recipe:
-    """Read one of the recipes that ship, or a file.
+    """Read a recipe that ships, or a file.
 
     Parameters
     ----------
@@ -40,18 +40,23 @@ def read_recipe(source: str | Path = "default") -> Recipe:
     path = Path(source)
     name = str(source).removesuffix(".toml")
     if name in NAMED and (name == str(source) or not path.exists()):
-        path = Path(str(files("napari_gliocam.train.recipe") / "recipes" / f"{name}.toml"))
+        path = _shipped(name)
     return _build(Recipe, _table(path), str(path), "")
 
 
 def recipe_of(values: dict[str, Any], source: str) -> Recipe:
-    """A recipe from plain values, such as `recipe_values` gives.
+    """Build a recipe from plain values, as `recipe_values` returns them.
 
     Parameters
     ----------
     values : dict
+        Nested values by key.
     source : str
-        Where they come from, for what is wrong with them.
+        Origin of the values, for the messages of errors.
+
+    Returns
+    -------
+    Recipe
 
     Raises
     ------
@@ -62,12 +67,12 @@ def recipe_of(values: dict[str, Any], source: str) -> Recipe:
 
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """All values of a recipe as plain nested dicts, for json."""
+    """Return all values of a recipe as plain nested dicts, for json."""
     return _plain(asdict(recipe))  # type: ignore[no-any-return]
 
 
 def differences(a: Any, b: Any, key: str = "") -> list[str]:
-    """Dotted keys whose values differ between two `recipe_values`."""
+    """Return the dotted keys whose values differ between two `recipe_values`."""
     if isinstance(a, dict) and isinstance(b, dict):
         names = sorted(a.keys() | b.keys())
         return [d for n in names for d in differences(a.get(n), b.get(n), f"{key}.{n}".strip("."))]
@@ -82,7 +87,11 @@ def _table(path: Path) -> dict[str, Any]:
             f'There is no recipe "{path}"; give the path of a TOML file or one of '
             f"{', '.join(NAMED)}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise TrainingError(
+            f'"{path}" is nested too deeply for a recipe; begin with base = "default".'
+        ) from error
+    except ValueError as error:  # of TOML, UTF-8 or a number
         raise TrainingError(f'"{path}" is not valid TOML ({error}); correct it there.') from error
     base = table.pop("base", None)
     if base is None:
@@ -91,9 +100,11 @@ def _table(path: Path) -> dict[str, Any]:
         raise TrainingError(
             f'"{path}": base is {base!r}; choose one of {", ".join(NAMED)}, or leave it out.'
         )
-    return _merge(
-        _table(Path(str(files("napari_gliocam.train.recipe") / "recipes" / f"{base}.toml"))), table
-    )
+    return _merge(_table(_shipped(base)), table)
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(files("napari_gliocam.train.recipe") / "recipes" / f"{name}.toml"))
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(kind: type[T], table: Any, file: str, where: str) -> T:
-    """A dataclass from a table, its tables from theirs."""
+    """Build a dataclass from a table, and the dataclasses in it from its tables."""
     if not isinstance(table, dict):
         raise TrainingError(f'"{file}": {where} is {table!r}; it is a table, give it keys.')
     hints = get_type_hints(kind)
@@ -123,7 +134,7 @@ def _build(kind: type[T], table: Any, file: str, where: str) -> T:
             values[name] = _value(hints[name], known[name], value, f'"{file}": {key}')
     try:
         return kind(**values)
-    except ValueError as error:  # what no single key shows
+    except ValueError as error:  # keys that contradict each other
         raise TrainingError(f'"{file}": {where}{" has " if where else ""}{error}.') from error
 
 

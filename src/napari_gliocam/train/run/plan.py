@@ -12,7 +12,7 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.data.slice_set import split_cases
-from napari_gliocam.train.recipe.fields import Aggregate, ClassifierBoth, Fit, PretrainBoth, Recipe
+from napari_gliocam.train.recipe.fields import Recipe
 
 #: Fewer than these are called little: patients, slices that show a class.
 LITTLE_CASES, LITTLE_SHOWN = 5, 30
@@ -68,28 +68,8 @@ def fit_to_cases(recipe: Recipe, cases: int) -> Recipe:
     if cases >= CASES_TO_VALIDATE or recipe.data.validation == 0:
         return recipe
 
-    def last(fit: Fit) -> Fit:
-        return replace(fit, keep="last", patience=0)
-
-    pretrain, classifier, aggregate = recipe.pretrain, recipe.classifier, recipe.aggregate
-    return replace(
-        recipe,
-        data=replace(recipe.data, validation=0.0),
-        pretrain=PretrainBoth(
-            tumour=replace(pretrain.tumour, fit=last(pretrain.tumour.fit)),
-            classes=replace(pretrain.classes, fit=last(pretrain.classes.fit)),
-        ),
-        classifier=ClassifierBoth(
-            tumour=replace(classifier.tumour, fit=last(classifier.tumour.fit)),
-            classes=replace(classifier.classes, fit=last(classifier.classes.fit)),
-        ),
-        aggregate=Aggregate(
-            slices=aggregate.slices,
-            max_slices=aggregate.max_slices,
-            tumour=replace(aggregate.tumour, fit=last(aggregate.tumour.fit)),
-            classes=replace(aggregate.classes, fit=last(aggregate.classes.fit)),
-        ),
-    )
+    last = recipe.with_fits(lambda _, fit: replace(fit, keep="last", patience=0))
+    return replace(last, data=replace(recipe.data, validation=0.0))
 
 
 def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None = None) -> Plan:
