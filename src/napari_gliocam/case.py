@@ -90,8 +90,12 @@ class Grid:
 
     @cached_property
     def spacing(self) -> tuple[float, float, float]:
-        """Voxel size in mm along slices, rows, columns."""
-        s, p, l = (float(v) for v in voxel_sizes(self.canonical_affine))
+        """Voxel size in mm along slices, rows, columns, to six digits.
+
+        Headers hold 32-bit numbers, so 1 mm may be stored as 0.99999998; sizes that are rounded
+        up to whole pixels would differ.
+        """
+        s, p, l = (float(f"{v:.6g}") for v in voxel_sizes(self.canonical_affine))
         return s, p, l
 
     @cached_property
@@ -143,6 +147,7 @@ class Case:
         What the case is called in layers and files.
     volumes : mapping of Modality to ndarray, each of shape (S, P, L)
         Finite values in the file's units, in canonical axes; any real dtype in native byte order.
+        Outside the brain they are 0: another background was subtracted when it was read.
     grid : Grid
         The grid they share.
     sources : mapping of Modality to Path
@@ -165,7 +170,7 @@ class Case:
 
     @cached_property
     def brain(self) -> NDArray[np.bool_]:
-        """Voxels that are not air: any modality differs from 0, shape (S, P, L)."""
+        """Voxels inside the brain, where any modality differs from 0, shape (S, P, L)."""
         brain = np.zeros(self.grid.shape, dtype=np.bool_)
         for volume in self.volumes.values():
             np.logical_or(brain, volume != 0, out=brain)

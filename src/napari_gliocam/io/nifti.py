@@ -9,28 +9,37 @@ the interpreter free, so several files are decoded at once.
 
 from __future__ import annotations
 
-import gzip
 import logging
 import math
 import sys
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import nibabel as nib
 import numpy as np
+from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.regular import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+#: No head with its neck is longer in mm, and no image of one is shorter.
+LARGEST_MM, SMALLEST_MM = 600.0, 2.0
+#: Four times as many voxels as a head at 0.4 mm.
+MOST_VOXELS = 400_000_000
+#: Bytes that may follow the voxels in a file.
+_SLACK = 1 << 16
+_UNITS = {1: "metres", 3: "micrometres"}
 _GZIP_MAGIC = b"\x1f\x8b"
-_HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+#: Bytes of the longer header.
+_HEAD = 540
 _AGAIN = "copy or export it again"
 
 # nibabel reports what it mends to a logger; everything that matters is an error here.
@@ -55,6 +64,8 @@ class NiftiFile:
         nothing scales them, else float32.  May be read-only.
     oriented : bool
         False where the file has neither sform nor qform, so that left and right are assumed.
+    notes : tuple of str
+        What is odd about the file, a sentence each.
     """
 
     path: Path
@@ -62,6 +73,7 @@ class NiftiFile:
     affine: NDArray[np.float64]
     array: NDArray[Any]
     oriented: bool
+    notes: tuple[str, ...] = ()
 
 
 def load_nifti(path: Path) -> NiftiFile:
@@ -71,31 +83,64 @@ def load_nifti(path: Path) -> NiftiFile:
     ------
     CaseError
         Missing, unreadable, cut off or not a NIfTI; no real numbers in it (RGB, complex);
-        no voxels; a voxel size or an affine that cannot be.
+        no voxels, or more than a head has; a voxel size or an affine that cannot be.
     """
-    raw = _inflated(path)
-    header = _header(raw, path)
+    packed = read_regular(path)
+    # The header first: a small file may inflate to more than the memory holds.
+    zipped = packed.startswith(_GZIP_MAGIC)  # the content tells, not the name: both lie at times
+    head = _inflated(packed, path, most=_HEAD, partly=True)[0] if zipped else packed
+    header = _header(head, path)
     affine, oriented = _affine(header, path)
-    return NiftiFile(path, header, affine, _array(raw, header, path), oriented)
+    layout = _layout(header, head, path)
+    _check_size(layout, affine, header, path)
+    raw = packed
+    notes: tuple[str, ...] = ()
+    if zipped:
+        raw, notes = _inflated(packed, path, most=layout.stop + _SLACK)
+    if note := _opposed(header, path):
+        notes = (*notes, note)
+    return NiftiFile(path, header, affine, _array(raw, layout, path), oriented, notes)
 
 
-def _inflated(path: Path) -> bytes:
+def _inflated(
+    packed: bytes, path: Path, *, most: int, partly: bool = False
+) -> tuple[bytes, tuple[str, ...]]:
+    """Inflate all members of a gzip stream, but never more than ``most`` bytes.
+
+    With ``partly`` the rest is left where there is more; else that is an error.
+    """
+    parts: list[bytes] = []
+    total = 0
+    rest = packed
+    notes: tuple[str, ...] = ()
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CaseError(f"{path} does not exist; check the path.") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CaseError(f"{path} cannot be read ({reason}); check the file.") from error
-    if not raw.startswith(_GZIP_MAGIC):  # the content tells, not the name: both lie at times
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        while True:
+            stream = zlib.decompressobj(wbits=31)  # gzip, with its checksum
+            parts.append(stream.decompress(rest, most + 1 - total))
+            total += len(parts[-1])
+            if total > most:
+                if partly:
+                    break
+                raise CaseError(
+                    f"{path.name} inflates to more than the {most - _SLACK:,} bytes that its "
+                    f"header announces; {_AGAIN}."
+                )
+            if not stream.eof:
+                raise EOFError
+            rest = stream.unused_data.lstrip(b"\0")  # padding of tapes
+            if not rest:
+                break
+            if not rest.startswith(_GZIP_MAGIC):
+                notes = (f"{path.name} goes on behind its compressed data; this was not read.",)
+                break
+    except (EOFError, zlib.error) as error:
+        if partly and total >= _HEAD:
+            return b"".join(parts), ()
         raise CaseError(
             f"{path.name} is cut off or damaged: its compressed data cannot be read to the end; "
             f"{_AGAIN}."
         ) from error
+    return parts[0] if len(parts) == 1 else b"".join(parts), notes
 
 
 def _header(raw: bytes, path: Path) -> Any:
@@ -107,21 +152,25 @@ def _header(raw: bytes, path: Path) -> Any:
     if len(raw) < kind.sizeof_hdr:
         raise CaseError(f"{path.name} is cut off within its header; {_AGAIN}.")
     try:
-        header: Any = kind.from_fileobj(BytesIO(raw), check=False)
+        order = "<" if _stored_order(raw) == "little" else ">"
+        # Without the extensions, which may hold what a scanner wrote about the patient.
+        header: Any = kind(raw[: kind.sizeof_hdr], endianness=order, check=False)
         if header["magic"].item() != kind.single_magic:
             raise CaseError(
                 f"{path.name} is not a NIfTI file with its data inside; "
                 "convert it to one .nii or .nii.gz file."
             )
         sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-        if not np.all(np.isfinite(sizes) & (sizes > 0)):
+        # A good affine counts more than the sign of a size, which some programs turn round.
+        usable = sizes != 0 if header["sform_code"] > 0 else sizes > 0
+        if not np.all(np.isfinite(sizes) & usable):
             listed = " × ".join(f"{size:g}" for size in sizes)
             raise CaseError(
                 f"{path.name} has a voxel size of {listed} mm; "
                 "all three must be positive: correct its header or export it again."
             )
         header.check_fix(logger=_silent, error_level=40)
-    except (HeaderDataError, ValueError, TypeError) as error:
+    except (HeaderDataError, ValueError, TypeError, OverflowError) as error:
         raise CaseError(f"{path.name} has a damaged header ({error}); {_AGAIN}.") from error
     return header.as_byteswapped("<" if sys.byteorder == "little" else ">")
 
@@ -145,7 +194,53 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool]:
     return affine, bool(header["sform_code"] > 0 or header["qform_code"] > 0)
 
 
-def _array(raw: bytes, header: Any, path: Path) -> NDArray[Any]:
+def _opposed(header: Any, path: Path) -> str | None:
+    """Say that sform and qform put left on opposite sides; None where they agree."""
+    if not (header["sform_code"] > 0 and header["qform_code"] > 0):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            forms = [io_orientation(header.get_sform()), io_orientation(header.get_qform())]
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError):
+        return None  # the qform is not used
+    sides = [tuple(form[form[:, 0] == 0].ravel().tolist()) for form in forms]
+    if sides[0] == sides[1] and np.array_equal(*forms):
+        return None
+    where = "turn the slices differently" if sides[0] == sides[1] else "put left on opposite sides"
+    return (
+        f"The two orientations in {path.name} (sform and qform) {where}; the sform is used, check "
+        "that left is left."
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the voxels lie in a file.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        At least three axes.
+    dtype : numpy dtype
+        As stored.
+    offset : int
+        Bytes before the first voxel.
+    slope, inter : float or None
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float | None
+    inter: float | None
+
+    @property
+    def stop(self) -> int:
+        """Bytes up to the last voxel."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def _layout(header: Any, raw: bytes, path: Path) -> _Layout:
     try:
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
@@ -153,27 +248,52 @@ def _array(raw: bytes, header: Any, path: Path) -> NDArray[Any]:
         offset = int(header.get_data_offset())
     except (HeaderDataError, ValueError, OverflowError, KeyError) as error:
         raise CaseError(f"{path.name} has a damaged header ({error}); {_AGAIN}.") from error
+    if not 0 <= offset <= MOST_VOXELS:
+        raise CaseError(f"{path.name} has a damaged header (data offset {offset}); {_AGAIN}.")
     if dtype.fields is not None:
         raise CaseError(f"{path.name} is a colour (RGB) image; export the grey-value volume.")
     if dtype.kind == "c":
         raise CaseError(f"{path.name} holds complex numbers; export the magnitude image.")
     if dtype.kind not in "iuf":
         raise CaseError(f"{path.name} holds {dtype} values; convert it to whole or real numbers.")
-    shape = _volume_shape(shape, path)
-    count = math.prod(shape)
-    if len(raw) < offset + count * dtype.itemsize:
-        raise CaseError(
-            f"{path.name} is cut off: {max(len(raw) - offset, 0):,} of {count * dtype.itemsize:,} "
-            f"bytes of voxels are there; {_AGAIN}."
-        )
     # The byte order was turned in the header alone, so the voxels need the file's own.
     stored = dtype.newbyteorder(_stored_order(raw))
-    array = np.frombuffer(raw, stored, count, offset).reshape(shape, order="F")
-    return _scaled(array, slope, inter)
+    return _Layout(_volume_shape(shape, path), stored, offset, slope, inter)
+
+
+def _check_size(layout: _Layout, affine: NDArray[np.float64], header: Any, path: Path) -> None:
+    """Refuse what is no image of a head by its size, before the voxels are decoded."""
+    edges = np.linalg.norm(affine[:3, :3], axis=0) * layout.shape[:3]
+    if not SMALLEST_MM <= edges.max() <= LARGEST_MM:
+        size = " × ".join(f"{edge:.4g}" for edge in edges)
+        unit = _UNITS.get(int(header["xyzt_units"]) & 7)
+        counted = f"is in {unit} and " if unit else ""
+        raise CaseError(
+            f"{path.name} {counted}would be {size} mm large, as no head is; correct the voxel size "
+            "in its header, which counts in mm."
+        )
+    count = math.prod(layout.shape)
+    if count > MOST_VOXELS:
+        raise CaseError(
+            f"{path.name} has {count:,} voxels, more than any image of a head; resample it, or "
+            "correct its header."
+        )
+
+
+def _array(raw: bytes, layout: _Layout, path: Path) -> NDArray[Any]:
+    count = math.prod(layout.shape)
+    if len(raw) < layout.stop:
+        wanted = layout.stop - layout.offset
+        raise CaseError(
+            f"{path.name} is cut off: {max(len(raw) - layout.offset, 0):,} of {wanted:,} "
+            f"bytes of voxels are there; {_AGAIN}."
+        )
+    array = np.frombuffer(raw, layout.dtype, count, layout.offset)
+    return _scaled(array.reshape(layout.shape, order="F"), layout.slope, layout.inter)
 
 
 def _volume_shape(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
-    """At least three axes, without trailing ones of length 1."""
+    """Return at least three axes, without trailing ones of length 1."""
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) < 2 or min(shape) < 1:

@@ -233,6 +233,7 @@ def _warnings(volumes: Mapping[Modality, Volume]) -> list[str]:
         for volume in every
         if volume.cleaned
     ]
+    found += [note for volume in every for note in volume.notes]
     if skulls := [volume.path for volume in every if volume.has_skull]:
         found.append(
             f"Not skull-stripped, as it looks: {_listed(skulls)}; "

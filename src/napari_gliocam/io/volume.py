@@ -12,6 +12,7 @@ from nibabel.affines import obliquity
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.background import clear_background
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: More than any brain with its fluid, less than a head: beyond it a skull is likely.
 LARGEST_BRAIN_ML = 2500.0
+#: More than any head with its neck.
+LARGEST_HEAD_ML = 12000.0
 #: A grid turned by more than this (radians) against the body is called oblique.
 OBLIQUE = 1e-3
 
@@ -43,6 +46,8 @@ class Volume:
         Whether it looks as if it was not skull-stripped.
     oriented : bool
         Whether the file says where left and right are.
+    notes : tuple of str
+        What was mended in reading it, a sentence each.
     """
 
     path: Path
@@ -52,6 +57,7 @@ class Volume:
     cleaned: int
     has_skull: bool
     oriented: bool
+    notes: tuple[str, ...] = ()
 
 
 def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
@@ -68,7 +74,8 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
     Raises
     ------
     CaseError
-        All voxels have the same value.
+        All voxels have the same value, there is no background, or the head would be larger than
+        any head.
     """
     x, y, z = array.shape
     grid = Grid(file.affine, (x, y, z))
@@ -87,33 +94,28 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
     if low == high:
         state = "all zero" if low == 0 else f"constant (every voxel is {low:g})"
         raise CaseError(f"{what} is {state}; choose a file that holds an image.")
-    skull = has_skull(data, grid.voxel_ml)
-    return Volume(file.path, data, grid, file.header, cleaned, skull, file.oriented)
+    cleared = clear_background(data)
+    if cleared is None:
+        raise CaseError(
+            f"{what} has no even background: its corners hold different values; skull-strip it and "
+            "set what lies outside the brain to 0."
+        )
+    data, note = cleared
+    notes = (*file.notes, *([f"{what} {note}."] if note else []))
+    filled_ml = _filled_ml(data, grid.voxel_ml)
+    if filled_ml > LARGEST_HEAD_ML:
+        raise CaseError(
+            f"{what} shows {filled_ml / 1000:.0f} litres, more than any head; correct the voxel "
+            "size in its header, which counts in mm."
+        )
+    skull = filled_ml > LARGEST_BRAIN_ML
+    return Volume(file.path, data, grid, file.header, cleaned, skull, file.oriented, notes)
 
 
-def has_skull(data: NDArray[Any], voxel_ml: float) -> bool:
-    """Whether a volume looks as if it was not skull-stripped.
-
-    Either more than `LARGEST_BRAIN_ML` is not 0, or the four corners of the slices are mostly
-    not 0, as the noise of the air around a head is.
-
-    Parameters
-    ----------
-    data : ndarray, shape (S, P, L)
-    voxel_ml : float
-        Volume of a voxel in ml.
-    """
-    sample = data[:: max(1, len(data) // 32)]  # some thirty slices tell the volume well enough
-    filled = np.count_nonzero(sample) / sample.size
-    if filled * data.size * voxel_ml > LARGEST_BRAIN_ML:
-        return True
-    height, width = (max(1, side // 16) for side in data.shape[1:])
-    corners = [
-        np.count_nonzero(sample[:, rows, columns])
-        for rows in (slice(height), slice(-height, None))
-        for columns in (slice(width), slice(-width, None))
-    ]
-    return bool(sum(corners) > 0.5 * 4 * len(sample) * height * width)
+def _filled_ml(data: NDArray[Any], voxel_ml: float) -> float:
+    """Return the volume that is not 0 in ml, from some thirty slices."""
+    sample = data[:: max(1, len(data) // 32)]
+    return np.count_nonzero(sample) / sample.size * data.size * voxel_ml
 
 
 def is_oblique(grid: Grid) -> bool:
@@ -121,26 +123,31 @@ def is_oblique(grid: Grid) -> bool:
     return bool(np.max(obliquity(grid.affine)) > OBLIQUE)
 
 
-def difference(one: Grid, other: Grid, *, tolerance: float = 1e-3) -> str | None:
+def difference(one: Grid, other: Grid, *, tolerance: float = 0.05) -> str | None:
     """Say what two grids differ in, in words with both values; None where they agree.
 
     They are compared in canonical axes, so files that store the same voxels in another order
-    agree.
+    agree.  Headers round differently, so places may differ by a small part of a voxel.
 
     Parameters
     ----------
     one, other : Grid
     tolerance : float
-        Accepted difference of voxel size, direction and origin in mm.
+        How far the same corner may lie apart, as a part of the voxel's smallest edge.
     """
     if one.shape != other.shape:
         return f"size {_times(one.shape)} and {_times(other.shape)} voxels"
-    gap = np.abs(one.canonical_affine - other.canonical_affine)
-    if gap.max() < tolerance:
+    gap = one.canonical_affine - other.canonical_affine
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(one.shape) - 1)
+    apart = np.linalg.norm(corners @ gap[:3, :3].T + gap[:3, 3], axis=1).max()
+    nearest = tolerance * min(one.spacing)
+    if apart <= nearest:
         return None
-    if np.abs(np.subtract(one.spacing, other.spacing)).max() >= tolerance:
+    across = np.array(one.shape) * np.abs(np.subtract(one.spacing, other.spacing))
+    if across.max() > nearest:
         return f"voxel size {_times(one.spacing)} and {_times(other.spacing)} mm"
-    if gap[:3, :3].max() >= tolerance:
+    turned = np.linalg.norm(corners @ gap[:3, :3].T, axis=1).max()
+    if turned > nearest:
         return "direction of the axes"
     return f"position, by {np.linalg.norm(gap[:3, 3]):.3g} mm"
 
