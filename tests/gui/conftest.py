@@ -153,6 +153,26 @@ def _quiet_engines() -> Generator[None, None, None]:
         assert one.wait_idle(10)
 
 
+def press_on_canvas(viewer: Any, key: str) -> None:
+    """Press a key as a hand does: a Qt event on the canvas, with napari's hook for exceptions."""
+    from napari.utils.notifications import notification_manager
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    shift, _, letter = key.rpartition("-")
+    modifier = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    canvas = viewer.window._qt_viewer.canvas.native
+    failures: list[Any] = []
+    notification_manager.notification_ready.connect(failures.append)
+    try:
+        with notification_manager:
+            QTest.keyClick(canvas, getattr(Qt.Key, f"Key_{letter.upper()}"), modifier)
+    finally:
+        notification_manager.notification_ready.disconnect(failures.append)
+    assert not failures, failures
+
+
 @pytest.fixture
 def case() -> Case:
     return make_case()

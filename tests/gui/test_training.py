@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
 pytest.importorskip("lightning")
 
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
 from napari_gliocam.ui.jobs.engine import engine, files
-from napari_gliocam.ui.train import dock as training
 from napari_gliocam.ui.train import session as train_session
 
-from .conftest import make_case, write_case
+from .conftest import make_case, press_on_canvas, write_case
 
 COUNT = 4
 
@@ -51,9 +51,8 @@ def open_dock(viewer: Any) -> Any:
 
 
 def press(dock: Any, key: str) -> None:
-    """As napari does when a key is pressed on the canvas."""
-    binding = training._keybinding(key)
-    dock.session.viewer.keymap[binding](dock.session.viewer)
+    """Press a key on the canvas."""
+    press_on_canvas(dock.session.viewer, key)
 
 
 def open_by_name(dock: Any, qtbot: Any, name: str) -> None:
@@ -97,8 +96,65 @@ def test_slices_are_tagged_with_keys_and_every_answer_is_on_disk(
     assert len(load_tags(labels)[0]) == 20
     tagging.step(-2)
     assert tagging.here().tag == Tag()
+    press(train, "U")
+    assert len(tagging.tags) == 3
+    view.rest_button.click()
+    assert files().wait_idle(10)
     open_folder(train, qtbot, cases, labels)  # reopened, nothing is lost
     assert len(tagging.tags) == 20
+    assert not view.undo_button.isEnabled()
+
+
+def test_core_and_edema_go_on_where_that_is_chosen_and_undo_goes_back(
+    train: Any, qtbot: Any, cases: Path, tmp_path: Path
+) -> None:
+    view, tagging = train.tag_view, train.session.tagging
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    open_by_name(train, qtbot, "BraTS2021_00001")
+    first = tagging.here().number
+    view.advance.setChecked(True)
+    press(train, "C")
+    press(train, "E")
+    assert tagging.here().number == first + 2
+    press(train, "U")
+    assert (tagging.here().number, tagging.here().tag) == (first + 1, None)
+    view.undo_button.click()
+    assert (tagging.here().number, tagging.here().tag) == (first, None)
+    press(train, "U")
+    assert "no label to undo" in train.message_view.text.text()
+
+
+def test_labels_from_masks_ask_before_they_replace_those_given_by_hand(
+    train: Any, qtbot: Any, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagging = train.session.tagging
+    open_folder(train, qtbot, cases, tmp_path / "labels.csv")
+    open_by_name(train, qtbot, "BraTS2021_00001")
+    number = tagging.here().number
+    press(train, "K")
+    press(train, "O")
+    asked: list[str] = []
+
+    def derive(title: str) -> None:
+        def click(box: QMessageBox) -> int:
+            asked.append(box.text())
+            box.clickedButton = lambda: next(b for b in box.buttons() if b.text() == title)
+            return 0
+
+        monkeypatch.setattr(QMessageBox, "exec", click)
+        job = train.session.derive()
+        qtbot.waitUntil(lambda: job.ended, timeout=20_000)
+
+    derive("Cancel")
+    assert "2 slices have a label already" in asked[0]
+    assert len(tagging.tags) == 2
+    derive("Keep mine, fill in the rest")
+    assert tagging.tags.of("BraTS2021_00001")[number] == SKIPPED
+    assert len(tagging.tags) == 20 * COUNT
+    derive("Replace all")
+    assert tagging.tags.of("BraTS2021_00001")[number] != SKIPPED
+    press(train, "U")
+    assert tagging.tags.of("BraTS2021_00001")[number] == SKIPPED
 
 
 def test_a_wrong_csv_is_a_sentence_and_tags_come_from_masks(
@@ -113,7 +169,7 @@ def test_a_wrong_csv_is_a_sentence_and_tags_come_from_masks(
     train.tag_view.derive_button.click()
     qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
     assert len(train.session.tagging.tags.cases) == COUNT
-    assert "tagged from expert labels" in train.message_view.text.text()
+    assert "labelled from the masks" in train.message_view.text.text()
 
 
 def test_nothing_is_trained_without_cases_or_labels(

@@ -7,15 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import TrainChoiceView
 from napari_gliocam.ui.train.progress_view import TrainProgressView
 from napari_gliocam.ui.train.session import TrainSession
 from napari_gliocam.ui.train.tag_view import TagView
 from napari_gliocam.ui.train.tagging import KEYS, Here
+from napari_gliocam.ui.viewer.keys import CanvasKeys
 from napari_gliocam.ui.widgets.dock import Dock
+from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     import napari
@@ -41,7 +44,10 @@ class TrainDock(Dock):
         self.lay_out(self.tag_view, self.choice_view, self.progress_view, self.bundle_view)
         self.session = TrainSession(viewer, self)
         self._connect()
-        self._bind_keys()
+        self._keys = CanvasKeys(
+            self.session.viewer,
+            {answer: (key, partial(_answer, self.session, answer)) for answer, key in KEYS.items()},
+        )
         self.end_with(self.session.close)
         self.session.start()
         self._show_devices()
@@ -56,8 +62,7 @@ class TrainDock(Dock):
 
     def undocked(self) -> None:
         """Look away from the viewer; a training works on."""
-        for key in KEYS.values():
-            self.session.viewer.keymap.pop(_keybinding(key), None)
+        self._keys.close()
         self.session.state.events.devices.disconnect(self._show_devices)
         self.session.viewer.events.theme.disconnect(self._show_theme)
         self.session.close()
@@ -72,8 +77,10 @@ class TrainDock(Dock):
         tags.case_requested.connect(session.open_by_name)
         tags.answered.connect(session.tagging.answer)
         tags.rest_requested.connect(session.tagging.rest_shows_nothing)
+        tags.advance_requested.connect(self._on_advance)
         session.tagging.changed.connect(self._show_tags)
         session.tagging.here_changed.connect(self._show_here)
+        session.derived.connect(self._ask_overwrite)
         choice.check_requested.connect(lambda: session.summarise(choice.choices()))
         choice.cancel_requested.connect(session.cancel)
         choice.start_requested.connect(lambda: session.train(choice.choices()))
@@ -96,11 +103,6 @@ class TrainDock(Dock):
         bundles.remove_requested.connect(session.remove)
         session.bundles_changed.connect(self._show_bundles)
 
-    def _bind_keys(self) -> None:
-        for answer, key in KEYS.items():
-            act = partial(_answer, self.session, answer)
-            self.session.viewer.bind_key(key, act, overwrite=True)
-
     # ---- what is asked for
 
     def _ask_folder(self) -> None:
@@ -113,6 +115,27 @@ class TrainDock(Dock):
         path, _ = QFileDialog.getOpenFileName(self, "Labels of slices", folder, "Table (*.csv *)")
         if path:
             self.session.load_labels(path)
+
+    def _on_advance(self, advance: bool) -> None:
+        self.session.tagging.advance = advance
+
+    def _ask_overwrite(self, tags: Tags, different: int) -> None:
+        """Ask which labels count where those from masks differ from those that are there."""
+        known = len(self.session.tagging.tags)
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Labels from masks")
+        box.setText(
+            f"{counted(known, 'slice')} {'has' if known == 1 else 'have'} a label already; "
+            f"the masks disagree with {different} of them, skipped slices included."
+        )
+        keep = box.addButton("Keep mine, fill in the rest", QMessageBox.ButtonRole.AcceptRole)
+        replace = box.addButton("Replace all", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() in (keep, replace):
+            self.session.take_derived(tags, overwrite=box.clickedButton() is replace)
 
     def _on_device(self, name: str) -> None:
         self.session.state.device = name
@@ -134,7 +157,7 @@ class TrainDock(Dock):
         self.choice_view.forget_check()
 
     def _show_here(self, here: Here | None) -> None:
-        self.tag_view.set_here(here)
+        self.tag_view.set_here(here, can_undo=self.session.tagging.can_undo)
 
     def _show_devices(self, devices: Any = None) -> None:
         state = self.session.state
@@ -152,12 +175,5 @@ class TrainDock(Dock):
         self.bundle_view.set_bundles(bundles, None if bundle is None else bundle.path)
 
 
-def _answer(session: TrainSession, answer: str, viewer: Any = None) -> None:
-    """A key was pressed in the viewer."""
+def _answer(session: TrainSession, answer: str, provider: Any) -> None:
     session.tagging.answer(answer)
-
-
-def _keybinding(key: str) -> Any:
-    from app_model.types import KeyBinding
-
-    return KeyBinding.from_str(key)

@@ -32,6 +32,7 @@ from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
 from napari_gliocam.ui.train.tagging import Tagging
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.wording import counted
 
 #: Between two segmentations with the newest weights, in seconds: they slow the training down.
 _PREVIEW_EVERY = 30.0
@@ -67,6 +68,8 @@ class TrainSession:
     summarised = Signal(object)
     running = Signal(bool)
     told = Signal(dict)
+    #: Tags from masks, and how many of those that are there differ from them.
+    derived = Signal(object, int)
     resumable = Signal(object)
     bundles_changed = Signal(object)
 
@@ -175,8 +178,26 @@ class TrainSession:
         return job
 
     def _on_derived(self, tags: Tags) -> None:
-        self.tagging.replace(tags)
-        self.say(f"{len(tags)} slices of {len(tags.cases)} cases were tagged from expert labels.")
+        different = self.tagging.different(tags)
+        if different:
+            self.derived.emit(tags, different)
+        else:
+            self.take_derived(tags, overwrite=False)
+
+    def take_derived(self, tags: Tags, *, overwrite: bool) -> None:
+        """Add labels that come from masks.
+
+        Parameters
+        ----------
+        tags : Tags
+        overwrite : bool
+            Whether they replace labels given by hand that differ.
+        """
+        changed = self.tagging.merge(tags, overwrite=overwrite)
+        self.say(
+            f"{counted(changed, 'slice')} of {counted(len(tags.cases), 'case')} "
+            f"{'was' if changed == 1 else 'were'} labelled from the masks."
+        )
 
     # ---- a training
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -41,6 +42,7 @@ class TagView(QWidget):
     case_requested = Signal(str)
     answered = Signal(str)
     rest_requested = Signal()
+    advance_requested = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,12 +51,17 @@ class TagView(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
         self.folder, self.labels = Elided(), Elided()
-        self.folder_button = _button("Open…", "Choose a folder of cases", self.folder_requested)
+        self.folder_button = _button(
+            "Open…", "Choose a folder of cases", self.folder_requested.emit
+        )
         self.labels_button = _button(
-            "csv…", "Read labels from a csv: case, slice, core, edema", self.labels_requested
+            "csv…", "Read labels from a csv: case, slice, core, edema", self.labels_requested.emit
         )
         self.derive_button = _button(
-            "From masks", "Derive them from expert labels, any voxel counts", self.derive_requested
+            "From masks",
+            "Label every slice by its expert outlines; labels given by hand stay unless you "
+            "replace them",
+            self.derive_requested.emit,
         )
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
@@ -101,9 +108,22 @@ class TagView(QWidget):
         self.rest_button = _button(
             "All others show neither",
             "Every slice of this case without a label shows neither core nor edema",
-            self.rest_requested,
+            self.rest_requested.emit,
         )
-        section.body.addWidget(self.rest_button)
+        self.undo_button = _button(
+            f"Undo ({KEYS['undo']})",
+            f"Take the last label back, key {KEYS['undo']}",
+            lambda: self.answered.emit("undo"),
+        )
+        self.advance = QCheckBox("Core and Edema go on to the next slice")
+        self.advance.setToolTip("Each key then labels one slice; go back for a slice with both")
+        self.advance.toggled.connect(self.advance_requested)
+        last = QHBoxLayout()
+        last.setSpacing(SPACING)
+        last.addWidget(self.rest_button, 1)
+        last.addWidget(self.undo_button)
+        section.body.addLayout(last)
+        section.body.addWidget(self.advance)
         self.set_place(None, None)
         self.set_here(None)
 
@@ -127,8 +147,17 @@ class TagView(QWidget):
             item.setText(1, str(row.tagged) + (f" of {row.total}" if row.total else ""))
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
-    def set_here(self, here: Here | None) -> None:
-        """Show what is said of the slice in view."""
+    def set_here(self, here: Here | None, *, can_undo: bool = False) -> None:
+        """Show the label of the slice in view.
+
+        Parameters
+        ----------
+        here : Here or None
+            None where no case of the folder is in view.
+        can_undo : bool
+            Whether there is a label to take back.
+        """
+        self.undo_button.setEnabled(can_undo)
         tag = None if here is None else here.tag
         states = {
             "core": tag is not None and tag.core,
@@ -151,8 +180,8 @@ class TagView(QWidget):
         self.case_requested.emit(item.text(0))
 
 
-def _button(title: str, tip: str, signal: object) -> QPushButton:
+def _button(title: str, tip: str, act: Callable[[], object]) -> QPushButton:
     button = QPushButton(title)
     button.setToolTip(tip)
-    button.clicked.connect(lambda: signal.emit())  # type: ignore[attr-defined]
+    button.clicked.connect(lambda: act())
     return button

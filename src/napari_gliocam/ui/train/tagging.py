@@ -16,9 +16,9 @@ from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.train.work import Found
 from napari_gliocam.ui.viewer import navigate
 
-#: What a key, or a button, says of the slice in view.
+#: The labels that a key, or a button, gives to the slice in view.
 ANSWERS = ("core", "edema", "neither", "skip")
-KEYS = {"core": "C", "edema": "E", "neither": "O", "skip": "K"}
+KEYS = {"core": "C", "edema": "E", "neither": "O", "skip": "K", "undo": "U"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,19 @@ class Here:
     tag: Tag | None
 
 
+@dataclass(frozen=True)
+class Before:
+    """The tags that one step changed, as they were before it.
+
+    Parameters
+    ----------
+    tags : dict of (str, int) to Tag or None
+        By case and slice; None where a slice had no tag.
+    """
+
+    tags: dict[tuple[str, int], Tag | None]
+
+
 class Tagging:
     """The tags of one folder and how they change.
 
@@ -74,6 +87,9 @@ class Tagging:
         self.folder: Path | None = None
         self.file: Path | None = None
         self.tags = Tags()
+        #: Whether core and edema also go on to the next slice.
+        self.advance = False
+        self._undo: list[Before] = []
         self._cases: dict[str, CaseFiles] = {}
         self._totals: dict[str, int] = {}
         self._jobs: list[Job] = []
@@ -105,13 +121,31 @@ class Tagging:
         """Work on the cases of this folder."""
         self.folder, self.file, self.tags = found.folder, found.labels, found.tags
         self._cases = {files_.name: files_ for files_ in found.cases}
+        self._undo.clear()
         self.changed.emit()
         self.look()
 
-    def replace(self, tags: Tags) -> None:
-        """Take other tags for the cases that these are of."""
-        self.tags.cases |= tags.cases
-        self._save()
+    def different(self, tags: Tags) -> int:
+        """Return how many slices have a tag that differs from the one in ``tags``."""
+        return sum(self.tags.of(case).get(number, tag) != tag for case, number, tag in tags)
+
+    def merge(self, tags: Tags, *, overwrite: bool) -> int:
+        """Add tags, and return how many slices changed.
+
+        Parameters
+        ----------
+        tags : Tags
+        overwrite : bool
+            Whether they replace the tags that differ; skipped slices are tagged, too.
+        """
+        known = self.tags.of
+        return self._put(
+            {
+                (case, number): tag
+                for case, number, tag in tags
+                if overwrite or number not in known(case)
+            }
+        )
 
     def rows(self) -> list[CaseRow]:
         """Every case with how far it is."""
@@ -151,7 +185,19 @@ class Tagging:
         self.here_changed.emit(self.here())
 
     def answer(self, what: str) -> None:
-        """Tag the slice in view; core and edema turn on and off, the others go on to the next."""
+        """Tag the slice in view, or take the last tag back.
+
+        Core and edema turn on and off; the others go on to the next slice, as core and edema do
+        where ``advance`` is set.
+
+        Parameters
+        ----------
+        what : str
+            One of `KEYS`.
+        """
+        if what == "undo":
+            self.undo()
+            return
         here, opened = self.here(), self.opened
         if here is None or opened is None:
             self.said.emit("Open a case of the folder to tag its slices.", "info")
@@ -163,10 +209,45 @@ class Tagging:
             tag = Tag(tag.core, not tag.edema)
         else:
             tag = SKIPPED if what == "skip" else Tag()
-        self.tags.put(here.case, here.number, tag)
-        self._save()
-        if what in ("neither", "skip"):
+        self._put({(here.case, here.number): tag})
+        if self.advance or what in ("neither", "skip"):
             self.step(1)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._undo)
+
+    def undo(self) -> None:
+        """Take the last step back, and return to its slice where its case is in view."""
+        if not self._undo:
+            self.said.emit("There is no label to undo.", "info")
+            return
+        before = self._undo.pop().tags
+        for (case, number), tag in before.items():
+            self.tags.put(case, number, tag)
+        opened = self.opened
+        if len(before) == 1 and opened is not None:
+            ((case, number),) = before
+            numbers = file_slices(opened.case.grid).tolist()
+            if case == self._name(opened) and number in numbers:
+                index = numbers.index(number)
+                navigate.go_to_slice(self.viewer, opened.case.grid, index)
+        self._save()
+
+    def _put(self, tags: dict[tuple[str, int], Tag]) -> int:
+        """Tag slices in one step; return how many changed."""
+        before = {
+            (case, number): self.tags.of(case).get(number)
+            for (case, number), tag in tags.items()
+            if self.tags.of(case).get(number) != tag
+        }
+        if before:
+            self._undo.append(Before(before))
+        for case, number in before:
+            self.tags.put(case, number, tags[case, number])
+        self._save()
+        return len(before)
 
     def step(self, by: int) -> None:
         """Go on in the case in view."""
@@ -182,11 +263,9 @@ class Tagging:
         opened = self.opened
         if opened is None:
             return
-        name = self._name(opened)
-        for number in range(opened.case.grid.shape[0]):
-            if number not in self.tags.of(name):
-                self.tags.put(name, number, Tag())
-        self._save()
+        name, known = self._name(opened), self.tags.of(self._name(opened))
+        slices = range(opened.case.grid.shape[0])
+        self._put({(name, number): Tag() for number in slices if number not in known})
 
     def _name(self, opened: OpenCase) -> str:
         """The folder's name for a case in the viewer; empty for a stranger."""

@@ -1,0 +1,71 @@
+"""Keys of the canvas: the one place that binds functions to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app_model.types import KeyBinding
+
+from napari_gliocam.ui.model.state import unwrap
+
+Act = Callable[[Any], object]
+
+
+def bind_key(target: Any, key: str, act: Act, name: str) -> None:
+    """Bind a key of the canvas to an action.
+
+    napari reads ``__name__`` of every binding at every key press, and a partial without one
+    breaks all keys; the function bound here always has a name.
+
+    Parameters
+    ----------
+    target : napari.viewer.Viewer, napari.layers.Layer, or one of these classes
+    key : str
+        Such as ``"N"`` or ``"Shift-N"``.
+    act : callable
+        Called with the viewer or layer.
+    name : str
+        An identifier.
+    """
+
+    def pressed(provider: Any) -> None:
+        act(provider)
+
+    pressed.__name__ = pressed.__qualname__ = f"gliocam_{name}"
+    target.bind_key(key, pressed, overwrite=True)
+
+
+class CanvasKeys:
+    """Keys that a dock has while it is open, whichever layer is active.
+
+    A key of the active layer goes before a key of the viewer (C of an image sets its contrast),
+    so each key is bound to the layers as well.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    actions : mapping of str to (key, action)
+        By name, an identifier; the action is called with the viewer or the active layer.
+    """
+
+    def __init__(self, viewer: Any, actions: Mapping[str, tuple[str, Act]]) -> None:
+        self._viewer = unwrap(viewer)
+        self._actions = dict(actions)
+        for target in (self._viewer, *self._viewer.layers):
+            self._bind(target)
+        self._viewer.layers.events.inserted.connect(self._on_inserted)
+
+    def close(self) -> None:
+        """Give the keys back to napari."""
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        for target in (self._viewer, *self._viewer.layers):
+            for key, _ in self._actions.values():
+                target.keymap.pop(KeyBinding.from_str(key), None)
+
+    def _on_inserted(self, event: Any) -> None:
+        self._bind(event.value)
+
+    def _bind(self, target: Any) -> None:
+        for name, (key, act) in self._actions.items():
+            bind_key(target, key, act, name)

@@ -1,0 +1,34 @@
+"""Numbers in sentences and tables: nouns that agree with them, and a dash for no value."""
+
+from __future__ import annotations
+
+from math import isnan
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as ``"1 slice"`` or ``"1,204 slices"``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        In the singular.
+    plural : str
+        The plural; with an ``s`` by default.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def figure(value: float | None, digits: int, nothing: str = "–") -> str:
+    """Return a figure as text.
+
+    Parameters
+    ----------
+    value : float or None
+        None and NaN are figures that are not defined.
+    digits : int
+        After the decimal point.
+    nothing : str
+        The text of a figure that is not defined.
+    """
+    return nothing if value is None or isnan(value) else f"{value:.{digits}f}"

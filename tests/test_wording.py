@@ -1,0 +1,18 @@
+"""Numbers in sentences and tables."""
+
+from __future__ import annotations
+
+from napari_gliocam.wording import counted, figure
+
+
+def test_nouns_agree_with_their_number() -> None:
+    assert counted(1, "slice") == "1 slice"
+    assert counted(0, "slice") == "0 slices"
+    assert counted(1204, "slice") == "1,204 slices"
+    assert counted(2, "class", "classes") == "2 classes"
+
+
+def test_an_undefined_figure_is_a_dash() -> None:
+    assert figure(0.12345, 2) == "0.12"
+    assert figure(None, 2) == figure(float("nan"), 2) == "–"
+    assert figure(None, 1, "no lesion") == "no lesion"
