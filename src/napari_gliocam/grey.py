@@ -9,7 +9,7 @@ from napari_gliocam.case import Case, Modality
 
 
 def grey_plane(case: Case, modality: Modality, index: int) -> NDArray[np.float32]:
-    """A slice of a modality, 0 to 255 between two percentiles of that slice's brain.
+    """Return a slice of a modality, 0 to 255 between two percentiles of that slice's brain.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def grey_plane(case: Case, modality: Modality, index: int) -> NDArray[np.float32
 
 
 def brain_crop(brain: NDArray[np.bool_], margin: int = 4) -> tuple[slice, slice]:
-    """The brain's rows and columns with some voxels of air around them."""
+    """Return the brain's rows and columns with some voxels of air around them."""
     if not brain.any():
         return slice(0, brain.shape[1]), slice(0, brain.shape[2])
     spans = []

@@ -1,4 +1,4 @@
-"""What the scanner and the preparation do to an image: bias, shading, residues, blur, noise."""
+"""Faults of acquisition and preparation: bias, shading, residues, blur, noise."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def skull_strip_residue(
     Returns
     -------
     image : Tensor, (4, n, rows, columns)
+        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
     brain : Tensor of bool, (n, rows, columns)
         Grown by the residues.
     """
@@ -67,11 +68,12 @@ def skull_strip_residue(
 
 
 def field_of_view(fields: Fields, extent: tuple[float, float]) -> Tensor:
-    """A field of view that ends inside the brain, bool, (n, rows, columns).
+    """Draw a field of view that ends inside the brain, bool, (n, rows, columns).
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     extent : (low, high)
         mm; where the brain begins and ends along z.
     """
@@ -94,17 +96,20 @@ def acquire(
     strong: float = 1.0,
     faults: Faults | None = None,
 ) -> Tensor:
-    """Shine, loss, shading, thick slices, motion, blur, bias field, Rician noise, coarse values.
+    """Apply shine, loss, shading, thick slices, motion, blur, bias, Rician noise, coarse values.
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     image : Tensor, (4, n, rows, columns)
+        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
     depth : Tensor, (n, rows, columns)
         mm below the brain's surface.
     strong : float
         Scales all of it; 0 leaves a clean image.
     faults : Faults, optional
+        How often each fault occurs; the defaults of `Faults` if not given.
     """
     u = fields.uniform
     faults = faults or Faults()
@@ -128,7 +133,7 @@ def acquire(
 
 
 def _shade(fields: Fields, image: Tensor, strong: float, faults: Faults) -> Tensor:
-    """What is bright or dark over a large part of the head, in place."""
+    """Brighten or darken large parts of the head, in place."""
     u = fields.uniform
     z, y, x = fields.grid.points
     if fields.chance(faults.coil * strong):  # a surface coil near the edge
@@ -158,7 +163,7 @@ def _shade(fields: Fields, image: Tensor, strong: float, faults: Faults) -> Tens
 
 
 def thick_slices(fields: Fields, image: Tensor, thickness_mm: float) -> Tensor:
-    """An image that was acquired in thick slices of one plane and brought to this grid.
+    """Simulate thick slices of one plane that were resampled to this grid.
 
     Each thick slice is the mean over its thickness; between their centres it is interpolated,
     as registration to the other modalities does.
@@ -168,6 +173,7 @@ def thick_slices(fields: Fields, image: Tensor, thickness_mm: float) -> Tensor:
     fields : Fields
         The plane is drawn: sagittal, coronal or, where the slices lie evenly, axial.
     image : Tensor, (n, rows, columns)
+        One channel.
     thickness_mm : float
         As wide as a pixel, or less, changes nothing.
     """
@@ -184,12 +190,14 @@ def thick_slices(fields: Fields, image: Tensor, thickness_mm: float) -> Tensor:
 
 
 def move(fields: Fields, image: Tensor, shift_mm: float) -> Tensor:
-    """Ghosts: part of the lines of k-space was read while the head lay elsewhere.
+    """Add ghosts: part of the lines of k-space was read while the head lay elsewhere.
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     image : Tensor, (n, rows, columns)
+        One channel.
     shift_mm : float
         How far the head moved, along the direction that is phase-encoded (the rows).
     """
@@ -211,5 +219,5 @@ def move(fields: Fields, image: Tensor, shift_mm: float) -> Tensor:
 
 
 def coarsen(image: Tensor, top: float) -> Tensor:
-    """8-bit values: 256 steps from 0 to ``top``; what is brighter is cut off."""
+    """Round to 8-bit values: 256 steps from 0 to ``top``; what is brighter is cut off."""
     return torch.round(image.clamp(0, top) * (255 / top)) * (top / 255)

@@ -1,4 +1,4 @@
-"""Brains without tumours: soft tissue maps, and where they come from."""
+"""Brains without tumours: soft tissue maps on a regular grid."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ class Anatomy:
     contrasts: Tensor | None = None
 
     def to(self, device: torch.device) -> Anatomy:
-        """The same on another device, so that sampling there copies nothing."""
+        """Return a copy on another device, so that sampling there copies nothing."""
         contrasts = None if self.contrasts is None else self.contrasts.to(device)
         return Anatomy(self.tissues.to(device), self.depth.to(device), self.spacing, contrasts)
 
     @cached_property
     def extent(self) -> tuple[float, float]:
-        """Lowest and highest slice with brain in mm."""
+        """Return the lowest and highest slice with brain, in mm."""
         seen = torch.nonzero((self.depth > 0).flatten(1).sum(1) > 200 / self.spacing**2)[:, 0]
         middle = (self.depth.shape[0] - 1) / 2
         low, high = ((float(i) - middle) * self.spacing for i in (seen[0], seen[-1]))
         return low, high
 
     def sample(self, z: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Tissues (12, ...), depth (...) and contrasts (4, ...) at positions in mm."""
+        """Sample tissues (12, ...), depth (...) and contrasts (4, ...) at positions in mm."""
         shape = self.depth.shape
         half = [max(n - 1, 1) / 2 * self.spacing for n in shape]
         where = torch.stack([x / half[2], y / half[1], z / half[0]], dim=-1)[None]
@@ -81,7 +81,7 @@ class Anatomy:
 
     @cached_property
     def ventricle_centre(self) -> tuple[float, float, float]:
-        """Centre of mass of the ventricles, (z, y, x) in mm."""
+        """Return the centre of mass of the ventricles, (z, y, x) in mm."""
         weight = self.tissues[Tissue.VENTRICLE].double()
         total = float(weight.sum())
         centre = []
@@ -96,7 +96,7 @@ class Anatomy:
 def enlarge_ventricles(
     fields: Fields, anatomy: Anatomy, z: Tensor, y: Tensor, x: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions in the healthy brain before its ventricles grew (or, seldom, shrank).
+    """Return positions in the brain before its ventricles grew (or, seldom, shrank).
 
     Around the ventricles the brain is magnified, less and less with the distance; every
     position moves along a ray from their centre and none passes another.
@@ -110,11 +110,12 @@ def enlarge_ventricles(
 
 
 def vary_folds(fields: Fields, fractions: Tensor) -> Tensor:
-    """Wider sulci (atrophy) or tighter ones, and borders between tissues as sharp as on a scan.
+    """Widen sulci (atrophy) or tighten them, with borders between tissues as sharp as on a scan.
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     fractions : Tensor, (12, n, rows, columns)
         Sum to 1; label maps, interpolated, come blurred.
 
@@ -130,11 +131,12 @@ def vary_folds(fields: Fields, fractions: Tensor) -> Tensor:
 
 
 def procedural_anatomy(seed: int, spacing: float = 1.5) -> Anatomy:
-    """A brain drawn by formulas alone: folded cortex, ventricles, nuclei, cerebellum, stem.
+    """Draw a brain by formulas alone: folded cortex, ventricles, nuclei, cerebellum, stem.
 
     Parameters
     ----------
     seed : int
+        The same seed draws the same brain.
     spacing : float
         Grid of the maps in mm.
     """
@@ -147,7 +149,7 @@ def procedural_anatomy(seed: int, spacing: float = 1.5) -> Anatomy:
     side = x.abs()
 
     def ellipsoid(cz: float, cy: float, cx: float, rz: float, ry: float, rx: float) -> Tensor:
-        """Approximate signed distance in mm, positive inside; mirrored left and right."""
+        """Return about the signed distance in mm, positive inside; mirrored left and right."""
         r = torch.sqrt(((z - cz) / rz) ** 2 + ((y - cy) / ry) ** 2 + ((side - cx) / rx) ** 2)
         return (1 - r) * min(rz, ry, rx)
 

@@ -1,4 +1,4 @@
-"""Intensities: what each tissue looks like in T1, T1ce, T2 and FLAIR."""
+"""Intensities of each tissue in T1, T1ce, T2 and FLAIR."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Contrast:
 
 
 def draw_contrast(fields: Fields) -> Contrast:
-    """Random tissue means with the order that holds in reality.
+    """Draw tissue means in the order that holds in reality.
 
     T1: white > grey > CSF.  T2: CSF > grey > white.  FLAIR: CSF dark, grey a little over white.
     """
@@ -82,11 +82,12 @@ def draw_contrast(fields: Fields) -> Contrast:
 
 
 def random_curve(fields: Fields, image: Tensor, strength: float) -> Tensor:
-    """A strictly rising change of a real contrast: a bend in the middle, gamma, offset.
+    """Change a real contrast by a rising curve: a bend in the middle, gamma, offset.
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     image : Tensor
         1 is about the brightest tissue; below 0 counts as 0.
     strength : float
@@ -103,12 +104,14 @@ def random_curve(fields: Fields, image: Tensor, strength: float) -> Tensor:
 def render_tissues(
     fields: Fields, contrast: Contrast, fractions: Tensor, real: Tensor | None, mix: float
 ) -> Tensor:
-    """Image without lesions, (4, n, rows, columns).
+    """Render the image without lesions, (4, n, rows, columns).
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     contrast : Contrast
+        Mean of each tissue in each channel.
     fractions : Tensor, (12, n, rows, columns)
         Sum to 1 inside the brain.
     real : Tensor, (4, n, rows, columns), or None
@@ -141,7 +144,7 @@ def render_tissues(
 
 
 def measured_levels(image: Tensor, fractions: Tensor, contrast: Contrast) -> Contrast:
-    """The contrast with its reference levels measured in a rendered image (real contrasts)."""
+    """Return the contrast with reference levels measured in a rendered image."""
     groups = {
         "csf": ((Tissue.CSF, Tissue.VENTRICLE), 0.8),
         "grey": ((Tissue.CORTEX, Tissue.STRIATUM), 0.7),

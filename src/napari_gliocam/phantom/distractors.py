@@ -1,4 +1,4 @@
-"""Hard negatives: what looks like a tumour to a careless network and is none."""
+"""Hard negatives: lesions and artefacts that look like a tumour and are none."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ def add_distractors(
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     image : Tensor, (4, n, rows, columns)
+        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
     fractions : Tensor, (12, n, rows, columns)
+        Fraction of each `Tissue` in each voxel.
     depth : Tensor, (n, rows, columns)
         mm below the brain's surface.
     lesion : Tensor, (n, rows, columns)
         Tumour, in [0, 1]; distractors stay off it.
     levels : Contrast
+        Reference levels of the scan that is drawn.
     """
     u, brain = fields.uniform, (depth > 0).float()
     white = fractions[Tissue.WHITE]
@@ -101,7 +105,7 @@ def add_distractors(
 def _spots(
     fields: Fields, places: Tensor, count: int, low_mm: float, high_mm: float, sharp: float = 2.5
 ) -> Tensor:
-    """Irregular blobs with centres drawn by weight, (n, rows, columns) in [0, 1]."""
+    """Draw irregular blobs around centres drawn by weight, (n, rows, columns) in [0, 1]."""
     z, y, x = fields.grid.points
     out = torch.zeros_like(places)
     centres = fields.places(places, count)
@@ -124,7 +128,7 @@ def _spots(
 
 
 def _folia(fields: Fields, image: Tensor, cortex: Tensor, levels: Contrast) -> Tensor:
-    """Fine curved stripes of CSF in the cerebellar cortex."""
+    """Draw fine curved stripes of CSF in the cerebellar cortex."""
     if cortex.sum() < 60:
         return image
     _, y, x = fields.grid.points

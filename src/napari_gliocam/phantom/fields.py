@@ -12,16 +12,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class SliceGrid:
-    """Where the voxels of a phantom lie: any slice positions, regular rows and columns.
+    """Positions of a phantom's voxels: any slice positions, regular rows and columns.
 
     Parameters
     ----------
     z : ndarray, (n,)
         Slice positions in mm, upwards from the brain's centre.
     shape : (rows, columns)
+        Voxels of a slice.
     pixel_mm : (row, column)
         In-plane spacing.
     device : torch.device
+        Where the phantom is drawn.
     """
 
     z: np.ndarray
@@ -31,7 +33,7 @@ class SliceGrid:
 
     @cached_property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coordinates in mm along S, P and L; rows and columns are centred."""
+        """Return coordinates in mm along S, P and L; rows and columns are centred."""
         rows, columns = (
             (np.arange(n) - (n - 1) / 2) * mm
             for n, mm in zip(self.shape, self.pixel_mm, strict=True)
@@ -40,7 +42,7 @@ class SliceGrid:
 
     @cached_property
     def points(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The same as tensors that broadcast to (n, rows, columns)."""
+        """Return the coordinates as tensors that broadcast to (n, rows, columns)."""
         z, y, x = (torch.as_tensor(a, dtype=torch.float32, device=self.device) for a in self.axes)
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
@@ -56,7 +58,9 @@ class Fields:
     Parameters
     ----------
     grid : SliceGrid
+        Where the voxels lie.
     rng : numpy Generator
+        Source of all random numbers.
     """
 
     def __init__(self, grid: SliceGrid, rng: np.random.Generator) -> None:
@@ -64,19 +68,19 @@ class Fields:
         self.rng = rng
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """One number between two bounds."""
+        """Draw one number between two bounds."""
         return float(self.rng.uniform(low, high))
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Return True with this probability."""
         return bool(self.rng.random() < probability)
 
     def log_uniform(self, low: float, high: float) -> float:
-        """One number, uniform in its logarithm."""
+        """Draw one number, uniform in its logarithm."""
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
     def places(self, weight: Tensor, count: int) -> list[tuple[int, ...]]:
-        """Indices of voxels drawn by weight, with repetition; none where all weights are 0."""
+        """Draw indices of voxels by weight, with repetition; none where all weights are 0."""
         draws = torch.from_numpy(self.rng.random(count))
         # In double precision: a float32 sum over a volume would lose its small terms.
         cumulative = weight.flatten().double().cumsum(0)
@@ -88,11 +92,11 @@ class Fields:
         return [tuple(int(i) for i in np.unravel_index(f, weight.shape)) for f in found.tolist()]
 
     def white(self) -> Tensor:
-        """Independent normal noise in every voxel, (n, rows, columns)."""
+        """Draw independent normal noise in every voxel, (n, rows, columns)."""
         return self._to_device(self.rng.standard_normal(self.grid.size, dtype=np.float32))
 
     def smooth(self, scale_mm: float) -> Tensor:
-        """A Gaussian field of mean 0, variance 1 and this correlation length, (n, rows, columns).
+        """Draw a Gaussian field of mean 0, variance 1 and a correlation length, (n, rows, columns).
 
         White noise on a lattice as wide as the scale, spread by Gaussian kernels along each
         axis: three small matrix products, whatever the scale.  Where slices are fewer than the
@@ -115,14 +119,14 @@ class Fields:
         return torch.from_numpy(values).to(self.grid.device)
 
     def fractal(self, scale_mm: float) -> Tensor:
-        """Three octaves of `smooth`, variance 1."""
+        """Draw three octaves of `smooth`, variance 1."""
         octaves = ((1.0, 1.0), (0.6, 2.0), (0.35, 4.0))
         total = sum(w * self.smooth(scale_mm / d) for w, d in octaves)
         assert isinstance(total, Tensor)
         return total / float(np.sqrt(sum(w * w for w, _ in octaves)))
 
     def _kernel(self, axis: np.ndarray, scale: float) -> np.ndarray:
-        """Gaussian weights from lattice nodes to points, rows of unit norm, (points, nodes)."""
+        """Return Gaussian weights (points, nodes) from lattice nodes to points, rows of unit norm."""
         step = np.diff(np.sort(axis)).min() if len(axis) > 1 else np.inf
         if scale < 0.8 * step:  # neighbours are independent
             return np.eye(len(axis), dtype=np.float32)
@@ -133,7 +137,7 @@ class Fields:
         return weights.astype(np.float32)
 
     def _plane_mixing(self, scale: float) -> np.ndarray:
-        """Root of the covariance of the slices, (n, n): what infinitely many nodes would give."""
+        """Return the root of the slices' covariance, (n, n), as infinitely many nodes would give it."""
         distance = self.grid.axes[0][:, None] - self.grid.axes[0][None]
         covariance = np.exp(-0.25 * (distance / (0.7 * scale)) ** 2)
         # Two slices may lie at the same place; a little of their own keeps the root real.
@@ -143,12 +147,12 @@ class Fields:
 
 
 def soft_step(level: Tensor, width: float | Tensor = 1.0) -> Tensor:
-    """Logistic step: 0 far below zero, 1 far above, over a width in the level's unit."""
+    """Compute a logistic step: 0 far below zero, 1 far above, over a width in the level's unit."""
     return torch.sigmoid((level / width).clamp(-30, 30))
 
 
 def blur(image: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian blur of each slice, (..., rows, columns)."""
+    """Blur each slice by a Gaussian, (..., rows, columns)."""
     if sigma_px < 0.15:
         return image
     radius = max(1, int(np.ceil(3 * sigma_px)))

@@ -46,14 +46,19 @@ def add_lookalikes(
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     image : Tensor, (4, n, rows, columns)
+        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
     fractions : Tensor, (12, n, rows, columns)
+        Fraction of each `Tissue` in each voxel.
     depth : Tensor, (n, rows, columns)
         mm below the brain's surface.
     lesion : Tensor, (n, rows, columns)
         Tumour, in [0, 1]; they stay off it.
     levels : Contrast
+        Reference levels of the scan that is drawn.
     often : Lookalikes, optional
+        How often each of them occurs; the defaults of `Lookalikes` if not given.
     """
     often = often or Lookalikes()
     if fields.chance(often.infarct):
@@ -71,7 +76,7 @@ def infarct_wedge(
     lesion: Tensor,
     levels: Contrast,
 ) -> Tensor:
-    """The territory of one artery: a wedge from the depth to the surface, cortex and all.
+    """Draw the territory of one artery: a wedge from the depth to the surface, cortex and all.
 
     Recent: swollen, bright on FLAIR and T2, the cortex may enhance.  Old: fluid with a bright rim.
     """
@@ -107,7 +112,7 @@ def infarct_wedge(
 def surgical_cavity(
     fields: Fields, image: Tensor, depth: Tensor, lesion: Tensor, levels: Contrast
 ) -> Tensor:
-    """A hole full of fluid that reaches the surface, with a gliotic and at times enhancing rim."""
+    """Draw a hole full of fluid that reaches the surface, its rim gliotic, at times enhancing."""
     u = fields.uniform
     place = _somewhere(fields, ((depth > 4) & (depth < 16)).float() * (1 - lesion))
     if place is None:
@@ -138,7 +143,7 @@ def surgical_cavity(
 def _ray(
     fields: Fields, place: tuple[float, float, float], inwards_mm: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Distances in mm along and across the ray from near a place out to the surface."""
+    """Return distances in mm along and across the ray from near a place out to the surface."""
     outward = np.asarray(place) - _MIDDLE
     outward = outward / (np.linalg.norm(outward) + 1e-6)
     start = np.asarray(place) - inwards_mm * outward
@@ -158,7 +163,7 @@ def _towards(image: Tensor, weight: Tensor, values: tuple[float | None, ...]) ->
 
 
 def _somewhere(fields: Fields, weight: Tensor) -> tuple[float, float, float] | None:
-    """A voxel drawn by weight, (z, y, x) in mm; None where all weights are 0."""
+    """Draw a voxel by weight, (z, y, x) in mm; None where all weights are 0."""
     for index in fields.places(weight, 1):
         z, y, x = (float(axis[i]) for axis, i in zip(fields.grid.axes, index, strict=True))
         return z, y, x

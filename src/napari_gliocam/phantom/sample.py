@@ -23,7 +23,7 @@ _BRAIN_MM = (192, 160)
 def brain_box(
     shape: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> tuple[slice, slice, slice]:
-    """The part of a volume (S, P, L) that is drawn, centred; the rest is air."""
+    """Return the part of a volume (S, P, L) that is drawn, centred; the rest is air."""
     spans = [slice(0, shape[0])]
     for count, mm, brain_mm in zip(shape[1:], spacing[1:], _BRAIN_MM, strict=True):
         size = min(count, round(brain_mm / mm))
@@ -33,7 +33,7 @@ def brain_box(
 
 
 def phantom_grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
-    """A grid like that of BraTS, file axes L, P, S, from shape and mm along S, P, L."""
+    """Return a grid like that of BraTS, file axes L, P, S, from shape and mm along S, P, L."""
     depth, height, width = shape
     affine = np.array(
         [
@@ -53,7 +53,7 @@ def make_phantom(
     shape: tuple[int, int, int] = (155, 240, 240),
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Case:
-    """A synthetic case with its truth as expert labels (imports torch).
+    """Draw a synthetic case with its truth as expert labels (imports torch).
 
     Parameters
     ----------

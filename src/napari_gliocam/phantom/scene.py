@@ -75,11 +75,13 @@ class Scene:
     image : Tensor of float32, (4, n, rows, columns)
         T1, T1ce, T2, FLAIR; about [0, 2], 0 outside the brain.
     brain : Tensor of bool, (n, rows, columns)
+        Voxels of the brain, residues of the skull included.
     labels : Tensor of uint8, (n, rows, columns)
         0 background, 1 core, 2 edema: the truth.
     enhancing : Tensor of bool, (n, rows, columns)
         The part of the core that takes up contrast agent.
     lesions : tuple of Lesion
+        Lesions of the case; none in a healthy one.
     """
 
     image: Tensor
@@ -90,7 +92,7 @@ class Scene:
 
 
 def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> tuple[Lesion, ...]:
-    """Random lesions of one case, centred in the brain, more often in white matter."""
+    """Draw the lesions of one case, centred in the brain, more often in white matter."""
     names = list(settings.kinds)
     weights = np.array([settings.kinds[n] for n in names])
     kind: Kind = str(fields.rng.choice(names, p=weights / weights.sum()))  # type: ignore[assignment]
@@ -135,8 +137,11 @@ def render_scene(
     fields : Fields
         Grid and random numbers.
     anatomy : Anatomy
+        The brain without tumours.
     lesions : tuple of Lesion
+        Lesions of the case; none in a healthy one.
     settings : SceneSettings, optional
+        How varied phantoms are; the defaults of `SceneSettings` if not given.
     """
     settings = settings or SceneSettings()
     u = fields.uniform
@@ -195,7 +200,7 @@ def render_scene(
 def _deform(
     fields: Fields, z: Tensor, y: Tensor, x: Tensor, amount: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Random rotation, scale, shear and a smooth elastic part; mirrored half of the time."""
+    """Rotate, scale, shear and bend positions at random; mirrored half of the time."""
     if amount == 0:
         return z, y, x
     rng = fields.rng
@@ -223,5 +228,5 @@ def _deform(
 def phantom_fields(
     seed: int | list[int], z: np.ndarray, shape: tuple[int, int], pixel_mm: tuple[float, float]
 ) -> Fields:
-    """Fields of one phantom from its seed."""
+    """Return the fields of one phantom from its seed."""
     return Fields(SliceGrid(np.asarray(z), shape, pixel_mm), np.random.default_rng(seed))

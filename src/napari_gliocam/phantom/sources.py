@@ -43,7 +43,7 @@ CONTRAST_FILES = ("t1.nii.gz", "t1ce.nii.gz", "t2.nii.gz", "flair.nii.gz", "lesi
 
 
 def load_anatomies(folder: Path, spacing: float = 1.5) -> dict[str, Anatomy]:
-    """All anatomies of a folder by name; label maps first, then real contrasts."""
+    """Load all anatomies of a folder by name; label maps first, then real contrasts."""
     return {
         path.name.split(".")[0]: load_anatomy(path, spacing)
         for paths in find_anatomies(folder).values()
@@ -52,7 +52,7 @@ def load_anatomies(folder: Path, spacing: float = 1.5) -> dict[str, Anatomy]:
 
 
 def find_anatomies(folder: Path) -> dict[str, list[Path]]:
-    """Paths below ``labels`` and ``ms`` by these names, sorted; kinds without any are left out.
+    """Find the paths below ``labels`` and ``ms``, sorted; kinds without any are left out.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def find_anatomies(folder: Path) -> dict[str, list[Path]]:
 
 
 def load_anatomy(path: Path, spacing: float = 1.5) -> Anatomy:
-    """A label map (a file) or real contrasts (a folder).
+    """Read a label map (a file) or real contrasts (a folder).
 
     Raises
     ------
@@ -98,7 +98,7 @@ def load_anatomy(path: Path, spacing: float = 1.5) -> Anatomy:
 
 
 def anatomy_from_labels(path: Path, spacing: float = 1.5) -> Anatomy:
-    """Soft tissue maps of one label map."""
+    """Make soft tissue maps of one label map."""
     labels, voxel = _read(path, np.int16)
     labels = np.where(labels >= 500, 0, labels)
     tissue = np.full(600, -1, dtype=np.int8)
@@ -120,7 +120,7 @@ def anatomy_from_labels(path: Path, spacing: float = 1.5) -> Anatomy:
 
 
 def anatomy_from_contrasts(folder: Path, spacing: float = 1.5) -> Anatomy:
-    """Tissue maps estimated from real contrasts, with the contrasts themselves."""
+    """Estimate tissue maps from real contrasts, and keep the contrasts themselves."""
     names = ("t1", "t1ce", "t2", "flair")
     volumes = {}
     for name in names:

@@ -22,6 +22,7 @@ class Lesion:
     Parameters
     ----------
     kind : {"both", "core", "edema"}
+        Classes that the lesion shows.
     centre : (z, y, x)
         In mm.
     radius : float
@@ -47,6 +48,7 @@ class Shape:
     Parameters
     ----------
     core, edema : Tensor
+        Fraction of each class in each voxel.
     depth : Tensor
         Distance in mm into the core, for the enhancing rim.
     edema_depth : Tensor
@@ -60,7 +62,7 @@ class Shape:
 
 
 def draw_lesion(fields: Fields, centre: tuple[float, float, float], kind: Kind) -> Lesion:
-    """Random size and make-up of a lesion at a place."""
+    """Draw size and make-up of a lesion at a place."""
     radius = fields.uniform(12, 46) if fields.chance(0.7) else fields.log_uniform(6.5, 30)
     left_out: Literal["core", "edema"] | None = None
     if kind == "edema" and fields.chance(0.4):
@@ -71,12 +73,14 @@ def draw_lesion(fields: Fields, centre: tuple[float, float, float], kind: Kind) 
 
 
 def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> Shape:
-    """Soft masks of a lesion in its surroundings.
+    """Draw soft masks of a lesion in its surroundings.
 
     Parameters
     ----------
     fields : Fields
+        Grid and random numbers of the phantom.
     lesion : Lesion
+        Place, size and make-up of the lesion.
     white, csf : Tensor, (n, rows, columns)
         Tissue fractions: edema follows white matter, nothing grows into a ventricle.
     """
@@ -121,7 +125,7 @@ def shape_lesion(fields: Fields, lesion: Lesion, white: Tensor, csf: Tensor) -> 
 
 
 def _core_radius(fields: Fields, lesion: Lesion) -> float:
-    """From a speck in a wide edema to a core that leaves but a thin edema, in mm."""
+    """Draw the radius of a core in mm: from a speck to one that leaves but a thin edema."""
     u, r = fields.uniform, lesion.radius
     if lesion.kind != "both":
         return max(r * u(0.55, 1.0), 4.5)
@@ -138,7 +142,7 @@ def _core_radius(fields: Fields, lesion: Lesion) -> float:
 def _foci(
     fields: Fields, centre: np.ndarray, reach: float, core: Tensor, depth: Tensor, edema: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One to three small cores beside the main one, inside the edema."""
+    """Draw one to three small cores beside the main one, inside the edema."""
     for _ in range(int(fields.rng.integers(1, 4))):
         radius = fields.uniform(2.5, 8)
         place = centre + fields.rng.standard_normal(3) * 0.5 * reach
@@ -153,7 +157,7 @@ def _foci(
 def _level(
     fields: Fields, centre: np.ndarray, radius: float, irregular: float, scale: float
 ) -> Tensor:
-    """An ellipsoid with a ragged surface: 1 in the centre, 0 at the surface, negative outside."""
+    """Draw a ragged ellipsoid: 1 in the centre, 0 at the surface, negative outside."""
     z, y, x = fields.grid.points
     rotation = _random_rotation(fields.rng)
     stretch = np.exp(fields.rng.uniform(-0.22, 0.22, 3))
@@ -176,7 +180,7 @@ def _random_rotation(rng: np.random.Generator) -> np.ndarray:
 def mass_effect(
     fields: Fields, lesion: Lesion, z: Tensor, y: Tensor, x: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions in the healthy brain that a growing lesion pushed to (z, y, x)."""
+    """Return the positions in the healthy brain that a growing lesion pushed to (z, y, x)."""
     push = fields.uniform(0.1, 0.45) * lesion.radius
     reach = lesion.radius * fields.uniform(1.2, 2.2)
     dz, dy, dx = (a - c for a, c in zip((z, y, x), lesion.centre, strict=True))
@@ -230,7 +234,7 @@ def _edema_levels(fields: Fields, levels: Contrast) -> np.ndarray:
 def _paint_enhancing(
     fields: Fields, shape: Shape, image: Tensor, levels: Contrast, edema: np.ndarray
 ) -> Tensor:
-    """Necrosis with an enhancing rim, solid or patchy enhancement, sometimes a bleed.
+    """Paint necrosis with an enhancing rim, solid or patchy enhancement, sometimes a bleed.
 
     On FLAIR the core is mostly as bright as its edema or brighter; fluid-dark necrosis is the
     exception.
@@ -290,7 +294,7 @@ def _paint_enhancing(
 def _paint_solid(
     fields: Fields, shape: Shape, image: Tensor, levels: Contrast, edema: np.ndarray
 ) -> Tensor:
-    """A core without enhancement: darker on T1, fluid on T2, on FLAIR mostly above edema."""
+    """Paint a core without enhancement: darker on T1, fluid on T2, on FLAIR mostly above edema."""
     u = fields.uniform
     t1_range = max(levels.white[T1] - levels.csf[T1], 0.1)
     fluid = max(levels.csf[T2] - levels.grey[T2], 0.15)

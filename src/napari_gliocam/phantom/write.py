@@ -43,6 +43,7 @@ class ValueType:
     Parameters
     ----------
     dtype : str
+        NumPy's name of the type of the stored values.
     top : float
         The value of the brightest voxels; what is brighter still is cut off there.
     """
@@ -64,13 +65,14 @@ class ValueType:
 
 @dataclass(frozen=True)
 class PhantomRequest:
-    """What is to be written.
+    """Request for synthetic cases as files.
 
     Parameters
     ----------
     out : Path
         Each case gets a folder in it.
     cases : int
+        Number of cases.
     seed : int
         With a case's number it decides all of the case.
     anatomy : Path or None
@@ -80,6 +82,7 @@ class PhantomRequest:
     missing : float
         Probability that T1, T1ce or T2, each on its own, is not there.
     overwrite : bool
+        Whether files that are there already may be replaced.
     shape, spacing : (S, P, L)
         Voxels; mm.
     settings : SceneSettings, optional
@@ -118,17 +121,17 @@ class PhantomRequest:
             )
 
     def folder_of(self, number: int) -> Path:
-        """The folder of a case; its name is the case's."""
+        """Return the folder of a case; its name is the case's."""
         return self.out / f"phantom_{self.seed}_{number:04d}"
 
     def files_of(self, number: int) -> dict[str, Path]:
-        """Every file that a case may get, by what it shows: a modality, or ``seg``."""
+        """Return every file that a case may get, by its content: a modality, or ``seg``."""
         folder = self.folder_of(number)
         shown = [*(modality.value for modality in CHANNELS), "seg"]
         return {name: folder / f"{folder.name}_{name}.nii.gz" for name in shown}
 
     def check(self) -> None:
-        """Refuse before anything is drawn what would fail at the end.
+        """Check before anything is drawn that the files can be written at the end.
 
         Raises
         ------
@@ -157,6 +160,7 @@ def write_phantoms(out: str | Path, cases: int, seed: int = 0, **wishes: Any) ->
     out : str or Path
         Each case gets ``phantom_SEED_NUMBER/phantom_SEED_NUMBER_{t1,t1ce,t2,flair,seg}.nii.gz``.
     cases : int
+        Number of cases.
     seed : int
         The same seed and number give the same voxels, however many cases are asked for.
     **wishes
@@ -176,7 +180,7 @@ def write_phantoms(out: str | Path, cases: int, seed: int = 0, **wishes: Any) ->
 
 
 def writing_phantoms(request: PhantomRequest) -> Generator[Progress, None, list[Path]]:
-    """As `write_phantoms`; yields before a case is drawn and before it is saved."""
+    """Write synthetic cases as `write_phantoms`; yield before each is drawn and saved."""
     request.check()
     sources = None if request.anatomy is None else find_anatomies(request.anatomy)
     load = lru_cache(maxsize=3)(load_anatomy)
@@ -203,7 +207,7 @@ def writing_phantoms(request: PhantomRequest) -> Generator[Progress, None, list[
 
 
 def brats_labels(scene: Scene) -> NDArray[np.uint8]:
-    """1 core that does not enhance, 2 edema, 4 enhancing core: BraTS until 2021."""
+    """Return labels as BraTS until 2021: 1 core that does not enhance, 2 edema, 4 enhancing core."""
     labels = scene.labels.cpu().numpy().copy()
     labels[scene.enhancing.cpu().numpy()] = 4
     return labels
