@@ -64,7 +64,7 @@ class SliceFrame:
         return len(self.indices)
 
     def _inside(self) -> tuple[slice, slice, slice, slice]:
-        """Return the crop's part inside the volume, in the volume's and in the crop's own indices."""
+        """Return the crop's part inside the volume, in indices of the volume and of the crop."""
         (r0, r1), (c0, c1) = self.rows, self.columns
         _, height, width = self.shape
         volume_rows, volume_columns = (

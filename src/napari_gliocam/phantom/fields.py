@@ -126,7 +126,7 @@ class Fields:
         return total / float(np.sqrt(sum(w * w for w, _ in octaves)))
 
     def _kernel(self, axis: np.ndarray, scale: float) -> np.ndarray:
-        """Return Gaussian weights (points, nodes) from lattice nodes to points, rows of unit norm."""
+        """Return Gaussian weights (points, nodes) from nodes to points, rows of unit norm."""
         step = np.diff(np.sort(axis)).min() if len(axis) > 1 else np.inf
         if scale < 0.8 * step:  # neighbours are independent
             return np.eye(len(axis), dtype=np.float32)
@@ -137,7 +137,7 @@ class Fields:
         return weights.astype(np.float32)
 
     def _plane_mixing(self, scale: float) -> np.ndarray:
-        """Return the root of the slices' covariance, (n, n), as infinitely many nodes would give it."""
+        """Return the root of the covariance of the slices, (n, n), for infinitely many nodes."""
         distance = self.grid.axes[0][:, None] - self.grid.axes[0][None]
         covariance = np.exp(-0.25 * (distance / (0.7 * scale)) ** 2)
         # Two slices may lie at the same place; a little of their own keeps the root real.

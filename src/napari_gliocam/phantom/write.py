@@ -207,7 +207,7 @@ def writing_phantoms(request: PhantomRequest) -> Generator[Progress, None, list[
 
 
 def brats_labels(scene: Scene) -> NDArray[np.uint8]:
-    """Return labels as BraTS until 2021: 1 core that does not enhance, 2 edema, 4 enhancing core."""
+    """Return labels as BraTS until 2021: 1 other core, 2 edema, 4 enhancing core."""
     labels = scene.labels.cpu().numpy().copy()
     labels[scene.enhancing.cpu().numpy()] = 4
     return labels
