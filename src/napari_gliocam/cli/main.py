@@ -17,6 +17,7 @@ import typer
 
 from napari_gliocam import __version__
 from napari_gliocam.cli import batch
+from napari_gliocam.cli import cache as cli_cache
 from napari_gliocam.cli import explain as cli_explain
 from napari_gliocam.cli import phantom as cli_phantom
 from napari_gliocam.cli import report as cli_report
@@ -253,6 +254,7 @@ def top(
         typer.echo(context.get_help())
 
 
+app.command(name="cache")(cli_cache.cache)
 app.command(name="explain")(cli_explain.explain)
 app.command(name="phantom")(cli_phantom.phantom)
 app.command(name="report")(cli_report.report)

@@ -40,6 +40,8 @@ from napari_gliocam.train.recipe.fields import Data
 
 #: Name of the cache in the folder of cases, unless another folder is given.
 CACHE_NAME = ".gliocam-slices"
+#: Pattern of the names of indices, one for each way of making slices.
+INDEX_FILES = "index-*.json"
 #: Changes when prepared slices of before can no longer be used.
 FORMAT = 2
 #: Least brain, in cm2, of a slice that is not blank.
@@ -404,7 +406,7 @@ def _in_order(index: CaseIndex, found: Mapping[str, CaseFiles]) -> CaseIndex:
 
 def index_file(cache: Path, preparation: Preparation) -> Path:
     """Return the file of the index for one way of making slices."""
-    return cache / f"index-{preparation.digest()}.json"
+    return cache / INDEX_FILES.replace("*", preparation.digest())
 
 
 def _save(index: CaseIndex) -> None:
