@@ -69,7 +69,7 @@ def main(folder: Path, width: int = 1280, height: int = 900) -> None:
     job = session.derive()
     until(lambda: job is None or job.ended)
     dock.message_view.set_message(None)
-    job = session.opened("phantom_5_0000")
+    job = session.open_by_name("phantom_5_0000")
     until(lambda: job is None or job.ended)
     session.tagging.step(8)
     dock.choice_view.epochs.setValue(4)

@@ -184,7 +184,11 @@ def test_nothing_is_trained_without_cases_or_labels(
 
 
 def test_advanced_is_folded_and_shows_what_the_recipe_says(train: Any) -> None:
-    view = train.choice_view
+    view, state = train.choice_view, train.session.state
+    state.devices = (("auto", "Automatic"), ("cpu", "CPU"))
+    assert view.devices.currentText() == "CPU"
+    state.device = "auto"  # in the panel
+    assert view.devices.currentText() == "Automatic"
     assert view.advanced.isHidden()
     assert [box.value() for box in view.weights.values()] == [1.0, 1.0, 5.0]
     assert not view.stages["pretrain"].isChecked()

@@ -64,6 +64,7 @@ class TrainDock(Dock):
         """Look away from the viewer; a training works on."""
         self._keys.close()
         self.session.state.events.devices.disconnect(self._show_devices)
+        self.session.state.events.device.disconnect(self._on_device_changed)
         self.session.viewer.events.theme.disconnect(self._show_theme)
         self.session.close()
 
@@ -91,6 +92,7 @@ class TrainDock(Dock):
         session.running.connect(choice.set_running)
         session.resumable.connect(choice.set_resumable)
         session.state.events.devices.connect(self._show_devices)
+        session.state.events.device.connect(self._on_device_changed)
         progress = self.progress_view
         progress.stop_requested.connect(session.stop)
         progress.follow_requested.connect(self._on_follow)
@@ -163,6 +165,10 @@ class TrainDock(Dock):
         state = self.session.state
         names, titles = zip(*state.devices, strict=True)
         self.choice_view.set_devices(list(names), list(titles), state.device)
+
+    def _on_device_changed(self, device: str) -> None:
+        self._show_devices()
+        self.choice_view.forget_check()
 
     def _show_theme(self, event: Any = None) -> None:
         from napari.utils.theme import get_theme

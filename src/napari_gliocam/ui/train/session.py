@@ -15,6 +15,7 @@ from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
@@ -316,17 +317,20 @@ class TrainSession:
         late = time.monotonic() - self._previewed < _PREVIEW_EVERY
         if not self.preview or opened is None or late or self.state.running is not None:
             return
+        if opened.networks is not None:  # another method's result was chosen by hand: it stays
+            return
         if self._job is not None or not engine().idle:
             return
         self._previewed = time.monotonic()
         case, device = opened.case, self.state.device
         job = self._keep(engine().submit(lambda: work.segment(case, bundle, device), "Segment"))
         job.succeeded.connect(partial(self._on_segmented, opened, case))
+        job.failed.connect(self._fail)
 
-    def _on_segmented(self, opened: OpenCase, case: Case, maps: Any) -> None:
-        if opened not in self.layers.open_cases():
+    def _on_segmented(self, opened: OpenCase, case: Case, maps: ClassMaps) -> None:
+        if opened not in self.layers.open_cases() or opened.networks is not None:
             return
-        opened.segmented, opened.networks = case, None
+        opened.segmented = case
         opened.start(maps)
         self.layers.show_result(opened)
         opened.count()
