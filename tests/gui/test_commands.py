@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari import Viewer
 from napari.utils.key_bindings import coerce_keybinding
 from npe2 import PluginManifest
 
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate
 
+from .conftest import press_on_canvas
+
 MANIFEST = PluginManifest.from_file(str(resources("napari_gliocam") / "napari.yaml"))
-
-
-def press(viewer: Any, key: str) -> None:
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    Viewer.class_keymap[coerce_keybinding(key)](viewer)
 
 
 def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
@@ -28,12 +24,12 @@ def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
     segmented.panel.session.go_to(0)
     seen = []
     for _ in slices:
-        press(viewer, commands.NEXT_LESION)
+        press_on_canvas(viewer, commands.NEXT_LESION)
         seen.append(navigate.slice_in_view(viewer, opened.case.grid))
     assert seen == list(slices)
-    press(viewer, commands.NEXT_LESION)
+    press_on_canvas(viewer, commands.NEXT_LESION)
     assert segmented.state.message.text == "No slice above this one shows tumour."
-    press(viewer, commands.PREVIOUS_LESION)
+    press_on_canvas(viewer, commands.PREVIOUS_LESION)
     assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-2]
     segmented.panel.results_view.previous_button.click()
     assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-3]
@@ -41,7 +37,7 @@ def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
 
 def test_expert_labels_are_followed_before_there_is_a_result(opened: Any) -> None:
     opened.panel.session.go_to(0)
-    press(opened.viewer, commands.NEXT_LESION)
+    press_on_canvas(opened.viewer, commands.NEXT_LESION)
     expert = opened.opened.case.expert.labels.any(axis=(1, 2))
     first = int(np.flatnonzero(expert)[0])
     assert navigate.slice_in_view(opened.viewer, opened.opened.case.grid) == first
@@ -49,9 +45,9 @@ def test_expert_labels_are_followed_before_there_is_a_result(opened: Any) -> Non
 
 def test_overlay_is_toggled(segmented: Any) -> None:
     labels = segmented.viewer.layers["segmentation"]
-    press(segmented.viewer, commands.TOGGLE_OVERLAY)
+    press_on_canvas(segmented.viewer, commands.TOGGLE_OVERLAY)
     assert not labels.visible
-    press(segmented.viewer, commands.TOGGLE_OVERLAY)
+    press_on_canvas(segmented.viewer, commands.TOGGLE_OVERLAY)
     assert labels.visible
 
 
@@ -59,15 +55,28 @@ def test_modalities_are_cycled(opened: Any) -> None:
     viewer = opened.viewer
     seen = []
     for _ in range(5):
-        press(viewer, commands.CYCLE_MODALITY)
+        press_on_canvas(viewer, commands.CYCLE_MODALITY)
         seen += [layer.name for layer in viewer.layers if layer.visible]
     assert seen == ["T1ce", "T2", "T1", "FLAIR", "T1ce"]
+
+
+@pytest.mark.parametrize("dock", [w.display_name for w in MANIFEST.contributions.widgets])
+def test_keys_of_the_canvas_work_beside_every_dock(opened: Any, dock: str) -> None:
+    if dock == "Train":
+        pytest.importorskip("lightning")
+    viewer = opened.viewer
+    viewer.window.add_plugin_dock_widget("napari-gliocam", dock)
+    press_on_canvas(viewer, commands.CYCLE_MODALITY)
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["T1ce"]
+    navigate.go_to_slice(viewer, opened.opened.case.grid, 0)
+    press_on_canvas(viewer, commands.NEXT_LESION)
+    assert navigate.slice_in_view(viewer, opened.opened.case.grid) > 0
 
 
 def test_keys_do_nothing_without_a_case(make_napari_viewer_proxy: Any) -> None:
     viewer = make_napari_viewer_proxy()
     for key in ("NEXT_LESION", "PREVIOUS_LESION", "TOGGLE_OVERLAY", "CYCLE_MODALITY"):
-        press(viewer, getattr(commands, key))
+        press_on_canvas(viewer, getattr(commands, key))
     commands.next_lesion()
     assert len(viewer.layers) == 0
 

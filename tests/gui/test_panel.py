@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
+from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.model.state import OpenCase, state_of
+from napari_gliocam.ui.viewer import navigate
 
 from .conftest import make_case, make_maps
 
@@ -381,15 +385,15 @@ def test_scheme_can_be_changed(gliocam: Any, case_folder: Any, qtbot: Any) -> No
 def test_wrong_modality_is_swapped(opened: Any) -> None:
     from napari_gliocam.case import Modality
 
-    panel, opened = opened.panel, opened.opened
+    panel, viewer, opened = opened.panel, opened.viewer, opened.opened
     t1ce, flair = (opened.case.volumes[m] for m in (Modality.T1CE, Modality.FLAIR))
     panel.case_view.modality_requested.emit(*_choice(panel, opened, "flair", "t1ce"))
     assert opened.case.volumes[Modality.FLAIR] is t1ce
     assert opened.case.volumes[Modality.T1CE] is flair
-    assert opened.viewer.layers["FLAIR"].data is t1ce
+    assert viewer.layers["FLAIR"].data is t1ce
     panel.case_view.modality_requested.emit(Modality.T2, -1)
     assert Modality.T2 not in opened.case.volumes
-    assert "T2" in names(opened.viewer), "shown as a volume without a modality"
+    assert "T2" in names(viewer), "shown as a volume without a modality"
     assert panel.case_view.modalities[Modality.T2].currentText() == "missing"
 
 
@@ -490,3 +494,48 @@ def test_maps_of_the_stand_in_are_real(case: Any) -> None:
     maps = make_maps(case)
     labels = apply_thresholds(maps, Thresholds()).labels
     assert {1, 2} <= set(np.unique(labels))
+
+
+def test_a_second_case_elsewhere_is_in_view_and_selected(opened: Any, qtbot: Any) -> None:
+    viewer, panel = opened.viewer, opened.panel
+    first, case = opened.opened, make_case("second", seed=1)
+    affine = case.grid.affine.copy()
+    affine[:3, 3] += (700, -900, 500)
+    second = OpenCase(replace(case, grid=Grid(affine, case.grid.file_shape)))
+    panel.session.layers.add_case(second)
+    for one, act in (
+        (second, lambda: qtbot.wait(20)),
+        (first, lambda: panel.case_view.cases.activated.emit(0)),
+        (second, lambda: panel.case_view.cases.activated.emit(1)),
+        (second, lambda: viewer.reset_view()),
+    ):
+        act()
+        grid = one.case.grid
+        assert opened.state.current is one
+        assert viewer.layers.selection.active.name == f"FLAIR · {one.case.name}"
+        assert navigate.slice_in_view(viewer, grid) is not None
+        middle = np.add(grid.origin, np.multiply(np.subtract(grid.shape, 1), grid.spacing) / 2)
+        np.testing.assert_allclose(viewer.scene.camera.center[1:], middle[1:], atol=2)
+        assert viewer.scene.camera.zoom == pytest.approx(_fitting(viewer, grid), rel=0.1)
+
+
+def _fitting(viewer: Any, grid: Grid) -> float:
+    """Pixels of the canvas for each mm at which an axial slice fills it."""
+    height, width = np.multiply(grid.shape, grid.spacing)[1:]
+    return float(min(viewer.canvas.size[0] / height, viewer.canvas.size[1] / width)) * 0.95
+
+
+def test_suggested_name_is_not_that_of_the_expert_labels(
+    gliocam: Any, case_folder: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = gliocam.panel
+    for job in (panel.open(case_folder), panel.segment):
+        job = job() if callable(job) else job
+        qtbot.waitUntil(lambda job=job: job.ended)
+    asked = []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *given: asked.append(given[2]) or (given[2], "")
+    )
+    panel.results_view.save_button.click()
+    assert asked == [str(case_folder / "BraTS2021_00000_gliocam_seg.nii.gz")]
+    qtbot.waitUntil(lambda: (case_folder / "BraTS2021_00000_gliocam_seg.nii.gz").exists())

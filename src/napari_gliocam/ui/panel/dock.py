@@ -170,7 +170,7 @@ class Workspace(Dock):
             return
         source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        default = folder / f"{safe_name(opened.case.name)}_seg.nii.gz"
+        default = folder / f"{safe_name(opened.case.name)}_gliocam_seg.nii.gz"
         path, _ = QFileDialog.getSaveFileName(self, "Save result", str(default), _NIFTI_FILTER)
         if path:
             if not path.lower().endswith((".nii", ".nii.gz")):

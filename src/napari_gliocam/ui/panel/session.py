@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.class_maps import Row
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.volume import difference
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -27,7 +28,7 @@ from napari_gliocam.ui.model.refined import acts
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
-from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer import navigate, planes
 from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import Follower
@@ -62,12 +63,13 @@ class Session:
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
         self._activate.timeout.connect(self._on_activate)
-        self._closed = False
+        self._closed = self._centring = False
         self._jobs: list[Job] = []
         self._watched: set[int] = set()
         for emitter, slot in self._connections():
             emitter.connect(slot)
         self.state.panels += 1
+        planes.keep_upright(self.viewer)
         self._on_layers()
 
     def _connections(self) -> list[tuple[Any, Any]]:
@@ -78,6 +80,7 @@ class Session:
             (dims.point, self._on_dims),
             (dims.order, self._on_dims),
             (dims.ndisplay, self._on_dims),
+            (self.viewer.events.reset_view, self._centre),
         ]
 
     # ---- start and end
@@ -155,14 +158,30 @@ class Session:
 
     def select(self, opened: OpenCase | None) -> None:
         """Work on this case."""
-        if opened is self.state.current:
+        before = self.state.current
+        if opened is before:
             return
         self._follower.settle()
         self.state.current = opened
         if opened is not None:
             self.layers.focus(opened)
+            self.layers.activate(opened)
+            if before is None or difference(before.case.grid, opened.case.grid):
+                self._centre()
+
+    def _centre(self, event: Any = None) -> None:
+        """Have the case in work in view; also when Home has fitted all that is open."""
+        opened = self.state.current
+        if opened is None or self._centring:
+            return
+        self._centring = True
+        try:
             if navigate.slice_in_view(self.viewer, opened.case.grid) is None:
                 self.go_to(opened.case.grid.shape[0] // 2)
+            if len(self.state.open_cases) > 1:
+                navigate.fit_case(self.viewer, opened)
+        finally:
+            self._centring = False
 
     def _on_layers(self, event: Any = None) -> None:
         open_cases, known = self.layers.open_cases(), self.state.open_cases
@@ -186,6 +205,8 @@ class Session:
     def _on_activate(self) -> None:
         if self.state.current is not None and not self._closed:
             self.layers.activate(self.state.current)
+            if len(self.state.open_cases) > 1:
+                self._centre()
 
     # ---- which volume is which
 

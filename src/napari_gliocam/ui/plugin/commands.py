@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.keys import bind_key
 
 NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"
@@ -78,4 +79,4 @@ def bind_keys() -> None:
         (CYCLE_MODALITY, cycle_modality),
         (FLIP_REFINEMENT, flip_refinement),
     ):
-        Viewer.bind_key(key, command, overwrite=True)
+        bind_key(Viewer, key, command, command.__name__)

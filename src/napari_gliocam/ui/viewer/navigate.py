@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,14 @@ def go_to_slice(viewer: Any, grid: Grid, index: int) -> None:
     """Stand on an axial slice."""
     dims = unwrap(viewer).dims
     dims.set_point(dims.ndim - 3, grid.origin[0] + index * grid.spacing[0])
+
+
+def fit_case(viewer: Any, opened: OpenCase) -> None:
+    """Centre the canvas on a case and fit it, whatever else is in the viewer."""
+    viewer = unwrap(viewer)
+    own = [layer for layer, tag in CaseLayers(viewer).tagged() if tag.opened is opened]
+    with suppress(TypeError):  # napari 0.8 fits all layers and nothing less
+        viewer.fit_to_view(layers=own)
 
 
 def largest_lesion_slice(opened: OpenCase) -> int | None:
