@@ -1,13 +1,16 @@
 """Curves of a training: its losses and its AUC, an epoch a point."""
 
+# mypy: untyped-calls-exclude="pyqtgraph"
+
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
-from qtpy import API_NAME
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+import pyqtgraph as pg
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice
 
@@ -22,15 +25,16 @@ STAGE_TITLES = {
     "polarity": "Polarity of the exits",
     "maps": "Maps of the training slices",
 }
-#: Okabe and Ito's, in the order in which curves come.
+#: Okabe and Ito's, in the order in which quantities come.
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 _HEIGHT = 150
 
 
 class TrainChart(QWidget):
-    """Takes the reports of a training; shows one stage of it, the newest unless another is chosen.
+    """Show the curves of one stage of a training, the newest unless another is chosen.
 
-    Without pyqtgraph (the extra "train") a sentence stands in its place.
+    A colour is a quantity; dashed lines are of the training slices, solid ones of the validation
+    patients. The legend stands below the plots, so that it never covers a curve.
     """
 
     def __init__(self) -> None:
@@ -39,32 +43,49 @@ class TrainChart(QWidget):
         self.curves: dict[str, dict[str, dict[int, float]]] = {}
         self.stage = Choice("The stage whose curves are shown")
         self.stage.activated.connect(self._draw)
-        self._body = QStackedWidget()
-        self._body.setFixedHeight(_HEIGHT)
-        self._plots: dict[str, Any] = {}
-        self._ink = self._paper = ""
+        self.plots = {kind: _plot(kind) for kind in ("Loss", "AUC")}
+        self.legend = QLabel()
+        self.legend.setWordWrap(True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        for plot in self.plots.values():
+            row.addWidget(plot, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACING // 2)
         column.addWidget(self.stage)
-        column.addWidget(self._body)
+        column.addLayout(row)
+        column.addWidget(self.legend)
+        self._draw()
 
     def clear(self) -> None:
-        """Another training begins."""
+        """Forget every curve: another training begins."""
         self.curves = {}
         self.stage.fill([], -1)
         self._draw()
 
     def set_colours(self, ink: str, paper: str) -> None:
         """Take the theme's colours of text and background."""
-        self._ink, self._paper = ink, paper
-        self._colour()
-        self._draw()
+        for plot in self.plots.values():
+            plot.setBackground(paper)
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(ink)
+                plot.getAxis(side).setTextPen(ink)
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Take a report; those within an epoch say nothing new."""
-        stage, epoch = event["stage"], event["epoch"]
-        values = {k: v for k, v in event["values"].items() if k.startswith(("train_", "val_"))}
+    def add(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Add the points of an epoch.
+
+        Parameters
+        ----------
+        stage : str
+            Such as ``"classifier.tumour"``.
+        epoch : int
+            Epochs finished; within the first one there is nothing to draw.
+        values : mapping of str to float
+            By name; those that begin with ``train_`` or ``val_`` are drawn.
+        """
+        values = {k: v for k, v in values.items() if k.startswith(("train_", "val_"))}
         if not values or not epoch:
             return
         follows = not self.curves or self._chosen() == list(self.curves)[-1]
@@ -80,79 +101,61 @@ class TrainChart(QWidget):
         self._draw()
 
     def _chosen(self) -> str:
-        """The stage that is shown."""
+        """Return the stage that is shown."""
         index = self.stage.currentIndex()
         return list(self.curves)[index] if 0 <= index < len(self.curves) else ""
 
     def _draw(self, index: int = 0) -> None:
-        if not self.curves or (not self._plots and not self._make()):
-            return
         curves = self.curves.get(self._chosen(), {})
-        for kind, plot in self._plots.items():
-            shown = {n: p for n, p in sorted(curves.items()) if ("auc" in n) == (kind == "AUC")}
+        quantities = list(dict.fromkeys(_quantity(name) for name in sorted(curves)))
+        colours = {q: _COLOURS[place % len(_COLOURS)] for place, q in enumerate(quantities)}
+        for kind, plot in self.plots.items():
             plot.clear()
+            shown = {n: p for n, p in sorted(curves.items()) if ("auc" in n) == (kind == "AUC")}
             plot.setVisible(bool(shown) or kind == "Loss")
-            for place, (name, points) in enumerate(shown.items()):
-                self._curve(plot, name.replace("_", " "), points, place)
+            for name, points in shown.items():
+                _add_curve(plot, name, points, colours[_quantity(name)])
+            if kind == "AUC":
+                lowest = min((v for points in shown.values() for v in points.values()), default=0.5)
+                plot.setYRange(min(lowest, 0.9), 1.0, padding=0.03)
+        words = [
+            f'<span style="color:{colours[q]}">⬤</span>&nbsp;{escape(q).replace(" ", "&nbsp;")}'
+            for q in quantities
+        ]
+        self.legend.setText(" ".join(words) + "<br>dashed: training slices, solid: validation")
+        self.legend.setVisible(bool(words))
 
-    def _curve(self, plot: Any, name: str, points: dict[int, float], place: int) -> None:
-        import pyqtgraph as pg
-        from qtpy.QtCore import Qt
 
-        validates = name.startswith("val")
-        style = Qt.PenStyle.SolidLine if validates else Qt.PenStyle.DashLine
-        colour = _COLOURS[place % len(_COLOURS)]
-        epochs = sorted(points)
-        plot.plot(
-            epochs,
-            [points[e] for e in epochs],
-            name=name,
-            pen=pg.mkPen(colour, width=2, style=style),
-            symbol="o",
-            symbolSize=5,
-            symbolBrush=colour,
-            symbolPen=None,
-        )
+def _quantity(name: str) -> str:
+    """Return the quantity of a curve in words: ``"val_auc_core"`` is ``"AUC core"``."""
+    return name.partition("_")[2].replace("auc", "AUC").replace("_", " ")
 
-    def _make(self) -> bool:
-        """The plots, when there is something to draw for the first time."""
-        if self._body.count() and not self._plots:
-            return False
-        if find_spec("pyqtgraph") is None:
-            missing = QLabel(
-                'Curves need pyqtgraph, which is not installed: pip install "napari-gliocam[train]"'
-            )
-            missing.setWordWrap(True)
-            self._body.addWidget(missing)
-            return False
-        os.environ.setdefault("PYQTGRAPH_QT_LIB", API_NAME)  # the one that napari runs on
-        import pyqtgraph as pg
 
-        page = QWidget()
-        row = QHBoxLayout(page)
-        row.setContentsMargins(0, 0, 0, 0)
-        for kind in ("Loss", "AUC"):
-            plot = pg.PlotWidget(background=None)
-            item = plot.getPlotItem()
-            item.setLabel("left", kind)
-            item.setLabel("bottom", "epoch")
-            item.addLegend(offset=(-1, 1), labelTextSize="7pt", verSpacing=-6)
-            item.setMenuEnabled(False)
-            item.hideButtons()
-            plot.setMouseEnabled(x=False, y=False)
-            plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-            self._plots[kind] = plot
-            row.addWidget(plot, 1)
-        self._colour()
-        self._body.addWidget(page)
-        self._body.setCurrentWidget(page)
-        return True
+def _plot(kind: str) -> Any:
+    """Return an empty plot; its axes never show values by the thousandth."""
+    plot = pg.PlotWidget(background=None)
+    plot.setFixedHeight(_HEIGHT)
+    plot.setMenuEnabled(False)
+    plot.hideButtons()
+    plot.setMouseEnabled(x=False, y=False)
+    plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    plot.setLabel("left", kind)
+    plot.setLabel("bottom", "epoch")
+    for side in ("left", "bottom"):
+        plot.getAxis(side).enableAutoSIPrefix(False)
+    return plot
 
-    def _colour(self) -> None:
-        for plot in self._plots.values() if self._ink else ():
-            plot.setBackground(self._paper)
-            item = plot.getPlotItem()
-            item.legend.setLabelTextColor(self._ink)
-            for side in ("left", "bottom"):
-                item.getAxis(side).setPen(self._ink)
-                item.getAxis(side).setTextPen(self._ink)
+
+def _add_curve(plot: Any, name: str, points: dict[int, float], colour: str) -> None:
+    validates = name.startswith("val")
+    style = Qt.PenStyle.SolidLine if validates else Qt.PenStyle.DashLine
+    epochs = sorted(points)
+    plot.plot(
+        epochs,
+        [points[e] for e in epochs],
+        pen=pg.mkPen(colour, width=2, style=style),
+        symbol="o",
+        symbolSize=5,
+        symbolBrush=colour if validates else None,
+        symbolPen=colour,
+    )

@@ -158,7 +158,7 @@ class TrainProgressView(QWidget):
             words = f", epoch {epoch} of {event['epochs']}" if event["steps"] > 1 else ""
             title = STAGE_TITLES.get(event["stage"], event["stage"]) + words
             self._step(title, event["step"], event["steps"], "step ")
-            self.chart.add(event)
+            self.chart.add(event["stage"], event["epoch"], event["values"])
         elif kind == "table":
             self._fill([row for row in event["rows"] if row["case"] == "all"])
         elif kind == "end":

@@ -262,6 +262,7 @@ class TrainSession:
         except GliocamError as error:
             self._fail(str(error))
             return False
+        self.said.emit(None)
         self.resumable.emit(None)
         self.running.emit(True)
         return True
@@ -288,6 +289,8 @@ class TrainSession:
 
     def _work(self, what: Any, name: str) -> Job:
         """Run something long on the engine; one at a time."""
+        self.said.emit(None)
+        self.working.emit(Progress(0, 1, "queued" if not engine().idle else name.lower()))
         job = self._job = self._keep(engine().submit(what, name))
         job.progressed.connect(self._on_progress)
         for signal in (job.succeeded, job.failed, job.cancelled):
