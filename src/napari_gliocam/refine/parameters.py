@@ -140,6 +140,7 @@ class ClusterParameters:
     Parameters
     ----------
     superpixels : {"slic", "quickshift"}
+        SLIC has pieces of like size, Quickshift follows intensities alone.
     network : bool
         Whether the network groups the superpixels; False: they are the clusters.
     superpixel_mm2 : float
@@ -155,10 +156,13 @@ class ClusterParameters:
     width : int
         Channels of its two hidden layers.
     iterations : int
+        Steps for which the network learns on each slice.
     learning_rate : float
+        Of the network, above 0.
     stride : int
         The network looks at every so many pixels; 1 in the paper.
     seed : int
+        Of the network's first weights: the same seed gives the same clusters.
     """
 
     superpixels: Superpixels = "slic"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -116,10 +118,17 @@ class Elided(QLabel):
         self.setText(self.fontMetrics().elidedText(self._text, mode, max(self.width(), 40)))
 
 
-def row_label(text: str, tip: str = "") -> QLabel:
-    """The label at the left of a row."""
+def tooltip(text: str) -> str:
+    """Return a text as a tooltip that Qt wraps and never reads as html, wherever it came from."""
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:
+    """Return the label at the left of a row, in a column as wide as all of them or as its text."""
     label = QLabel(text)
-    label.setFixedWidth(LABEL_WIDTH)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    if fixed:
+        label.setFixedWidth(LABEL_WIDTH)
     label.setToolTip(tip)
     return label
 
