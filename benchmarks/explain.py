@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from napari_gliocam.cams.compare.agreement import iou
-from napari_gliocam.cams.methods.explained_layer import Site
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import Prepared, prepare
@@ -239,7 +239,7 @@ def approximations(prepared: Prepared, asked: argparse.Namespace) -> None:
     ):
         method = make_method(name, **settings)
         started = clock()
-        plane = explain(prepared, method, target, layer=LAYER, scope=index).plane(target, index)
+        plane = explain(prepared, method, target, layer=LAYER, scope=index).raw.plane(target, index)
         seconds = clock() - started
         exact = plane if exact is None else exact
         agree = iou(exact[None] > 0.5, plane[None] > 0.5)
@@ -256,7 +256,7 @@ def first(prepared: Prepared, asked: argparse.Namespace) -> None:
         seconds = []
         for _ in range(max(asked.repeat, 5) + 1):
             started = clock()
-            explain(prepared, name, "tumour", layer=LAYER, scope=index).plane("tumour", index)
+            explain(prepared, name, "tumour", layer=LAYER, scope=index).raw.plane("tumour", index)
             seconds.append(clock() - started)
         print(
             f"{name}, slice {index}, to the map on the case's grid: "
@@ -271,7 +271,7 @@ def compare_values(prepared: Prepared) -> None:
 
     rivals, row = Rivals(prepared), middle(prepared)
     batch = prepared.batch([row])
-    found = make_method("gradcam").maps(batch, ("tumour",), Site(LAYER))[0]
+    found = make_method("gradcam").maps(batch, ("tumour",), ExplainedLayer(LAYER))[0]
     x = rivals.set(prepared.stack.images[row : row + 1], prepared.stack.brain[row : row + 1])
     with methods.GradCAM(rivals.model, f"part.stages.{LAYER - 1}") as extractor:
         reference = extractor.compute_cams(0, rivals.model(x), normalized=False)[0]

@@ -63,7 +63,7 @@ def other_maps(case: Case, maps: ClassMaps, bundle: Bundle) -> Iterator[tuple[st
     prepared = prepare(case, bundle)
     for name in ("gradcam", "layercam"):
         made = explain(prepared, name, TARGETS)
-        yield f"{made.title}, last exit", with_volumes(maps, [made.volume(t) for t in TARGETS])
+        yield f"{made.name}", with_volumes(maps, [made.of(t) for t in TARGETS])
     total = [np.zeros(maps.grid.shape, dtype=np.float32) for _ in TARGETS]
     for exit_ in EXITS:
         volumes = [maps.volume(exit_, t) for t in TARGETS]
@@ -71,7 +71,7 @@ def other_maps(case: Case, maps: ClassMaps, bundle: Bundle) -> Iterator[tuple[st
         yield exit_, with_volumes(maps, volumes)
     yield "average of the exits", with_volumes(maps, [a / len(EXITS) for a in total])
     made = explain(prepared, "amecam", TARGETS)
-    yield "AME-CAM per class", with_volumes(maps, [made.volume(t) for t in TARGETS])
+    yield "AME-CAM per class", with_volumes(maps, [made.of(t) for t in TARGETS])
 
 
 def with_volumes(maps: ClassMaps, volumes: list[NDArray[np.float32]]) -> ClassMaps:

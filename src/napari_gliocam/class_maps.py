@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
 from napari_gliocam.slices import SliceFrame
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import TARGETS, Target
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.run.raw_maps import Normalise, RawMaps
 
 #: Rows of the panel's matrix of maps.
 Row = Literal["exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate"]
@@ -52,25 +55,37 @@ class NetworkTrace:
 
 @dataclass(frozen=True, eq=False)
 class ClassMaps:
-    """Maps of a case in [0, 1], higher = more lesion, not gated: they are cut, compared, saved.
+    """Maps of a case in [0, 1], higher = more lesion: what is cut, compared, painted over, saved.
 
     Parameters
     ----------
     grid : Grid
         The case's grid.
     tumour, core, edema : ndarray of float32, shape (S, P, L)
-        One map a target; of the networks: the binary map (paper 2) and the guided class maps
-        (paper 1, Eq. 4).
+        One map for each target, 0 where it is not among ``targets``.  From the networks: the
+        binary map (paper 2) and the guided class maps (paper 1, Eq. 4), not gated.
     probabilities : ndarray of float32, shape (S, 3)
-        Image-level probability of tumour, core, edema per slice; 0 where no network ran.
+        Image-level probability of tumour, core, edema of each slice; 0 where no network ran.
     provenance : mapping
-        The maps' origin: bundle, device, precision, seconds a stage; written into the json.
+        The maps' origin: bundle, device, precision, seconds of each stage; written into the json.
     trace : NetworkTrace or None
         Intermediate maps, where a network made these.
     name : str
-        The method, as a reader sees it.
+        The method, as a reader sees it, such as ``"GradCAM 4"``.
+    targets : tuple of Target
+        Targets that have a map.
+    asked : tuple of int or None
+        Slices that were asked for; None for all of them.
     spoken_for : tuple of int or None
-        Slices that the maps say something of; None for all of them.
+        Slices that the maps make a statement about, fewer than ``asked`` where the work was
+        stopped; None for all of them.
+    complete : bool
+        False where the work was stopped before its end.
+    is_mask : bool
+        True if every value is 0 or 1, as in an ensemble's result, so that no threshold applies.
+    raw : RawMaps or None
+        The maps of an explanation method at its layer's resolution; see `shown_as`.  Maps with
+        ``raw`` have their own scale and gate, so each class is cut alone, without tumour map.
     """
 
     grid: Grid
@@ -81,16 +96,119 @@ class ClassMaps:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trace: NetworkTrace | None = None
     name: str = "Networks"
+    targets: tuple[Target, ...] = TARGETS
+    asked: tuple[int, ...] | None = None
     spoken_for: tuple[int, ...] | None = None
+    complete: bool = True
+    is_mask: bool = False
+    raw: RawMaps | None = None
+
+    @classmethod
+    def of_targets(
+        cls, grid: Grid, volumes: Mapping[Target, NDArray[np.float32]], **fields: Any
+    ) -> ClassMaps:
+        """Return maps of some targets; the others are 0 and take no memory.
+
+        Parameters
+        ----------
+        grid : Grid
+        volumes : mapping of target to ndarray of float32, shape (S, P, L)
+        **fields
+            Further fields of the class; probabilities are 0 by default.
+        """
+        nothing = np.broadcast_to(np.float32(0), grid.shape)
+        fields.setdefault("probabilities", np.zeros((grid.shape[0], len(TARGETS)), np.float32))
+        tumour, core, edema = (volumes.get(target, nothing) for target in TARGETS)
+        targets = tuple(target for target in TARGETS if target in volumes)
+        return cls(grid, tumour, core, edema, targets=targets, **fields)
 
     def of(self, target: Target) -> NDArray[np.float32]:
-        """Return the map of a target, shape (S, P, L)."""
+        """Return the map of a target, shape (S, P, L).
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        if target not in self.targets:
+            raise KeyError(target)
         volume: NDArray[np.float32] = getattr(self, target)
         return volume
 
+    @property
+    def asked_slices(self) -> NDArray[np.bool_]:
+        """Slices that were asked for, shape (S,)."""
+        return self._chosen(self.asked)
+
+    @property
+    def spoken_slices(self) -> NDArray[np.bool_]:
+        """Slices that the maps make a statement about, shape (S,)."""
+        return self._chosen(self.spoken_for)
+
+    def _chosen(self, slices: tuple[int, ...] | None) -> NDArray[np.bool_]:
+        chosen = np.full(self.grid.shape[0], slices is None)
+        if slices is not None:
+            chosen[list(slices)] = True
+        return chosen
+
+    def shown_as(
+        self, *, normalise: Normalise | None = None, gate: bool | None = None
+    ) -> ClassMaps:
+        """Return a method's maps with another normalisation or gate; no network runs again.
+
+        Parameters
+        ----------
+        normalise : {"slice", "volume", "none"}, optional
+        gate : bool, optional
+            Whether slices on which the networks deny the class are 0.
+
+        Raises
+        ------
+        KeyError
+            If these are not the maps of an explanation method.
+        GliocamError
+            If the gate is asked for and the image-level probabilities are not known.
+        """
+        if self.raw is None:
+            raise KeyError("raw")
+        raw = replace(
+            self.raw,
+            name=self.name,
+            normalise=self.raw.normalise if normalise is None else normalise,
+            gate=self.raw.gate if gate is None else gate,
+        )
+        return raw.class_maps()
+
+    def as_result(self) -> ClassMaps:
+        """Return the maps as a result to be cut like the networks': tumour is the higher class.
+
+        With both thresholds equal and no gate the labels are core and edema above the threshold.
+        """
+        tumour = np.maximum(self.core, self.edema)
+        return replace(self, tumour=tumour, targets=TARGETS, raw=None)
+
+    def row(self, row: Row) -> ClassMaps:
+        """Return maps that differ from these in core and edema alone: those of another row.
+
+        Parameters
+        ----------
+        row : Row
+            One that has both classes.
+
+        Raises
+        ------
+        KeyError
+            If there is no such row.
+        """
+        if row == "aggregate":
+            return self
+        return replace(self, core=self.volume(row, "core"), edema=self.volume(row, "edema"))
+
     def has(self, row: Row, target: Target) -> bool:
         """Return True if the map of a row of the panel's matrix is there."""
-        return row == "aggregate" or (self.trace is not None and self.trace.has(row, target))
+        if row == "aggregate":
+            return target in self.targets
+        return self.trace is not None and self.trace.has(row, target)
 
     def volume(self, row: Row, target: Target) -> NDArray[np.float32]:
         """Return a map of the panel's matrix on the case's grid, shape (S, P, L).

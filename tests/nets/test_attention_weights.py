@@ -39,10 +39,10 @@ def test_the_weights_are_those_behind_the_tumour_map(net):
 def test_a_case_keeps_its_weights():
     case = make_phantom("enhancing", shape=(16, 96, 96), spacing=(9.0, 2.4, 2.4))
     maps = finish(compute_maps(case, device="cpu"))
-    height, width = maps.frame.network_shape
+    height, width = maps.trace.frame.network_shape
     for weights in maps.trace.attention.values():
         assert weights.dtype == np.uint8
-        assert weights.shape == (len(maps.frame), 4, height // 2, width // 2)
+        assert weights.shape == (len(maps.trace.frame), 4, height // 2, width // 2)
         total = weights.sum(axis=1, dtype=int)
         assert total.min() >= 253
         assert total.max() <= 257

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -176,17 +176,19 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
     stopped, made = False, []
     for name, work in _works(request, case, bar):
         stopped = _follow(work, name, bar, say)
-        if work.result is not None:
-            for target, volume in comparison.add(name, work.result):
-                keep(name, target, volume)
-            made.append({"name": name, **work.result.provenance, "slices": _counts(work)})
+        maps = work.so_far()
+        if maps is not None:
+            comparison.add(replace(maps, name=name))
+            made.append({"name": name, **maps.provenance, "slices": _counts(work)})
         if stopped:
             break
-    if not comparison.explanations:
+    if not comparison.maps:
         raise KeyboardInterrupt
-    for name, ensemble in ensembles.items() if len(comparison.explanations) > 1 else ():
-        for target, mask in comparison.add_ensemble(name, ensemble):
-            keep(name, target, mask)
+    for name, ensemble in ensembles.items() if len(comparison.maps) > 1 else ():
+        comparison.add_ensemble(name, ensemble)
+    for name, maps in comparison.maps.items():
+        for target in maps.targets:
+            keep(name, target, maps.of(target) > 0 if maps.is_mask else maps.of(target))
     figures = comparison.figures()
     facts = {
         "case": case.name,
@@ -206,13 +208,13 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
 
 def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
     """Every method with every bundle; the case is cut into slices once a bundle."""
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.methods.registry import make_method
     from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import asking, preparing
     from napari_gliocam.nets.bundle import load_bundle
 
-    site, scope = Site(request.layer, _score(request.score)), _scope(request.scope)
+    explained, scope = ExplainedLayer(request.layer, _score(request.score)), _scope(request.scope)
     targets = cast("Any", request.targets)
     methods = [make_method(name) for name in request.methods]
     for number, path in enumerate(request.bundles, start=1):
@@ -223,7 +225,7 @@ def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explai
                     prepared,
                     method,
                     targets,
-                    site=site,
+                    explained=explained,
                     scope=scope,
                     normalise=cast("Any", request.normalise),
                     gate=request.gate,
@@ -299,8 +301,8 @@ def _ensemble(words: str) -> Ensemble:
 
 
 def _counts(work: Explaining) -> dict[str, int]:
-    assert work.result is not None
-    finished = work.result.finished
+    assert work.raw is not None
+    finished = work.raw.finished
     return {"asked": len(finished), "finished": int(finished.sum())}
 
 

@@ -51,10 +51,9 @@ def comparison(prepared, case):
     compared = Comparison(case, threshold=0.5)
     for name in ("gradcam", "exit"):
         result = explain(prepared, name, ("core", "edema"), layer=3)
-        for target, volume in compared.add(result.title, result):
-            assert volume.shape == case.grid.shape
-            assert target in ("core", "edema")
-    list(compared.add_ensemble("Both", Ensemble("intersection")))
+        compared.add(result)
+        assert result.targets == ("core", "edema")
+    compared.add_ensemble("Both", Ensemble("intersection"))
     return compared
 
 
@@ -62,22 +61,23 @@ def test_every_figure_is_in_the_table(comparison):
     table = list(csv.DictReader(io.StringIO(to_csv(comparison.figures()))))
     assert list(table[0]) == ["figure", "class", "method", "other", "value"]
     pairs = {(r["class"], r["method"], r["other"]) for r in table if r["figure"] == "iou"}
-    assert ("core", "GradCAM", "Exit map") in pairs
+    assert ("core", "GradCAM 3", "Exit map 3") in pairs
     assert len(pairs) == 2 * 3
     assert {r["method"] for r in table if r["figure"] == "overlap"} == {
-        "GradCAM",
-        "Exit map",
+        "GradCAM 3",
+        "Exit map 3",
         "Both",
     }
     for figure in ("dice", "iou_expert", "energy_inside", "pointing_game"):
         found = {(r["class"], r["method"]) for r in table if r["figure"] == figure}
-        assert {("core", "GradCAM"), ("edema", "Exit map")} <= found
+        assert {("core", "GradCAM 3"), ("edema", "Exit map 3")} <= found
     assert all(0 <= float(r["value"]) <= 1 for r in table if r["value"])
 
 
 def test_the_ensemble_is_made_of_the_methods(comparison):
-    masks = comparison.masks["core"]
-    assert (masks["Both"] == (masks["GradCAM"] & masks["Exit map"])).all()
+    both, *members = (comparison.mask(n, "core") for n in ("Both", "GradCAM 3", "Exit map 3"))
+    assert (both == (members[0] & members[1])).all()
+    assert comparison.maps["Both"].is_mask
 
 
 def test_the_sheet_shows_a_row_a_method_and_a_column_a_slice(comparison):
@@ -94,7 +94,7 @@ def test_the_sheet_shows_a_row_a_method_and_a_column_a_slice(comparison):
 
 def test_a_case_without_expert_and_without_a_core_map(prepared, case):
     compared = Comparison(replace(case, expert=None))
-    list(compared.add("GradCAM", explain(prepared, "gradcam", "tumour", scope=(5, 6))))
+    compared.add(explain(prepared, "gradcam", "tumour", scope=(5, 6)))
     assert compared.figures() == []
     assert compared.sheet().startswith(b"\x89PNG")
 
@@ -104,14 +104,14 @@ def test_only_the_slices_that_were_asked_for_count(prepared, case):
     compared = Comparison(case, threshold=0.0)
     for name in ("gradcam", "layercam"):
         result = explain(prepared, name, "tumour", layer=3, scope=6)
-        list(compared.add(name, result))
-    list(compared.add_ensemble("both", Ensemble("union")))
-    assert compared.seen == [6]
+        compared.add(result)
+    compared.add_ensemble("both", Ensemble("union"))
+    assert np.flatnonzero(compared.seen).tolist() == [6]
     found = {f.method: f.value for f in compared.figures() if f.figure == "dice"}
-    union = compared.masks["tumour"]["both"]
+    union = compared.mask("both", "tumour")
     assert found["both"] == dice(union[6], truth[6])
     assert choose_slices(compared._amount()) == [6]
-    list(Comparison(case).add("none", explain(prepared, "gradcam", scope=11)))
+    Comparison(case).add(explain(prepared, "gradcam", scope=11))
 
 
 def test_lesion_that_the_networks_do_not_see_is_lesion_missed(prepared, case):
@@ -119,8 +119,8 @@ def test_lesion_that_the_networks_do_not_see_is_lesion_missed(prepared, case):
     known[prepared.stack.frame.indices.index(6), 0] = 1
     compared = Comparison(case, threshold=0.0)
     seen = explain(replace(prepared, probabilities=known), "gradcam", scope="lesion")
-    list(compared.add("gradcam", seen))
+    compared.add(seen)
     (found,) = (f.value for f in compared.figures() if f.figure == "pointing_game")
     assert found <= 1 / 3  # slices 5 and 7 show lesion, too
     (whole,) = (f.value for f in compared.figures() if f.figure == "dice")
-    assert whole == dice(compared.masks["tumour"]["gradcam"], np.isin(case.expert.labels, (1, 2)))
+    assert whole == dice(compared.mask(seen.name, "tumour"), np.isin(case.expert.labels, (1, 2)))

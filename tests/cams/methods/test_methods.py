@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_gliocam.cams.methods.base import finish_steps
-from napari_gliocam.cams.methods.explained_layer import Site
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.menu import MENU
 from napari_gliocam.cams.methods.multiscale import MultiScale
 from napari_gliocam.cams.methods.registry import METHODS, make_method
@@ -44,7 +44,7 @@ def softmax_weights(batch, target, layer):
 def test_gradcam_before_an_exit_is_that_exits_map_without_bias(batch, layer):
     exit_ = batch.net.tumour.exits[layer - 1]
     expected = (batch.exit_logits("tumour", layer) - exit_.bias).relu()
-    found = make_method("gradcam").maps(batch, ("tumour",), Site(layer))[0]
+    found = make_method("gradcam").maps(batch, ("tumour",), ExplainedLayer(layer))[0]
     size = expected[0].numel()
     assert torch.allclose(found * size, expected, atol=1e-5)
 
@@ -55,7 +55,7 @@ def test_layercam_before_an_exit(batch, layer):
     activation = batch.activation("edema", layer)
     positive = torch.einsum("c,bchw->bhw", weight.relu(), activation)
     expected = softmax_weights(batch, "edema", layer) * positive
-    found = make_method("layercam").maps(batch, ("edema",), Site(layer))[0]
+    found = make_method("layercam").maps(batch, ("edema",), ExplainedLayer(layer))[0]
     assert torch.allclose(found, expected, atol=1e-6)
 
 
@@ -67,13 +67,15 @@ def test_gradcam_plusplus_before_an_exit(batch):
     share = g**2 / (2 * g**2 + total * g**3)
     weights = torch.where(g > 0, share * g, 0).sum(dim=(2, 3))
     expected = torch.einsum("bc,bchw->bhw", weights, activation)
-    found = make_method("gradcam++").maps(batch, ("tumour",), Site(4))[0]
+    found = make_method("gradcam++").maps(batch, ("tumour",), ExplainedLayer(4))[0]
     assert torch.allclose(found, expected, rtol=1e-4)
 
 
 def test_smooth_without_noise_is_gradcam_plusplus(batch):
-    smooth = make_method("smoothgradcam++", sigma=0.0, samples=2).maps(batch, TARGETS, Site(3))
-    plain = make_method("gradcam++").maps(batch, TARGETS, Site(3))
+    smooth = make_method("smoothgradcam++", sigma=0.0, samples=2).maps(
+        batch, TARGETS, ExplainedLayer(3)
+    )
+    plain = make_method("gradcam++").maps(batch, TARGETS, ExplainedLayer(3))
     assert torch.allclose(smooth, plain, rtol=1e-3, atol=1e-6)
 
 
@@ -94,7 +96,7 @@ def test_scorecam_by_hand(batch):
             scores.append(lse_pool(masked.exit_logits("core", 4)[:, None], batch.brain)[0, 0])
     weights = torch.stack(scores).softmax(dim=0)
     expected = torch.einsum("c,bchw->bhw", weights, activation)
-    found = make_method("scorecam").maps(batch, ("core",), Site(4))[0]
+    found = make_method("scorecam").maps(batch, ("core",), ExplainedLayer(4))[0]
     assert torch.allclose(found, expected, rtol=1e-4)
 
 
@@ -113,21 +115,25 @@ def test_constant_channels_share_one_pass_and_change_nothing(batch, monkeypatch)
 
     monkeypatch.setattr(scorecam, "score_from", counted)
     method = make_method("scorecam")
-    found = method.maps(batch, ("core", "edema"), Site(4))
+    found = method.maps(batch, ("core", "edema"), ExplainedLayer(4))
     alive = activation.shape[1] // 2
     assert sum(passes) <= alive + 1
     monkeypatch.setattr(method, "split", lambda c: (torch.arange(len(c)), torch.arange(0)))
-    assert torch.allclose(found, method.maps(batch, ("core", "edema"), Site(4)), rtol=1e-5)
+    assert torch.allclose(
+        found, method.maps(batch, ("core", "edema"), ExplainedLayer(4)), rtol=1e-5
+    )
 
 
 def test_all_channels_or_groups_of_one_are_scorecam_itself(batch):
-    exact = make_method("scorecam").maps(batch.one(0), TARGETS, Site(2))
-    top = make_method("scorecam-top", channels=1000).maps(batch.one(0), TARGETS, Site(2))
+    exact = make_method("scorecam").maps(batch.one(0), TARGETS, ExplainedLayer(2))
+    top = make_method("scorecam-top", channels=1000).maps(batch.one(0), TARGETS, ExplainedLayer(2))
     assert torch.allclose(relative(exact), relative(top), rtol=1e-4)
     convention = "torch-cam"  # groups average masks before they are enlarged
-    exact = make_method("scorecam", convention=convention).maps(batch.one(0), TARGETS, Site(2))
+    exact = make_method("scorecam", convention=convention).maps(
+        batch.one(0), TARGETS, ExplainedLayer(2)
+    )
     method = make_method("scorecam-grouped", groups=1000, convention=convention)
-    grouped = method.maps(batch.one(0), TARGETS, Site(2))
+    grouped = method.maps(batch.one(0), TARGETS, ExplainedLayer(2))
     assert torch.allclose(relative(exact), relative(grouped), rtol=1e-3)
 
 
@@ -141,14 +147,14 @@ def test_average_is_the_mean_of_the_exit_maps_of_a_segmentation(prepared, case, 
     for target in TARGETS:
         exits = [maps.volume(f"exit {e}", target) for e in range(1, 5)]
         for layer in (1, 4):
-            own = explain(prepared, "exit", target, layer=layer).volume(target)
+            own = explain(prepared, "exit", target, layer=layer).of(target)
             assert np.abs(own - exits[layer - 1]).max() < 2e-3  # float16 there
-        guided = explain(prepared, "guided", target).volume(target)
+        guided = explain(prepared, "guided", target).of(target)
         assert np.abs(guided - maps.volume("aggregate", target)).max() < 1e-5
         # Enlarging and the sigmoid do not commute, so this is near, not equal.
-        average = explain(prepared, "average", target).volume(target)
+        average = explain(prepared, "average", target).of(target)
         assert np.corrcoef(average.ravel(), np.mean(exits, axis=0).ravel())[0, 1] > 0.95
-        ame = explain(prepared, "amecam", target).volume(target)
+        ame = explain(prepared, "amecam", target).of(target)
         assert np.abs(ame - (4 * average + guided) / 5).max() < 1e-5
 
 
@@ -158,20 +164,20 @@ def test_average_is_the_mean_of_the_exit_maps_of_a_segmentation(prepared, case, 
 @every_method
 def test_the_scale_1_alone_is_the_method_itself(batch, name):
     method = make_method(name)
-    alone = MultiScale(method, scales=(1.0,)).maps(batch.one(0), TARGETS, Site(3))
-    assert torch.equal(alone, method.maps(batch.one(0), TARGETS, Site(3)))
+    alone = MultiScale(method, scales=(1.0,)).maps(batch.one(0), TARGETS, ExplainedLayer(3))
+    assert torch.equal(alone, method.maps(batch.one(0), TARGETS, ExplainedLayer(3)))
 
 
 def test_multi_scale_is_the_mean_of_its_scales(batch):
     method = make_method("multiscale:exit")
-    maps = method.maps(batch, ("core",), Site(4))
+    maps = method.maps(batch, ("core",), ExplainedLayer(4))
     assert maps.shape == (1, 3, 12, 8)  # of the scale 2: 96 x 64 pixels, stride 8
-    assert finish_steps(method.steps(batch, ("core",), Site(4))).equal(maps)
+    assert finish_steps(method.steps(batch, ("core",), ExplainedLayer(4))).equal(maps)
     assert maps.min() >= 0
     assert maps.max() <= 1
     scales = [MultiScale(method.method, scales=(s,)) for s in (1.0, 2.0)]
-    small, large = (m.maps(batch, ("core",), Site(4)) for m in scales)
-    both = MultiScale(method.method, scales=(1.0, 2.0)).maps(batch, ("core",), Site(4))
+    small, large = (m.maps(batch, ("core",), ExplainedLayer(4)) for m in scales)
+    both = MultiScale(method.method, scales=(1.0, 2.0)).maps(batch, ("core",), ExplainedLayer(4))
     grown = torch.nn.functional.interpolate(small, large.shape[-2:], mode="bilinear")
     assert torch.allclose(both, (grown + large) / 2, atol=1e-6)
 
@@ -182,7 +188,7 @@ def test_multi_scale_is_the_mean_of_its_scales(batch):
 @every_method
 def test_raw_maps(batch, name):
     method = make_method(name)
-    maps = method.maps(batch, TARGETS, Site(3))
+    maps = method.maps(batch, TARGETS, ExplainedLayer(3))
     assert maps.shape[:2] == (3, 3)
     assert maps.min() >= 0
     assert not maps.requires_grad
@@ -193,18 +199,18 @@ def test_raw_maps(batch, name):
 @every_method
 def test_slices_do_not_see_each_other(name, make_net, make_batch):
     net = make_net()
-    together = make_method(name).maps(make_batch(net), TARGETS, Site(2))
+    together = make_method(name).maps(make_batch(net), TARGETS, ExplainedLayer(2))
     for index in range(3):
-        alone = make_method(name).maps(make_batch(net).one(index), TARGETS, Site(2))
+        alone = make_method(name).maps(make_batch(net).one(index), TARGETS, ExplainedLayer(2))
         assert torch.allclose(together[:, index], alone[:, 0], rtol=1e-3, atol=1e-5)
 
 
 @every_method
 def test_targets_together_are_as_alone(batch, name):
     batch = batch.one(1)
-    together = make_method(name).maps(batch, ("edema", "tumour", "core"), Site(3))
+    together = make_method(name).maps(batch, ("edema", "tumour", "core"), ExplainedLayer(3))
     for index, target in enumerate(("edema", "tumour", "core")):
-        alone = make_method(name).maps(batch, (target,), Site(3))
+        alone = make_method(name).maps(batch, (target,), ExplainedLayer(3))
         assert torch.allclose(together[index], alone[0], rtol=1e-4, atol=1e-7)
 
 
@@ -239,7 +245,7 @@ def test_nothing_is_left_on_the_network_after_success_cancel_and_error(
     explain(prepared, name, TARGETS, layer=2, scope=(5, 6))
     untouched(net, before, state)
     for stop in (1, 2, 3):
-        work = Explaining(prepared, name, TARGETS, site=Site(2), scope=(5, 6))
+        work = Explaining(prepared, name, TARGETS, explained=ExplainedLayer(2), scope=(5, 6))
         steps = work.run()
         for _ in range(stop):
             next(steps, None)
@@ -265,7 +271,7 @@ def test_a_network_in_training_mode_is_refused(net, make_batch):
 def test_cancelled_scorecam_keeps_the_channels_that_are_scored(prepared, monkeypatch):
     monkeypatch.setattr("napari_gliocam.cams.methods.scorecam.CHUNK", {"cpu": 10})
     whole = explain(prepared, "scorecam", "core", layer=4, scope=(5, 6))
-    work = Explaining(prepared, "scorecam", "core", site=Site(4), scope=(5, 6))
+    work = Explaining(prepared, "scorecam", "core", explained=ExplainedLayer(4), scope=(5, 6))
     steps = work.run()
     reports = []
     for report in steps:
@@ -275,14 +281,14 @@ def test_cancelled_scorecam_keeps_the_channels_that_are_scored(prepared, monkeyp
     steps.close()
     assert reports[:3] == [(0, 2), (10, 128), (20, 128)]
     assert reports[-1] == (94, 128)
-    kept = work.result
-    assert kept.finished.tolist() == [True, False]
+    kept = work.so_far()
+    assert kept.raw.finished.tolist() == [True, False]
     assert work.seconds_left > 0
-    assert np.array_equal(kept.volume("core")[5], whole.volume("core")[5])
-    half = kept.volume("core")[6]
+    assert np.array_equal(kept.core[5], whole.core[5])
+    half = kept.core[6]
     assert half.max() > 0.5
-    assert not np.array_equal(half, whole.volume("core")[6])
-    assert np.corrcoef(half.ravel(), whole.volume("core")[6].ravel())[0, 1] > 0.3
+    assert not np.array_equal(half, whole.core[6])
+    assert np.corrcoef(half.ravel(), whole.core[6].ravel())[0, 1] > 0.3
 
 
 def test_the_menu_is_the_registry_without_torch():
@@ -292,7 +298,7 @@ def test_the_menu_is_the_registry_without_torch():
         assert (entry.title, entry.layered) == (method.title, method.layered)
         assert entry.slow == (method.unit is not None)
     compared = ("comparison", "sheet", "ensemble", "threshold_grid")
-    rooms = ("methods.menu", "run.explanation", *(f"compare.{name}" for name in compared))
+    rooms = ("methods.menu", "run.raw_maps", *(f"compare.{name}" for name in compared))
     code = "; ".join(f"import napari_gliocam.cams.{room}" for room in rooms)
     code += "; import sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -315,6 +321,6 @@ def test_any_size_and_a_slice_without_brain(name, make_net, height, width, seed)
     brain = torch.ones(2, 1, 16 * height, 16 * width)
     images[1], brain[1] = 0, 0
     method = make_method(name) if name != "scorecam-grouped" else make_method(name, groups=4)
-    maps = method.maps(Batch(net, images, brain), ("edema",), Site(4))
+    maps = method.maps(Batch(net, images, brain), ("edema",), ExplainedLayer(4))
     assert maps.shape[:2] == (1, 2)
     assert torch.isfinite(maps).all()

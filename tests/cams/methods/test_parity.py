@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from napari_gliocam.cams.methods.explained_layer import Site
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
-from napari_gliocam.cams.run.normalise import normalise_maps
+from napari_gliocam.cams.run.raw_maps import normalise_maps
 from napari_gliocam.nets.multi_exit import lse_pool
 
 TOLERANCE = 1e-4
 WITHOUT_SETTINGS = ("gradcam", "layercam")
-SITES = [(1, None), (3, 4), (4, None), (2, "mean")]
+LAYERS = [(1, None), (3, 4), (4, None), (2, "mean")]
 
 
 class Logits(torch.nn.Module):
@@ -37,9 +37,9 @@ def setup(make_net, make_batch):
     return net, make_batch(net, slices=2)
 
 
-def ours(name, batch, site, target, **settings):
+def ours(name, batch, explained, target, **settings):
     method = make_method(name, **settings)
-    return unit(method.maps(batch, (target,), site)[0])
+    return unit(method.maps(batch, (target,), explained)[0])
 
 
 def unit(maps):
@@ -58,7 +58,7 @@ def settings(name, convention):
     return {} if name in WITHOUT_SETTINGS else {"convention": convention}
 
 
-@pytest.mark.parametrize(("layer", "score"), SITES)
+@pytest.mark.parametrize(("layer", "score"), LAYERS)
 @pytest.mark.parametrize("name", ["gradcam", "gradcam++", "layercam"])
 @pytest.mark.parametrize("target", ["tumour", "edema"])
 def test_gradients_as_in_torch_cam(setup, name, target, layer, score):
@@ -70,17 +70,17 @@ def test_gradients_as_in_torch_cam(setup, name, target, layer, score):
     }[name]
     net, batch = setup
     part, column = (net.tumour, 0) if target == "tumour" else (net.classes, 1)
-    site = Site(layer, score)
-    model = Logits(part, batch.brain, site.exits).eval()
+    explained = ExplainedLayer(layer, score)
+    model = Logits(part, batch.brain, explained.exits).eval()
     with theirs(model, f"part.stages.{layer - 1}") as extractor:
         scores = model(batch.images)
         (reference,) = extractor.compute_cams(column, scores, normalized=False)
-    found = ours(name, batch, site, target, **settings(name, "torch-cam"))
+    found = ours(name, batch, explained, target, **settings(name, "torch-cam"))
     assert np.abs(found - unit(reference)).max() <= TOLERANCE
     assert found.max() == 1
 
 
-@pytest.mark.parametrize(("layer", "score"), SITES)
+@pytest.mark.parametrize(("layer", "score"), LAYERS)
 @pytest.mark.parametrize("name", ["gradcam", "gradcam++", "layercam"])
 @pytest.mark.parametrize("target", ["tumour", "edema"])
 def test_gradients_as_in_pytorch_grad_cam(setup, name, target, layer, score):
@@ -93,12 +93,12 @@ def test_gradients_as_in_pytorch_grad_cam(setup, name, target, layer, score):
     }[name]
     net, batch = setup
     part, column = (net.tumour, 0) if target == "tumour" else (net.classes, 1)
-    site = Site(layer, score)
-    model = Logits(part, batch.brain, site.exits).eval()
+    explained = ExplainedLayer(layer, score)
+    model = Logits(part, batch.brain, explained.exits).eval()
     with theirs(model, [part.stages[layer - 1]]) as extractor:
         asked = [targets.ClassifierOutputTarget(column)] * len(batch)
         reference = extractor(batch.images, asked)
-    found = ours(name, batch, site, target, **settings(name, "pytorch-grad-cam"))
+    found = ours(name, batch, explained, target, **settings(name, "pytorch-grad-cam"))
     assert np.abs(enlarged(found, batch) - unit(reference)).max() <= TOLERANCE
 
 
@@ -115,7 +115,7 @@ def test_smooth_gradcam_plusplus_as_in_torch_cam(setup, layer, monkeypatch):
         )
         scores = model(batch.images)
         (reference,) = extractor.compute_cams(1, scores, normalized=False)
-    found = unit(method.maps(batch, ("edema",), Site(layer))[0])
+    found = unit(method.maps(batch, ("edema",), ExplainedLayer(layer))[0])
     assert np.abs(found - unit(reference)).max() <= TOLERANCE
     assert found.max() == 1
 
@@ -131,7 +131,7 @@ def test_scorecam_as_in_torch_cam(setup, layer):
         with torch.no_grad():
             model(batch.images)
         (reference,) = extractor.compute_cams(0, normalized=False)
-    found = ours("scorecam", batch, Site(layer), "core", convention="torch-cam")
+    found = ours("scorecam", batch, ExplainedLayer(layer), "core", convention="torch-cam")
     assert np.abs(found - unit(reference)).max() <= TOLERANCE
 
 
@@ -144,5 +144,5 @@ def test_scorecam_as_in_pytorch_grad_cam(setup, layer):
     model = Logits(net.classes, batch.brain.expand(64, -1, -1, -1), (layer,)).eval()
     with library.ScoreCAM(model, [net.classes.stages[layer - 1]]) as extractor:
         reference = extractor(batch.images, [targets.ClassifierOutputTarget(0)])
-    found = ours("scorecam", batch, Site(layer), "core", convention="pytorch-grad-cam")
+    found = ours("scorecam", batch, ExplainedLayer(layer), "core", convention="pytorch-grad-cam")
     assert np.abs(enlarged(found, batch) - unit(reference)).max() <= TOLERANCE

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,45 +13,43 @@ from napari_gliocam.targets import TARGETS
 def test_a_volume_is_in_0_1_on_the_cases_grid_and_0_in_air(prepared, case, method):
     result = explain(prepared, method, TARGETS, layer=2)
     for target in TARGETS:
-        volume = result.volume(target)
+        volume = result.of(target)
         assert volume.shape == case.grid.shape
         assert volume.dtype == np.float32
         assert volume.min() >= 0
         assert 0.5 < volume.max() <= 1
         assert not volume[~case.brain].any()
-    assert result.finished.all()
+    assert result.raw.finished.all()
 
 
 def test_from_a_case_in_one_call(case, bundle, prepared):
     once = explain(case, "gradcam", "core", bundle=bundle, device="cpu")
     again = explain(prepared, "gradcam", ("edema", "core"))
-    assert np.abs(once.volume("core") - again.volume("core")).max() < 1e-6
+    assert np.abs(once.of("core") - again.of("core")).max() < 1e-6
 
 
 def test_a_plane_is_a_slice_of_the_volume(prepared):
     result = explain(prepared, "layercam", "tumour", scope=(5, 7, 2))
-    assert len(result.frame) == 2  # slice 2 shows no brain
-    volume = result.volume("tumour")
+    assert len(result.raw.frame) == 2  # slice 2 shows no brain
+    volume = result.of("tumour")
     for index in (5, 6, 7, 2):
-        assert np.array_equal(result.plane("tumour", index), volume[index])
+        assert np.array_equal(result.raw.plane("tumour", index), volume[index])
     assert volume[5].any()
     assert not volume[6].any()
 
 
 def test_slices_without_brain_alone(prepared, case):
     result = explain(prepared, "gradcam", scope=1)
-    assert result.volume("tumour").shape == case.grid.shape
-    assert not result.volume("tumour").any()
+    assert result.of("tumour").shape == case.grid.shape
+    assert not result.of("tumour").any()
 
 
 def test_the_scope_lesion_and_the_gate_follow_the_probabilities(prepared):
-    from dataclasses import replace
-
     known = np.zeros((len(prepared.stack.frame), 3), dtype=np.float32)
     known[2:4, 0] = 0.9
     asked = replace(prepared, probabilities=known)
-    assert explain(asked, "gradcam", scope="lesion").frame.indices == (5, 6)
-    gated = explain(asked, "gradcam", gate=True).volume("tumour")
+    assert explain(asked, "gradcam", scope="lesion").raw.frame.indices == (5, 6)
+    gated = explain(asked, "gradcam", gate=True).tumour
     assert gated[5:7].any()
     assert not gated[:5].any()
     assert not gated[7:].any()
@@ -62,8 +62,8 @@ def test_the_networks_are_asked_where_the_probabilities_are_not_known(prepared, 
     result = explain(prepared, "gradcam", TARGETS, gate=True)
     maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
     for column, target in enumerate(TARGETS):
-        there = maps.probabilities[list(result.frame.indices), column]
-        assert np.abs(result.probabilities[target] - there).max() < 1e-5
+        there = maps.probabilities[list(result.raw.frame.indices), column]
+        assert np.abs(result.raw.probabilities[target] - there).max() < 1e-5
 
 
 def test_one_slice_is_gated_without_asking_for_the_others(prepared):
@@ -73,14 +73,12 @@ def test_one_slice_is_gated_without_asking_for_the_others(prepared):
         assert progress.what == "LayerCAM"
     assert work.slices == 1
     for target in TARGETS:
-        shows = work.result.probabilities[target][0] >= 0.5
-        wanted = free.plane(target, 6) * shows
-        assert np.array_equal(work.result.plane(target, 6), wanted)
+        shows = work.raw.probabilities[target][0] >= 0.5
+        wanted = free.raw.plane(target, 6) * shows
+        assert np.array_equal(work.raw.plane(target, 6), wanted)
 
 
 def test_probabilities_are_taken_over_from_maps_of_the_same_bundle(prepared, case, bundle):
-    from dataclasses import replace
-
     from napari_gliocam.cams.run.prepare import with_probabilities
     from napari_gliocam.progress import finish
     from napari_gliocam.segmentation import compute_maps
@@ -100,10 +98,10 @@ def test_closing_keeps_the_slices_that_are_done(prepared, monkeypatch):
         if report.done == 4:
             break
     steps.close()
-    assert work.result is not None
-    assert work.result.finished.tolist() == [True] * 4 + [False] * 5
-    assert work.result.volume("tumour")[3:7].any()
-    assert not work.result.volume("tumour")[7:].any()
+    assert work.raw is not None
+    assert work.raw.finished.tolist() == [True] * 4 + [False] * 5
+    assert work.raw.volume("tumour")[3:7].any()
+    assert not work.raw.volume("tumour")[7:].any()
     assert torch.is_grad_enabled()
 
 
@@ -112,7 +110,7 @@ def test_slices_do_not_depend_on_their_batch(prepared, monkeypatch):
     monkeypatch.setattr("napari_gliocam.segmentation.BATCH", {"cpu": 1})
     alone = explain(prepared, "layercam", TARGETS, layer=3)
     for target in TARGETS:
-        assert np.abs(together.volume(target) - alone.volume(target)).max() < 1e-4
+        assert np.abs(together.of(target) - alone.of(target)).max() < 1e-4
 
 
 def test_sentences(prepared):
@@ -132,11 +130,36 @@ def test_sentences(prepared):
 
 def test_air_does_not_dim_the_cortex(prepared, case):
     """A map that is the same everywhere in the brain is so up to its rim."""
-    from dataclasses import replace
-
     result = explain(prepared, "gradcam", "tumour", layer=4)
-    flat = np.ones_like(result.raw["tumour"])
+    flat = np.ones_like(result.raw.raw["tumour"])
     flat[:, 3, 2] = 0  # else it is constant, and says nothing
-    volume = replace(result, raw={"tumour": flat}).volume("tumour")[3:]
+    volume = replace(result.raw, raw={"tumour": flat}).volume("tumour")[3:]
     rim = volume[:, 12, 10:40]
     assert (rim > 0.999).all()
+
+
+def test_the_same_maps_shown_otherwise_without_a_network(prepared):
+    known = np.zeros((len(prepared.stack.frame), 3), dtype=np.float32)
+    known[2:4, 1] = 0.9
+    asked = replace(prepared, probabilities=known)
+    maps = explain(asked, "gradcam", "core", scope=(5, 6, 8))
+    assert maps.name == "GradCAM 4"
+    assert maps.targets == ("core",)
+    assert maps.asked == maps.spoken_for == (5, 6, 8)
+    assert not maps.edema.any()
+    gated = maps.shown_as(gate=True, normalise="volume")
+    again = explain(asked, "gradcam", "core", scope=(5, 6, 8), gate=True, normalise="volume")
+    assert np.array_equal(gated.core, again.core)
+    assert not gated.core[8].any()
+    assert maps.core[8].any()
+    with pytest.raises(KeyError):
+        maps.of("edema")
+
+
+def test_maps_as_a_result_are_cut_by_one_threshold(prepared):
+    from napari_gliocam.settings import Thresholds
+    from napari_gliocam.threshold import apply_thresholds
+
+    maps = explain(prepared, "layercam", ("core", "edema"), layer=2).as_result()
+    labels = apply_thresholds(maps, Thresholds(0.3, 0.3, exclusive=False, gate=False)).labels
+    assert np.array_equal(labels, (maps.core > 0.3) + 2 * (maps.edema > 0.3))

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.cams.methods.explained_layer import Site
-from napari_gliocam.cams.run.explanation import Explanation
+from napari_gliocam.cams.run.raw_maps import RawMaps
 from napari_gliocam.case import Grid
 from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.errors import GliocamError
@@ -93,22 +92,24 @@ def test_a_single_exit_differs_in_its_class_maps_alone(row):
 
 def test_an_explanation_is_cut_at_the_class_threshold():
     rng = np.random.default_rng(3)
-    explanation = Explanation(
-        "gradcam",
-        "GradCAM",
-        Site(),
-        FRAME,
+    raw = RawMaps(
+        "GradCAM 4",
+        GRID,
         np.ones(SHAPE, dtype=bool),
+        FRAME,
         {t: rng.random((4, 4, 4), dtype=np.float32) for t in ("core", "edema")},
         np.ones((4, 4, 4), dtype=bool),
         np.ones(4, dtype=bool),
     )
-    found = claims_of(explanation, settings=Thresholds(class_threshold=0.7))
-    volumes = explanation.volume("core"), explanation.volume("edema")
-    np.testing.assert_array_equal(found, claims(*volumes, 0.7))
+    maps = raw.class_maps()
+    found = claims_of(maps, settings=Thresholds(class_threshold=0.7))
+    np.testing.assert_array_equal(found, claims(maps.core, maps.edema, 0.7))
     assert set(np.unique(found)) == {0, 1, 2, 3}
-    lacking = replace(explanation, raw={"core": explanation.raw["core"]})
-    with pytest.raises(GliocamError, match="GradCAM has no map of edema"):
+    part = claims_of(maps, settings=Thresholds(class_threshold=0.7), where=slice(1, 2))
+    np.testing.assert_array_equal(part[1], found[1])
+    assert not part[2:].any()
+    lacking = replace(raw, raw={"core": raw.raw["core"]}).class_maps()
+    with pytest.raises(GliocamError, match="GradCAM 4 has no map of edema"):
         claims_of(lacking)
 
 

@@ -59,6 +59,11 @@ def pointing_game(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
     return float(np.mean(hits)) if hits else float("nan")
 
 
+def overlap_with_expert(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Return ``dice`` and ``iou`` of a mask with an expert's, both of shape (S, P, L)."""
+    return {"dice": dice(mask, truth), "iou": iou(mask, truth)}
+
+
 def against_expert(
     map_: NDArray[np.float32], threshold: float, truth: NDArray[np.bool_]
 ) -> dict[str, float]:
@@ -77,10 +82,8 @@ def against_expert(
     dict
         ``dice``, ``iou``, ``energy_inside``, ``pointing_game``.
     """
-    mask = map_ > threshold
     return {
-        "dice": dice(mask, truth),
-        "iou": iou(mask, truth),
+        **overlap_with_expert(map_ > threshold, truth),
         "energy_inside": energy_inside(map_, truth),
         "pointing_game": pointing_game(map_, truth),
     }

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.compare.agreement import against_expert, iou, pairwise_iou
-from napari_gliocam.cams.compare.ensemble import Ensemble
-from napari_gliocam.cams.compare.sheet import Column, Tile, choose_slices, draw_sheet
-from napari_gliocam.cams.run.explanation import Explanation
+from napari_gliocam.cams.compare.agreement import (
+    against_expert,
+    iou,
+    overlap_with_expert,
+    pairwise_iou,
+)
+from napari_gliocam.cams.compare.ensemble import Ensemble, combine_methods
+from napari_gliocam.cams.compare.sheet import SheetColumn, Tile, choose_slices, draw_sheet
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.measure.scores.overlap import dice
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.targets import Target, mask_of
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Figure:
+class ComparisonFigure:
     """One number of the table.
 
     Parameters
@@ -46,75 +50,81 @@ class Figure:
 
 @dataclass(eq=False)
 class Comparison:
-    """What is known of each method, without its volumes: masks and figures.
+    """Maps of several methods on one case, cut at one threshold.
 
     Parameters
     ----------
     case : Case
     threshold : float
-        A voxel counts where a map exceeds it.
+        A voxel counts where a map exceeds it, in [0, 1].
+    maps : dict of str to ClassMaps
+        The methods by name, in the order they came, ensembles last.
     """
 
     case: Case
     threshold: float = 0.5
-    masks: dict[Target, dict[str, Mask]] = field(default_factory=dict)
-    explanations: dict[str, Explanation] = field(default_factory=dict)
-    _measured: list[Figure] = field(default_factory=list)
+    maps: dict[str, ClassMaps] = field(default_factory=dict)
+    _measured: list[ComparisonFigure] = field(default_factory=list)
 
     def truth(self, target: Target) -> Mask | None:
-        """The expert's mask of a class, if there is one."""
+        """Return the expert's mask of a class, if there is one."""
         if self.case.expert is None:
             return None
         return mask_of(self.case.expert.labels, target)
 
+    def mask(self, name: str, target: Target) -> Mask:
+        """Return the voxels where a method's map exceeds the threshold, (S, P, L)."""
+        maps = self.maps[name]
+        return maps.of(target) > (0.5 if maps.is_mask else self.threshold)
+
     @property
-    def seen(self) -> list[int]:
-        """Slices of the case that any method says something of."""
-        return sorted({i for e in self.explanations.values() for i in e.spoken_for})
+    def targets(self) -> list[Target]:
+        """Targets of which any method has a map, in the order they came."""
+        return list(dict.fromkeys(t for maps in self.maps.values() for t in maps.targets))
 
-    def add(
-        self, name: str, explanation: Explanation
-    ) -> Iterator[tuple[Target, NDArray[np.float32]]]:
-        """Take a method in, and hand out its volumes one at a time."""
-        self.explanations[name] = explanation
-        for target in explanation.targets:
-            volume = explanation.volume(target)
-            self.masks.setdefault(target, {})[name] = volume > self.threshold
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Slices of the case that any method makes a statement about, (S,)."""
+        seen = np.zeros(self.case.grid.shape[0], dtype=np.bool_)
+        for maps in self.maps.values():
+            seen |= maps.asked_slices
+        return seen
+
+    def add(self, maps: ClassMaps) -> None:
+        """Add the maps of a method, and measure them against the expert's labels."""
+        self.maps[maps.name] = maps
+        seen = maps.asked_slices
+        for target in maps.targets:
             truth = self.truth(target)
-            if truth is not None:
-                seen = explanation.spoken_for
-                found = against_expert(volume[seen], self.threshold, truth[seen])
-                found["iou_expert"] = found.pop("iou")
-                self._measured += [Figure(k, target, name, "", v) for k, v in found.items()]
-            yield target, volume
+            if truth is None:
+                continue
+            if maps.is_mask:
+                mask = self.mask(maps.name, target)
+                found = overlap_with_expert(mask[seen], truth[seen])
+            else:
+                found = against_expert(maps.of(target)[seen], self.threshold, truth[seen])
+            found["iou_expert"] = found.pop("iou")
+            self._measured += [
+                ComparisonFigure(k, target, maps.name, "", v) for k, v in found.items()
+            ]
 
-    def add_ensemble(self, name: str, ensemble: Ensemble) -> Iterator[tuple[Target, Mask]]:
-        """Combine the masks of all methods, and hand out the mask of each class."""
-        for target, masks in self.masks.items():
-            members = [masks[method] for method in self.explanations if method in masks]
-            mask = ensemble.combine(members)
-            masks[name] = mask
-            truth = self.truth(target)
-            if truth is not None:
-                seen = self.seen
-                self._measured += [
-                    Figure("dice", target, name, "", dice(mask[seen], truth[seen])),
-                    Figure("iou_expert", target, name, "", iou(mask[seen], truth[seen])),
-                ]
-            yield target, mask
+    def add_ensemble(self, name: str, ensemble: Ensemble) -> ClassMaps:
+        """Combine the masks of all methods, add the result as one more, and return it."""
+        members = list(self.maps.values())
+        self.add(combine_methods(name, members, ensemble, [self.threshold] * len(members)))
+        return self.maps[name]
 
-    def figures(self) -> list[Figure]:
-        """Every figure of the methods that were added."""
-        rows = [
-            Figure("iou", target, a, b, value)
-            for target, masks in self.masks.items()
-            for (a, b), value in pairwise_iou(masks).items()
-        ]
-        both = {"core", "edema"} <= set(self.masks)
-        for name in self.masks["core"] if both else ():
-            if name in self.masks["edema"]:
-                value = iou(self.masks["core"][name], self.masks["edema"][name])
-                rows.append(Figure("overlap", "core and edema", name, "", value))
+    def figures(self) -> list[ComparisonFigure]:
+        """Return every figure of the methods that were added."""
+        rows = []
+        for target in self.targets:
+            masks = {n: self.mask(n, target) for n, m in self.maps.items() if target in m.targets}
+            for (a, b), value in pairwise_iou(masks).items():
+                rows.append(ComparisonFigure("iou", target, a, b, value))
+        for name, maps in self.maps.items():
+            if {"core", "edema"} <= set(maps.targets):
+                value = iou(self.mask(name, "core"), self.mask(name, "edema"))
+                rows.append(ComparisonFigure("overlap", "core and edema", name, "", value))
         return rows + self._measured
 
     def sheet(self, slices: Sequence[int] | None = None) -> bytes:
@@ -126,11 +136,11 @@ class Comparison:
             Three through the lesion by default: the expert's, else where the methods see it.
         """
         shown = list(slices) if slices else choose_slices(self._amount())
-        columns, targets = [], list(self.masks)
+        columns, targets = [], self.targets
         for target in targets:
             truth = self.truth(target)
             columns += [
-                Column(
+                SheetColumn(
                     f"{target}\nslice {index}",
                     index,
                     self._under(target),
@@ -139,7 +149,7 @@ class Comparison:
                 for index in shown
             ]
         rows = [("scan", [Tile(None, column.modality.title) for column in columns])]
-        for name in dict.fromkeys(name for masks in self.masks.values() for name in masks):
+        for name in self.maps:
             tiles = [
                 self._tile(name, target, index, index == shown[0])
                 for target in targets
@@ -154,23 +164,21 @@ class Comparison:
 
     def _tile(self, name: str, target: Target, index: int, first: bool) -> Tile:
         """A picture; the figure of the volume stands on the first slice of a class."""
-        if name not in self.masks[target]:
+        maps = self.maps[name]
+        if target not in maps.targets:
             return Tile(None)
-        words = self._words(name, target) if first else ""
-        if name in self.explanations:
-            return Tile(self.explanations[name].plane(target, index), words)
-        return Tile(self.masks[target][name][index].astype(np.float32), words)  # an ensemble
+        return Tile(maps.of(target)[index], self._words(name, target) if first else "")
 
     def _amount(self) -> NDArray[np.float64]:
-        """How much of the lesion each slice shows, (S,)."""
+        """Return the amount of lesion on each slice, (S,)."""
         amount = np.zeros(self.case.grid.shape[0], dtype=np.float64)
         seen, truth = self.seen, self.truth("tumour")
         if truth is not None and truth[seen].any():
             amount[seen] = truth[seen].sum(axis=(1, 2))
             return amount
-        for masks in self.masks.values():
-            for mask in masks.values():
-                amount += mask.sum(axis=(1, 2))
+        for name, maps in self.maps.items():
+            for target in maps.targets:
+                amount += self.mask(name, target).sum(axis=(1, 2))
         if not amount.any():
             amount[seen] = 1
         return amount
@@ -185,10 +193,10 @@ class Comparison:
         for row in self._measured:
             if (row.figure, row.target, row.method) == ("dice", target, name):
                 return f"Dice {row.value:.2f}"
-        return f"{self.masks[target][name].sum() * self.case.grid.voxel_ml:.1f} ml"
+        return f"{self.mask(name, target).sum() * self.case.grid.voxel_ml:.1f} ml"
 
 
-def to_csv(figures: Sequence[Figure]) -> str:
+def to_csv(figures: Sequence[ComparisonFigure]) -> str:
     """A table with one figure a line: figure, class, method, other, value."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")

@@ -9,7 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.targets import TARGETS, Target
 
 #: Paper 5, section 2.3, calls them ``or``, ``and``, ``<`` and ``>``; ``vote`` is k of n.
 Rule = Literal["union", "intersection", "smaller", "larger", "vote"]
@@ -55,6 +57,11 @@ class Ensemble:
         """What a user reads, such as ``"intersection"`` or ``"2 votes"``."""
         return f"{self.votes} votes" if self.rule == "vote" else self.rule
 
+    @property
+    def least(self) -> int:
+        """Number of masks that the rule needs."""
+        return max(2, self.votes) if self.rule == "vote" else 2
+
     def combine(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
         """One mask from two or more, all of shape (S, ...).
 
@@ -64,10 +71,10 @@ class Ensemble:
             If there are fewer masks than two, or than votes.
         """
         count = len(masks)
-        if count < 2 or (self.rule == "vote" and self.votes > count):
-            least = max(2, self.votes if self.rule == "vote" else 2)
+        if count < self.least:
             raise GliocamError(
-                f"An ensemble of {count} is too small; choose {least} or more methods or networks."
+                f"An ensemble of {count} is too small; choose {self.least} or more methods or "
+                "networks."
             )
         if self.rule in ("smaller", "larger"):
             areas = np.stack([m.reshape(len(m), -1).sum(axis=1) for m in masks])
@@ -107,3 +114,56 @@ def combine_maps(
         )
     masks = [m > threshold for m, threshold in zip(maps, chosen, strict=True)]
     return (ensemble or Ensemble()).combine(masks)
+
+
+def combine_methods(
+    name: str, members: Sequence[ClassMaps], ensemble: Ensemble, thresholds: Sequence[float]
+) -> ClassMaps:
+    """Return the masks of several methods combined, target by target.
+
+    Parameters
+    ----------
+    name : str
+        The ensemble, as a reader sees it.
+    members : sequence of ClassMaps
+        Of one case; a target that too few of them have is left out.
+    ensemble : Ensemble
+    thresholds : sequence of float
+        One for each member; a voxel counts where its map exceeds it.
+
+    Returns
+    -------
+    ClassMaps
+        Of 0 and 1, for the slices that every member makes a statement about.
+
+    Raises
+    ------
+    GliocamError
+        If no target has enough members.
+    """
+    volumes: dict[Target, NDArray[np.float32]] = {}
+    for target in TARGETS:
+        own = [
+            (m.of(target), t)
+            for m, t in zip(members, thresholds, strict=True)
+            if target in m.targets
+        ]
+        if len(own) >= min(ensemble.least, len(members)):  # too few members is an error below
+            mask = combine_maps([m for m, _ in own], ensemble, [t for _, t in own])
+            volumes[target] = mask.astype(np.float32)
+    made = np.logical_and.reduce([m.spoken_slices for m in members])
+    asked = np.logical_or.reduce([m.asked_slices for m in members])
+    return ClassMaps.of_targets(
+        members[0].grid,
+        volumes,
+        probabilities=members[0].probabilities,
+        provenance={
+            "method": {"name": "ensemble", "rule": ensemble.title, "of": [m.name for m in members]},
+            "members": [dict(m.provenance) for m in members],
+        },
+        name=name,
+        asked=None if asked.all() else tuple(map(int, np.flatnonzero(asked))),
+        spoken_for=None if made.all() else tuple(map(int, np.flatnonzero(made))),
+        complete=all(m.complete for m in members),
+        is_mask=True,
+    )

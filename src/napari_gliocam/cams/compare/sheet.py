@@ -43,7 +43,7 @@ class Tile:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class SheetColumn:
     """What every picture of a column has in common.
 
     Parameters
@@ -83,7 +83,7 @@ def choose_slices(weights: NDArray[np.floating], count: int = 3) -> list[int]:
 
 def draw_sheet(
     case: Case,
-    columns: Sequence[Column],
+    columns: Sequence[SheetColumn],
     rows: Sequence[tuple[str, Sequence[Tile]]],
     *,
     threshold: float,
@@ -94,7 +94,7 @@ def draw_sheet(
     Parameters
     ----------
     case : Case
-    columns : sequence of Column
+    columns : sequence of SheetColumn
     rows : sequence of (title, tiles)
         A tile a column.
     threshold : float
@@ -143,7 +143,7 @@ def draw_sheet(
 
 def _picture(
     case: Case,
-    column: Column,
+    column: SheetColumn,
     tile: Tile,
     crop: tuple[slice, slice],
     size: tuple[int, int],

@@ -14,7 +14,7 @@ from napari_gliocam.targets import TARGETS, Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
 
 
@@ -30,7 +30,7 @@ class GuidedAggregate(Method):
     bounded = True
     layered = False
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Maps in [0, 1], (T, B, H, W)."""
         return aggregates(batch)[:, [TARGETS.index(t) for t in targets]].transpose(0, 1)
 
@@ -47,7 +47,7 @@ class AmeCAM(Method):
     bounded = True
     layered = False
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Maps in [0, 1], (T, B, H, W)."""
         combined = aggregates(batch)
         return torch.stack(

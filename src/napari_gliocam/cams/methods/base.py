@@ -12,7 +12,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
 
 
@@ -55,7 +55,7 @@ class Method(ABC):
     unit: str | None = None
 
     @abstractmethod
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Raw maps of a batch.
 
         Parameters
@@ -63,8 +63,8 @@ class Method(ABC):
         batch : Batch
         targets : tuple of Target
             All from one forward pass where they share a network.
-        site : Site
-            A layer that the network has, see `Site.check`.
+        explained : ExplainedLayer
+            A layer that the network has, see `ExplainedLayer.check`.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class Method(ABC):
             Higher = more lesion; in [0, 1] if ``bounded``, else 0 or more, of any scale.
         """
 
-    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+    def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """As `maps`, with pauses where a batch takes long; nothing stays open across one.
 
         Yields
@@ -80,7 +80,7 @@ class Method(ABC):
         Step
         """
         yield from ()
-        return self.maps(batch, targets, site)
+        return self.maps(batch, targets, explained)
 
     def describe(self) -> dict[str, Any]:
         """Name and settings with plain values, for the json."""

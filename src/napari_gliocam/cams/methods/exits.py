@@ -14,7 +14,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
 
 
@@ -25,9 +25,9 @@ class ExitMap(Method):
     title = "Exit map"
     bounded = True
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Maps in [0, 1], (T, B, h_l, w_l); the layer's number is the exit's."""
-        return torch.stack([batch.exit_logits(t, site.layer).sigmoid() for t in targets])
+        return torch.stack([batch.exit_logits(t, explained.layer).sigmoid() for t in targets])
 
 
 class AverageOfExits(Method):
@@ -38,7 +38,7 @@ class AverageOfExits(Method):
     bounded = True
     layered = False
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Maps in [0, 1], (T, B, H, W)."""
         return torch.stack([every_exit(batch, t).mean(dim=1) for t in targets])
 

@@ -27,7 +27,7 @@ COLUMN: dict[Target, tuple[Literal["tumour", "classes"], int]] = {
 
 
 @dataclass(frozen=True)
-class Site:
+class ExplainedLayer:
     """The layer that is explained and the score it is explained by.
 
     Parameters

@@ -13,20 +13,20 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
 
 
 class GradientMethod(Method):
     """Maps from the activations of a layer and the score's gradient by them."""
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Raw maps, (T, B, h, w), 0 or more."""
-        gradients = batch.gradients(targets, site)
+        gradients = batch.gradients(targets, explained)
         with torch.no_grad():
             return torch.stack(
                 [
-                    self.combine(batch.activation(target, site.layer), gradient).relu()
+                    self.combine(batch.activation(target, explained.layer), gradient).relu()
                     for target, gradient in zip(targets, gradients, strict=True)
                 ]
             )

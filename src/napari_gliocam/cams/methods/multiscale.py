@@ -15,7 +15,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 
 #: Paper 3, section "Multi-scale inference".
 SCALES = (0.5, 1.0, 1.5, 2.0)
@@ -49,15 +49,15 @@ class MultiScale(Method):
         self.layered = method.layered
         self.unit = method.unit
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Raw maps, (T, B, h, w), of the largest size that a scale gives."""
-        return self._mean([self.method.maps(b, targets, site) for b in self._resized(batch)])
+        return self._mean([self.method.maps(b, targets, explained) for b in self._resized(batch)])
 
-    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+    def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """As `maps`; ``so_far()`` is the mean of the scales that are begun."""
         finished: list[Tensor] = []
         for number, scaled in enumerate(self._resized(batch)):
-            work = self.method.steps(scaled, targets, site)
+            work = self.method.steps(scaled, targets, explained)
             while True:
                 try:
                     step = next(work)

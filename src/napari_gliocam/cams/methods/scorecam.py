@@ -16,7 +16,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
 
 #: Masked copies of a slice that the device scores at once.
@@ -50,12 +50,12 @@ class ScoreCAM(Method):
     def __init__(self, convention: Convention = "paper") -> None:
         self.convention = convention
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Raw maps, (T, B, h, w), 0 or more."""
         slices = (batch.one(index) for index in range(len(batch)))
-        return torch.cat([finish_steps(self.steps(s, targets, site)) for s in slices], dim=1)
+        return torch.cat([finish_steps(self.steps(s, targets, explained)) for s in slices], dim=1)
 
-    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+    def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """As `maps` for one slice, a chunk of channels at a time.
 
         Yields
@@ -66,14 +66,16 @@ class ScoreCAM(Method):
         if len(batch) != 1:
             raise ValueError(f"ScoreCAM takes one slice at a time, not {len(batch)}")
         by_network: dict[str, Target] = {COLUMN[t][0]: t for t in targets}
-        masks = {n: self.channels(batch.activation(t, site.layer)) for n, t in by_network.items()}
+        masks = {
+            n: self.channels(batch.activation(t, explained.layer)) for n, t in by_network.items()
+        }
         scores = {n: self._no_scores(masks[n], batch, t) for n, t in by_network.items()}
 
         def so_far() -> Tensor:
             maps = []
             for target in targets:
                 name, column = COLUMN[target]
-                activation = batch.activation(target, site.layer)
+                activation = batch.activation(target, explained.layer)
                 maps.append(self.weigh(activation, scores[name][:, column]))
             return torch.stack(maps)
 
@@ -85,7 +87,7 @@ class ScoreCAM(Method):
             chunks.append((constant[:1], constant))
             for some, alike in chunks:
                 if len(some):
-                    scores[name][alike] = self._score(batch, target, masks[name][some], site)
+                    scores[name][alike] = self._score(batch, target, masks[name][some], explained)
                     done += len(alike)
                     yield Step(done, total, so_far)
         return so_far()
@@ -108,12 +110,14 @@ class ScoreCAM(Method):
         masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=aligned)
         return masks if self.convention == "torch-cam" else unit(masks)
 
-    def _score(self, batch: Batch, target: Target, channels: Tensor, site: Site) -> Tensor:
+    def _score(
+        self, batch: Batch, target: Target, channels: Tensor, explained: ExplainedLayer
+    ) -> Tensor:
         """Scores of the slice behind some masks, (K, classes)."""
         with torch.inference_mode():
             masked = batch.images * self.enlarge(channels, batch)
             masked = masked.contiguous(memory_format=torch.channels_last)
-            return score_from(part_of(batch.net, target), masked, batch.brain, 0, site.exits)
+            return score_from(part_of(batch.net, target), masked, batch.brain, 0, explained.exits)
 
     def _no_scores(self, channels: Tensor, batch: Batch, target: Target) -> Tensor:
         return channels.new_full((len(channels), part_of(batch.net, target).classes), -torch.inf)

@@ -15,7 +15,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_gliocam.cams.methods.explained_layer import Site
+    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 
 
 class SmoothGradCAMPlusPlus(Method):
@@ -61,13 +61,13 @@ class SmoothGradCAMPlusPlus(Method):
         shape = (self.samples, *images.shape[1:])
         return (torch.randn(shape, generator=generator) * self.sigma).to(images.device)
 
-    def maps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Tensor:
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Raw maps, (T, B, h, w), 0 or more."""
-        return finish_steps(self.steps(batch, targets, site))
+        return finish_steps(self.steps(batch, targets, explained))
 
-    def steps(self, batch: Batch, targets: tuple[Target, ...], site: Site) -> Steps:
+    def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """As `maps`, a sample at a time."""
-        weighed = clean = [batch.activation(t, site.layer) for t in targets]
+        weighed = clean = [batch.activation(t, explained.layer) for t in targets]
         first, second, third = ([torch.zeros_like(a) for a in clean] for _ in range(3))
 
         def so_far() -> Tensor:
@@ -82,7 +82,7 @@ class SmoothGradCAMPlusPlus(Method):
 
         for done, noise in enumerate(self.noise(batch.images), start=1):
             noisy = Batch(batch.net, batch.images + noise, batch.brain)
-            for index, gradient in enumerate(noisy.gradients(targets, site)):
+            for index, gradient in enumerate(noisy.gradients(targets, explained)):
                 if self.convention == "torch-cam":
                     first[index] = gradient * done  # divided by their number in the end
                 else:
@@ -90,7 +90,7 @@ class SmoothGradCAMPlusPlus(Method):
                 second[index] += gradient**2
                 third[index] += gradient**3
             if self.convention == "torch-cam":
-                weighed = [noisy.activation(t, site.layer) for t in targets]
+                weighed = [noisy.activation(t, explained.layer) for t in targets]
             yield Step(done, self.samples, so_far)
         return so_far()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_gliocam.cams.methods.explained_layer import (
     COLUMN,
     MEAN_EXITS,
-    Site,
+    ExplainedLayer,
     part_of,
     score_from,
 )
@@ -74,7 +74,7 @@ class Batch:
             maps: Tensor = part_of(self.net, target).exits[exit_ - 1](activation)
         return maps[:, COLUMN[target][1]]
 
-    def gradients(self, targets: tuple[Target, ...], site: Site) -> list[Tensor]:
+    def gradients(self, targets: tuple[Target, ...], explained: ExplainedLayer) -> list[Tensor]:
         """Gradient of each target's score by the layer, each (B, C_l, h_l, w_l).
 
         The score is summed over the batch: in evaluation mode no slice sees another, so one
@@ -86,10 +86,10 @@ class Batch:
             known = [t for t in dict.fromkeys(targets) if COLUMN[t][0] == name]
             if not known:
                 continue
-            leaf = self.activation(known[0], site.layer).detach().requires_grad_()
+            leaf = self.activation(known[0], explained.layer).detach().requires_grad_()
             with torch.enable_grad():
                 part = part_of(self.net, known[0])
-                scores = score_from(part, leaf, self.brain, site.layer, site.exits)
+                scores = score_from(part, leaf, self.brain, explained.layer, explained.exits)
                 for target in known:
                     (found[target],) = torch.autograd.grad(
                         scores[:, COLUMN[target][1]].sum(), leaf, retain_graph=target != known[-1]

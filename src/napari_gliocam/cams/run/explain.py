@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_gliocam.cams.methods.base import Method
-from napari_gliocam.cams.methods.explained_layer import Site, part_of
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer, part_of
 from napari_gliocam.cams.methods.registry import make_method
-from napari_gliocam.cams.run.explanation import GATE, Explanation
-from napari_gliocam.cams.run.normalise import Normalise
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
+from napari_gliocam.cams.run.raw_maps import GATE, Normalise, RawMaps
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS, Target
@@ -43,7 +43,7 @@ def explain(
     normalise: Normalise | None = None,
     gate: bool = False,
     device: str = "auto",
-) -> Explanation:
+) -> ClassMaps:
     """Explain a case by one method.
 
     Parameters
@@ -57,7 +57,7 @@ def explain(
     bundle : Bundle, optional
         The one that ships with the package by default; a `Prepared` brings its own.
     layer, score
-        See `Site`.
+        See `ExplainedLayer`.
     scope : "case", "lesion", int or sequence of int
         Every slice with brain, those with lesion, or these slices of the case.
     normalise : {"slice", "volume", "none"}, optional
@@ -68,8 +68,9 @@ def explain(
 
     Returns
     -------
-    Explanation
-        ``explain(case).volume("tumour")`` is the map on the case's grid, in [0, 1].
+    ClassMaps
+        ``explain(case).tumour`` is the map on the case's grid, in [0, 1]; its ``raw`` holds the
+        maps at the layer's resolution.
 
     Raises
     ------
@@ -78,14 +79,14 @@ def explain(
 
     Examples
     --------
-    >>> explain(case, "layercam", "core", layer=3).volume("core")  # doctest: +SKIP
+    >>> explain(case, "layercam", "core", layer=3).core  # doctest: +SKIP
     """
     prepared = case if isinstance(case, Prepared) else prepare(case, bundle, device)
     work = Explaining(
         prepared,
         method,
         targets,
-        site=Site(layer, score),
+        explained=ExplainedLayer(layer, score),
         scope=scope,
         normalise=normalise,
         gate=gate,
@@ -101,12 +102,12 @@ class Explaining:
     prepared : Prepared
     method, targets, scope, normalise, gate
         As in `explain`.
-    site : Site, optional
+    explained : ExplainedLayer, optional
 
     Attributes
     ----------
-    result : Explanation or None
-        What there is by now; whole after `run` has ended, a part after it was closed.
+    raw : RawMaps or None
+        The maps made by now; whole after `run` has ended, a part after it was closed.
     slices : int
         How many are asked for; 0 before the work begins.
     seconds_left : float or None
@@ -119,7 +120,7 @@ class Explaining:
         method: str | Method = "gradcam",
         targets: Target | Sequence[Target] = "tumour",
         *,
-        site: Site | None = None,
+        explained: ExplainedLayer | None = None,
         scope: Scope = "case",
         normalise: Normalise | None = None,
         gate: bool = False,
@@ -127,23 +128,23 @@ class Explaining:
         self.prepared = prepared
         self.method = make_method(method) if isinstance(method, str) else method
         self.targets = _check_targets(targets)
-        self.site = site or Site()
+        self.explained = explained or ExplainedLayer()
         self.scope = scope
         self.normalise: Normalise = normalise or ("none" if self.method.bounded else "slice")
         self.gate = gate
-        self.result: Explanation | None = None
+        self.raw: RawMaps | None = None
         self.slices = 0
         self.seconds_left: float | None = None
         for target in self.targets:
-            self.site.check(part_of(prepared.bundle.net, target))
+            self.explained.check(part_of(prepared.bundle.net, target))
         if self.normalise == "none" and not self.method.bounded:
             raise GliocamError(
                 f"The maps of {self.method.title} have no scale of their own; normalise them by "
                 "slice or by volume."
             )
 
-    def run(self) -> Generator[Progress, None, Explanation]:
-        """Do the work; can be closed at any yield, ``result`` then holds what is finished.
+    def run(self) -> Generator[Progress, None, ClassMaps]:
+        """Do the work; can be closed at any yield, ``raw`` then holds the slices that are finished.
 
         Yields
         ------
@@ -152,7 +153,7 @@ class Explaining:
 
         Returns
         -------
-        Explanation
+        ClassMaps
         """
         if self.scope == "lesion":
             self.prepared = yield from asking(self.prepared, self.targets)
@@ -164,11 +165,11 @@ class Explaining:
         self._started = time.perf_counter()
         yield Progress(0, max(len(rows), 1), self.method.title)
         if not rows:
-            self.result = self._empty(rows, (1, 1))
+            self.raw = self._empty(rows, (1, 1))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             batch = self.prepared.batch(part)
-            steps = self.method.steps(batch, self.targets, self.site)
+            steps = self.method.steps(batch, self.targets, self.explained)
             step, units = None, 1
             try:
                 while True:
@@ -187,8 +188,22 @@ class Explaining:
             except torch.OutOfMemoryError as error:
                 raise memory_error(self.prepared.device) from error
             yield self._report((start + len(part)) * units, len(rows) * units)
-        assert self.result is not None
-        return self.result
+        maps = self.so_far()
+        assert maps is not None
+        return maps
+
+    @property
+    def name(self) -> str:
+        """The method as a reader sees it, with its layer."""
+        return (
+            f"{self.method.title} {self.explained.layer}"
+            if self.method.layered
+            else self.method.title
+        )
+
+    def so_far(self) -> ClassMaps | None:
+        """Return the maps made by now on the case's grid; None before the first slice."""
+        return None if self.raw is None else self.raw.class_maps()
 
     def _report(self, done: int, total: int) -> Progress:
         elapsed = time.perf_counter() - self._started
@@ -200,16 +215,16 @@ class Explaining:
     ) -> None:
         """Put the maps of some slices, (T, B, h, w), into the result."""
         height, width = maps.shape[-2:]
-        if self.result is None:
-            self.result = self._empty(rows, (height, width))
+        if self.raw is None:
+            self.raw = self._empty(rows, (height, width))
         for target, values in zip(self.targets, maps, strict=True):
-            self.result.raw[target][where] = values.float().cpu().numpy()
+            self.raw.raw[target][where] = values.float().cpu().numpy()
             if self.gate and self.prepared.probabilities is None:  # the features are there
                 asked = batch.probabilities(target).cpu().numpy()
-                self.result.probabilities[target][where] = asked
-        self.result.finished[where] = finished
+                self.raw.probabilities[target][where] = asked
+        self.raw.finished[where] = finished
 
-    def _empty(self, rows: list[int], size: tuple[int, int]) -> Explanation:
+    def _empty(self, rows: list[int], size: tuple[int, int]) -> RawMaps:
         """A result with no slice finished, for maps of a size."""
         from torch import from_numpy
 
@@ -224,10 +239,9 @@ class Explaining:
             probabilities = {t: np.zeros(len(rows), dtype=np.float32) for t in self.targets}
         else:
             probabilities = {}
-        return Explanation(
-            method=self.method.name,
-            title=self.method.title,
-            site=self.site,
+        return RawMaps(
+            name=self.name,
+            grid=prepared.case.grid,
             frame=replace(frame, indices=tuple(frame.indices[row] for row in rows)),
             brain=prepared.case.brain,
             raw={t: np.zeros((len(rows), *size), dtype=np.float32) for t in self.targets},
@@ -240,7 +254,7 @@ class Explaining:
             provenance={
                 "method": self.method.describe(),
                 "targets": list(self.targets),
-                **asdict(self.site),
+                **asdict(self.explained),
                 "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
                 "device": str(prepared.device),
             },

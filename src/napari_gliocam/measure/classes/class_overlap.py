@@ -7,7 +7,7 @@ counts in it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.threshold import apply_thresholds
-
-if TYPE_CHECKING:
-    from napari_gliocam.cams.run.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -176,28 +173,30 @@ def claims(
 
 
 def claims_of(
-    maps: ClassMaps | Explanation,
+    maps: ClassMaps,
     *,
     row: Row = "aggregate",
     settings: Thresholds | None = None,
     where: slice | tuple[slice, ...] = slice(None),
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Who claims what by the maps of a case, or by those of an explanation method.
+    """Write 1 core only, 2 edema only, 3 both where the maps of a case claim a voxel.
 
     Parameters
     ----------
-    maps : ClassMaps or Explanation
-        A `ClassMaps` is cut as *Segment* cuts it, with tumour map and gate, so that its
-        aggregate gives the result before the higher map decides, and its other rows differ from
-        it in nothing but the class maps.  An `Explanation` (of core and edema) has no tumour map
-        and a gate of its own: its maps are cut at the class threshold.
+    maps : ClassMaps
+        A network's maps are cut as *Segment* cuts them, with tumour map and gate, so that the
+        aggregate gives the result before the higher map decides, and the other rows differ from
+        it in nothing but the class maps.  Maps of an explanation method have a gate of their own
+        and are cut at the class threshold alone.
     row : str
-        Of a `ClassMaps`: "exit 1" to "exit 4", "guided", "aggregate".
+        Of a network's maps: "exit 1" to "exit 4", "guided", "aggregate".
     settings : Thresholds, optional
         Paper 1's by default; ``exclusive`` is ignored.
-    where, out
-        Of a `ClassMaps`, as in `napari_gliocam.threshold.apply_thresholds`.
+    where : slice or tuple of slice
+        The part to compute, in (S, P, L); the rest of ``out`` is left as it is.
+    out : ndarray of uint8, shape (S, P, L), optional
+        Written in place.
 
     Returns
     -------
@@ -207,17 +206,16 @@ def claims_of(
     Raises
     ------
     GliocamError
-        The explanation lacks core or edema.
+        If core or edema has no map.
     """
     settings = replace(settings or Thresholds(), exclusive=False)
-    if not isinstance(maps, ClassMaps):
-        missing = [target for target in ("core", "edema") if target not in maps.raw]
-        if missing:
-            raise GliocamError(
-                f"{maps.title} has no map of {' and '.join(missing)}; make it for core and edema."
-            )
-        volumes = maps.volume("core"), maps.volume("edema")
-        return claims(*volumes, settings.class_threshold, out=out)
-    if row != "aggregate":
-        maps = replace(maps, core=maps.volume(row, "core"), edema=maps.volume(row, "edema"))
-    return apply_thresholds(maps, settings, out=out, where=where).labels
+    missing = [target for target in ("core", "edema") if target not in maps.targets]
+    if missing:
+        raise GliocamError(
+            f"{maps.name} has no map of {' and '.join(missing)}; make it for core and edema."
+        )
+    if maps.raw is None:
+        return apply_thresholds(maps.row(row), settings, out=out, where=where).labels
+    out = np.zeros(maps.grid.shape, dtype=np.uint8) if out is None else out
+    claims(maps.core[where], maps.edema[where], settings.class_threshold, out=out[where])
+    return out

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.cams.compare.agreement import energy_inside, iou, pointing_game
-from napari_gliocam.cams.compare.comparison import Figure, to_csv
+from napari_gliocam.cams.compare.comparison import ComparisonFigure, to_csv
 from napari_gliocam.case import Case
 from napari_gliocam.measure.scores.overlap import dice
 from napari_gliocam.targets import Target, mask_of, masks_of
@@ -215,7 +215,7 @@ def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
 
 def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
     """The same table as `napari-gliocam explain` writes, with thresholds and distances."""
-    figures = [Figure("iou", p.target, p.method, p.other, p.iou) for p in pairs]
+    figures = [ComparisonFigure("iou", p.target, p.method, p.other, p.iou) for p in pairs]
     for row in rows:
         for name in (
             *("threshold", "volume_ml", "iou_result"),
@@ -223,7 +223,9 @@ def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
         ):
             value = getattr(row, name)
             if value is not None:
-                figures.append(Figure(name, row.target, row.method, "", value))
+                figures.append(ComparisonFigure(name, row.target, row.method, "", value))
         if row.overlap is not None and row.target == "core":
-            figures.append(Figure("overlap", "core and edema", row.method, "", row.overlap))
+            figures.append(
+                ComparisonFigure("overlap", "core and edema", row.method, "", row.overlap)
+            )
     return to_csv(figures)

@@ -31,7 +31,7 @@ class Request:
     layers : tuple of int
         Residual stages, or exits, that are explained; methods without a layer run once.
     score : int, "mean" or None
-        The logit that is explained, see `napari_gliocam.cams.methods.explained_layer.Site`.
+        The logit that is explained, see `ExplainedLayer`.
     scope : "case", "lesion" or int
         An int is a slice of the case.
     gate : bool
@@ -180,7 +180,7 @@ class Comparing:
             For a wrong setting, before the first method runs.
         """
         known = yield from self.ready.getting()
-        from napari_gliocam.cams.methods.explained_layer import Site
+        from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
         from napari_gliocam.cams.methods.registry import make_method
         from napari_gliocam.cams.run.explain import Explaining
         from napari_gliocam.cams.run.prepare import asking, with_probabilities
@@ -190,13 +190,22 @@ class Comparing:
             known = with_probabilities(known, self._maps)
         methods = [make_method(name) for name in request.methods]
         works = [
-            Explaining(known, m, request.targets, site=site, scope=request.scope, gate=request.gate)
+            Explaining(
+                known,
+                m,
+                request.targets,
+                explained=explained,
+                scope=request.scope,
+                gate=request.gate,
+            )
             for m in methods
-            for site in (
-                [Site(layer, request.score) for layer in request.layers] if m.layered else [Site()]
+            for explained in (
+                [ExplainedLayer(layer, request.score) for layer in request.layers]
+                if m.layered
+                else [ExplainedLayer()]
             )
         ]
-        self.keys = [(_name(one), target) for one in works for target in one.targets]
+        self.keys = [(one.name, target) for one in works for target in one.targets]
         if request.scope == "lesion":
             known = yield from asking(known)
         self.ready.prepared = known
@@ -213,30 +222,13 @@ class Comparing:
 
     def _keep(self, one: Any) -> None:
         """Take what a method has by now."""
-        result = one.result
-        if result is None or not len(result.frame):
+        maps = one.so_far()
+        if maps is None or not len(one.raw.frame) or not maps.spoken_slices.any():
             return
-        complete = bool(result.finished.all())
-        asked = np.zeros(len(result.brain), dtype=np.bool_)
-        asked[result.spoken_for] = True
-        for target in result.targets:
-            made = asked
-            if not complete:
-                made = np.zeros_like(asked)
-                begun = result.finished | result.raw[target].any(axis=(1, 2))
-                made[list(result.frame.indices)] = begun
-            if made.any():
-                volume = result.volume(target)
-                self.cells.append(
-                    Cell(
-                        *(_name(one), target, volume, asked, made, complete),
-                        *(result.frame, result.provenance),
-                    )
+        for target in maps.targets:
+            self.cells.append(
+                Cell(
+                    *(maps.name, target, maps.of(target), maps.asked_slices, maps.spoken_slices),
+                    *(maps.complete, one.raw.frame, maps.provenance),
                 )
-
-
-def _name(explaining: Any) -> str:
-    """What a method is called, with its layer."""
-    method = explaining.method
-    title: str = method.title
-    return f"{title} {explaining.site.layer}" if method.layered else title
+            )

@@ -131,5 +131,5 @@ def explaining(
 
     prepared = yield from preparing(case, work.loaded(bundle), device)
     made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)
-    explanation = yield from made.run()
-    return Claimant(title, explanation.volume("core"), explanation.volume("edema"))
+    maps = yield from made.run()
+    return Claimant(title, maps.core, maps.edema)
