@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 
 import nibabel as nib
@@ -173,7 +174,13 @@ def test_unknown_label_values_are_listed_and_the_rest_is_reported(cases, results
 
 def test_what_a_result_was_made_with_is_read_beside_it(cases, results, tmp_path):
     folder = results / "BraTS2021_00001"
-    content = {"software": "napari-gliocam", "settings": {"tumour_threshold": 0.123}}
+    labels = folder / "BraTS2021_00001_seg.nii.gz"
+    checksum = hashlib.sha256(labels.read_bytes()).hexdigest()
+    content = {
+        "software": "napari-gliocam",
+        "settings": {"tumour_threshold": 0.123},
+        "labels_file": {"name": labels.name, "sha256": checksum},
+    }
     (folder / "BraTS2021_00001.json").write_text(json.dumps(content))
     out = tmp_path / "out"
     assert run(cases / "BraTS2021_00001", "--result", results, "--out", out).exit_code == 0

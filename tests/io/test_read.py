@@ -239,7 +239,7 @@ def test_unknown_files_are_said(tmp_path, write_case, write_nifti):
     folder = write_case(tmp_path)
     write_nifti(folder / "BraTS2021_00001_adc.nii.gz")
     assert read_case(folder).warnings == (
-        "Not read, because the name does not tell what it is: BraTS2021_00001_adc.nii.gz.",
+        "Not read, because the name tells no modality: BraTS2021_00001_adc.nii.gz.",
     )
 
 
@@ -657,6 +657,39 @@ def test_labels_in_doubt_are_said(tmp_path, write_nifti):
     assert "BraTS 2023" in warning
     assert read_labels(path, scheme="msd").warnings == ()
     assert read_labels(path, case_name="BraTS-GLI-00000-000").warnings == ()
+
+
+def test_labels_off_by_a_rounding_error_are_accepted(tmp_path, write_nifti):
+    exact = labels_array(1, 2, 4, dtype=np.float32)
+    path = write_nifti(tmp_path / "BraTS_seg.nii.gz", exact * np.float32(1.00001))
+    near = read_labels(path).expert.labels
+    write_nifti(path, exact)
+    np.testing.assert_array_equal(near, read_labels(path).expert.labels)
+    write_nifti(path, exact * np.float32(1.1))
+    with pytest.raises(CaseError, match=r"label values 1\.1"):
+        read_labels(path)
+
+
+def test_values_that_one_scheme_alone_has_are_no_doubt(tmp_path, write_nifti):
+    path = write_nifti(tmp_path / "P1_seg.nii.gz", labels_array(1, 2, 3, 4))
+    file = read_labels(path)
+    assert file.expert.scheme == "brats-2023"
+    assert file.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["mask", "seg", "P01_mask"])
+def test_a_mask_of_the_whole_brain_is_no_expert_outline(tmp_path, write_case, write_nifti, name):
+    folder = write_case(tmp_path, name="P01")
+    brain = read_case(folder).brain
+    grid = read_case(folder).grid
+    path = write_nifti(folder / f"{name}.nii.gz", grid.to_file(brain).astype(np.uint8))
+    case = read_case(folder)
+    assert case.expert is None
+    assert f"{path.name} covers the whole brain" in case.warnings[-1]
+    part = brain.copy()
+    part[brain.nonzero()[0].mean().astype(int) :] = False  # half of it
+    write_nifti(path, grid.to_file(part).astype(np.uint8))
+    assert read_case(folder).expert is not None
 
 
 def test_labels_must_be_one_volume_on_the_grid(tmp_path, write_nifti, lps):

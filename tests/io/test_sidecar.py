@@ -33,6 +33,8 @@ def test_choices_come_back(tmp_path, refinement):
     "content",
     [
         "[1",
+        "[" * 100_000,
+        '{"a":' * 100_000,
         "[]",
         '{"software": "other"}',
         json.dumps({"software": SOFTWARE}),

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
@@ -14,7 +18,16 @@ import pytest
 import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import SaveError
-from napari_gliocam.io import read_case, read_labels, save_maps, save_segmentation
+from napari_gliocam.io import (
+    read_case,
+    read_labels,
+    save_maps,
+    save_segmentation,
+    suggested_name,
+)
+from napari_gliocam.io.atomic import check_writable
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.io.sidecar import read_sidecar, written_here
 from napari_gliocam.settings import Thresholds
 
 ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
@@ -223,24 +236,211 @@ def test_other_suffixes(tmp_path, saved, name):
 
 def test_existing_files_stay_unless_told(saved):
     case, segmentation, path = saved
-    for existing in (path, path.with_name("P1.json")):
-        existing.parent.mkdir(exist_ok=True)
-        existing.write_text("old")
-        with pytest.raises(SaveError, match="--overwrite") as caught:
-            save_segmentation(segmentation, path, case=case)
-        assert existing.name in str(caught.value)
-        assert [file.read_text() for file in path.parent.iterdir()] == ["old"]
-        existing.unlink()
+    path.parent.mkdir()
+    path.write_text("old")
+    with pytest.raises(SaveError, match="--overwrite") as caught:
+        save_segmentation(segmentation, path, case=case)
+    assert path.name in str(caught.value)
+    assert [file.read_text() for file in path.parent.iterdir()] == ["old"]
+    path.unlink()
     save_segmentation(segmentation, path, case=case)
     save_segmentation(segmentation, path, case=case, overwrite=True)
 
 
+@pytest.mark.parametrize(
+    "content", ['{"mine": 1}', '{"software": "napari-gliocam"}', "no json", "[" * 100_000, ""]
+)
+def test_a_json_of_another_is_never_replaced(saved, content):
+    case, segmentation, path = saved
+    path.parent.mkdir()
+    other = path.with_name("P1.json")
+    other.write_text(content)
+    for overwrite in (False, True):
+        with pytest.raises(SaveError, match=r"P1\.json exists and was not saved with P1_seg"):
+            save_segmentation(segmentation, path, case=case, overwrite=overwrite)
+    assert [file.name for file in path.parent.iterdir()] == ["P1.json"]
+    assert other.read_text() == content
+
+
+def test_the_json_of_other_labels_of_ours_is_never_replaced(tmp_path, saved):
+    """``anna.nii.gz`` and ``anna_seg.nii.gz`` would share one json."""
+    case, segmentation, _ = saved
+    _, described = save_segmentation(segmentation, tmp_path / "anna.nii.gz", case=case)
+    before = described.read_bytes()
+    with pytest.raises(SaveError, match=r"anna\.json exists"):
+        save_segmentation(segmentation, tmp_path / "anna_seg.nii.gz", case=case, overwrite=True)
+    assert described.read_bytes() == before
+
+
+def test_a_json_of_ours_does_not_make_the_experts_file_our_result(
+    tmp_path, saved, write_nifti, make_segmentation
+):
+    case, segmentation, _ = saved
+    values = np.zeros(case.grid.file_shape, np.uint8)
+    values[0, 0, :3] = 1, 2, 4
+    expert = write_nifti(tmp_path / "anna_seg.nii.gz", values, case.grid.affine)
+    save_segmentation(segmentation, tmp_path / "anna.nii.gz", case=case)
+    read = read_labels(expert, case.grid)
+    assert (read.expert.scheme, read.own) == ("brats", False)
+    assert read_sidecar(expert) == {}
+    assert read_sidecar(tmp_path / "anna.nii.gz")["case"] == case.name
+
+
+def test_labels_that_were_changed_after_they_were_saved(tmp_path, saved):
+    case, segmentation, path = saved
+    save_segmentation(segmentation, path, case=case)
+    assert read_labels(path).warnings == ()
+    assert read_sidecar(path)
+    image = nib.load(path)
+    values = np.asarray(image.dataobj).copy()
+    values[0] = 1
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
+    (warning,) = [text for text in read_labels(path).warnings if "changed" in text]
+    assert "P1.json" in warning
+    assert read_sidecar(path) == {}
+    # It is still the json of these labels: saving again replaces both.
+    save_segmentation(segmentation, path, case=case, overwrite=True)
+    assert read_sidecar(path)
+
+
+def test_a_result_whose_header_another_program_dropped_is_known_by_its_checksum(saved):
+    case, segmentation, path = saved
+    path = path.with_name("P1_seg.nii")
+    _, described = save_segmentation(segmentation, path, case=case)
+    raw = bytearray(path.read_bytes())
+    raw[148:228] = bytes(80)  # descrip
+    path.write_bytes(raw)
+    assert not written_here(path)
+    content = json.loads(described.read_text(encoding="utf-8"))
+    content["labels_file"]["sha256"] = hashlib.sha256(raw).hexdigest()
+    described.write_text(json.dumps(content))
+    assert written_here(path)
+
+
+def test_a_second_rename_that_fails_puts_the_first_file_back(saved, monkeypatch):
+    case, segmentation, path = saved
+    save_segmentation(segmentation, path, case=case)
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    segmentation.labels[:] = 0
+    for error in (errno.EIO, KeyboardInterrupt):
+        with monkeypatch.context() as patch:
+            calls = []
+            real = Path.replace
+
+            def fail(self, target, calls=calls, real=real, error=error):
+                calls.append(self)
+                if len(calls) == 2:
+                    raise KeyboardInterrupt if error is KeyboardInterrupt else OSError(error, "x")
+                return real(self, target)
+
+            patch.setattr(Path, "replace", fail)
+            with pytest.raises((SaveError, KeyboardInterrupt)):
+                save_segmentation(segmentation, path, case=case, overwrite=True)
+        assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_a_first_save_whose_second_rename_fails_leaves_nothing(saved, monkeypatch):
+    case, segmentation, path = saved
+    refuse(monkeypatch, Path, "replace", errno.EIO, after=1)
+    with pytest.raises(SaveError):
+        save_segmentation(segmentation, path, case=case)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_kill_between_the_two_renames_is_noticed(saved, monkeypatch):
+    case, segmentation, path = saved
+    save_segmentation(segmentation, path, case=case)
+    described = path.with_name("P1.json")
+    old = described.read_bytes()
+    segmentation.labels[:] = 1
+    save_segmentation(segmentation, path, case=case, overwrite=True)
+    described.write_bytes(old)  # as if it had not come to it
+    assert any("changed" in text for text in read_labels(path).warnings)
+
+
+def test_two_writers_at_once_leave_labels_and_json_of_one(saved):
+    case, segmentation, path = saved
+    others = []
+    for value in range(8):
+        labels = np.full_like(segmentation.labels, value % 3)
+        labels[0, 0, 0] = value // 3
+        others.append(replace(segmentation, labels=labels))
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [
+            pool.submit(save_segmentation, other, path, case=case, overwrite=True)
+            for other in others * 3
+        ]
+        for job in jobs:
+            job.result()
+    content = json.loads(path.with_name("P1.json").read_text(encoding="utf-8"))
+    assert content["labels_file"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sorted(file.name for file in path.parent.iterdir()) == ["P1.json", "P1_seg.nii.gz"]
+
+
+def test_parts_of_a_killed_run_are_removed_by_the_next(saved):
+    case, segmentation, path = saved
+    code = (
+        "import os, sys, pathlib; from napari_gliocam.io import atomic; "
+        "atomic._take_places = lambda staged: os._exit(9); "
+        "atomic.write_files({pathlib.Path(sys.argv[1]) / 'a.nii.gz': b'1'}, overwrite=True)"
+    )
+    path.parent.mkdir()
+    (path.parent / ".mine.part").touch()
+    killed = subprocess.run([sys.executable, "-c", code, str(path.parent)], check=False)
+    assert killed.returncode == 9
+    (part,) = [file for file in path.parent.iterdir() if file.name.startswith(".gliocam-")]
+    os.utime(part, (0, 0))
+    save_segmentation(segmentation, path, case=case)
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        ".mine.part",
+        "P1.json",
+        "P1_seg.nii.gz",
+    ]
+
+
+def test_the_suggested_name_is_never_that_of_labels(tmp_path, write_case, make_segmentation):
+    case = read_case(write_case(tmp_path, parts=("flair", "t1", "t1ce", "t2", "seg")))
+    name = suggested_name(case)
+    assert name == f"{case.name}_gliocam_seg.nii.gz"
+    save_segmentation(make_segmentation(case), tmp_path / name, case=case)
+    again = read_case(tmp_path)
+    assert again.expert.source == case.expert.source
+    np.testing.assert_array_equal(again.expert.labels, case.expert.labels)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "Müller" * 60, "a" * 151, "中" * 100])
+def test_a_long_name_fits_with_every_ending(tmp_path, saved, name):
+    case, segmentation, _ = saved
+    case = replace(case, name=name)
+    save_segmentation(segmentation, tmp_path / suggested_name(case), case=case)
+    save_maps(segmentation.maps, case, tmp_path)
+    assert safe_name(safe_name(name)) == safe_name(name)
+    assert safe_name(name + "1") != safe_name(name)
+
+
+def test_where_nothing_can_be_written_is_found_before_the_work(tmp_path, monkeypatch):
+    check_writable(tmp_path / "a" / "b", ["x.nii.gz"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(SaveError, match=r"file is a file, not a folder"):
+            check_writable(folder)
+    with pytest.raises(SaveError, match="longer than the 255 bytes"):
+        check_writable(tmp_path, ["x" * 300])
+    refuse(monkeypatch, Path, "touch", errno.EROFS)
+    with pytest.raises(SaveError, match="Read-only file system"):
+        check_writable(tmp_path / "a")
+
+
 def refuse(patch, owner, name, code, *, after=0):
     """Let a call fail with an error of the system, from the call after the first ``after`` on."""
+    only = "xb" if name == "write_part" else None
+    name = "open" if only else name
     real, calls = getattr(owner, name), []
 
     def fail(*args, **options):
-        calls.append(args)
+        if only in (None, *args):
+            calls.append(args)
         if len(calls) > after:
             raise OSError(code, os.strerror(code))
         return real(*args, **options)
@@ -254,8 +454,8 @@ def refuse(patch, owner, name, code, *, after=0):
     [
         (os, "fsync", errno.ENOSPC, 0),
         (os, "fsync", errno.ENOSPC, 1),
-        (Path, "open", errno.EACCES, 0),
-        (Path, "open", errno.EROFS, 1),
+        (Path, "write_part", errno.EACCES, 0),
+        (Path, "write_part", errno.EROFS, 1),
         (Path, "replace", errno.EPERM, 0),
     ],
 )
@@ -325,23 +525,28 @@ def test_the_cases_own_files_are_never_replaced(tmp_path, write_case, make_segme
         assert target.read_bytes() == before
 
 
-def test_an_own_result_that_was_read_again_may_be_replaced(tmp_path, write_case, make_segmentation):
+def test_a_result_in_the_cases_folder_is_no_expert_and_may_be_replaced(
+    tmp_path, write_case, make_segmentation
+):
     folder = write_case(tmp_path)
     case = read_case(folder)
     path = folder / f"{case.name}_seg.nii.gz"
     save_segmentation(make_segmentation(case), path, case=case)
     again = read_case(folder)
-    assert again.expert.scheme == "gliocam"
-    assert again.expert.source == path
+    assert again.expert is None
+    assert f"{path.name} is a result of this program" in again.warnings[-1]
+    assert read_labels(path).own
     save_segmentation(make_segmentation(again), path, case=again, overwrite=True)
 
 
-def test_an_own_result_is_known_by_the_json_alone(tmp_path, write_nifti):
-    path = write_nifti(tmp_path / "P1_seg.nii", np.eye(3, dtype=np.uint8)[None])
-    (tmp_path / "P1.json").write_text('{"software": "napari-gliocam"}', encoding="utf-8")
-    assert read_labels(path).expert.scheme == "gliocam"
-    (tmp_path / "P1.json").write_text("[1]", encoding="utf-8")
-    assert read_labels(path).expert.scheme == "brats"
+def test_what_a_header_says_beside_the_image_is_left_out(tmp_path, write_nifti, make_segmentation):
+    def edit(header):
+        for field in ("data_type", "db_name", "aux_file", "descrip", "intent_name"):
+            header[field] = b"Smith"
+
+    case = read_case(write_nifti(tmp_path / "P1_flair.nii", edit=edit))
+    path, _ = save_segmentation(make_segmentation(case), tmp_path / "r_seg.nii", case=case)
+    assert b"Smith" not in path.read_bytes()
 
 
 def test_a_real_case_comes_back(real_case, tmp_path, make_segmentation):

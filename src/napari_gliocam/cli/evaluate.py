@@ -21,7 +21,6 @@ from napari_gliocam.cli.each_case import each_case
 from napari_gliocam.cli.tables import tables
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.io import read_case, read_labels
-from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.measure.evaluation.record import CaseRecord, evaluating_case, expert_labels
 from napari_gliocam.measure.evaluation.report import (
     FILE_NAMES,
@@ -275,9 +274,6 @@ def _measure_case(
     case = read_case(item.files, label_scheme=request.label_scheme)
     expert_labels(case)  # before the networks run for nothing
     warnings = [*case.warnings]
-    source = case.expert.source if case.expert else None
-    if source is not None and written_here(source):
-        warnings.append(f"{source} was written by this program; an expert's labels are meant.")
     if request.results is not None:
         labels, doubts = read_result(case, request.results)
         warnings += doubts

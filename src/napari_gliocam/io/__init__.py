@@ -3,7 +3,7 @@
 from napari_gliocam.io import schemes
 from napari_gliocam.io.find import CaseFiles, case_of_files, find_case, find_cases
 from napari_gliocam.io.read import LabelFile, read_case, read_labels
-from napari_gliocam.io.write import save_maps, save_segmentation
+from napari_gliocam.io.write import save_maps, save_segmentation, suggested_name
 
 __all__ = [
     "CaseFiles",
@@ -16,4 +16,5 @@ __all__ = [
     "save_maps",
     "save_segmentation",
     "schemes",
+    "suggested_name",
 ]

@@ -10,6 +10,7 @@ guessed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections import defaultdict
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: What a NIfTI file is called, in any case of letters.
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
+#: Bytes of a case's name in file names.
+_LONGEST_NAME = 150
 #: Stands before ``seg`` in the names of results, so that they are never taken for expert labels.
 RESULT_WORD = "gliocam"
 
@@ -156,8 +159,17 @@ def stem(name: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Make a name fit for a file name: characters that a system forbids become ``_``."""
-    return _FORBIDDEN.sub("_", readable(name)).strip(" .") or "case"
+    """Make a name fit for a file name.
+
+    Characters that a system forbids become ``_``; a long name is cut and gets a checksum, so that
+    endings such as ``_tumour_map.nii.gz`` still fit.
+    """
+    safe = _FORBIDDEN.sub("_", readable(name)).strip(" .") or "case"
+    raw = safe.encode()
+    if len(raw) <= _LONGEST_NAME:
+        return safe
+    kept = raw[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip(" .")
+    return f"{kept}~{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
 def readable(text: str) -> str:

@@ -88,7 +88,7 @@ def load_nifti(path: Path) -> NiftiFile:
     packed = read_regular(path)
     # The header first: a small file may inflate to more than the memory holds.
     zipped = packed.startswith(_GZIP_MAGIC)  # the content tells, not the name: both lie at times
-    head = _inflated(packed, path, most=_HEAD, partly=True)[0] if zipped else packed
+    head = _head_of(packed, path)
     header = _header(head, path)
     affine, oriented = _affine(header, path)
     layout = _layout(header, head, path)
@@ -100,6 +100,17 @@ def load_nifti(path: Path) -> NiftiFile:
     if note := _opposed(header, path):
         notes = (*notes, note)
     return NiftiFile(path, header, affine, _array(raw, layout, path), oriented, notes)
+
+
+def load_header(path: Path) -> Any:
+    """Read the header of a file alone, in native byte order; raise `CaseError` if there is none."""
+    return _header(_head_of(read_regular(path), path), path)
+
+
+def _head_of(packed: bytes, path: Path) -> bytes:
+    if not packed.startswith(_GZIP_MAGIC):
+        return packed
+    return _inflated(packed, path, most=_HEAD, partly=True)[0]
 
 
 def _inflated(

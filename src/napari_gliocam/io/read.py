@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import msd, schemes
 from napari_gliocam.io.find import CaseFiles, find_case, look_up
 from napari_gliocam.io.nifti import load_nifti
-from napari_gliocam.io.sidecar import written_here
+from napari_gliocam.io.sidecar import changed_since, made_here, sidecar_path, written_here
 from napari_gliocam.io.volume import Volume, difference, is_oblique, make_volume
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 #: T1 is not needed by the networks, so nobody is warned when it is missing.
 NEEDED = (Modality.T1CE, Modality.T2, Modality.FLAIR)
+#: In the warning about labels that were found and left out.
+NO_EXPERT = "not read as expert labels"
+#: Labels of less than this, and of less than a part of the grid, are a lesion.
+LARGEST_LESION_ML = 300.0
+_MUCH = 0.05
+#: Labels of more than this part of the brain are a mask of it.
+_MOST_OF_A_BRAIN = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +43,14 @@ class LabelFile:
         The grid of the file.
     warnings : tuple of str
         What a user should know: a label scheme in doubt.
+    own : bool
+        Whether they are a result of this program.
     """
 
     expert: ExpertLabels
     grid: Grid
     warnings: tuple[str, ...] = ()
+    own: bool = False
 
 
 def read_case(
@@ -91,19 +103,15 @@ def read_case(
         _same_grid(first.path, first.grid, volume.path, volume.grid)
     if labels and labels.expert.source:
         _same_grid(first.path, first.grid, labels.expert.source, labels.grid)
-    return Case(
+    case = Case(
         name=files.name,
         volumes={modality: volume.data for modality, volume in volumes.items()},
         grid=first.grid,
         sources={modality: volume.path for modality, volume in volumes.items()},
-        expert=labels.expert if labels else None,
         header=first.header.copy(),
-        warnings=(
-            *_warnings(volumes),
-            *_unread(files, paths),
-            *(labels.warnings if labels else ()),
-        ),
+        warnings=(*_warnings(volumes), *_unread(files, paths)),
     )
+    return case if labels is None else _with_labels(case, labels)
 
 
 def read_labels(
@@ -142,12 +150,13 @@ def read_labels(
             f"{path.name} lies on another grid than the case ({gap}); "
             "resample the labels onto the case."
         )
-    raw = own.from_file(file.array)
+    raw = schemes.whole_numbers(own.from_file(file.array))
     values = schemes.label_values(raw)
+    result = written_here(path, file.header)
     hints = schemes.Hints(
         case_name=f"{case_name} {path.name}",
         msd=msd.is_msd_labels(path),
-        own=written_here(path, file.header),
+        own=result or made_here(file.header),
     )
     try:
         applied = chosen or schemes.detect_scheme(values, hints=hints)
@@ -155,8 +164,33 @@ def read_labels(
     except CaseError as error:
         raise CaseError(f"{path.name}: {error}") from error
     doubt = None if chosen else schemes.doubt(applied, values, hints=hints)
-    warning = f"The labels of {path.name} were read as {applied.title}, but {doubt}; check it."
-    return LabelFile(ExpertLabels(labels, applied.name, path), own, (warning,) if doubt else ())
+    warnings = []
+    if doubt:
+        warnings.append(
+            f"The labels of {path.name} were read as {applied.title}, but {doubt}; check it."
+        )
+    if changed_since(path):
+        warnings.append(
+            f"{path.name} was changed after {sidecar_path(path).name} was saved with it; what "
+            "the json says is not true of it."
+        )
+    return LabelFile(ExpertLabels(labels, applied.name, path), own, tuple(warnings), result)
+
+
+def _with_labels(case: Case, file: LabelFile) -> Case:
+    """Add expert labels to a case; a result, or a mask of the brain, is none."""
+    source, labels = file.expert.source, file.expert.labels
+    assert source is not None
+    if file.own:
+        told = f"{source.name} is a result of this program, so it is {NO_EXPERT}."
+        return replace(case, warnings=(*case.warnings, told))
+    count = np.count_nonzero(labels)
+    # The brain is looked at only where there is much: that takes longer than the labels.
+    much = count > _MUCH * labels.size or count * case.grid.voxel_ml > LARGEST_LESION_ML
+    if much and count > _MOST_OF_A_BRAIN * np.count_nonzero(case.brain):
+        told = f"{source.name} covers the whole brain, so it is {NO_EXPERT}."
+        return replace(case, warnings=(*case.warnings, told))
+    return replace(case, expert=file.expert, warnings=(*case.warnings, *file.warnings))
 
 
 def _chosen(files: CaseFiles, modalities: Mapping[Modality, Path] | None) -> dict[Modality, Path]:
@@ -252,7 +286,7 @@ def _unread(files: CaseFiles, paths: Sequence[Path]) -> list[str]:
     unread = [path for path in files.unknown if path not in paths]
     if not unread:
         return []
-    return [f"Not read, because the name does not tell what it is: {_listed(unread)}."]
+    return [f"Not read, because the name tells no modality: {_listed(unread)}."]
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -86,6 +86,10 @@ SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
 )
 
 
+#: Labels that went through a program as floats are off by less.
+_ROUNDING = 1e-3
+
+
 @dataclass(frozen=True)
 class Hints:
     """What is known about a label file besides its values.
@@ -156,7 +160,7 @@ def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> Lab
 def doubt(
     scheme: LabelScheme, values: Iterable[float], *, hints: Hints | None = None
 ) -> str | None:
-    """Say what the values could mean instead, as half a sentence; None where the scheme is sure."""
+    """Return what the values could mean instead, as half a sentence; None where they are sure."""
     hints = hints or Hints()
     present = set(values) - {0}
     name = hints.case_name.casefold()
@@ -165,7 +169,7 @@ def doubt(
     if scheme is BRATS and 4 in present:
         # BraTS 2024 (post-treatment) uses the same names as 2023, and 4 for the cavity.
         return "4 may be a resection cavity" if "brats-gli" in name else None
-    if "brats" in name:
+    if "brats" in name or len([s for s in SCHEMES.values() if present <= s.values]) == 1:
         return None
     return "other schemes have the same values"
 
@@ -173,6 +177,16 @@ def doubt(
 def label_values(raw: NDArray[Any]) -> NDArray[Any]:
     """List the values of a label file, sorted, without 0."""
     return np.unique(raw[raw != 0])
+
+
+def whole_numbers(raw: NDArray[Any]) -> NDArray[Any]:
+    """Round values that are whole but for a rounding error; leave others as they are."""
+    if raw.dtype.kind != "f":
+        return raw
+    rounded: NDArray[Any] = np.rint(raw)
+    with np.errstate(invalid="ignore"):
+        close = np.abs(raw - rounded).max(initial=0.0) <= _ROUNDING
+    return rounded if close else raw
 
 
 def apply_scheme(raw: NDArray[Any], scheme: LabelScheme) -> NDArray[np.uint8]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,8 +16,10 @@ import numpy as np
 
 import napari_gliocam
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.errors import GliocamError
-from napari_gliocam.io.naming import stem
+from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.io.naming import readable, stem
+from napari_gliocam.io.nifti import load_header
+from napari_gliocam.io.regular import read_regular
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import BOTH, CLASS_NAMES
@@ -24,30 +28,121 @@ from napari_gliocam.threshold import Segmentation
 SOFTWARE = "napari-gliocam"
 #: The headers of a synthetic case begin with it; its labels are no result.
 PHANTOM = f"{SOFTWARE} phantom"
+#: Bytes; ours have some thousands.
+_LARGEST_JSON = 1 << 24
 NOTICE = "Research use only, not a medical device."
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where the json of a result lies: ``X_seg.nii.gz`` has ``X.json``, ``Y.nii`` ``Y.json``."""
+    """Return where the json of a result lies: ``X.json`` for ``X_seg.nii.gz`` and ``X.nii``."""
     name = stem(path.name)
     return path.with_name((name.removesuffix("_seg") or name) + ".json")
 
 
+def made_here(header: Any) -> bool:
+    """Return True if this program wrote a file, by its header: a result or a synthetic case."""
+    return bool(header["descrip"].item().startswith(SOFTWARE.encode()))
+
+
 def written_here(path: Path, header: Any = None) -> bool:
-    """Whether this program wrote a label file, by its header or by the json beside it."""
-    if header is not None and header["descrip"].item().startswith(SOFTWARE.encode()):
-        return True
-    return bool(read_sidecar(path))
+    """Return True if a label file is a result of this program.
+
+    Its header says so, or the json beside it holds the checksum of its content.  The labels of a
+    synthetic case are none.
+
+    Parameters
+    ----------
+    path : Path
+        The label file.
+    header : nibabel header, optional
+        Of the file where it was read already.
+    """
+    if header is None:
+        try:
+            header = load_header(path)
+        except CaseError:
+            return False
+    if made_here(header):
+        return not header["descrip"].item().startswith(PHANTOM.encode())
+    content = _own_json(sidecar_path(path))
+    return _is_tied(content, path)
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """What the json beside a result says; empty where there is none of this program."""
+    """Return what the json beside a result says of it.
+
+    Parameters
+    ----------
+    path : Path
+        The label file.
+
+    Returns
+    -------
+    dict
+        Empty where there is no json of this program, or it belongs to other labels: its checksum
+        is another.
+    """
+    content = _own_json(sidecar_path(path))
+    return content if _is_tied(content, path) else {}
+
+
+def changed_since(path: Path) -> bool:
+    """Return True if labels were changed after this program wrote the json beside them."""
+    content = _own_json(sidecar_path(path))
+    return _names(content, path) and not _is_tied(content, path)
+
+
+def is_foreign(json_path: Path, labels: Path) -> bool:
+    """Return True if a json that exists is not that of these labels, so it must be kept.
+
+    Parameters
+    ----------
+    json_path : Path
+    labels : Path
+        The label file that is about to be written.
+    """
+    if not os.path.lexists(json_path):
+        return False
+    content = _own_json(json_path)
+    return not (_names(content, labels) or _is_tied(content, labels))
+
+
+def _own_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = _load_json(path)
+    except CaseError:
         return {}
     ours = isinstance(content, dict) and content.get("software") == SOFTWARE
     return content if ours else {}
+
+
+def _load_json(path: Path) -> Any:
+    """Read a json; raise `CaseError` if it is none, or nested or larger than any of ours."""
+    raw = read_regular(path)
+    try:
+        if len(raw) > _LARGEST_JSON:
+            raise ValueError("too large")
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CaseError(f"{path.name} cannot be read as json; choose another file.") from error
+
+
+def _names(content: dict[str, Any], path: Path) -> bool:
+    told = content.get("labels_file")
+    return isinstance(told, dict) and told.get("name") == path.name
+
+
+def _is_tied(content: dict[str, Any], path: Path) -> bool:
+    """Return True if a json of this program holds the checksum of a label file."""
+    if not content:
+        return False
+    try:
+        told = content.get("labels_file")
+        if isinstance(told, dict):
+            return bool(told.get("sha256") == hashlib.sha256(read_regular(path)).hexdigest())
+        return made_here(load_header(path))  # versions before 0.2 wrote no checksum
+    except CaseError:
+        return False
 
 
 def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
@@ -68,10 +163,7 @@ def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
     GliocamError
         The file cannot be read, or was not written by this program.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GliocamError(f"{path.name} cannot be read as json; choose another file.") from error
+    content = _load_json(path)
     if not isinstance(content, dict) or content.get("software") != SOFTWARE:
         raise GliocamError(f"{path.name} is not the json of a result; choose the one beside it.")
     try:
@@ -83,8 +175,21 @@ def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
     return settings, Refinement.of(content.get("refinement"))
 
 
-def describe(segmentation: Segmentation, case: Case) -> str:
-    """Write the json of a result; files without their folders, which may name a patient."""
+def describe(
+    segmentation: Segmentation, case: Case, *, path: Path | None = None, packed: bytes = b""
+) -> str:
+    """Write the json of a result; files without their folders, which may name a patient.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+    case : Case
+    path : Path, optional
+        The label file that it lies beside.
+    packed : bytes
+        The content of that file, whose checksum ties the two together.
+    """
+    checksum = hashlib.sha256(packed).hexdigest()
     present = [CLASS_NAMES[label] for label in CLASS_NAMES if label != BOTH]
     meaning = {str(label): name for label, name in CLASS_NAMES.items() if name in present}
     if not segmentation.settings.exclusive:
@@ -95,6 +200,7 @@ def describe(segmentation: Segmentation, case: Case) -> str:
         "notice": NOTICE,
         "saved": datetime.now(UTC).isoformat(timespec="seconds"),
         "case": case.name,
+        "labels_file": path and {"name": path.name, "sha256": checksum},
         "sources": case.sources,
         "missing": [modality for modality in Modality if modality not in case.volumes],
         "spacing_mm": case.grid.spacing,
@@ -110,17 +216,19 @@ def describe(segmentation: Segmentation, case: Case) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Reduce to what json can hold: provenance may carry paths, numpy numbers and mappings."""
+    """Reduce to plain values: provenance may carry paths, NumPy numbers and mappings."""
     match value:
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case Path():
-            return value.name
+            return readable(value.name)
         case np.ndarray() | np.generic():
             return plain(value.tolist())
         case float() if not math.isfinite(value):
             return None
-        case str() | int() | float() | None:
+        case str():
+            return readable(value)
+        case int() | float() | None:
             return value
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]

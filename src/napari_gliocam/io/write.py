@@ -14,8 +14,8 @@ import numpy as np
 import napari_gliocam
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.io.naming import NIFTI_SUFFIXES, safe_name
-from napari_gliocam.io.sidecar import SOFTWARE, describe, sidecar_path
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, RESULT_WORD, safe_name
+from napari_gliocam.io.sidecar import SOFTWARE, describe, is_foreign, sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,8 @@ def save_segmentation(
     case : Case
         The case that was segmented: its header, grid and sources.
     overwrite : bool
-        Whether earlier results may be replaced; the case's own files never are.
+        Whether ``path`` may be replaced; the case's own files never are, nor is a json that was
+        not written with these labels.
     json_path : str or Path, optional
         ``X.json`` for ``X_seg.nii.gz`` by default.
 
@@ -69,13 +70,23 @@ def save_segmentation(
         raise SaveError(f"{path.name} does not end in .nii.gz or .nii; choose a name that does.")
     json_path = sidecar_path(path) if json_path is None else Path(json_path).expanduser()
     _refuse_sources((path, json_path), case)
+    if is_foreign(json_path, path):
+        raise SaveError(
+            f"{json_path} exists and was not saved with {path.name}; choose another name, or move "
+            "it away."
+        )
     image = _nifti(segmentation.labels.astype(np.uint8, copy=False), case, labels=True)
-    contents = {
-        path: _packed(image, path),
-        json_path: describe(segmentation, case).encode("utf-8"),
-    }
+    packed = _packed(image, path)
+    # The json comes last and holds the checksum of the labels: it is true of nothing else.
+    described = describe(segmentation, case, path=path, packed=packed)
+    contents = {path: packed, json_path: described.encode("utf-8")}
     write_files(contents, overwrite=overwrite)
     return list(contents)
+
+
+def suggested_name(case: Case) -> str:
+    """Return the file name to suggest for a result: unlike any that experts' labels have."""
+    return f"{safe_name(case.name)}_{RESULT_WORD}_seg.nii.gz"
 
 
 def save_maps(
@@ -138,7 +149,7 @@ def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:
 
 
 def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
-    """Never write over what was read; a result of our own that was read again may go."""
+    """Never write over files that were read; a result that was read again may be replaced."""
     sources = list(case.sources.values())
     if case.expert and case.expert.source and case.expert.scheme != "gliocam":
         sources.append(case.expert.source)
@@ -165,8 +176,9 @@ def _nifti(values: NDArray[Any], case: Case, *, labels: bool) -> Any:
     header["intent_code"], header["intent_name"] = (_LABEL_INTENT if labels else 0), b""
     header["descrip"] = f"{SOFTWARE} {napari_gliocam.__version__}".encode()[:79]
     header["aux_file"] = b""
-    if "db_name" in header:  # NIfTI-1 only
-        header["db_name"] = b""
+    for field in ("data_type", "db_name"):  # NIfTI-1 only
+        if field in header:
+            header[field] = b""
     kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     # Without an affine nibabel leaves sform and qform alone, with their codes.
     return kind(array, None, header)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.read import NO_EXPERT
 from napari_gliocam.measure.classes.class_overlap import ClassOverlap, class_overlap
 from napari_gliocam.measure.evaluation.baselines import rivals
 from napari_gliocam.measure.scores.conventions import (
@@ -280,7 +281,9 @@ def expert_labels(case: Case) -> NDArray[np.uint8]:
         There are none.
     """
     if case.expert is None:
+        # Labels that were found and are none: a result, or a mask of the brain.
+        found = "".join(f" {text}" for text in case.warnings if NO_EXPERT in text)
         raise CaseError(
-            f'Case "{case.name}" has no expert labels to be measured by; add its _seg file.'
+            f'Case "{case.name}" has no expert labels to be measured by; add its _seg file.{found}'
         )
     return case.expert.labels
