@@ -82,8 +82,8 @@ def test_closing_the_generator_leaves_nothing_behind(case, bundle):
 
 
 def test_same_case_same_voxels(case, bundle):
-    a = segment(case, bundle=bundle, device="cpu", settings=Thresholds(0.2, 0.2, gate=False))
-    b = segment(case, bundle=bundle, device="cpu", settings=Thresholds(0.2, 0.2, gate=False))
+    a = segment(case, bundle=bundle, device="cpu", thresholds=Thresholds(0.2, 0.2, gate=False))
+    b = segment(case, bundle=bundle, device="cpu", thresholds=Thresholds(0.2, 0.2, gate=False))
     assert a.labels.any()
     assert (a.labels == b.labels).all()
 
@@ -113,8 +113,8 @@ def test_a_device_that_is_not_there(case, bundle):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_half_precision_on_the_gpu_changes_few_labels(case, bundle):
     settings = Thresholds(0.3, 0.3, gate=False)
-    cpu = segment(case, bundle=bundle, device="cpu", settings=settings)
-    gpu = segment(case, bundle=bundle, device="cuda", settings=settings)
+    cpu = segment(case, bundle=bundle, device="cpu", thresholds=settings)
+    gpu = segment(case, bundle=bundle, device="cuda", thresholds=settings)
     assert (cpu.labels != gpu.labels).mean() < 1e-3
 
 

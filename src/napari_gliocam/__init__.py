@@ -42,6 +42,7 @@ _PUBLIC = {
     "save_segmentation": "io",
     "compute_maps": "segmentation",
     "segment": "segmentation",
+    "segmenting": "segmentation",
     "explain": "cams.run.explain",
     "load_bundle": "nets.bundle",
     "make_phantom": "phantom",

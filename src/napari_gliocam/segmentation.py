@@ -1,4 +1,4 @@
-"""The main job: a case in, its maps and labels out."""
+"""Segment a case: from its modalities to maps and labels, in one generator for all callers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps, NetworkTrace
-from napari_gliocam.errors import CaseError, DeviceError
+from napari_gliocam.errors import CaseError, DeviceError, GliocamError, RefinementError
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.refine.ingredients import Ingredients
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceStack, cutting_slices
 from napari_gliocam.targets import TARGETS, Target
@@ -37,7 +39,8 @@ def segment(
     *,
     bundle: Bundle | None = None,
     device: str = "auto",
-    settings: Thresholds | None = None,
+    thresholds: Thresholds | None = None,
+    refinement: Refinement | None = None,
 ) -> Segmentation:
     """Segment a case in one call.
 
@@ -47,16 +50,83 @@ def segment(
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
-    settings : Thresholds, optional
-        Paper 1's thresholds by default.
+    thresholds : Thresholds, optional
+        The bundle's own by default.
+    refinement : Refinement, optional
+        ``Refinement()`` by default; ``Refinement.nothing()`` leaves the labels as they were cut.
 
     Returns
     -------
     Segmentation
-        With all maps; cut it again with other settings by `apply_thresholds`.
+        With all maps; `apply_thresholds` cuts them again with other thresholds.
     """
-    maps = finish(compute_maps(case, bundle=bundle, device=device))
-    return apply_thresholds(maps, settings)
+    return finish(
+        segmenting(case, bundle=bundle, device=device, thresholds=thresholds, refinement=refinement)
+    )
+
+
+def segmenting(
+    case: Case,
+    *,
+    bundle: Bundle | None = None,
+    device: str = "auto",
+    thresholds: Thresholds | None = None,
+    refinement: Refinement | None = None,
+    ingredients: Ingredients | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Segment a case as `segment` does, step by step.
+
+    The panel, every command, the table of a training and `segment` all run this generator, so
+    that what is scored is what is saved.
+
+    Parameters
+    ----------
+    case, bundle, device, thresholds, refinement
+        As in `segment`.
+    ingredients : Ingredients, optional
+        Intensities and clusters that are kept for the next refinement of the same case.
+
+    Yields
+    ------
+    Progress
+        Nothing stays open across a yield, so the generator can be closed at any time.
+
+    Returns
+    -------
+    Segmentation
+        With all maps, and the unrefined labels where it was refined.
+
+    Raises
+    ------
+    CaseError
+        If the case lacks a modality that the bundle needs, or shows no brain.
+    DeviceError
+        If the device is not there or its memory does not suffice.
+    RefinementError
+        If only the refinement failed; the error holds the unrefined segmentation.
+    """
+    from napari_gliocam.nets.bundle import load_bundle
+
+    if bundle is None:
+        yield Progress(0, 1, "loading the bundle")
+        bundle = load_bundle()
+    maps = yield from compute_maps(case, bundle=bundle, device=device)
+    cut = apply_thresholds(maps, thresholds or bundle_thresholds(bundle.info))
+    refinement = Refinement() if refinement is None else refinement
+    if not refinement.changes_something:
+        return cut
+    try:
+        refined = yield from (ingredients or Ingredients()).refining(
+            cut, case, refinement, device=device
+        )
+    except GliocamError as error:
+        raise RefinementError(str(error), cut) from error
+    return refined
+
+
+def bundle_thresholds(info: BundleInfo) -> Thresholds:
+    """Return the thresholds that a bundle was made for; the only place that reads them."""
+    return Thresholds(info.tumour_threshold, info.class_threshold)
 
 
 def compute_maps(

@@ -15,6 +15,7 @@ import pytest
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.class_maps import ClassMaps, NetworkTrace
+from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.slices import frame_slices
@@ -102,7 +103,7 @@ class StandIn:
         self.closed = 0
 
     def __call__(
-        self, case: Case, bundle: Path | None, device: str
+        self, case: Case, *, bundle: object = None, device: str = "auto"
     ) -> Generator[Progress, None, ClassMaps]:
         self.runs += 1
         try:
@@ -121,7 +122,12 @@ class StandIn:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The networks' stand-in; no torch anywhere."""
     made = StandIn()
-    monkeypatch.setattr(work, "segment", made)
+    monkeypatch.setattr("napari_gliocam.segmentation.compute_maps", made)
+    monkeypatch.setattr(
+        work,
+        "loaded",
+        lambda bundle: SimpleNamespace(info=BundleInfo("stand-in", "made for a test", "CC0-1.0")),
+    )
     monkeypatch.setattr(work, "devices", lambda: (("auto", "Automatic: CPU"), ("cpu", "CPU")))
     monkeypatch.setattr(work, "phantom", lambda kind, seed=0: make_case(f"phantom-{kind}"))
     info = SimpleNamespace(

@@ -14,7 +14,6 @@ from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.plugin.writer import write_labels
 
@@ -25,7 +24,7 @@ PATIENCE_MS = 120_000
 
 
 class FakeRefinement:
-    """Takes the place of `work.refine`: empties every lesion's first class."""
+    """Takes the place of `Ingredients.refining`: empties every lesion's first class."""
 
     def __init__(self) -> None:
         self.slices: list[Any] = []
@@ -34,7 +33,7 @@ class FakeRefinement:
         self.hold = False
 
     def __call__(
-        self, segmentation: Any, case: Any, refinement: Any, device: str, **how: Any
+        self, segmentation: Any, case: Any, refinement: Any, **how: Any
     ) -> Generator[Progress, None, Any]:
         slices = how.get("slices")
         self.slices.append(slices)
@@ -55,7 +54,7 @@ class FakeRefinement:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRefinement:
     made = FakeRefinement()
-    monkeypatch.setattr(work, "refine", made)
+    monkeypatch.setattr("napari_gliocam.refine.ingredients.Ingredients.refining", made)
     return made
 
 

@@ -63,7 +63,7 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     def refuse(*args: Any) -> None:
         raise AssertionError("a network ran for a threshold")
 
-    monkeypatch.setattr("napari_gliocam.ui.jobs.work.segment", refuse)
+    monkeypatch.setattr("napari_gliocam.segmentation.compute_maps", refuse)
     panel.threshold_view.gate.setChecked(False)
     brain = opened.case.brain
     tumour = round(float(np.quantile(opened.maps.tumour[brain], 0.9)), 2)

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,9 +23,8 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 
 if TYPE_CHECKING:
-    from napari_gliocam.class_maps import ClassMaps
     from napari_gliocam.io import CaseFiles
-    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Request:
         The bundle that ships by default.
     device : str
         As in `napari_gliocam.device.choose_device`.
-    settings : Thresholds
+    thresholds : mapping
+        Fields of `Thresholds` that differ from the bundle's own.
     refinement : Refinement
         What is done to the labels after the thresholds.
     save_maps : bool
@@ -52,10 +52,16 @@ class Request:
     out: Path
     bundle: Path | None = None
     device: str = "auto"
-    settings: Thresholds = field(default_factory=Thresholds)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
     refinement: Refinement = field(default_factory=Refinement)
     save_maps: bool = False
     overwrite: bool = False
+
+    def thresholds_for(self, info: BundleInfo) -> Thresholds:
+        """Return the thresholds for a bundle: its own, but for those that were asked for."""
+        from napari_gliocam.segmentation import bundle_thresholds
+
+        return replace(bundle_thresholds(info), **self.thresholds)
 
     def files_of(self, name: str) -> list[Path]:
         """Every file that a case of this name will get: the labels, the json, the maps."""
@@ -315,30 +321,28 @@ def _segment_case(
     item: Planned, request: Request, bundle: Bundle, started: float
 ) -> Generator[Progress, None, Outcome]:
     from napari_gliocam.io import read_case
-    from napari_gliocam.segmentation import compute_maps
-    from napari_gliocam.threshold import apply_thresholds
+    from napari_gliocam.segmentation import segmenting
 
     if item.files is None:
         raise CaseError(item.error or f"{item.source} is no case.")
     yield Progress(0, 1, "reading")
     # Nobody looks at expert labels here, so their troubles stop nothing.
     case = read_case(replace(item.files, labels=None))
-    maps: ClassMaps = yield from compute_maps(case, bundle=bundle, device=request.device)
-    segmentation = apply_thresholds(maps, request.settings)
-    if request.refinement.changes_something:
-        from napari_gliocam.refine import refine
-
-        segmentation = yield from refine(
-            segmentation, case, request.refinement, device=request.device
-        )
+    segmentation = yield from segmenting(
+        case,
+        bundle=bundle,
+        device=request.device,
+        thresholds=request.thresholds_for(bundle.info),
+        refinement=request.refinement,
+    )
     yield Progress(0, 1, "saving")
     files = _save(segmentation, case, request)
-    provenance = dict(maps.provenance)
+    provenance = segmentation.maps.provenance
     facts = {
         "volumes_ml": segmentation.volumes_ml,
         "missing_modalities": provenance.get("missing_modalities", []),
         "slices": provenance.get("slices"),
-        "settings": asdict(request.settings),
+        "settings": asdict(segmentation.settings),
         "refinement": request.refinement.used,
         "bundle": bundle.info.name,
         "device": provenance.get("device"),

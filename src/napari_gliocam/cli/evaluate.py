@@ -44,7 +44,7 @@ class EvaluationRequest:
     Parameters
     ----------
     run : Request
-        Bundle, device and thresholds; ``out`` gets the files of the evaluation.
+        Bundle, device, thresholds and refinement; ``out`` gets the files of the evaluation.
     settings : EvaluationSettings
     results : Path or None
         A folder of labels that were saved before, which are measured instead.
@@ -261,7 +261,8 @@ def _source(request: EvaluationRequest) -> dict[str, Any]:
         "bundle": info.name,
         "origin": info.origin,
         "device": request.run.device,
-        "settings": asdict(request.run.settings),
+        "settings": asdict(request.run.thresholds_for(info)),
+        "refinement": request.run.refinement.used,
     }
 
 
@@ -279,11 +280,16 @@ def _measure_case(
         warnings += doubts
         records = yield from evaluating_case(case, labels, settings=request.settings)
     else:
-        from napari_gliocam.segmentation import compute_maps
-        from napari_gliocam.threshold import apply_thresholds
+        from napari_gliocam.segmentation import segmenting
 
-        maps = yield from compute_maps(case, bundle=bundle, device=request.run.device)
-        segmentation = apply_thresholds(maps, request.run.settings)
+        assert bundle is not None
+        segmentation = yield from segmenting(
+            case,
+            bundle=bundle,
+            device=request.run.device,
+            thresholds=request.run.thresholds_for(bundle.info),
+            refinement=request.run.refinement,
+        )
         records = yield from evaluating_case(case, segmentation, settings=request.settings)
     return Measured(item.name, item.source, tuple(records), tuple(warnings))
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -36,7 +37,6 @@ from napari_gliocam.cli.console import (
 )
 from napari_gliocam.cli.each_case import each_case
 from napari_gliocam.cli.options import (
-    DEFAULTS,
     REFINE,
     REFINED,
     ClassThreshold,
@@ -56,7 +56,6 @@ from napari_gliocam.cli.options import (
     settings_of,
 )
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.settings import Thresholds
 
 app = typer.Typer(
     name="napari-gliocam",
@@ -76,8 +75,8 @@ def segment(
     ],
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
-    tumour_threshold: TumourThreshold = DEFAULTS.tumour_threshold,
-    class_threshold: ClassThreshold = DEFAULTS.class_threshold,
+    tumour_threshold: TumourThreshold = None,
+    class_threshold: ClassThreshold = None,
     overlapping: Overlapping = False,
     no_gate: NoGate = False,
     refine: RefineBy = REFINE,
@@ -106,7 +105,8 @@ def segment(
         if like is not None:
             from napari_gliocam.io.sidecar import read_choices  # needs NumPy
 
-            settings, refinement = read_choices(like)
+            earlier, refinement = read_choices(like)
+            settings = asdict(earlier)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
     request = Request(out, bundle, device.value, settings, refinement, save_maps, overwrite)
@@ -148,8 +148,16 @@ def evaluate(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
-    tumour_threshold: TumourThreshold = DEFAULTS.tumour_threshold,
-    class_threshold: ClassThreshold = DEFAULTS.class_threshold,
+    tumour_threshold: TumourThreshold = None,
+    class_threshold: ClassThreshold = None,
+    overlapping: Overlapping = False,
+    no_gate: NoGate = False,
+    refine: RefineBy = REFINE,
+    crf: Crf = CrfPreset.PAPER_2,
+    crf_volume: CrfVolume = REFINED.crf.volume,
+    crf_backend: CrfBackend = CrfEngine.TORCH,
+    min_inside: MinInside = REFINED.fit.min_inside,
+    components: Components = REFINED.components is not None,
     hd95: Annotated[str, typer.Option(metavar="pooled|max-directed", help="Kind of HD95.")] = (
         "pooled"
     ),
@@ -179,7 +187,8 @@ def evaluate(
     from napari_gliocam.measure import EvaluationSettings
 
     try:
-        thresholds = Thresholds(tumour_threshold=tumour_threshold, class_threshold=class_threshold)
+        thresholds = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
+        refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
         settings = EvaluationSettings(
             hd95=hd95,  # type: ignore[arg-type]  # checked there
             max_distance=cli_evaluate.parse_distance(max_distance),
@@ -187,7 +196,7 @@ def evaluate(
         )
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
-    run = Request(out, bundle, device.value, thresholds, overwrite=overwrite)
+    run = Request(out, bundle, device.value, thresholds, refinement, overwrite=overwrite)
     request = cli_evaluate.EvaluationRequest(run, settings, results, against, label_scheme)
     with sentences(debug):
         cli_evaluate.run(cases, request, bar, say, as_json=as_json, debug=debug)

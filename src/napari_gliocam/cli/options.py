@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,15 +41,16 @@ class CrfEngine(StrEnum):
     PYDENSECRF = "pydensecrf"
 
 
-DEFAULTS = Thresholds()
 REFINED = Refinement()
 REFINE = Refine(REFINED.method)
 
 TumourThreshold = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this.")
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this; else the bundle's."),
 ]
 ClassThreshold = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Core or edema where its map exceeds this.")
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Class where its map exceeds this; else the bundle's."),
 ]
 Overlapping = Annotated[
     bool, typer.Option("--overlapping", help="A voxel may be core and edema (label 3).")
@@ -79,21 +80,24 @@ Like = Annotated[
 
 
 def settings_of(
-    tumour_threshold: float, class_threshold: float, overlapping: bool, no_gate: bool
-) -> Thresholds:
-    """The thresholds that the options ask for.
+    tumour_threshold: float | None,
+    class_threshold: float | None,
+    overlapping: bool,
+    no_gate: bool,
+) -> dict[str, Any]:
+    """Return the fields of `Thresholds` that the options set; the bundle sets the others.
 
     Raises
     ------
     GliocamError
         A value is out of its range.
     """
-    return Thresholds(
-        tumour_threshold=tumour_threshold,
-        class_threshold=class_threshold,
-        exclusive=not overlapping,
-        gate=not no_gate,
-    )
+    given = {"tumour_threshold": tumour_threshold, "class_threshold": class_threshold}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen |= {"exclusive": False} if overlapping else {}
+    chosen |= {"gate": False} if no_gate else {}
+    Thresholds(**chosen)
+    return chosen
 
 
 def refinement_of(

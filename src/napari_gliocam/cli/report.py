@@ -21,7 +21,6 @@ from napari_gliocam.cli.console import (
     sentences,
 )
 from napari_gliocam.cli.options import (
-    DEFAULTS,
     REFINE,
     REFINED,
     ClassThreshold,
@@ -68,8 +67,8 @@ def report(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
-    tumour_threshold: TumourThreshold = DEFAULTS.tumour_threshold,
-    class_threshold: ClassThreshold = DEFAULTS.class_threshold,
+    tumour_threshold: TumourThreshold = None,
+    class_threshold: ClassThreshold = None,
     overlapping: Overlapping = False,
     no_gate: NoGate = False,
     refine: RefineBy = REFINE,

@@ -171,6 +171,7 @@ def _report_case(
     from napari_gliocam.report.reading import reading_segmentation
     from napari_gliocam.report.save import save_reading
     from napari_gliocam.report.tables import rows_of
+    from napari_gliocam.segmentation import segmenting
 
     if item.files is None:
         raise CaseError(item.error or f"{item.source} is no case.")
@@ -186,7 +187,14 @@ def _report_case(
         if expert is not None and expert.source and path.resolve() == expert.source.resolve():
             case, expert = replace(case, expert=None), None  # labels agree with themselves
     else:
-        result = yield from _segment(case, request, bundle)
+        assert bundle is not None
+        result = yield from segmenting(
+            case,
+            bundle=bundle,
+            device=request.run.device,
+            thresholds=request.run.thresholds_for(bundle.info),
+            refinement=request.run.refinement,
+        )
     reading = yield from reading_segmentation(
         case,
         result,
@@ -237,20 +245,3 @@ def _result(case: Case, path: Path) -> tuple[Path, Any, tuple[str, ...]]:
         path = cli_batch.find_result(path, case.name)
     read = read_labels(path, case.grid, case_name=case.name)
     return path, read.expert.labels, read.warnings
-
-
-def _segment(
-    case: Case, request: ReportRequest, bundle: Bundle | None
-) -> Generator[Progress, None, Any]:
-    from napari_gliocam.segmentation import compute_maps
-    from napari_gliocam.threshold import apply_thresholds
-
-    maps = yield from compute_maps(case, bundle=bundle, device=request.run.device)
-    segmentation = apply_thresholds(maps, request.run.settings)
-    if request.run.refinement.changes_something:
-        from napari_gliocam.refine import refine
-
-        segmentation = yield from refine(
-            segmentation, case, request.run.refinement, device=request.run.device
-        )
-    return segmentation

@@ -17,10 +17,8 @@ from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.segmentation import compute_maps
-from napari_gliocam.settings import Thresholds
+from napari_gliocam.segmentation import segmenting
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.train.labels.tags import Tag, file_slices
 
 _COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
@@ -56,7 +54,7 @@ def comparing(
     pictures: Path,
     device: str = "auto",
 ) -> Generator[Progress, None, list[Row]]:
-    """Segment cases with both bundles.
+    """Segment cases with both bundles, each as `segment` does it with no option.
 
     Parameters
     ----------
@@ -86,9 +84,8 @@ def comparing(
         case = read_case(source)
         results = []
         for bundle in (before, after):
-            maps = yield from compute_maps(case, bundle=bundle, device=device)
-            settings = Thresholds(bundle.info.tumour_threshold, bundle.info.class_threshold)
-            results.append((maps.probabilities, apply_thresholds(maps, settings).labels))
+            result = yield from segmenting(case, bundle=bundle, device=device)
+            results.append((result.maps.probabilities, result.labels))
         (old, old_labels), (new, new_labels) = results
         if case.expert is not None:
             first, second = (score(x, case.expert.labels) for x in (old_labels, new_labels))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps
-from napari_gliocam.errors import GliocamError
+from napari_gliocam.errors import RefinementError
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.ingredients import Ingredients as Ingredients
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.threshold import Segmentation, apply_thresholds
+from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
-from napari_gliocam.ui.model.refined import acts
 
 
 def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, ClassMaps]:
@@ -45,35 +45,6 @@ def _bundle(path: Path | None, written: int) -> Any:
     return load_bundle(path)
 
 
-@dataclass
-class Ingredients:
-    """What refinements of one case share; made on the way, kept while thresholds move.
-
-    Parameters
-    ----------
-    case : Case or None
-        The case they are of.
-    image : ndarray or None
-        Its intensities.
-    clusters : dict
-        Clusters by slice, for each set of parameters.
-    """
-
-    case: Case | None = None
-    image: Any = None
-    clusters: dict[ClusterParameters, dict[int, Any]] = field(default_factory=dict)
-
-    def prepare(self, case: Case) -> Generator[Progress, None, None]:
-        """Make the image of a case, and forget what was made of another."""
-        from napari_gliocam.refine.run import image_of
-
-        if self.case is not case:
-            self.case, self.image, self.clusters = case, None, {}
-        if self.image is None:
-            yield Progress(0, 1, "reading intensities")
-            self.image = image_of(case)
-
-
 def cluster(
     case: Case, index: int, parameters: ClusterParameters, kept: Ingredients
 ) -> Generator[Progress, None, Any]:
@@ -81,9 +52,9 @@ def cluster(
     keep_triton_out()
     from napari_gliocam.refine.run import clustering
 
-    yield from kept.prepare(case)
+    image = yield from kept.prepare(case)
     made = kept.clusters.setdefault(parameters, {})
-    pieces = yield from clustering(case, index, parameters, kept.image, made)
+    pieces = yield from clustering(case, index, parameters, image, made)
     return pieces
 
 
@@ -97,21 +68,8 @@ def refine(
 ) -> Generator[Progress, None, Segmentation]:
     """Refine the whole case, or some slices of it."""
     keep_triton_out()
-    from napari_gliocam.refine.run import refine as refine_
-
     kept = ingredients or Ingredients()
-    if refinement.method != "none":
-        yield from kept.prepare(case)
-    clusters = kept.clusters.setdefault(refinement.clusters, {})
-    refined = yield from refine_(
-        segmentation,
-        case,
-        refinement,
-        slices=slices,
-        clusters=clusters,
-        image=kept.image,
-        device=device,
-    )
+    refined = yield from kept.refining(segmentation, case, refinement, device=device, slices=slices)
     return refined
 
 
@@ -141,15 +99,22 @@ def segment_and_refine(
     ingredients: Ingredients,
 ) -> Generator[Progress, None, Segmented]:
     """The maps, and the refined result where a refinement is chosen."""
-    maps = yield from segment(case, bundle, device)
-    if not acts(refinement):
-        return Segmented(maps)
-    cut = apply_thresholds(maps, settings)
+    keep_triton_out()
+    from napari_gliocam.segmentation import segmenting
+
+    yield Progress(0, 1, "loading the bundle")
     try:
-        refined = yield from refine(cut, case, refinement, device, ingredients=ingredients)
-    except GliocamError as error:
-        return Segmented(maps, failure=str(error))
-    return Segmented(maps, refined)
+        result = yield from segmenting(
+            case,
+            bundle=loaded(bundle),
+            device=device,
+            thresholds=settings,
+            refinement=refinement,
+            ingredients=ingredients,
+        )
+    except RefinementError as error:
+        return Segmented(error.unrefined.maps, failure=str(error))
+    return Segmented(result.maps, None if result.refinement is None else result)
 
 
 def devices() -> tuple[tuple[str, str], ...]:
