@@ -18,7 +18,7 @@ from napari_gliocam.ui.model.class_claims import OWN, Claimant
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.dock import open_dock
 
-from .test_commands import press
+from .conftest import press_on_canvas
 
 PATIENCE_MS = 120_000
 
@@ -84,6 +84,22 @@ def test_measures_follow_thresholds_and_brush(reading: Any, qtbot: Any) -> None:
     assert view.painted_row.isHidden()
 
 
+def test_old_figures_are_marked_at_once_until_the_new_ones_are_there(
+    segmented: Any, qtbot: Any
+) -> None:
+    dock = open_dock(segmented.viewer)
+    assert dock.measures_view.sentence.text() == "Measuring…"  # not "click Segment"
+    assert dock.status.text() == "Measuring…"
+    reading = SimpleNamespace(**vars(segmented), dock=dock, session=dock.session)
+    settle(reading, qtbot)
+    qtbot.waitUntil(lambda: not dock.status.text())
+    segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.6))
+    assert dock.status.text() == "Measuring…"
+    segmented.panel.session.settle()
+    settle(reading, qtbot)
+    qtbot.waitUntil(lambda: not dock.status.text())
+
+
 def test_nothing_found_is_said(reading: Any, qtbot: Any) -> None:
     view = reading.dock.measures_view
     view.diameters_button.click()
@@ -103,7 +119,7 @@ def test_diameters_lie_on_their_slice(reading: Any) -> None:
     long = session.last.measures.lesions[0].tumour.diameters.long
     layer = reading.viewer.layers["diameters"]
     np.testing.assert_allclose(layer.data[0], [long.start, long.end])
-    assert f"{long.mm:.1f} × " in layer.features["size"][0]
+    assert f"tumour {long.mm:.1f} × " in layer.features["size"][0]
     ends = np.array([layer.data_to_world(point) for point in layer.data[0]])
     assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(long.mm, rel=1e-6)
     view.go_button.click()
@@ -136,11 +152,11 @@ def test_conflicts_are_stepped_through(reading: Any) -> None:
     reading.session.go_to(0)
     seen = []
     for _ in conflicts:
-        press(reading.viewer, commands.NEXT_CONFLICT)
+        press_on_canvas(reading.viewer, commands.NEXT_CONFLICT)
         seen.append(slice_in_view(reading.viewer, opened.case.grid))
     expected = conflicts[conflicts > 0].tolist()
     assert seen[: len(expected)] == expected
-    press(reading.viewer, commands.NEXT_CONFLICT)
+    press_on_canvas(reading.viewer, commands.NEXT_CONFLICT)
     assert "No slice above" in reading.state.message.text
 
 
@@ -148,7 +164,7 @@ def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -
     opened, view = reading.opened, reading.dock.overlap_view
     result = reading.viewer.layers["segmentation"]
     view.show_button.click()
-    layer = reading.viewer.layers["core, edema, both"]
+    layer = reading.viewer.layers["core, edema, overlap"]
     assert not result.visible, "two colours would mix"
     np.testing.assert_array_equal(layer.data, claims_of(opened.maps, settings=opened.settings))
 
@@ -169,7 +185,7 @@ def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -
     reading.panel.session.set_settings(Thresholds(class_threshold=0.4))
     assert view.threshold.value() == pytest.approx(0.4)
     view.show_button.click()
-    assert "core, edema, both" not in reading.viewer.layers
+    assert "core, edema, overlap" not in reading.viewer.layers
     assert result.visible
 
 
@@ -198,7 +214,7 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
     figures = column(view.table)
     assert 0 < float(figures["tumour"]) < 1
     view.show_button.click()
-    layer, expert = reading.viewer.layers["right and wrong"], opened.case.expert.labels
+    layer, expert = reading.viewer.layers["TP, FP, FN"], opened.case.expert.labels
     wrong = (opened.shown.labels > 0) != (expert > 0)
     np.testing.assert_array_equal(np.isin(layer.data, (2, 3)), wrong)
 
@@ -237,6 +253,7 @@ def test_report_has_what_was_painted(reading: Any, qtbot: Any, tmp_path: Any) ->
     layer.data_setitem(where, 1)
     reading.dock.heading.setText("Second <reading>")
     job = reading.dock.report(tmp_path)
+    assert reading.state.message.text == "Writing the report…"
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     name = reading.opened.case.name
     page = (tmp_path / f"{name}_report.html").read_text()
@@ -249,7 +266,7 @@ def test_report_has_what_was_painted(reading: Any, qtbot: Any, tmp_path: Any) ->
 def test_it_follows_the_case_and_leaves_nothing(reading: Any, qtbot: Any) -> None:
     reading.dock.measures_view.diameters_button.click()
     reading.dock.overlap_view.show_button.click()
-    before = {layer.name for layer in reading.viewer.layers} - {"diameters", "core, edema, both"}
+    before = {layer.name for layer in reading.viewer.layers} - {"diameters", "core, edema, overlap"}
     reading.session.close()
     assert {layer.name for layer in reading.viewer.layers} == before
     assert reading.viewer.layers["segmentation"].visible
@@ -258,8 +275,8 @@ def test_it_follows_the_case_and_leaves_nothing(reading: Any, qtbot: Any) -> Non
 
 def test_without_a_case_it_waits(gliocam: Any) -> None:
     dock = open_dock(gliocam.viewer)
-    assert "Segment first" in dock.measures_view.sentence.text()
+    assert "click Segment in the panel" in dock.measures_view.sentence.text()
     assert not dock.report_button.isEnabled()
     assert not dock.overlap_view.show_button.isEnabled()
     assert dock.report("nowhere") is None
-    press(gliocam.viewer, commands.NEXT_CONFLICT)
+    press_on_canvas(gliocam.viewer, commands.NEXT_CONFLICT)

@@ -1,4 +1,4 @@
-"""Agreement with other labels in a viewer: right and wrong in colours, figures of each class."""
+"""Agreement with other labels in a viewer: TP, FP and FN in colours, figures of each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.latest import Latest
-from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -24,6 +24,7 @@ class AgreementRun:
 
     Parameters
     ----------
+    state : State
     layers : CaseLayers
     latest : Latest
     """
@@ -31,7 +32,8 @@ class AgreementRun:
     compared = Signal(object)
     others_changed = Signal()
 
-    def __init__(self, layers: CaseLayers, latest: Latest) -> None:
+    def __init__(self, state: State, layers: CaseLayers, latest: Latest) -> None:
+        self._state = state
         self._layers = layers
         self._latest = latest
         self._opened: OpenCase | None = None
@@ -42,11 +44,11 @@ class AgreementRun:
 
     @property
     def other(self) -> ExpertLabels | None:
-        """What is taken for the truth."""
+        """The reference: labels that the result is compared with."""
         return self.others[self.index] if self.index < len(self.others) else None
 
     def names(self) -> list[str]:
-        """What there is to compare with."""
+        """Return what each reference is called."""
         own = None if self._opened is None else self._opened.case.expert
         return [
             "expert labels" if other is own or other.source is None else other.source.name
@@ -74,7 +76,7 @@ class AgreementRun:
         self.compare(self._result)
 
     def set_target(self, target: Target) -> None:
-        """Show right and wrong of another class."""
+        """Show TP, FP and FN of another class."""
         self.target = target
         self.draw()
 
@@ -84,6 +86,7 @@ class AgreementRun:
         if opened is None:
             return None
         case = opened.case
+        self._state.say(f"Reading {Path(path).name}…")
         return self._latest.run(
             "other",
             lambda: reading_work.read_other(path, case),
@@ -92,6 +95,7 @@ class AgreementRun:
 
     def _on_opened(self, opened: OpenCase, labels: ExpertLabels) -> None:
         if opened is self._opened:
+            self._state.message = None
             self.others.append(labels)
             self.index = len(self.others) - 1
             self.others_changed.emit()
@@ -113,7 +117,7 @@ class AgreementRun:
         self.compared.emit(comparison)
 
     def show(self, shown: bool) -> None:
-        """Show or hide which voxels are right and wrong."""
+        """Show or hide true positives, false positives and false negatives."""
         if self._opened is None or self._opened.live is None:
             return
         if shown:
@@ -123,7 +127,7 @@ class AgreementRun:
             self._layers.remove_drawing(self._opened, "agreement")
 
     def draw(self) -> None:
-        """Draw right and wrong of the class."""
+        """Draw TP, FP and FN of the class."""
         opened, other = self._opened, self.other
         layer = None if opened is None else self._layers.drawing(opened, "agreement")
         if opened is not None and layer is not None and other is not None:

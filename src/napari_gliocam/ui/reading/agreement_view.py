@@ -1,4 +1,4 @@
-"""Agreement of the result with an expert or another result.  Viewer-agnostic."""
+"""Agreement of the result with a reference: expert labels, another result.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
 from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import figure
 
 _CONVENTIONS = (Convention.VOLUME, *(c for c in Convention if c is not Convention.VOLUME))
 _HEADINGS = ("Class", "Dice", "IoU", "HD95, mm")
 
 
 class AgreementView(QWidget):
-    """Emits with what to compare, which class to show, and in which convention."""
+    """Show figures of agreement; emit the reference and the class to show."""
 
     other_requested = Signal(int)
     file_requested = Signal()
@@ -28,19 +29,21 @@ class AgreementView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.others = Choice("What is taken for the truth")
+        self.others = Choice("Labels that the result is compared with")
         self.others.activated.connect(self.other_requested)
         self.file_button = QPushButton("File…")
         self.file_button.setToolTip("Labels from a file: another result, another reader")
         self.file_button.clicked.connect(self.file_requested)
-        self.targets = Choice("Which class the colours show")
+        self.targets = Choice("The class that the colours show")
         self.targets.fill(list(TARGETS), 0)
         self.targets.activated.connect(lambda index: self.target_requested.emit(TARGETS[index]))
         self.show_button = QPushButton("Show")
         self.show_button.setCheckable(True)
-        self.show_button.setToolTip("Right and wrong voxels of this class in colours on the slice")
+        self.show_button.setToolTip(
+            "True positive, false positive and false negative voxels of this class, in colours"
+        )
         self.show_button.clicked.connect(self.shown_requested)
-        self.conventions = Choice("How volumes and slices are put together into one number")
+        self.conventions = Choice("The convention that makes one number of volumes and slices")
         titles = [str(convention).replace("-", " ") for convention in _CONVENTIONS]
         self.conventions.fill(titles, 0)
         for index, convention in enumerate(_CONVENTIONS):
@@ -50,7 +53,7 @@ class AgreementView(QWidget):
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
         for line, (title, widget) in enumerate(
-            (("Truth", self.others), ("Class", self.targets), ("Figures", self.conventions))
+            (("Reference", self.others), ("Class", self.targets), ("Figures", self.conventions))
         ):
             grid.addWidget(row_label(title, widget.toolTip()), line, 0)
             grid.addWidget(widget, line, 1, 1, 2 if title == "Figures" else 1)
@@ -81,7 +84,16 @@ class AgreementView(QWidget):
         return TARGETS[self.targets.currentIndex()]
 
     def set_others(self, names: Sequence[str], chosen: int, *, there: bool) -> None:
-        """Offer what there is to compare with; ``there``: whether there is a result."""
+        """Offer references.
+
+        Parameters
+        ----------
+        names : sequence of str
+        chosen : int
+            The index of the one in use.
+        there : bool
+            Whether there is a result to compare.
+        """
         self.others.fill(list(names) or ["no expert labels; choose a file"], chosen)
         self.others.setEnabled(bool(names))
         self.file_button.setEnabled(there)
@@ -96,11 +108,19 @@ class AgreementView(QWidget):
         convention = _CONVENTIONS[self.conventions.currentIndex()]
         self.sentence.setText(convention.description)
         self.sentence.setVisible(bool(self._comparison))
-        rows = []
+        rows, tips = [], []
         for target, compared in self._comparison.items():
             figures = compared.overlaps[convention]
             numbers = ((figures.dice, 3), (figures.iou, 3), (figures.hd95, 1))
-            texts = ("–" if value is None else f"{value:.{digits}f}" for value, digits in numbers)
-            rows.append([target, *texts])
-        self.table.fill(_HEADINGS, rows)
+            rows.append([target, *(figure(*number) for number in numbers)])
+            undefined = _undefined(compared)
+            tips.append([target, *("" if value is not None else undefined for value, _ in numbers)])
+        self.table.fill(_HEADINGS, rows, tips)
         self.table.setVisible(bool(rows))
+
+
+def _undefined(compared: LabelComparison) -> str:
+    """Return why figures of a class are not defined."""
+    if compared.counts.labels + compared.counts.expert == 0:
+        return f"Not defined: neither the result nor the reference shows {compared.target}"
+    return "Not defined: this convention has nothing to average here"

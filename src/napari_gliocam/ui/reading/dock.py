@@ -1,6 +1,6 @@
 """The dock "Reading": chart, measures, overlap, agreement, voxel, report.
 
-Views emit what is asked for and show what they are told; this module is the wiring.
+The views emit requests and show values; this module connects them with the session.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QPushButton,
     QTabWidget,
 )
 
-from napari_gliocam.targets import BOTH, CORE, EDEMA, Target
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.agreement_view import AgreementView
@@ -29,17 +30,15 @@ from napari_gliocam.ui.reading.slice_chart import SliceChart
 from napari_gliocam.ui.reading.voxel_view import VoxelView
 from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
-from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets import dock
 from napari_gliocam.ui.widgets.dock import Dock
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch_label
+from napari_gliocam.ui.widgets.pieces import SPACING, Section
 
 if TYPE_CHECKING:
     import napari
 
 TITLE = "Reading"
 WIDTH = 360
-_LEGEND = {CORE: "core", EDEMA: "edema", BOTH: "claimed by both"}
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
 
@@ -68,19 +67,21 @@ class ReadingDock(Dock):
         self.message_view.set_message(self.state.message)
 
     def _make_frame(self) -> None:
-        slices = Section("Slices", "Areas in mm² on each slice; dotted: image-level probability")
-        for label, name in _LEGEND.items():
-            slices.head.addWidget(swatch_label(name, CLASS_COLOURS[label]))
+        slices = Section("Slices", "Areas on each slice, and image-level probabilities")
+        self.status = QLabel()
+        self.status.setToolTip("Chart and tables are those of the labels before, until this goes")
+        slices.head.addWidget(self.status)
         self.step_buttons = {}
         for what, step, text, key in (
             ("lesion", -1, "◂ Lesion", commands.PREVIOUS_LESION),
             ("lesion", 1, "Lesion ▸", commands.NEXT_LESION),
-            ("conflict", -1, "◂ Conflict", commands.PREVIOUS_CONFLICT),
-            ("conflict", 1, "Conflict ▸", commands.NEXT_CONFLICT),
+            ("conflict", -1, "◂ Overlap", commands.PREVIOUS_CONFLICT),
+            ("conflict", 1, "Overlap ▸", commands.NEXT_CONFLICT),
         ):
             button = QPushButton(text)
-            meaning = "tumour" if what == "lesion" else "voxels that both classes claim"
-            button.setToolTip(f"The next slice with {meaning} (key {key})")
+            meaning = "tumour" if what == "lesion" else "overlap of core and edema"
+            way = "next" if step > 0 else "previous"
+            button.setToolTip(f"Go to the {way} slice with {meaning} (key {key})")
             self.step_buttons[what, step] = button
         row = QHBoxLayout()
         row.setSpacing(SPACING)
@@ -97,10 +98,10 @@ class ReadingDock(Dock):
         ):
             self.tabs.addTab(view, title)
         self.tabs.setDocumentMode(True)
-        report = Section("Report", "One page to print, csv and json beside it")
+        report = Section("Report", "A page to print, with csv and json beside it")
         self.heading = QLineEdit()
         self.heading.setPlaceholderText("Heading (optional)")
-        self.heading.setToolTip("Stands on top of the report; nothing else names a person")
+        self.heading.setToolTip("On top of the report; nothing else in it names a person")
         self.report_button = QPushButton("Report…")
         self.report_button.setToolTip("Write html, csv and json into a folder")
         last = QHBoxLayout()
@@ -127,6 +128,7 @@ class ReadingDock(Dock):
         self._connect_agreement()
         self.report_button.clicked.connect(self._ask_report)
         session.measured.connect(self._show_measured)
+        session.status_changed.connect(self._show_status)
         session.slice_changed.connect(self.chart.set_slice)
         session.voxel_changed.connect(self.voxel_view.set_voxel)
         session.drawings_changed.connect(self._show_drawings)
@@ -185,7 +187,9 @@ class ReadingDock(Dock):
     # ---- what is shown
 
     def _show_measured(self, made: Measured | None) -> None:
-        self.measures_view.set_measures(None if made is None else made.measures)
+        self.measures_view.set_measures(
+            None if made is None else made.measures, self.session.waiting
+        )
         self.measures_view.set_painted(0 if made is None else made.result.painted)
         if made is None:
             self.chart.set_areas(None)
@@ -195,6 +199,11 @@ class ReadingDock(Dock):
             button.setEnabled(made is not None)
         self.overlap_view.set_methods(self.session.overlap.methods(), self.session.overlap.method)
         self._show_others()
+
+    def _show_status(self, status: str) -> None:
+        self.status.setText(status)
+        if self.session.last is None:
+            self.measures_view.set_measures(None, self.session.waiting)
 
     def _show_others(self) -> None:
         run, opened = self.session.agreement, self.session.opened

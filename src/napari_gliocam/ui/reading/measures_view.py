@@ -1,4 +1,4 @@
-"""What is measured of the case and of each lesion.  Viewer-agnostic."""
+"""Measures of the case and of each lesion.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.ui.widgets.pieces import SPACING
 from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import counted
 
 
 class MeasuresView(QWidget):
-    """Emits whether diameters are to be drawn, and that strokes are to be forgotten."""
+    """Show measures; emit requests to draw the diameters and to discard strokes."""
 
     diameters_requested = Signal(bool)
     diameters_slice_requested = Signal()
@@ -57,13 +58,20 @@ class MeasuresView(QWidget):
         self.set_measures(None)
         self.set_painted(0)
 
-    def set_measures(self, measures: Measures | None) -> None:
-        """Show a column for the case and, where there are several, one for each lesion."""
+    def set_measures(self, measures: Measures | None, waiting: str = "") -> None:
+        """Show a column for the case and, where there are several, one for each lesion.
+
+        Parameters
+        ----------
+        measures : Measures or None
+        waiting : str
+            The sentence where there are none.
+        """
         there = measures is not None and bool(measures.case.tumour.diameters.lines)
         self.diameters_button.setEnabled(there)
         self.go_button.setEnabled(there)
         if measures is None:
-            self.sentence.setText("Click Segment first.")
+            self.sentence.setText(waiting)
             self.table.hide()
             return
         self.sentence.setText(" ".join(measures.sentences))
@@ -74,6 +82,6 @@ class MeasuresView(QWidget):
         self.table.show()
 
     def set_painted(self, voxels: int) -> None:
-        """Say how much was painted by hand."""
-        self.painted.setText(f"{voxels} voxels painted by hand")
+        """Show how many voxels were painted by hand."""
+        self.painted.setText(f"{counted(voxels, 'voxel')} painted by hand")
         self.painted_row.setVisible(voxels > 0)

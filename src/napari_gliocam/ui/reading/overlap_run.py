@@ -1,4 +1,4 @@
-"""Overlap of the classes in a viewer: three colours on the slice, a table of methods."""
+"""Overlap of the classes in a viewer: three colours on the slice, a table by method."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIRST = next(iter(OWN.values()))
 
 
 class OverlapRun:
-    """Cuts the class maps of a method, draws who claims what, counts it for every method.
+    """Draws core, edema and overlap of one method, and counts the overlap of every method.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class OverlapRun:
         job.progressed.connect(lambda progress: self.stage_changed.emit(_stage(progress)))
         job.failed.connect(self._on_end)
         job.cancelled.connect(self._on_end)
-        self.stage_changed.emit(f"{title}: waiting for the networks")
+        self.stage_changed.emit(f"{title}: queued")
 
     def cancel(self) -> None:
         """Stop making them."""

@@ -1,4 +1,4 @@
-"""Overlap of core and edema, method by method.  Viewer-agnostic."""
+"""Overlap of core and edema by method.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
 from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import figure
 
-_HEADINGS = ("Method", "ml", "of union", "Dice", "worst slices")
-_LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "both"}
+_HEADINGS = ("Method", "ml", "% of union", "Dice", "Largest on slices")
+_UNDEFINED = "Not defined: the method finds neither core nor edema"
+_LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "overlap"}
 
 
 class OverlapView(QWidget):
-    """Emits the method to look at, its threshold, the methods to add."""
+    """Show the overlap by method; emit the method to draw, its threshold, the methods to add."""
 
     method_requested = Signal(str)
     threshold_requested = Signal(float)
@@ -30,23 +32,26 @@ class OverlapView(QWidget):
 
     def __init__(self, addable: Sequence[str]) -> None:
         super().__init__()
-        self.methods = Choice("Whose claims are looked at")
+        self.methods = Choice("The method whose core, edema and overlap are drawn")
         self.methods.activated.connect(
             lambda index: self.method_requested.emit(self.methods.itemText(index))
         )
         self.show_button = QPushButton("Show")
         self.show_button.setCheckable(True)
-        self.show_button.setToolTip("Core only, edema only and both as three colours on the slice")
+        self.show_button.setToolTip(
+            "Core only, edema only and their overlap as three colours on the slice"
+        )
         self.show_button.clicked.connect(self.shown_requested)
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setSingleStep(0.01)
         self.threshold.setDecimals(2)
         self.threshold.setToolTip(
-            "A class claims a voxel where its map exceeds this; follows the panel's class threshold"
+            "A voxel belongs to a class where its map exceeds this; follows the panel's class "
+            "threshold"
         )
         self.threshold.valueChanged.connect(lambda value: self.threshold_requested.emit(value))
-        self.add = Choice("Methods that need the networks; core and edema on every slice")
+        self.add = Choice("Methods that run the networks, for core and edema on every slice")
         self.add.fill(list(addable), 0)
         self.add_button = QPushButton("Add")
         self.add_button.clicked.connect(self._on_add)
@@ -66,7 +71,7 @@ class OverlapView(QWidget):
         for label, text in _LEGEND.items():
             legend.addWidget(swatch_label(text, CLASS_COLOURS[label]))
         self.table = TextTable()
-        self.table.setToolTip("Double click: to the slice with the largest overlap")
+        self.table.setToolTip("Double-click a row to go to the slice with its largest overlap")
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.stage = QLabel()
         self.stage.setWordWrap(True)
@@ -92,7 +97,7 @@ class OverlapView(QWidget):
             widget.setEnabled(bool(names))
 
     def set_threshold(self, value: float) -> None:
-        """Show this threshold; tell nobody."""
+        """Show this threshold; emit nothing."""
         blocked = self.threshold.blockSignals(True)
         self.threshold.setValue(value)
         self.threshold.blockSignals(blocked)
@@ -100,11 +105,14 @@ class OverlapView(QWidget):
     def set_rows(self, rows: Sequence[MethodOverlap]) -> None:
         """Show the table."""
         self._rows = rows
-        self.table.fill(_HEADINGS, [_texts(row) for row in rows])
+        tips = [
+            [row.method, *[_UNDEFINED if t == "–" else "" for t in _texts(row)[1:]]] for row in rows
+        ]
+        self.table.fill(_HEADINGS, [_texts(row) for row in rows], tips)
         self.table.setVisible(bool(rows))
 
     def set_stage(self, text: str) -> None:
-        """Say what runs; it can be cancelled."""
+        """Show what runs, and offer to cancel it; empty for nothing."""
         self.stage.setText(text)
         self.stage.setVisible(bool(text))
         self.add_button.setText("Cancel" if text else "Add")
@@ -122,7 +130,12 @@ class OverlapView(QWidget):
 
 def _texts(row: MethodOverlap) -> tuple[str, ...]:
     overlap = row.overlap
-    fraction = "–" if overlap.union_fraction is None else f"{100 * overlap.union_fraction:.0f} %"
-    dice = "–" if overlap.dice is None else f"{overlap.dice:.2f}"
-    worst = ", ".join(str(one.index) for one in row.worst) or "–"
-    return row.method, f"{overlap.ml:.1f}", fraction, dice, worst
+    union = overlap.union_fraction
+    worst = ", ".join(str(one.index) for one in row.worst) or "no overlap"
+    return (
+        row.method,
+        f"{overlap.ml:.1f}",
+        figure(None if union is None else 100 * union, 0),
+        figure(overlap.dice, 2),
+        worst,
+    )

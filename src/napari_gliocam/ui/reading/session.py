@@ -36,6 +36,8 @@ class ReadingSession:
     """
 
     measured = Signal(object)
+    #: What runs, in a word or two; empty where the figures are those of the labels in view.
+    status_changed = Signal(str)
     slice_changed = Signal(object)
     voxel_changed = Signal(object)
     drawings_changed = Signal()
@@ -46,7 +48,9 @@ class ReadingSession:
         self.layers = CaseLayers(viewer)
         self.latest = Latest(self.state)
         self.overlap = OverlapRun(self.state, self.layers, self.latest)
-        self.agreement = AgreementRun(self.layers, self.latest)
+        self.agreement = AgreementRun(self.state, self.layers, self.latest)
+        self.overlap.overlaps.connect(self._on_settled)
+        self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
         self._depth: tuple[Any, Any] | None = None
@@ -56,6 +60,7 @@ class ReadingSession:
         self._rest.timeout.connect(self._measure)
         self._closed = False
         self.state.events.current.connect(self._on_current)
+        self.state.events.running.connect(self._on_settled)
         for emitter, slot in self._viewer_events():
             emitter.connect(slot)
         self.viewer.mouse_move_callbacks.append(self._on_move)
@@ -83,6 +88,7 @@ class ReadingSession:
             self._rest.stop()
         self.latest.close()
         self.state.events.current.disconnect(self._on_current)
+        self.state.events.running.disconnect(self._on_settled)
         for emitter, slot in self._viewer_events():
             emitter.disconnect(slot)
         if self._on_move in self.viewer.mouse_move_callbacks:
@@ -101,7 +107,7 @@ class ReadingSession:
         self.agreement.follow(opened)
         self.measured.emit(None)
         self._on_dims()
-        self._rest.start()
+        self.refresh()
 
     def _follow(self, opened: OpenCase | None) -> None:
         pairs = (
@@ -118,20 +124,20 @@ class ReadingSession:
         self.opened = opened
 
     def _on_labels(self, edition: int) -> None:
-        self._rest.start()
+        self.refresh()
 
     def _on_settings(self, settings: Any) -> None:
         self.overlap.follow_threshold(settings.class_threshold)
         self.overlap.draw(self.part())
-        self._rest.start()
+        self.refresh()
 
     def _on_maps(self, maps: Any) -> None:
         self.overlap.follow(self.opened)
-        self._rest.start()
+        self.refresh()
 
     def _on_case(self, case: Any) -> None:
         self.agreement.follow_expert()
-        self._rest.start()
+        self.refresh()
 
     def _on_layers(self, event: Any = None) -> None:
         self.drawings_changed.emit()
@@ -139,12 +145,32 @@ class ReadingSession:
     # ---- figures
 
     def refresh(self) -> None:
-        """Make the figures anew when all is at rest."""
+        """Make the figures anew when all is at rest; until then they are marked as old."""
+        there = self.opened is not None and self.opened.live is not None
+        self.status_changed.emit("Measuring…" if there else "")
         self._rest.start()
+
+    @property
+    def waiting(self) -> str:
+        """What is to be done, or is being done, before there are figures."""
+        opened = self.opened
+        if opened is None:
+            return "Open a case, then click Segment in the panel."
+        if opened.live is None:
+            running = self.state.running is opened
+            return "Segment is running." if running else "Click Segment in the panel."
+        return "Measuring…"
+
+    def _on_settled(self, result: Any = None) -> None:
+        """Say nothing any more once nothing is to be measured."""
+        kinds = ("measure", "table", "compare")
+        if not self._rest.isActive() and not any(self.latest.running(kind) for kind in kinds):
+            self.status_changed.emit("")
 
     def _measure(self) -> None:
         opened = self.opened
         if opened is None or opened.live is None:
+            self.status_changed.emit("")
             return
         if opened.live.pending:
             self._rest.start()
@@ -171,7 +197,7 @@ class ReadingSession:
 
     def _on_depth(self, case: Any, depth: Any) -> None:
         self._depth = case, depth
-        self._rest.start()
+        self.refresh()
 
     def _on_measured(self, opened: OpenCase, made: Measured) -> None:
         if opened is not self.opened:
@@ -182,6 +208,7 @@ class ReadingSession:
             self.layers.show_diameters(opened, made.measures)
         self.agreement.compare(made.result)
         self.overlap.tabulate()
+        self._on_settled()
 
     # ---- slices and voxels
 
@@ -264,6 +291,7 @@ class ReadingSession:
         unpainted = opened.refined.segmentation.labels if result.painted else None
         case, depth = opened.segmented or opened.case, self._known_depth(opened)
         expert = self.agreement.other
+        self.state.say("Writing the report…")
         return self.latest.run(
             "report",
             lambda: reading_work.reporting(

@@ -1,4 +1,4 @@
-"""A chart over the slices: areas of core, edema and overlap, probabilities behind them."""
+"""A chart over the slices: areas of core, edema and their overlap, image-level probabilities."""
 
 # mypy: untyped-calls-exclude="pyqtgraph"
 
@@ -11,17 +11,18 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 
-HEIGHT = 170
+HEIGHT = 200
+_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
 
 
 class SliceChart(QWidget):
-    """Emits the slice that is clicked on."""
+    """Show areas and probabilities over the slices; emit the slice that is clicked on."""
 
     slice_requested = Signal(int)
 
@@ -32,7 +33,7 @@ class SliceChart(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.setToolTip("Click to go to a slice; thin lines: probability of the whole slice")
+        self.plot.setToolTip("Click to go to a slice")
         self.plot.getPlotItem().showAxis("right")
         self.plot.setLabel("left", "mm²")
         self.plot.setLabel("right", "probability")
@@ -40,7 +41,7 @@ class SliceChart(QWidget):
         for name in ("left", "right", "bottom"):
             self.plot.getAxis(name).enableAutoSIPrefix(False)
         self.probabilities = {
-            target: self._curve(TARGET_COLOURS[target], width=1, style=Qt.PenStyle.DotLine)
+            target: self._curve(TARGET_COLOURS[target], width=2, style=Qt.PenStyle.DotLine)
             for target in ("core", "edema")
         }
         self.areas = {label: self._curve(CLASS_COLOURS[label], 2) for label in (EDEMA, CORE, BOTH)}
@@ -54,7 +55,15 @@ class SliceChart(QWidget):
         self._slices = 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
         layout.addWidget(self.plot)
+        self.legend = QLabel(_legend())
+        self.legend.setWordWrap(True)
+        self.legend.setToolTip(
+            "Solid: area on each slice, scale at the left. Dotted: probability, by the networks, "
+            "that the slice shows the class, scale at the right"
+        )
+        layout.addWidget(self.legend)
         self._take_theme()
         self.set_areas(None)
 
@@ -87,7 +96,17 @@ class SliceChart(QWidget):
         overlap: NDArray[np.floating] | None = None,
         probabilities: NDArray[np.floating] | None = None,
     ) -> None:
-        """Draw areas in mm², the overlap of the classes' claims, and probabilities in [0, 1]."""
+        """Draw a result.
+
+        Parameters
+        ----------
+        areas : SliceAreas or None
+            Areas in mm² on each of S slices; None empties the chart.
+        overlap : ndarray of float, (S,), optional
+            mm² that both classes claim; of the labels by default.
+        probabilities : ndarray of float, (S, 3), optional
+            Image-level probability of tumour, core, edema, in [0, 1].
+        """
         curves = (*self.areas.values(), *self.probabilities.values())
         for curve in curves:
             curve.setData([], [])
@@ -115,7 +134,7 @@ class SliceChart(QWidget):
         )
 
     def set_slice(self, index: int | None) -> None:
-        """Draw the line at the slice in view."""
+        """Draw the line at the slice in view; None leaves it."""
         if index is not None:
             self.line.setValue(index)
 
@@ -127,3 +146,16 @@ class SliceChart(QWidget):
         """Ask for the slice at this place of the chart."""
         if self._slices:
             self.slice_requested.emit(int(np.clip(round(at), 0, self._slices - 1)))
+
+
+def _legend() -> str:
+    """Return the legend, areas first."""
+    solid = [
+        f'<span style="color:{CLASS_COLOURS[label]}">⬤</span>&nbsp;{name}'
+        for label, name in _NAMES.items()
+    ]
+    dotted = [
+        f'<span style="color:{TARGET_COLOURS[target]}"><b>┄</b></span>&nbsp;p({target})'
+        for target in ("core", "edema")
+    ]
+    return " &nbsp;".join(solid + dotted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.classes.voxel import VoxelReading
@@ -21,9 +22,13 @@ class VoxelView(QWidget):
         self.values = QLabel()
         for label in (self.title, self.reason, self.values):
             label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        font = self.title.font()
+        font.setBold(True)
+        self.title.setFont(font)
         self.maps = TextTable()
         self.maps.setToolTip(
-            "Value of each map, and in brackets how much of the aggregate comes from the exit"
+            "Value of each map; in brackets the share of the exit in the aggregate"
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, SPACING, 0, 0)
@@ -42,7 +47,7 @@ class VoxelView(QWidget):
             return
         s, p, l = voxel.voxel
         place = "" if voxel.in_brain else ", outside the brain"
-        self.title.setText(f"<b>{voxel.label_name}</b> · slice {s}, row {p}, column {l}{place}")
+        self.title.setText(f"{voxel.label_name} · slice {s}, row {p}, column {l}{place}")
         self.values.setText(
             " · ".join(f"{modality.title} {v:.4g}" for modality, v in voxel.intensities.items())
         )

@@ -192,7 +192,7 @@ def drawing_data(opened: OpenCase, drawing: Drawing) -> LayerData:
     """What the Reading dock draws voxel by voxel, empty."""
     claims = drawing == "claims"
     arguments = {
-        "name": "core, edema, both" if claims else "right and wrong",
+        "name": "core, edema, overlap" if claims else "TP, FP, FN",
         "colormap": labels_colormap() if claims else confusion_colormap(),
         "opacity": OPACITY,
         "metadata": {KEY: Tag(opened, "drawing", drawing)},
@@ -207,14 +207,19 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
     colours: list[str] = []
     sizes: list[str] = []  # once for both, on the longer one; of the core on the other one
     for lesion in measures.lesions or (measures.case,):
-        for region, colour, labelled in ((lesion.tumour, "white", 0), (lesion.core, "black", 1)):
-            size = f"{region.diameters.long_mm:.1f} × {region.diameters.perpendicular_mm:.1f} mm"
+        for name, region, colour, labelled in (
+            ("tumour", lesion.tumour, "white", 0),
+            ("core", lesion.core, "black", 1),
+        ):
+            found = region.diameters
+            size = f"{name} {found.long_mm:.1f} × {found.perpendicular_mm:.1f} mm"
             for number, line in enumerate(region.diameters.lines):
                 lines.append(line)
                 colours.append(colour)
                 sizes.append(size if number == labelled else "")
     arguments = {
         "name": "diameters",
+        "opacity": 1.0,  # of the text, too
         "ndim": 3,
         "shape_type": "line",
         "edge_color": colours or "white",
@@ -222,8 +227,8 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
         "features": {"size": sizes},
         "text": {
             "string": "{size}",
-            "color": colours or "white",
-            "size": 10,
+            "color": "white",  # black is not read on a dark image
+            "size": 12,
             "anchor": "upper_left",
         },
         "metadata": {KEY: Tag(opened, "drawing", "diameters")},
