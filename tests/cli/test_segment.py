@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -149,6 +148,64 @@ def test_a_case_may_be_a_file_and_its_other_files_are_the_same_case(run, case, t
     result = run("segment", *sorted(case.iterdir()), case, "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.stderr
     assert [json.loads(line)["case"] for line in result.stdout.splitlines()] == ["one"]
+
+
+def test_the_files_of_a_case_may_be_named(run, tmp_path):
+    write_case(tmp_path / "in", "anna", modalities=("1", "2", "3"))
+    named = [
+        argument
+        for option, number in (("--flair", 1), ("--t1ce", 2), ("--t2", 3))
+        for argument in (option, tmp_path / "in" / f"anna_{number}.nii.gz")
+    ]
+    result = run("segment", *named, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["case"] == "in"
+    described = json.loads((tmp_path / "out" / "in" / "in.json").read_text(encoding="utf-8"))
+    assert described["sources"] == {
+        "t1ce": "anna_2.nii.gz",
+        "t2": "anna_3.nii.gz",
+        "flair": "anna_1.nii.gz",
+    }
+    missing = run("segment", "--flair", tmp_path / "gone.nii", "--out", tmp_path / "other")
+    assert missing.exit_code == 1
+    assert "gone.nii is not a file" in the_sentence(missing)
+
+
+def test_a_modality_under_a_strange_name_is_asked_for_and_named_by_a_pattern(run, tmp_path):
+    cases = tmp_path / "cases"
+    for name in ("anna", "berta"):
+        write_case(cases / name, name, modalities=("flair", "t1ce", "t1", "strange"))
+    refused = run("segment", cases, "--out", tmp_path / "out")
+    assert refused.exit_code == 1
+    assert "anna_strange.nii.gz" in refused.stderr
+    assert "--t2" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    result = run("segment", cases, "--t2", "*_strange.nii.gz", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    for line in result.stdout.splitlines():
+        assert json.loads(line)["missing_modalities"] == []
+
+
+def test_neither_a_case_nor_a_file_is_wrong_usage(run, tmp_path):
+    for command in ("segment", "evaluate", "report", "explain"):
+        result = run(command, "--out", tmp_path)
+        assert result.exit_code == 2
+        assert "--flair" in result.stderr
+
+
+def test_labels_of_another_program_are_not_overwritten(run, case, tmp_path):
+    labels = tmp_path / "out" / "one" / "one_seg.nii.gz"
+    labels.parent.mkdir(parents=True)
+    nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE).to_filename(labels)
+    before = labels.read_bytes()
+    result = run("segment", case, "--out", tmp_path / "out", "--overwrite")
+    assert result.exit_code == 1
+    assert "is no result of this program" in the_sentence(result)
+    assert labels.read_bytes() == before
+    labels.unlink()
+    (labels.parent / "one.json").write_text("{}")
+    result = run("segment", case, "--out", tmp_path / "out", "--overwrite")
+    assert "was not saved with one_seg.nii.gz" in the_sentence(result)
 
 
 def test_one_failing_case_does_not_stop_the_others(run, case, tmp_path):
@@ -308,8 +365,12 @@ def test_out_must_be_a_folder_that_can_be_written_to(run, case, tmp_path, monkey
     result = run("segment", case, "--out", file)
     assert result.exit_code == 1
     assert "is a file" in the_sentence(result)
+
     # root may write everywhere, so the answer of the system is made here
-    monkeypatch.setattr(cli_batch.os, "access", lambda _, mode: mode != os.W_OK)
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
     result = run("segment", case, "--out", tmp_path / "locked")
     assert result.exit_code == 1
     assert "cannot be written to" in the_sentence(result)

@@ -5,24 +5,26 @@ Pure of the terminal: the command line decides how progress and outcomes are sho
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from glob import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 
 if TYPE_CHECKING:
+    from napari_gliocam.case import Modality
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import Bundle, BundleInfo
 
@@ -47,6 +49,8 @@ class Request:
         Whether the three aggregated maps are written too.
     overwrite : bool
         Whether earlier results are replaced.
+    images : mapping of str to str
+        A file, or a pattern of names, for modalities that the names do not tell.
     """
 
     out: Path
@@ -56,6 +60,7 @@ class Request:
     refinement: Refinement = field(default_factory=Refinement)
     save_maps: bool = False
     overwrite: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def thresholds_for(self, info: BundleInfo) -> Thresholds:
         """Return the thresholds for a bundle: its own, but for those that were asked for."""
@@ -147,11 +152,13 @@ def plan(sources: Iterable[Path], request: Request) -> list[Planned]:
     list of Planned
         In the order asked for.
     """
-    return find_distinct(sources, lambda files: _occupied(files, request))
+    return find_distinct(sources, lambda files: _occupied(files, request), request.images)
 
 
 def find_distinct(
-    sources: Iterable[Path], refuse: Callable[[CaseFiles], str | None]
+    sources: Iterable[Path],
+    refuse: Callable[[CaseFiles], str | None],
+    images: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Planned]:
     """Find the cases, each under a name of its own.
 
@@ -161,6 +168,8 @@ def find_distinct(
         As in `plan`.
     refuse : callable
         Says in one sentence why a case is not wanted, or None.
+    images : mapping of str to str, optional
+        A file for each modality where ``sources`` is empty, else a pattern of names.
 
     Returns
     -------
@@ -171,8 +180,8 @@ def find_distinct(
 
     planned: list[Planned] = []
     seen: dict[str, tuple[Path, tuple[Path, ...]]] = {}
-    for source in sources:
-        for item in _find(source):
+    for source, found in _found(list(sources), images):
+        for item in found:
             if item.files is None:
                 planned.append(item)
                 continue
@@ -193,11 +202,59 @@ def find_distinct(
     return planned
 
 
-def _find(source: Path) -> list[Planned]:
+def _found(
+    sources: Sequence[Path], images: Mapping[str, str]
+) -> Iterator[tuple[Path, list[Planned]]]:
+    for source in sources:
+        yield source, _find(source, images)
+    if not sources and images:
+        source = Path(next(iter(images.values())))
+        try:
+            files = named_case(None, images)
+        except GliocamError as error:
+            yield source, [Planned(source.name, source, error=str(error))]
+        else:
+            yield source, [Planned(files.name, source, files)]
+
+
+def named_case(case: Path | None, images: Mapping[str, str]) -> CaseFiles:
+    """Find one case, by its folder or file, or by the images that were named.
+
+    Raises
+    ------
+    GliocamError
+        There is none, or it cannot be read as it is.
+    """
+    from napari_gliocam.case import Modality
+    from napari_gliocam.io import case_of_files, find_case, find_cases
+
+    if case is None:
+        return case_of_files({Modality(name): Path(text) for name, text in images.items()})
+    if not images or not case.is_dir():
+        return find_case(case)
+    (files, *others) = find_cases(case, patterns=_patterns(images))
+    if others:
+        raise CaseError(f"{case} holds {len(others) + 1} cases; name the folder of one.")
+    if files.problem:
+        raise CaseError(files.problem)
+    return files
+
+
+def _patterns(images: Mapping[str, str]) -> dict[Modality, str]:
+    """Return patterns of file names; a path to a file stands for its name alone."""
+    from napari_gliocam.case import Modality
+
+    return {
+        Modality(name): escape(Path(text).name) if Path(text).expanduser().is_file() else text
+        for name, text in images.items()
+    }
+
+
+def _find(source: Path, images: Mapping[str, str]) -> list[Planned]:
     from napari_gliocam.io import find_cases
 
     try:
-        cases = find_cases(source)
+        cases = find_cases(source, patterns=_patterns(images))
     except GliocamError as error:
         return [Planned(source.name or str(source), source, error=str(error))]
     except OSError as error:
@@ -213,7 +270,8 @@ def _find(source: Path) -> list[Planned]:
 
 def _occupied(files: CaseFiles, request: Request) -> str | None:
     """Why the results of a case could not be written, as far as can be told now."""
-    from napari_gliocam.io.sidecar import written_here
+    from napari_gliocam.io.atomic import check_writable
+    from napari_gliocam.io.sidecar import is_foreign, written_here
 
     targets = request.files_of(files.name)
     sources = {path.resolve() for path in files.paths}
@@ -222,14 +280,15 @@ def _occupied(files: CaseFiles, request: Request) -> str | None:
             return f"{path} is one of the case's own files; choose another --out."
         if path.exists() and not request.overwrite:
             return f"{path} exists; choose another --out, or replace it (--overwrite)."
-    folder = next(p for p in (targets[0].parent, *targets[0].parents) if p.exists())
-    if not folder.is_dir():
-        return f"{folder} is a file, not a folder; choose another --out."
-    if not os.access(folder, os.W_OK):
-        return (
-            f"The folder {folder.absolute()} cannot be written to; choose another --out, "
-            "or ask for the permission."
-        )
+    labels, described, *_ = targets
+    if labels.exists() and request.overwrite and not written_here(labels):
+        return f"{labels} is no result of this program; choose another --out, or move it away."
+    if is_foreign(described, labels):
+        return f"{described} was not saved with {labels.name}; choose another --out."
+    try:
+        check_writable(labels.parent, [path.name for path in targets])
+    except SaveError as error:
+        return str(error)
     return None
 
 

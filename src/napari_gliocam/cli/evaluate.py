@@ -67,6 +67,7 @@ class EvaluationRequest:
         ------
         GliocamError
         """
+        from napari_gliocam.io.atomic import check_writable
         from napari_gliocam.io.schemes import get_scheme
 
         for path in (self.run.out / name for name in FILE_NAMES):
@@ -74,8 +75,7 @@ class EvaluationRequest:
                 raise SaveError(
                     f"{path} exists; choose another --out, or replace it (--overwrite)."
                 )
-        if self.run.out.exists() and not self.run.out.is_dir():
-            raise SaveError(f"{self.run.out} is a file, not a folder; choose another --out.")
+        check_writable(self.run.out)
         if self.results is not None and not self.results.is_dir():
             raise CaseError(f"{self.results} is no folder of results; check --results.")
         if self.label_scheme is not None:
@@ -202,7 +202,7 @@ def measure_all(
         Opens a bar of progress with a title.
     """
     return each_case(
-        cli_batch.find_distinct(sources, lambda files: None),
+        cli_batch.find_distinct(sources, lambda files: None, request.run.images),
         request.run,
         lambda item, bundle: measure_case(item, request, bundle),
         Measured,

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from napari_gliocam.cli.batch import named_case
 from napari_gliocam.cli.console import INTERRUPTED, bar, say, sentences
+from napari_gliocam.cli.options import T1, T2, Flair, T1ce, images_of
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 
@@ -48,7 +50,7 @@ class Scale(StrEnum):
 class Request:
     """What one call is asked for; the options of `explain`, checked."""
 
-    case: Path
+    case: Path | None
     out: Path
     methods: list[str]
     targets: list[str]
@@ -62,13 +64,20 @@ class Request:
     bundles: list[Path | None] = field(default_factory=lambda: [None])
     device: str = "auto"
     overwrite: bool = False
+    images: dict[str, str] = field(default_factory=dict)
 
 
 def explain(
-    case: Annotated[Path, typer.Argument(metavar="CASE", help="A case's folder, or a file of it.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="The case gets a folder in it.")
     ],
+    case: Annotated[
+        Path | None, typer.Argument(metavar="CASE", help="A case's folder, or a file of it.")
+    ] = None,
+    flair: Flair = None,
+    t1ce: T1ce = None,
+    t2: T2 = None,
+    t1: T1 = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -118,8 +127,13 @@ def explain(
 
     Ctrl-C stops the method under way; what is done by then is written.
     """
+    try:
+        _, images = images_of([case] if case else None, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
+    except GliocamError as error:
+        raise typer.BadParameter(str(error)) from error
     request = Request(
         case=case,
+        images=images,
         out=out,
         methods=list(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
         targets=[c.value for c in class_ or (Class.CORE, Class.EDEMA)],
@@ -154,17 +168,18 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
     """
     from napari_gliocam.cams.compare.comparison import Comparison, to_csv
     from napari_gliocam.io import read_case
-    from napari_gliocam.io.atomic import write_files
+    from napari_gliocam.io.atomic import check_writable, write_files
     from napari_gliocam.io.naming import safe_name
     from napari_gliocam.io.write import pack_volume
 
     ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
-    case = read_case(request.case)
+    case = read_case(named_case(request.case, request.images))
     stem = safe_name(case.name)
     folder = request.out.expanduser() / stem
     table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
     if sidecar.exists() and not request.overwrite:
         raise SaveError(f"{sidecar} exists; choose another --out, or replace it (--overwrite).")
+    check_writable(folder)
     contents: dict[Path, bytes] = {}
 
     def keep(name: str, target: str, values: Any) -> None:

@@ -39,6 +39,8 @@ from napari_gliocam.cli.each_case import each_case
 from napari_gliocam.cli.options import (
     REFINE,
     REFINED,
+    T1,
+    T2,
     ClassThreshold,
     Components,
     Crf,
@@ -46,12 +48,15 @@ from napari_gliocam.cli.options import (
     CrfEngine,
     CrfPreset,
     CrfVolume,
+    Flair,
     Like,
     MinInside,
     NoGate,
     Overlapping,
     RefineBy,
+    T1ce,
     TumourThreshold,
+    images_of,
     refinement_of,
     settings_of,
 )
@@ -66,13 +71,17 @@ app = typer.Typer(
 
 @app.command()
 def segment(
-    cases: Annotated[
-        list[Path],
-        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
-    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
+    cases: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
+    ] = None,
+    flair: Flair = None,
+    t1ce: T1ce = None,
+    t2: T2 = None,
+    t1: T1 = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     bundle: Bundle = None,
     tumour_threshold: TumourThreshold = None,
@@ -100,6 +109,7 @@ def segment(
     A case that fails does not stop the others; the exit status is 1 if any failed.
     """
     try:
+        cases, images = images_of(cases, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
         settings = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
         refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
         if like is not None:
@@ -109,7 +119,7 @@ def segment(
             settings = asdict(earlier)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
-    request = Request(out, bundle, device.value, settings, refinement, save_maps, overwrite)
+    request = Request(out, bundle, device.value, settings, refinement, save_maps, overwrite, images)
     outcomes: list[Outcome] = []
     try:
         for outcome in _segment_all(cases, request):
@@ -131,13 +141,17 @@ def segment(
 
 @app.command()
 def evaluate(
-    cases: Annotated[
-        list[Path],
-        typer.Argument(metavar="CASE", help="Cases with expert labels, as for segment."),
-    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
     ],
+    cases: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CASE", help="Cases with expert labels, as for segment."),
+    ] = None,
+    flair: Flair = None,
+    t1ce: T1ce = None,
+    t2: T2 = None,
+    t1: T1 = None,
     results: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Measure labels saved earlier; no network runs."),
@@ -187,6 +201,7 @@ def evaluate(
     from napari_gliocam.measure import EvaluationSettings
 
     try:
+        cases, images = images_of(cases, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
         thresholds = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
         refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
         settings = EvaluationSettings(
@@ -196,7 +211,9 @@ def evaluate(
         )
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
-    run = Request(out, bundle, device.value, thresholds, refinement, overwrite=overwrite)
+    run = Request(
+        out, bundle, device.value, thresholds, refinement, overwrite=overwrite, images=images
+    )
     request = cli_evaluate.EvaluationRequest(run, settings, results, against, label_scheme)
     with sentences(debug):
         cli_evaluate.run(cases, request, bar, say, as_json=as_json, debug=debug)

@@ -1,14 +1,15 @@
-"""Options that commands which segment have in common: thresholds and refinement."""
+"""Options that commands have in common: images by name, thresholds and refinement."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import (
     CRF_PRESETS,
     ComponentParameters,
@@ -16,6 +17,9 @@ from napari_gliocam.refine.parameters import (
     Refinement,
 )
 from napari_gliocam.settings import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Refine(StrEnum):
@@ -77,6 +81,35 @@ Like = Annotated[
     Path | None,
     typer.Option(metavar="JSON", help="Take thresholds and refinement from an earlier result."),
 ]
+
+_IMAGE = "{} file; with CASE a pattern, “*_{}.nii*”."
+Flair = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("FLAIR", "fl"))]
+T1ce = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T1ce", "gd"))]
+T2 = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T2", "tse"))]
+T1 = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T1", "mpr"))]
+
+
+def images_of(
+    cases: Sequence[Path] | None, **named: str | None
+) -> tuple[list[Path], dict[str, str]]:
+    """Return the cases and the images that were named.
+
+    Parameters
+    ----------
+    cases : sequence of Path or None
+        What was given as ``CASE``.
+    **named : str or None
+        A file or a pattern for each modality, by its name in files.
+
+    Raises
+    ------
+    GliocamError
+        Neither a case nor an image was named.
+    """
+    images = {modality: text for modality, text in named.items() if text}
+    if not cases and not images:
+        raise GliocamError("Name a CASE, or its files with --flair, --t1ce, --t2 and --t1.")
+    return list(cases or ()), images
 
 
 def settings_of(

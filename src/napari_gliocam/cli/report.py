@@ -23,6 +23,8 @@ from napari_gliocam.cli.console import (
 from napari_gliocam.cli.options import (
     REFINE,
     REFINED,
+    T1,
+    T2,
     ClassThreshold,
     Components,
     Crf,
@@ -30,11 +32,14 @@ from napari_gliocam.cli.options import (
     CrfEngine,
     CrfPreset,
     CrfVolume,
+    Flair,
     MinInside,
     NoGate,
     Overlapping,
     RefineBy,
+    T1ce,
     TumourThreshold,
+    images_of,
     refinement_of,
     settings_of,
 )
@@ -44,13 +49,17 @@ from napari_gliocam.settings import MIN_LESION_ML
 
 
 def report(
-    cases: Annotated[
-        list[Path],
-        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
-    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
+    cases: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
+    ] = None,
+    flair: Flair = None,
+    t1ce: T1ce = None,
+    t2: T2 = None,
+    t1: T1 = None,
     result: Annotated[
         Path | None,
         typer.Option(
@@ -99,11 +108,14 @@ def report(
     failed.
     """
     try:
+        cases, images = images_of(cases, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
         settings = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
         refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
     except GliocamError as error:
         raise typer.BadParameter(str(error)) from error
-    run = Request(out, bundle, device.value, settings, refinement, overwrite=overwrite)
+    run = Request(
+        out, bundle, device.value, settings, refinement, overwrite=overwrite, images=images
+    )
     request = ReportRequest(run, result, against, label_scheme, min_lesion, heading)
     with sentences(debug):
         _run(cases, request, as_json=as_json, debug=debug)

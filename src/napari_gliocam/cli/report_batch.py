@@ -102,12 +102,12 @@ class Reported:
 
 def plan(sources: list[Path], request: ReportRequest) -> list[Planned]:
     """Find the cases, and refuse what would fail at the end before any network runs."""
+    from napari_gliocam.io.atomic import check_writable
     from napari_gliocam.io.schemes import get_scheme
     from napari_gliocam.report.save import TABLE_NAME, report_files
 
     out = request.run.out
-    if out.exists() and not out.is_dir():
-        raise SaveError(f"{out} is a file, not a folder; choose another --out.")
+    check_writable(out)
     if (out / TABLE_NAME).exists() and not request.run.overwrite:
         raise SaveError(
             f"{out / TABLE_NAME} exists; choose another --out, or replace it (--overwrite)."
@@ -121,7 +121,7 @@ def plan(sources: list[Path], request: ReportRequest) -> list[Planned]:
                 return f"{path} exists; choose another --out, or replace it (--overwrite)."
         return None
 
-    planned = cli_batch.find_distinct(sources, refuse)
+    planned = cli_batch.find_distinct(sources, refuse, request.run.images)
     for option, path in (("--result", request.result), ("--against", request.against)):
         if path is None:
             continue
