@@ -42,8 +42,8 @@ from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.segmentation import segment
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
-from napari_gliocam.train.run.finetune import run_request
 from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.train.run.training import run_request
 
 SHAPE, SPACING = (52, 160, 160), (3.0, 1.5, 1.5)
 #: To learn from: a healthy one among them, so that place and tumour are not the same.

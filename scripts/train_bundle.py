@@ -25,8 +25,8 @@ from napari_gliocam.train.data.synthetic import synthetic_slices
 from napari_gliocam.train.recipe.fields import Data
 from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
+from napari_gliocam.train.run.events import TrainingReport
 from napari_gliocam.train.run.fit import Machine
-from napari_gliocam.train.run.report import TrainingReport
 
 #: Half of the cases come from real contrasts (three people), half from label maps; the last
 #: two label maps are kept for measuring.

@@ -1,6 +1,6 @@
 """The command ``train``; what a training does is tested in tests/train."""
 
-import importlib.util
+import importlib.metadata
 import json
 from types import SimpleNamespace
 
@@ -66,7 +66,7 @@ def test_a_bundle_is_trained_once(given, tmp_path):
     assert "finished bundle" in again.output
 
 
-def test_what_is_wrong_is_a_sentence(given, tmp_path, monkeypatch):
+def test_what_is_wrong_is_a_sentence(given, tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text("case,slice,core,edema\ncase0,99,1,0\n")
     done = run(given, "--out", tmp_path / "new", "--labels", file)
@@ -75,8 +75,16 @@ def test_what_is_wrong_is_a_sentence(given, tmp_path, monkeypatch):
     write_case(tmp_path / "lacking", "one", without=("flair",))
     given = SimpleNamespace(folder=given.folder, cases=tmp_path / "lacking")
     assert "has no FLAIR" in run(given, "--out", tmp_path / "new").output
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "needs Lightning" in run(given, "--out", tmp_path / "new").output
+
+
+def test_lightning_is_there_and_runs_no_code_from_checkpoints(given, tmp_path, monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert "not installed" in run(given, "--out", tmp_path / "new").output
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.5.5")
+    assert "Lightning 2.6 or later" in run(given, "--out", tmp_path / "new").output
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +23,7 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:
+    from napari_gliocam.train.run.events import Event, TrainingReport
     from napari_gliocam.train.run.request import TrainingRequest
 
 
@@ -56,8 +56,16 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Checkpoints and logs go there; else into --out."),
     ] = None,
+    case_names: Annotated[
+        bool,
+        typer.Option(
+            "--case-names/--no-case-names",
+            help="Write names and pictures of validation cases into the bundle's folder.",
+        ),
+    ] = True,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what there is and how long it takes; train nothing.")
+        bool,
+        typer.Option("--plan", help="Count cases and slices, estimate the time; train nothing."),
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -84,6 +92,7 @@ def train(
             devices=devices,
             nodes=nodes,
             workers=workers,
+            case_names=case_names,
         )
         if plan:
             _plan(request, as_json=as_json)
@@ -92,13 +101,13 @@ def train(
 
 
 def _train(request: TrainingRequest, *, as_json: bool) -> None:
-    from napari_gliocam.train.run.finetune import run_request
     from napari_gliocam.train.run.fit import first_process
+    from napari_gliocam.train.run.training import run_request
 
     with bar("Training", unit="") as report:
-        teller = _Teller(report, as_json=as_json, quiet=not first_process())
+        printer = _Printer(report, as_json=as_json, quiet=not first_process())
         try:
-            done = run_request(request, teller)
+            done = run_request(request, printer)
         except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the latter of Ctrl-C
             say("Stopped; the same command goes on from the last checkpoint.")
             raise typer.Exit(INTERRUPTED) from error
@@ -109,23 +118,20 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
 
 
 def _plan(request: TrainingRequest, *, as_json: bool) -> None:
-    from napari_gliocam.nets.gliocam import GliocamNet
-    from napari_gliocam.train.run.finetune import drive, gathering
-    from napari_gliocam.train.run.time_estimate import measuring_pace
+    from napari_gliocam.train.run.events import drive, event_to_json
+    from napari_gliocam.train.run.gathering import gathering
+    from napari_gliocam.train.run.time_estimate import estimating_time
 
     with bar("Training", unit="") as report:
-        teller = _Teller(report, as_json=False, quiet=False)
-        given = drive(gathering(request), teller)
+        printer = _Printer(report, as_json=False, quiet=False)
+        given = drive(gathering(request), printer)
         for sentence in given.warnings:
             say(sentence)
-        channels = given.cases.slices.images.shape[1]
-        net = (
-            given.start.net if given.start else GliocamNet.of(channels, given.recipe.network.design)
-        )
-        pace = measuring_pace(given.cases, given.plan, given.recipe, net, request.device)
-        seconds = drive(pace, teller)
+        net = given.new_networks()
+        work = estimating_time(given.cases, given.plan, given.recipe, net, request.device)
+        seconds = drive(work, printer)
     if as_json:
-        typer.echo(json.dumps({**asdict(given.plan), "seconds": seconds}))
+        typer.echo(json.dumps({**event_to_json(given.plan), "seconds": seconds}))
         return
     typer.echo(given.plan.words)
     for sentence in (*given.plan.concerns, *given.plan.left_out.values()):
@@ -133,62 +139,77 @@ def _plan(request: TrainingRequest, *, as_json: bool) -> None:
     typer.echo(f"About {minutes(seconds)} on this machine.")
 
 
-class _Teller:
-    """Events of a training as a bar and sentences, or as json lines."""
+class _Printer:
+    """Shows the events of a training as a bar and sentences, or as json lines."""
 
     def __init__(self, report: Report, *, as_json: bool, quiet: bool) -> None:
         self.report, self.as_json, self.quiet = report, as_json, quiet
-        self._epoch: tuple[Any, ...] = ()
+        self._epoch: tuple[str, int] = ("", 0)
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
+        from napari_gliocam.train.run.events import (
+            BeforeAfter,
+            Note,
+            Plan,
+            TrainingReport,
+            event_to_json,
+        )
+
         if self.quiet:
             return
         if self.as_json:
-            typer.echo(json.dumps(event))
-        kind = event["kind"]
-        if kind == "progress":
-            self.report(Progress(event["done"], event["total"], event["what"]))
-        elif kind == "training":
-            self.report(Progress(event["step"], event["steps"], event["stage"]))
-            if not self.as_json:
-                self._say_epoch(event)
-        elif kind == "note":
-            say(event["sentence"])
-        elif kind == "plan" and not self.as_json:
-            for sentence in (event["words"], *event["concerns"], *event["left_out"].values()):
-                say(sentence)
-        elif kind == "table" and not self.as_json:
-            for row in event["rows"]:
-                if row["case"] == "all" and None not in (row["before"], row["after"]):
-                    figures = f"{row['before']:.3f} before, {row['after']:.3f} after"
-                    typer.echo(f"{row['measure']}, {row['target']}: {figures}")
+            typer.echo(json.dumps(event_to_json(event)))
+        match event:
+            case Progress():
+                self.report(event)
+            case TrainingReport():
+                self.report(Progress(event.step, event.steps, event.stage))
+                if not self.as_json:
+                    self._say_epoch(event)
+            case Note():
+                say(event.sentence)
+            case Plan() if not self.as_json:
+                for sentence in (event.words, *event.concerns, *event.left_out.values()):
+                    say(sentence)
+            case BeforeAfter() if not self.as_json:
+                for row in event.rows:
+                    if row.case == "all" and row.before is not None and row.after is not None:
+                        figures = f"{row.before:.3f} before, {row.after:.3f} after"
+                        typer.echo(f"{row.measure}, {row.target}: {figures}")
 
-    def _say_epoch(self, event: dict[str, Any]) -> None:
-        if event["note"]:
-            say(event["note"])
-        epoch = (event["stage"], event["epoch"])
-        if event["epoch"] and epoch != self._epoch and "train_loss" in event["values"]:
+    def _say_epoch(self, report: TrainingReport) -> None:
+        if report.note:
+            say(report.note)
+        epoch = (report.stage, report.epoch)
+        if report.epoch and epoch != self._epoch and "train_loss" in report.values:
             self._epoch = epoch
             shown = ", ".join(
                 f"{key.replace('_', ' ')} {value:.3g}"
-                for key, value in sorted(event["values"].items())
+                for key, value in sorted(report.values.items())
                 if key.startswith(("train_loss", "val_"))
             )
-            say(f"{event['stage']}, epoch {event['epoch']} of {event['epochs']}: {shown}")
+            say(f"{report.stage}, epoch {report.epoch} of {report.epochs}: {shown}")
 
 
 def minutes(seconds: float) -> str:
-    """A duration in words."""
+    """Return a duration in words."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _need_lightning() -> None:
-    from importlib.util import find_spec
+    from importlib.metadata import PackageNotFoundError, version
 
-    if find_spec("lightning") is None:
+    remedy = 'run: pip install "napari-gliocam[train]"'
+    try:
+        numbers = version("lightning").split(".")
+    except PackageNotFoundError:
         raise TrainingError(
-            "Training needs Lightning, which is not installed; run: "
-            'pip install "napari-gliocam[train]".'
+            f"Training needs Lightning, which is not installed; {remedy}."
+        ) from None
+    if tuple(map(int, numbers[:2])) < (2, 6):  # earlier ones run code from a checkpoint
+        raise TrainingError(
+            f"Training needs Lightning 2.6 or later, and {'.'.join(numbers)} is installed; "
+            f"{remedy}."
         )

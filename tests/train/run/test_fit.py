@@ -11,8 +11,9 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.multi_exit import MultiExitResNet
 from napari_gliocam.train.data.batches import SliceDataset, StageData
 from napari_gliocam.train.recipe.fields import Augment, Classifier, Fit
-from napari_gliocam.train.run.fit import LAST, WEIGHTS, Machine, fit_stage, quiet_lightning
-from napari_gliocam.train.run.report import StoppedError, TrainingReport
+from napari_gliocam.train.run.checkpoints import LAST, WEIGHTS
+from napari_gliocam.train.run.events import TrainingReport
+from napari_gliocam.train.run.fit import Machine, StoppedError, fit_stage, quiet_lightning
 from napari_gliocam.train.stages.classifier import ClassifierStage
 
 from ..conftest import QUICK, same_weights

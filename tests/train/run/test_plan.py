@@ -8,7 +8,7 @@ from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
 from napari_gliocam.train.run.plan import fit_to_cases, make_plan
-from napari_gliocam.train.run.time_estimate import measuring_pace
+from napari_gliocam.train.run.time_estimate import estimating_time
 
 from ..conftest import blob_slices
 
@@ -77,7 +77,7 @@ def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
     net = GliocamNet(width=4)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     plan = make_plan(made, recipe)
-    work = measuring_pace(made, plan, recipe, net, "cpu")
+    work = estimating_time(made, plan, recipe, net, "cpu")
     reports = []
     try:
         while True:
@@ -87,4 +87,4 @@ def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
     assert seconds > 0
     assert [r.total for r in reports] == [len(plan.steps)] * len(plan.steps)
     assert all((v == before[k]).all() for k, v in net.state_dict().items())
-    assert finish(measuring_pace(made, plan, recipe, net, "cpu")) > 0
+    assert finish(estimating_time(made, plan, recipe, net, "cpu")) > 0

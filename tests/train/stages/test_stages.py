@@ -20,7 +20,12 @@ from napari_gliocam.train.recipe.fields import (
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
 from napari_gliocam.train.stages.contrastive import PretrainStage
-from napari_gliocam.train.stages.exit_map_cache import FrozenMaps, MapBatch, add_tumour, freeze
+from napari_gliocam.train.stages.exit_map_cache import (
+    ExitMaps,
+    MapBatch,
+    add_tumour,
+    cache_exit_maps,
+)
 from napari_gliocam.train.stages.stage import Stage, _cosine
 
 PAPER = Features(projection="image", similarity="cosine", bank=0, region="image")
@@ -35,14 +40,14 @@ def net():
 @pytest.fixture(scope="module")
 def maps(net, slices, tmp_path_factory):
     folder = tmp_path_factory.mktemp("frozen") / "maps"
-    freeze(net, slices, np.arange(len(slices)), folder, batch=12)
+    cache_exit_maps(net, slices, np.arange(len(slices)), folder, batch=12)
     add_tumour(net, folder, batch=12)
     return folder
 
 
 @pytest.fixture
 def batch(maps):
-    return FrozenMaps(maps, np.arange(16)).__getitems__([(0, i) for i in range(16)])
+    return ExitMaps(maps, np.arange(16)).__getitems__([(0, i) for i in range(16)])
 
 
 # ---- no mask
@@ -87,7 +92,7 @@ def test_a_stage_refuses_anything_more(number):
 
 
 def test_brain_is_where_the_image_is_not_0(maps, slices):
-    brain = FrozenMaps(maps, np.arange(4)).__getitems__([(0, i) for i in range(4)]).brain
+    brain = ExitMaps(maps, np.arange(4)).__getitems__([(0, i) for i in range(4)]).brain
     seen = torch.from_numpy(slices.images[:4] != 0).any(1, keepdim=True).float()
     assert torch.equal(brain, (torch.nn.functional.avg_pool2d(seen, 2) > 0.5).float())
 
@@ -104,15 +109,15 @@ def test_frozen_maps_are_what_the_network_says(net, maps, slices, batch):
     torch.testing.assert_close(batch.tumour, small, atol=2e-3, rtol=0)
     assert batch.maps.shape == (16, 4, 3, 16, 16)
     assert 0 <= batch.maps.min() <= batch.maps.max() <= 1
-    everything = FrozenMaps(maps, np.arange(32)).__getitems__([(0, i) for i in range(32)])
+    everything = ExitMaps(maps, np.arange(32)).__getitems__([(0, i) for i in range(32)])
     inside = torch.nn.functional.adaptive_avg_pool2d(everything.brain, (8, 8))[:, 0] > 0.5
     values = everything.features.permute(0, 2, 3, 1)[inside]
     torch.testing.assert_close(values.mean(0), torch.zeros(8), atol=0.02, rtol=0)
 
 
 def test_deep_features_are_left_out_where_nobody_asks(net, slices, tmp_path):
-    freeze(net, slices, np.arange(4), tmp_path / "m", features=False)
-    batch = FrozenMaps(tmp_path / "m", np.arange(4)).__getitems__([(0, 0), (0, 3)])
+    cache_exit_maps(net, slices, np.arange(4), tmp_path / "m", features=False)
+    batch = ExitMaps(tmp_path / "m", np.arange(4)).__getitems__([(0, 0), (0, 3)])
     assert batch.features.shape[:2] == (2, 0)
     assert not batch.tumour.any()
 

@@ -1,11 +1,8 @@
-"""A bundle before and after a training, on the validation patients."""
+"""Bundles before and after a training, compared on the validation patients."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,30 +17,11 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import segmenting
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.labels.tags import Tag, file_slices
+from napari_gliocam.train.run.events import Row
 
+#: Stands for the name of a case where a figure is of all cases together.
+ALL = "all"
 _COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of both bundles.
-
-    Parameters
-    ----------
-    case : str
-        A case's name, or ``"all"`` for what is of all validation patients together.
-    measure : str
-        ``"AUC"`` of the slice labels, or ``"Dice"`` against expert labels.
-    target : {"tumour", "core", "edema"}
-    before, after : float or None
-        In [0, 1]; None where it is not defined.
-    """
-
-    case: str
-    measure: str
-    target: str
-    before: float | None
-    after: float | None
 
 
 def comparing(
@@ -51,21 +29,25 @@ def comparing(
     tags: Mapping[str, Mapping[int, Tag]],
     before: Bundle,
     after: Bundle,
-    pictures: Path,
+    *,
+    pictures: Path | None = None,
     device: str = "auto",
 ) -> Generator[Progress, None, list[Row]]:
-    """Segment cases with both bundles, each as `segment` does it with no option.
+    """Segment cases with both bundles, as `segment` does by default, and score the results.
 
     Parameters
     ----------
     sources : mapping of str to Path
-        A file of each case.
-    tags : mapping of case to its tags
-        For the AUC; expert labels, where a case has some, give Dice besides.
+        A file of each case, by its name.
+    tags : mapping of str to mapping of int to Tag
+        The labels of the slices, by name of the case, for the AUC; expert labels, where a case
+        has some, give Dice besides.
     before, after : Bundle
-    pictures : Path
-        A folder; each case gets ``CASE.png``: scan, before, after.
+        The two bundles.
+    pictures : Path, optional
+        Folder for a picture of each case: scan, before, after.
     device : {"auto", "cpu", "cuda", "mps"}
+        Device to run on.
 
     Yields
     ------
@@ -75,7 +57,7 @@ def comparing(
     Returns
     -------
     list of Row
-        First those of all cases together, then by case.
+        First the figures of all cases together, then those of each case.
     """
     rows: list[Row] = []
     seen: list[tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]] = []
@@ -92,22 +74,12 @@ def comparing(
             rows += [Row(name, "Dice", t, first[t], second[t]) for t in TARGETS]
         numbers = file_slices(case.grid)
         places = [s for s, n in enumerate(numbers) if _counts(tags[name].get(int(n)))]
-        told = [tags[name][int(numbers[s])] for s in places]
-        present = np.array([(t.tumour, t.core, t.edema) for t in told], dtype=bool).reshape(-1, 3)
+        given = [tags[name][int(numbers[s])] for s in places]
+        present = np.array([(t.tumour, t.core, t.edema) for t in given], dtype=bool).reshape(-1, 3)
         seen.append((present, old[places], new[places]))
-        _picture(case, old_labels, new_labels, pictures / f"{done:02d}.png")
+        if pictures is not None:
+            _picture(case, old_labels, new_labels, pictures / f"{done:02d}.png")
     return [*_together(seen), *_means(rows), *rows]
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """The table, one figure a row."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("case", "measure", "class", "before", "after"))
-    for row in rows:
-        figures = ["" if v is None else f"{v:.4f}" for v in (row.before, row.after)]
-        writer.writerow((row.case, row.measure, row.target, *figures))
-    return out.getvalue()
 
 
 def _counts(tag: Tag | None) -> bool:
@@ -121,7 +93,7 @@ def _together(
         return []
     present, old, new = (np.concatenate([part[k] for part in seen]) for k in range(3))
     return [
-        Row("all", "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
+        Row(ALL, "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
         for k, t in enumerate(TARGETS)
     ]
 
@@ -133,12 +105,12 @@ def _means(rows: Sequence[Row]) -> list[Row]:
         if own:
             values = [[r.before for r in own], [r.after for r in own]]
             old, new = (float(np.mean([v for v in part if v is not None])) for part in values)
-            means.append(Row("all", "Dice", target, old, new))
+            means.append(Row(ALL, "Dice", target, old, new))
     return means
 
 
 def _picture(case: Case, old: NDArray[np.uint8], new: NDArray[np.uint8], file: Path) -> None:
-    """The slice with most tumour, before or after: scan, before, after side by side."""
+    """Draw scan, before and after side by side, on the slice with most tumour in either."""
     from PIL import Image
 
     index = int(((old > 0) | (new > 0)).sum(axis=(1, 2)).argmax())

@@ -4,54 +4,49 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from lightning import Fabric
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.io.atomic import write_json
+from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import SliceDataset, StageData
-from napari_gliocam.train.data.slice_set import (
-    SliceSet,
-    check_slices,
-    drop_blank,
-    split_cases,
-)
-from napari_gliocam.train.recipe.fields import Fit, Recipe
+from napari_gliocam.train.data.batches import SliceDataset
+from napari_gliocam.train.data.slice_set import SliceSet, check_slices, drop_blank, split_cases
+from napari_gliocam.train.recipe.fields import Augment, Fit, Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
-from napari_gliocam.train.run.checkpoint_weights import blend_weights, weights_digest
-from napari_gliocam.train.run.fit import (
-    Machine,
-    first_process,
-    fit_stage,
-    keep_what_there_is,
-    only_once,
-    stage_folder,
-)
-from napari_gliocam.train.run.memory import halve, halved
-from napari_gliocam.train.run.report import Reporter, StoppedError, TrainingReport
+from napari_gliocam.train.run.checkpoints import blend_weights, stage_folder, weights_digest
+from napari_gliocam.train.run.events import Reporter
+from napari_gliocam.train.run.fit import Machine, StoppedError, first_process, note, run_stage
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
 from napari_gliocam.train.stages.contrastive import PretrainStage
-from napari_gliocam.train.stages.exit_map_cache import FrozenMaps, add_tumour, freeze
+from napari_gliocam.train.stages.exit_map_cache import ExitMaps, add_tumour, cache_exit_maps
 from napari_gliocam.train.stages.polarity import Polarity, settle_polarity
-from napari_gliocam.train.stages.stage import LossError, Stage
+from napari_gliocam.train.stages.stage import Stage
 
+T = TypeVar("T")
 Network = Literal["tumour", "classes"]
 
-#: Labels that each network learns.
+#: Columns of the labels that each network learns.
 COLUMNS: Mapping[Network, tuple[int, ...]] = {"tumour": (0,), "classes": (1, 2)}
+
+#: Errors of files in the work folder that are missing or damaged.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def train_bundle(
@@ -67,31 +62,34 @@ def train_bundle(
 ) -> Path | None:
     """Run every stage of a recipe and write the bundle.
 
-    A stage that is done is not run again, and one that was broken off, by whatever, goes on
+    A finished stage is not run again, and one that was broken off, for whatever reason, goes on
     from its last checkpoint: calling this again with the same arguments gives the bundle that an
     unbroken run would have given (the same one to the bit on the CPU).
 
     Parameters
     ----------
     recipe : Recipe
+        The settings of all stages.
     slices : SliceSet
+        The slices to learn from and to validate with.
     out_dir : Path
         The bundle's folder.
     work_dir : Path
-        Checkpoints, csv logs (``<stage>/logs/version_k/metrics.csv``), finished stages.
+        Folder of checkpoints, csv logs (``<stage>/logs/version_k/metrics.csv``) and finished
+        stages.
     about : BundleInfo
         Name, origin, licence, modalities and pixel; the rest is filled in.
     start : GliocamNet, optional
         Networks to go on from (of the recipe's design), instead of random ones.
     machine : Machine, optional
-        Any one device by default.
+        The devices; any one device by default.
     report : Reporter, optional
-        Called after each step with a `TrainingReport`; returning True stops.
+        Called after each step with a `TrainingReport`; a result of True stops the training.
 
     Returns
     -------
     Path or None
-        ``out_dir``; None if ``report`` stopped it.
+        ``out_dir``; None if ``report`` stopped the training.
 
     Raises
     ------
@@ -115,6 +113,7 @@ class _Run:
     net: GliocamNet
     machine: Machine
     report: Reporter | None
+    fabric: Fabric | None
 
     @classmethod
     def prepare(
@@ -133,8 +132,21 @@ class _Run:
                 'or set start to "random".'
             )
         work.mkdir(parents=True, exist_ok=True)
-        _claim(work, recipe, slices, start)
-        train, validation = _rows(work / "rows.npz", recipe, slices)
+        fabric = None
+        if machine.world > 1:  # all processes begin here, so that one can wait for another
+            fabric = Fabric(
+                accelerator=machine.accelerator,
+                strategy=machine.strategy,
+                devices=machine.devices,
+                num_nodes=machine.num_nodes,
+            )
+            fabric.launch()
+        if first_process():
+            _check_folder(work, recipe, slices, start)
+        file = work / "rows.npz"
+        train, validation = _once(
+            fabric, file, lambda: _write_rows(file, recipe, slices), _read_rows
+        )
         channels = slices.images.shape[1]
         design = start.design if start and recipe.start == "bundle" else recipe.network.design
         with _seeded(recipe.seed):
@@ -147,14 +159,13 @@ class _Run:
                     f"({', '.join(keys)}); change the recipe there or train from scratch."
                 )
             net.load_state_dict(start.state_dict())
-        return cls(recipe, slices, train, validation, work, net, machine, report)
+        return cls(recipe, slices, train, validation, work, net, machine, report, fabric)
 
     def through(self, out: Path, about: BundleInfo) -> Path:
         with _timed(self.work / "seconds.json"):
             polarity = self._train()
         if first_process():
-            seconds = json.loads((self.work / "seconds.json").read_text(encoding="utf-8"))
-            info = self._describe(about, polarity, seconds)
+            info = self._describe(about, polarity, _seconds(self.work / "seconds.json"))
             save_bundle(self.net.eval().cpu(), info, out)
         return out
 
@@ -183,7 +194,7 @@ class _Run:
             self._fit(f"pretrain.{name}", stage, train, check, first.fit)
         train = self._dataset(self.train, then.augment, stage=3)
         check = self._dataset(self.validation, None)
-        stage = ClassifierStage(network, columns, then, self.recipe.network.pooling)
+        stage = ClassifierStage(network, columns, then, self.net.design.pooling)
         self._fit(f"classifier.{name}", stage, train, check, then.fit)
         blend_weights(network, before, then.blend)
 
@@ -191,7 +202,7 @@ class _Run:
         file = self.work / "polarity.json"
 
         def settle() -> None:
-            self._tell("polarity")
+            note(self.report, "polarity")
             settled = settle_polarity(
                 self.net.to(device),
                 self.slices,
@@ -201,8 +212,9 @@ class _Run:
             )
             write_json(file, asdict(settled))
 
-        only_once(file, settle)
-        return Polarity(**json.loads(file.read_text(encoding="utf-8")))
+        return _once(
+            self.fabric, file, settle, lambda f: Polarity(**json.loads(f.read_text("utf-8")))
+        )
 
     def _aggregators(self, device: torch.device) -> None:
         recipe, maps = self.recipe.aggregate, self.work / "maps"
@@ -213,26 +225,31 @@ class _Run:
         if recipe.tumour.fit.epochs + recipe.classes.fit.epochs == 0:
             return
         rows = np.concatenate([train, check])
+        places = np.arange(len(rows))
         net = self.net.to(device)
 
         def write_maps() -> None:
-            self._tell("maps")
-            freeze(net, self.slices, rows, maps, features=wanted)
-
-        only_once(maps / "scale.npy", write_maps)
-        places = np.arange(len(rows))
-        places_train, places_check = places[: len(train)], places[len(train) :]
+            note(self.report, "maps")
+            shutil.rmtree(maps, ignore_errors=True)
+            cache_exit_maps(net, self.slices, rows, maps, features=wanted)
 
         def fit(name: str, stage: Stage, settings: Fit) -> None:
-            data = FrozenMaps(maps, places_train), FrozenMaps(maps, places_check)
+            data = ExitMaps(maps, places[: len(train)]), ExitMaps(maps, places[len(train) :])
             self._fit(f"aggregate.{name}", stage, *data, settings)
             self.net.eval().to(device)
+
+        _once(self.fabric, maps, write_maps, lambda folder: ExitMaps(folder, places))
 
         with _seeded(self.recipe.seed, 2):
             tumour = TumourStage(net.tumour_attention, net.design, recipe.tumour)
             classes = ClassStage(net.class_attention, net.design, recipe.classes)
         fit("tumour", tumour, recipe.tumour.fit)
-        only_once(maps / "tumour.npy", lambda: add_tumour(self.net, maps))
+        _once(
+            self.fabric,
+            maps / "tumour.npy",
+            lambda: add_tumour(self.net, maps),
+            lambda file: np.load(file, mmap_mode="r"),
+        )
         fit("classes", classes, recipe.classes.fit)
 
     def _fit(self, name: str, stage: Stage, train: Any, check: Any, fit: Fit) -> None:
@@ -241,48 +258,27 @@ class _Run:
         if len(train) == 0:
             raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")
         folder = stage_folder(self.work, name)
-        for attempt in range(2):
-            stage.fit = halved(folder, fit)
-            data = StageData(
-                train, check, stage.fit, seed=self.recipe.seed, workers=self.machine.workers
-            )
-            stage.train()
-            try:
-                fit_stage(name, stage, data, folder, self.machine, self.report)
-                return
-            except torch.OutOfMemoryError as error:
-                if attempt or stage.fit.batch == 1 or not halve(folder, stage.fit):
-                    raise TrainingError(
-                        f"The device has too little memory for {name} even with batches of "
-                        f"{stage.fit.batch}; lower the batch, or train on another device."
-                    ) from error
-                torch.cuda.empty_cache()
-                self._tell(
-                    name,
-                    f"The device ran out of memory; {name} begins again with batches of "
-                    f"{halved(folder, fit).batch}, two a step.",
-                )
-            except LossError as error:
-                if not keep_what_there_is(stage, folder):
-                    raise
-                self._tell(name, str(error))
-                return
-
-    def _tell(self, stage: str, note: str = "") -> None:
-        """Report what has no steps; it is not stopped, the next stage is."""
-        if self.report is not None:
-            self.report(TrainingReport(stage, 0, 1, 0, 1, note=note))
+        run_stage(
+            name,
+            stage,
+            train,
+            check,
+            folder,
+            self.machine,
+            seed=self.recipe.seed,
+            report=self.report,
+        )
 
     # ---- slices
 
     def _dataset(
-        self, rows: NDArray[np.int64], how: Any, *, views: int = 1, stage: int = 0
+        self, rows: NDArray[np.int64], how: Augment | None, *, views: int = 1, stage: int = 0
     ) -> SliceDataset:
         seed = self.recipe.seed * 10 + stage
         return SliceDataset(self.slices, rows, how, views=views, seed=seed)
 
     def _aggregated(self, rows: NDArray[np.int64], draw: int) -> NDArray[np.int64]:
-        """The rows that the aggregators learn from."""
+        """Return the rows that the aggregators learn from."""
         recipe = self.recipe.aggregate
         if recipe.slices == "tumour":
             rows = rows[self.slices.labels[rows, 0] > 0]
@@ -319,7 +315,7 @@ class _Run:
 
 @contextmanager
 def _seeded(*seed: int) -> Iterator[None]:
-    """First weights by seed, and torch's own generator as it was."""
+    """Seed torch for first weights, and leave its own generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.default_rng(list(seed)).integers(2**62)))
         yield
@@ -328,8 +324,7 @@ def _seeded(*seed: int) -> Iterator[None]:
 @contextmanager
 def _timed(file: Path) -> Iterator[None]:
     """Add up the seconds of all runs, but for those that were killed."""
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else 0.0
-    started = time.perf_counter()
+    before, started = _seconds(file), time.perf_counter()
     try:
         yield
     finally:
@@ -337,26 +332,54 @@ def _timed(file: Path) -> Iterator[None]:
             write_json(file, before + time.perf_counter() - started)
 
 
-def _rows(
-    file: Path, recipe: Recipe, slices: SliceSet
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train and to validate with; looking for blank slices reads them all, once."""
+def _seconds(file: Path) -> float:
+    with suppress(*_DAMAGED):  # a figure for the model card, no more
+        return float(json.loads(file.read_text(encoding="utf-8")))
+    return 0.0
 
-    def write() -> None:
-        parts = split_cases(slices, recipe.data.validation, recipe.seed)
-        if recipe.data.blank == "drop":
-            parts = drop_blank(slices, parts[0]), drop_blank(slices, parts[1])
-        temporary = file.with_name(f".tmp_{file.name}")
-        np.savez(temporary, train=parts[0], validation=parts[1])
-        temporary.replace(file)
 
-    only_once(file, write)
+def _once(
+    fabric: Fabric | None, file: Path, make: Callable[[], object], read: Callable[[Path], T]
+) -> T:
+    """Read a file of the work folder, after the first process has made it.
+
+    Parameters
+    ----------
+    fabric : Fabric or None
+        Lets the other processes wait; None where there is one alone.
+    file : Path
+        The file, or a folder.
+    make : callable
+        Makes the file where it is missing or damaged; called in the first process only.
+    read : callable
+        Reads the file.
+    """
+    if first_process():
+        try:
+            read(file)
+        except _DAMAGED:
+            make()
+    if fabric is not None:
+        fabric.barrier()
+    return read(file)
+
+
+def _write_rows(file: Path, recipe: Recipe, slices: SliceSet) -> None:
+    """Choose rows to train and to validate with; looking for blank slices reads them all."""
+    train, validation = split_cases(slices, recipe.data.validation, recipe.seed)
+    if recipe.data.blank == "drop":
+        train, validation = drop_blank(slices, train), drop_blank(slices, validation)
+    with replacing(file) as part:
+        np.savez(part, train=train, validation=validation)
+
+
+def _read_rows(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     with np.load(file) as stored:
         return stored["train"], stored["validation"]
 
 
-def _claim(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | None) -> None:
-    """Refuse a folder in which something else was trained."""
+def _check_folder(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | None) -> None:
+    """Raise `TrainingError` if something else was trained in the folder."""
     file = work / "training.json"
     now = {
         "recipe": recipe_values(recipe),
@@ -366,10 +389,18 @@ def _claim(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | Non
     if not file.exists():
         write_json(file, now)
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    keys = differences(before, now)
-    if keys:
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        keys = differences(before, now)
+    except (*_DAMAGED, RecursionError) as error:
         raise TrainingError(
-            f'The folder "{work}" holds a training with other settings ({", ".join(keys[:3])}); '
-            "choose another folder, or delete it to begin anew."
+            f'"{file}", which says what was trained in this folder, cannot be read ({error}); '
+            "choose another folder for the training."
+        ) from error
+    if keys:
+        words = {"slices": "other cases or slice labels", "start": "another bundle to go on from"}
+        which = (words.get(k, k.replace("recipe.", "the recipe's ", 1)) for k in keys[:3])
+        raise TrainingError(
+            f'The folder "{work}" holds a training with other settings ({", ".join(which)}); give '
+            "the same ones to go on with it, or choose another folder for a new training."
         )

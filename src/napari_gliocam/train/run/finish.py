@@ -1,27 +1,27 @@
-"""What is done when the stages are: the comparison, the curves, the model card, tidying up."""
+"""The last step of a training: comparison, curves and model card; checkpoints are removed."""
 
 from __future__ import annotations
 
 import csv
-import io
+import re
 import shutil
 from collections.abc import Generator
-from dataclasses import asdict
+from contextlib import suppress
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_gliocam.io.atomic import write_files, write_json
-from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.io.tables import csv_text
+from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.recipe.fields import Recipe
-from napari_gliocam.train.run.before_after import Row, as_csv, comparing
-from napari_gliocam.train.run.model_card import model_card
+from napari_gliocam.train.recipe.fields import STAGES
+from napari_gliocam.train.run.before_after import ALL, comparing
+from napari_gliocam.train.run.events import BeforeAfter, Plan, Row
+from napari_gliocam.train.run.gathering import Gathered
 from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
-
-if TYPE_CHECKING:
-    from napari_gliocam.train.run.finetune import Gathered, Tell
 
 TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
     "before-after.csv",
@@ -29,16 +29,28 @@ TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
     "README.md",
     "pictures",
 )
+#: In the work folder: the best networks so far, a whole bundle.
+BEST_SO_FAR = "best-so-far"
 
 
-def finish_bundle(
-    request: TrainingRequest, given: Gathered, tell: Tell
-) -> Generator[Progress, None, list[Row]]:
-    """Compare before and after, write everything that belongs to a bundle, remove checkpoints.
+def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, None, BeforeAfter]:
+    """Compare before and after, write all files that belong to a bundle, remove checkpoints.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        The training.
+    given : Gathered
+        Its input.
+
+    Yields
+    ------
+    Progress
+        Cases compared.
 
     Returns
     -------
-    list of Row
+    BeforeAfter
         The figures on the validation patients; empty where there are none.
     """
     out = request.out_dir
@@ -47,51 +59,144 @@ def finish_bundle(
     rows: list[Row] = []
     chosen = _some(given.plan.validation, request.compare, given.recipe.seed)
     if chosen and before.info.modalities == after.info.modalities:
-        sources = {name: given.index.source(name) for name in chosen}
         rows = yield from comparing(
-            sources, given.tags.cases, before, after, out / PICTURES, request.device
+            {name: given.index.source(name) for name in chosen},
+            given.tags.cases,
+            before,
+            after,
+            pictures=out / PICTURES if request.case_names else None,
+            device=request.device,
         )
     contents = {
-        out / CURVES_FILE: curves(request.work_dir).encode(),
-        out / CARD_FILE: model_card(after.info, given.plan, rows, len(chosen)).encode(),
+        out / CURVES_FILE: _curves(request.work_dir),
+        out / CARD_FILE: model_card(after.info, given.plan, rows, len(chosen)),
     }
     if rows:
-        contents[out / TABLE_FILE] = as_csv(rows).encode()
-    write_files(contents, overwrite=True)
-    tell({"kind": "table", "rows": [asdict(row) for row in rows], "cases": list(chosen)})
+        shown = [row for row in rows if request.case_names or row.case == ALL]
+        contents[out / TABLE_FILE] = _table(shown)
+    write_files(
+        {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
+        overwrite=True,
+    )
     write_json(request.work_dir / DONE_FILE, {"bundle": str(out)})
-    _tidy(request.work_dir)
-    return rows
+    _remove_checkpoints(request.work_dir)
+    return BeforeAfter(tuple(rows), tuple(chosen))
 
 
-def curves(work: Path) -> str:
-    """The figures of all stages, a row an epoch, from Lightning's logs."""
-    columns = ["stage", "epoch"]
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for file in sorted(work.glob("*/logs/version_*/metrics.csv"), key=_run_of):
-        stage = _stage_of(file)
-        with file.open(newline="", encoding="utf-8") as stream:
-            for line in csv.DictReader(stream):
-                row = rows.setdefault((stage, int(line["epoch"])), {})
-                row |= {k: v for k, v in line.items() if v and k != "epoch"}
-    for row in rows.values():
-        columns += [name for name in row if name not in columns]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    for (stage, epoch), row in rows.items():
-        writer.writerow({"stage": stage, "epoch": epoch + 1, **row})
-    return out.getvalue()
+def model_card(info: BundleInfo, plan: Plan, rows: list[Row], compared: int) -> str:
+    """Write a model card as far as the facts are known, with a request for the others.
+
+    Parameters
+    ----------
+    info : BundleInfo
+        The description of the new bundle.
+    plan : Plan
+        The counts of cases and slices.
+    rows : list of Row
+        Figures before and after; may be empty.
+    compared : int
+        Number of cases that the figures are of.
+
+    Returns
+    -------
+    str
+        Markdown.  Names from files are plain text in it.
+    """
+    training = info.training
+    began = {k: _plain(v) for k, v in training.get("began_with", {}).items()}
+    goes_on = (
+        f"It goes on from {began['name']} ({began['origin']}; licence {began['licence']})."
+        if began
+        else "It was trained from scratch."
+    )
+    recipe = training["recipe"]
+    lines = [
+        f"# Model card: {_plain(info.name)}",
+        "",
+        "Research use only. Not a medical device.",
+        "",
+        f"**What it is.** {goes_on} Input: {', '.join(m.title for m in info.modalities)}, axial "
+        f"slices at {info.pixel_mm:g} mm.",
+        "",
+        f'**What it learned from.** {plan.words} The only labels were "this slice shows core" and '
+        '"this slice shows edema"; no outline entered a loss.',
+        *[f"- {concern}" for concern in plan.concerns],
+        "",
+        f"**How.** Recipe {_plain(recipe['name'])}, seed {recipe['seed']}, "
+        f"{training['hours']:g} hours on {training['machine']}. All settings are in "
+        "`bundle.json`, losses and AUC by epoch in `curves.csv`.",
+        "",
+        "**What it reaches.** " + _figures(rows, compared),
+        "",
+        "**What it is not for.** Diagnosis; planning; images of another kind than those above.",
+        "",
+        "**To be filled in by you.** Where the cases come from, who labelled the slices, whether "
+        "the weights may be passed on.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def _stage_of(file: Path) -> str:
-    return file.parents[2].name.replace("_", ".", 1)
+def _figures(rows: list[Row], compared: int) -> str:
+    together = [row for row in rows if row.case == ALL]
+    if not together:
+        return "Nothing was measured: no patient was kept for validation."
+    table = [
+        f"On {compared} validation patients, who took no part in learning but chose the weights "
+        "that were kept:",
+        "",
+        "| | before | after |",
+        "| --- | --- | --- |",
+        *(
+            f"| {row.measure}, {row.target} | {_number(row.before)} | {_number(row.after)} |"
+            for row in together
+        ),
+        "",
+        "AUC is of the slice labels, Dice against expert labels.",
+    ]
+    return "\n".join(table)
 
 
-def _run_of(file: Path) -> tuple[int, int]:
-    """In the order in which stages ran and went on."""
-    stages = [key.removesuffix(".fit") for key in Recipe().fits()]
-    return stages.index(_stage_of(file)), int(file.parent.name.rpartition("_")[2])
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _plain(text: Any) -> str:
+    """Return a text on one line that is neither markdown nor html."""
+    line = escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", line)
+
+
+def _table(rows: list[Row]) -> str:
+    cells = [
+        (
+            row.case,
+            row.measure,
+            row.target,
+            *("" if v is None else f"{v:.4f}" for v in (row.before, row.after)),
+        )
+        for row in rows
+    ]
+    return csv_text(("case", "measure", "class", "before", "after"), cells)
+
+
+def _curves(work: Path) -> str:
+    """Return the figures of all stages, a row an epoch, from Lightning's logs."""
+    rows: dict[tuple[str, int], dict[str, str]] = {}
+    for kind, network in STAGES:
+        logs = (work / f"{kind}_{network}" / "logs").glob("version_*/metrics.csv")
+        for file in sorted(logs, key=lambda f: int(f.parent.name.rpartition("_")[2])):
+            with file.open(newline="", encoding="utf-8", errors="replace") as stream:
+                for line in csv.DictReader(stream):
+                    with suppress(ValueError, TypeError):  # a line that a kill cut
+                        row = rows.setdefault((f"{kind}.{network}", int(line.pop("epoch"))), {})
+                        row |= {k: v for k, v in line.items() if v}
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    cells = [
+        (stage, epoch + 1, *(row.get(name, "") for name in columns))
+        for (stage, epoch), row in rows.items()
+    ]
+    return csv_text(("stage", "epoch", *columns), cells)
 
 
 def _some(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
@@ -101,9 +206,9 @@ def _some(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
     return tuple(names[i] for i in sorted(chosen))
 
 
-def _tidy(work: Path) -> None:
-    """Logs stay; checkpoints and maps have done their work."""
+def _remove_checkpoints(work: Path) -> None:
+    """Remove checkpoints and maps; the logs stay."""
     for file in [*work.glob("*/*.ckpt"), *work.glob("*/weights.safetensors"), *work.glob("*.npz")]:
         file.unlink(missing_ok=True)
-    for folder in (work / "maps", work / "newest"):
+    for folder in (work / "maps", work / BEST_SO_FAR):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,13 +1,14 @@
-"""Run one stage to its end with Lightning, from wherever it stood."""
+"""Run one stage to its end with Lightning, from any checkpoint."""
 
 from __future__ import annotations
 
 import logging
-import time
+import math
+import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,44 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from safetensors.torch import load_file, save_file
-from torch import nn
 
-from napari_gliocam.train.data.batches import StageData
-from napari_gliocam.train.run.report import ReportEachStep, Reporter, StoppedError
-from napari_gliocam.train.stages.stage import Stage
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.data.batches import Batched, StageData
+from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.run.checkpoints import (
+    BEST,
+    LAST,
+    WEIGHTS,
+    DurableCheckpointIO,
+    load_weights,
+    readable,
+    save_weights,
+)
+from napari_gliocam.train.run.events import Reporter, TrainingReport
+from napari_gliocam.train.stages.stage import LossError, Stage
 
-#: Written when a stage is done.
-WEIGHTS = "weights.safetensors"
-#: Written after each epoch, to go on from.
-LAST, BEST = "last.ckpt", "best.ckpt"
+#: Marks a stage whose batches were halved because the device ran out of memory.
+_HALVED = "halved"
+
+
+class StoppedError(Exception):
+    """The training was asked to stop; the checkpoint is written."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a training runs; Lightning's own words.
+    """The devices of a training, in Lightning's own words.
 
     Parameters
     ----------
-    accelerator : str
-        ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
+    accelerator : {"auto", "cpu", "gpu", "mps"}
+        Kind of device.
     devices, num_nodes : int
-        Devices a node, and nodes; more than one train with DDP.
+        Devices of each node, and number of nodes; more than one train with DDP.
     strategy : str
+        Lightning's strategy.
     workers : int
-        Loading processes a device.
+        Loading processes of each device.
     """
 
     accelerator: str = "auto"
@@ -53,9 +66,90 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """Such as ``"2 x gpu on 1 node"``."""
+        """A description such as ``"2 x gpu on 1 node"``."""
         nodes = f"{self.num_nodes} node{'s' if self.num_nodes > 1 else ''}"
         return f"{self.devices} x {self.accelerator} on {nodes}"
+
+    @property
+    def world(self) -> int:
+        """Number of processes that train together."""
+        return self.devices * self.num_nodes
+
+
+def first_process() -> bool:
+    """Return True in the first of all processes that train together."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def run_stage(
+    name: str,
+    stage: Stage,
+    train: Batched,
+    validation: Batched,
+    folder: Path,
+    machine: Machine,
+    *,
+    seed: int = 0,
+    report: Reporter | None = None,
+) -> None:
+    """Train a stage, with half batches where the device has too little memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage, for reports.
+    stage : Stage
+        The stage; its network is trained in place, or loaded where the stage is done already.
+    train, validation : Batched
+        The two data sets; the second may be empty.
+    folder : Path
+        Folder of this stage alone: checkpoints, csv logs, and at the end the weights.
+    machine : Machine
+        The devices.
+    seed : int
+        Seed of the order of the slices.
+    report : Reporter, optional
+        Called after each step; a result of True stops the training.
+
+    Raises
+    ------
+    StoppedError
+        If ``report`` asked to stop; calling again goes on.
+    TrainingError
+        If the loss is no longer a number before there is a checkpoint, or the memory does not
+        suffice for half batches either.
+    """
+    whole, halved = stage.fit, folder / _HALVED
+    for attempt in range(2):
+        stage.fit = _half(whole) if halved.exists() else whole
+        stage.train()
+        data = StageData(train, validation, stage.fit, seed=seed, workers=machine.workers)
+        try:
+            fit_stage(name, stage, data, folder, machine, report)
+            return
+        except torch.OutOfMemoryError as error:
+            if attempt or stage.fit.batch == 1 or halved.exists():
+                raise TrainingError(
+                    f"The device has too little memory for {name} even with batches of "
+                    f"{stage.fit.batch}; lower the batch, or train on another device."
+                ) from error
+            torch.cuda.empty_cache()
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            halved.touch()
+            note(
+                report,
+                name,
+                f"The device ran out of memory; {name} begins again with batches of "
+                f"{_half(whole).batch}, two a step.",
+            )
+        except LossError as error:
+            if not _restore(stage, folder, BEST, LAST):
+                raise
+            if first_process():
+                save_weights(stage.network, folder / WEIGHTS)
+            note(report, name, str(error))
+            return
 
 
 def fit_stage(
@@ -70,52 +164,49 @@ def fit_stage(
 
     Parameters
     ----------
-    name : str
-        For reports.
-    stage : Stage
+    name, stage, folder, machine, report
+        As in `run_stage`.
     data : StageData
-    folder : Path
-        Of this stage alone: checkpoints, csv logs, and at the end the weights.
-    machine : Machine
-    report : Reporter, optional
+        The batches.
 
     Raises
     ------
     StoppedError
-        If ``report`` asked for it; calling again goes on.
-    TrainingError
+        If ``report`` asked to stop; calling again goes on.
+    LossError
         If the loss is no longer a number.
     """
-    done = folder / WEIGHTS
-    if not done.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with quiet_lightning():
-            reporter = ReportEachStep(name, report, folder / LAST) if report else None
-            trainer = _trainer(stage, data, folder, machine, reporter)
-            last = folder / LAST
-            trainer.fit(stage, data, ckpt_path=last if last.exists() else None)
-        only_once(done, lambda: _save_network(stage, folder))
-        if reporter is not None and reporter.asked:
-            raise StoppedError
-    stage.network.load_state_dict(load_file(done))
+    if load_weights(stage.network, folder / WEIGHTS):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / LAST
+    start = readable(last)
+    if start != last and last.exists():
+        how = "goes on from the one before" if start else "begins again"
+        note(report, name, f'The checkpoint "{last}" is damaged; {name} {how}.')
+    with quiet_lightning():
+        reporter = ReportEachStep(name, report, last) if report else None
+        trainer = _trainer(stage, data, folder, machine, reporter)
+        trainer.fit(stage, data, ckpt_path=start, weights_only=True)
+    if stage.fit.keep == "best" and not _restore(stage, folder, BEST):
+        note(report, name, f"The best weights of {name} cannot be read; it ends with the last.")
+    if trainer.is_global_zero:
+        save_weights(stage.network, folder / WEIGHTS)
+    trainer.strategy.barrier()
+    load_weights(stage.network, folder / WEIGHTS)
+    if reporter is not None and reporter.asked:
+        raise StoppedError
 
 
-def first_process() -> bool:
-    """Whether this is the first of all processes that train together."""
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def only_once(file: Path, make: Callable[[], None]) -> None:
-    """Let the first of all processes make a file that the others wait for."""
-    if first_process() and not file.exists():
-        make()
-    while not file.exists():
-        time.sleep(0.2)
+def note(report: Reporter | None, stage: str, sentence: str = "") -> None:
+    """Report something that has no steps; it is not stopped there, the next stage is."""
+    if report is not None:
+        report(TrainingReport(stage, 0, 1, 0, 1, note=sentence))
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """No tips, no tables, and none of the warnings about what is meant to be so."""
+    """Silence Lightning's tips and tables, and its warnings about intended settings."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [log.level for log in loggers]
     for log in loggers:
@@ -135,6 +226,55 @@ def quiet_lightning() -> Iterator[None]:
     finally:
         for log, level in zip(loggers, levels, strict=True):
             log.setLevel(level)
+
+
+class ReportEachStep(Callback):
+    """Report after each step and epoch; on the first process only, but all must have one.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    report : Reporter
+        Takes the reports.
+    checkpoint : Path
+        File that is written when the training is stopped.
+    """
+
+    def __init__(self, stage: str, report: Reporter, checkpoint: Path) -> None:
+        self.stage, self.report, self.checkpoint = stage, report, checkpoint
+        #: Whether the training was asked to stop.
+        self.asked = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Report a step; after the last of an epoch its validation still belongs to it."""
+        self._report(trainer, 0)
+        if self.asked and not trainer.is_last_batch:
+            trainer.save_checkpoint(self.checkpoint)
+            raise StoppedError
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report an epoch, judged on the validation patients."""
+        self._report(trainer, 1)
+
+    def _report(self, trainer: Trainer, ended: int) -> None:
+        metrics = trainer.callback_metrics  # every process takes part in their mean
+        if trainer.is_global_zero:
+            values = {k: float(v) for k, v in metrics.items()}
+            values["rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+            report = TrainingReport(
+                stage=self.stage,
+                epoch=trainer.current_epoch + ended,
+                epochs=trainer.max_epochs or 0,
+                step=trainer.global_step,
+                steps=int(trainer.estimated_stepping_batches),
+                values={k: v for k, v in values.items() if math.isfinite(v)},
+            )
+            self.asked = bool(self.report(report)) or self.asked
+        if trainer.world_size > 1:
+            self.asked = bool(trainer.strategy.broadcast(self.asked))
 
 
 class _WithinEpochs(ModelCheckpoint):
@@ -164,7 +304,7 @@ def _trainer(
         "save_on_train_epoch_end": True,
         "enable_version_counter": False,
     }
-    if fit.keep == "best":  # before the last one, which holds what the best one knows
+    if fit.keep == "best":  # before the last one, which records what the best one is
         best = ModelCheckpoint(filename=Path(BEST).stem, monitor=fit.monitor, mode=mode, **common)
         callbacks.append(best)
     callbacks.append(ModelCheckpoint(filename=Path(LAST).stem, **common))
@@ -183,8 +323,9 @@ def _trainer(
         max_epochs=fit.epochs,
         accumulate_grad_batches=fit.accumulate,
         callbacks=callbacks,
+        plugins=[DurableCheckpointIO()],
         logger=_loggers(folder),
-        sync_batchnorm=machine.devices * machine.num_nodes > 1 and machine.accelerator != "cpu",
+        sync_batchnorm=machine.world > 1 and machine.accelerator != "cpu",
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         limit_val_batches=None if len(data.validation) else 0,
@@ -195,39 +336,22 @@ def _trainer(
 
 
 def _loggers(folder: Path) -> list[Logger]:
-    """Figures as csv, and for TensorBoard where it is installed (the extra "tensorboard")."""
+    """Return loggers for csv, and for TensorBoard where it is installed (extra "tensorboard")."""
     loggers: list[Logger] = [CSVLogger(folder, name="logs")]
     if find_spec("tensorboard") is not None:
         loggers.append(TensorBoardLogger(folder, name="tensorboard"))
     return loggers
 
 
-def stage_folder(work: Path, name: str) -> Path:
-    """Where a stage keeps its files."""
-    return work / name.replace(".", "_")
+def _half(fit: Fit) -> Fit:
+    """Return the settings with half batches and as many slices a step."""
+    return replace(fit, batch=max(1, fit.batch // 2), accumulate=2 * fit.accumulate)
 
 
-def keep_what_there_is(stage: Stage, folder: Path) -> bool:
-    """End a stage that cannot go on with its best weights so far; False where there are none."""
-    file = next((f for f in (folder / BEST, folder / LAST) if f.exists()), None)
+def _restore(stage: Stage, folder: Path, *names: str) -> bool:
+    """Load the first of some checkpoints that can be read; return False if none can."""
+    file = next((f for f in (readable(folder / name) for name in names) if f is not None), None)
     if file is None:
         return False
-    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    stage.load_state_dict(state)
-    only_once(folder / WEIGHTS, lambda: save_network(stage.network, folder / WEIGHTS))
+    stage.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["state_dict"])
     return True
-
-
-def _save_network(stage: Stage, folder: Path) -> None:
-    """Write the weights that leave the stage, whole or not at all."""
-    if stage.fit.keep == "best":
-        checkpoint = torch.load(folder / BEST, map_location="cpu", weights_only=True)
-        stage.load_state_dict(checkpoint["state_dict"])
-    save_network(stage.network, folder / WEIGHTS)
-
-
-def save_network(network: nn.Module, file: Path) -> None:
-    """Write a network's weights (safetensors), whole or not at all."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary)
-    temporary.replace(file)

@@ -1,70 +1,36 @@
-"""What a training would be given, and what is too little, before anything runs."""
+"""A summary of a training before it runs: counts, and concerns about small ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.data.slice_set import split_cases
 from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.run.events import Plan
 
-#: Fewer than these are called little: patients, slices that show a class.
+#: Fewer patients, and fewer slices that show a class, are a concern.
 LITTLE_CASES, LITTLE_SHOWN = 5, 30
 #: With fewer patients none is kept for validation.
 CASES_TO_VALIDATE = 3
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A summary in real counts.
+def fit_to_cases(recipe: Recipe, cases: int) -> Recipe:
+    """Return the recipe, or one that validates with no patient where there are too few.
 
     Parameters
     ----------
-    train, validation : tuple of str
-        The cases learned from, and those judged with.
-    slices : int
-        With a label, of all these cases.
-    shown : dict of str to int
-        How many show tumour, core, edema.
-    rehearsal : int
-        Synthetic slices besides.
-    concerns : tuple of str
-        What is little, a sentence each; the training runs all the same.
-    left_out : dict of str to str
-        Cases that cannot be used, and why.
-    steps : dict of str to int
-        Steps of each stage.
+    recipe : Recipe
+        The recipe.
+    cases : int
+        Number of cases with labels.
     """
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    slices: int
-    shown: dict[Target, int]
-    rehearsal: int
-    concerns: tuple[str, ...]
-    left_out: Mapping[str, str]
-    steps: dict[str, int]
-
-    @property
-    def words(self) -> str:
-        """One sentence with the counts."""
-        shown = ", ".join(f"{n} {name}" for name, n in self.shown.items())
-        rehearsal = f", besides {self.rehearsal} synthetic ones" if self.rehearsal else ""
-        return (
-            f"{len(self.train) + len(self.validation)} cases with {self.slices} labelled slices "
-            f"({shown}){rehearsal}; {len(self.train)} cases to learn from, {len(self.validation)} "
-            "to judge with."
-        )
-
-
-def fit_to_cases(recipe: Recipe, cases: int) -> Recipe:
-    """The recipe itself, or where there are too few patients one that validates with none."""
     if cases >= CASES_TO_VALIDATE or recipe.data.validation == 0:
         return recipe
 
@@ -73,14 +39,20 @@ def fit_to_cases(recipe: Recipe, cases: int) -> Recipe:
 
 
 def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None = None) -> Plan:
-    """Count what a training would be given.
+    """Count the cases, slices and steps of a training.
 
     Parameters
     ----------
     cases : CaseSet
+        The labelled slices.
     recipe : Recipe
-        As `fit_to_cases` gives it.
+        The recipe, as `fit_to_cases` returns it.
     left_out : mapping of str to str, optional
+        Reason for each case that cannot be used.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -90,7 +62,7 @@ def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None
     slices, names = cases.slices, cases.names
     own = slices.case >= 0
     labels = slices.labels[own] > 0
-    shown = dict(zip(TARGETS, (int(n) for n in labels.sum(axis=0)), strict=True))
+    shown: dict[str, int] = dict(zip(TARGETS, labels.sum(axis=0).tolist(), strict=True))
     _refuse(labels.sum(axis=0).tolist(), len(labels))
     rows = split_cases(slices, recipe.data.validation, recipe.seed)
     train, validation = (
@@ -119,15 +91,28 @@ def make_plan(cases: CaseSet, recipe: Recipe, left_out: Mapping[str, str] | None
             f"The validation cases decide nothing about {' and '.join(sorted(without))}; "
             "label more cases."
         )
+    rehearsal = int((~own).sum())
     return Plan(
+        words=_words(len(train), len(validation), int(own.sum()), shown, rehearsal),
         train=train,
         validation=validation,
         slices=int(own.sum()),
         shown=shown,
-        rehearsal=int((~own).sum()),
+        rehearsal=rehearsal,
         concerns=tuple(concerns),
-        left_out=left_out or {},
+        left_out=dict(left_out or {}),
         steps=_steps(recipe, len(rows[0]), slices.labels[rows[0]]),
+    )
+
+
+def _words(
+    train: int, validation: int, slices: int, shown: Mapping[str, int], rehearsal: int
+) -> str:
+    counts = ", ".join(f"{n} {name}" for name, n in shown.items())
+    besides = f", besides {rehearsal} synthetic ones" if rehearsal else ""
+    return (
+        f"{train + validation} cases with {slices} labelled slices ({counts}){besides}; {train} "
+        f"cases to learn from, {validation} to judge with."
     )
 
 
@@ -149,7 +134,7 @@ def _refuse(shown: list[int], count: int) -> None:
 
 
 def _steps(recipe: Recipe, count: int, labels: NDArray[np.float32]) -> dict[str, int]:
-    """Steps of every stage that runs."""
+    """Return the number of steps of every stage that runs."""
     aggregated = int((labels[:, 0] > 0).sum()) if recipe.aggregate.slices == "tumour" else count
     if recipe.aggregate.max_slices:
         aggregated = min(aggregated, recipe.aggregate.max_slices)

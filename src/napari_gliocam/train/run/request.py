@@ -1,54 +1,59 @@
-"""What a training is asked for, as plain values that go into a file and to another process."""
+"""The request for a training: plain values that go into a file and to another process."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from napari_gliocam.errors import TrainingError
+from napari_gliocam.errors import SaveError, TrainingError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.nets.bundle import INFO_FILE
 
-#: In a bundle's folder, while it is trained and afterwards.
+#: Name of the work folder in a bundle's folder.
 WORK_NAME = "training"
-#: In the work folder.
+#: Files in the work folder.
 REQUEST_FILE, STOP_FILE, DONE_FILE = "request.json", "stop", "done.json"
-#: What a process of its own says: events, and what Python prints besides.
+#: Output of a training in a process of its own: events, and whatever else Python prints.
 REPORTS_FILE, ERRORS_FILE = "reports.jsonl", "errors.log"
+#: Fields that hold a path.
+_READ, _WRITTEN = ("cases", "labels", "bundle", "cache"), ("out", "work")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """A training that anybody can start: the window, the command line, a script.
+    """Everything that a training needs to know; filled by window, command line and scripts alike.
 
     Parameters
     ----------
     cases : str
         Folder of cases.
     out : str
-        Folder of the bundle that is made.
+        Folder of the new bundle.
     recipe : dict
-        `napari_gliocam.train.recipe.toml_file.recipe_values`.
+        Values of the recipe, see `napari_gliocam.train.recipe.toml_file.recipe_values`.
     labels : str
-        The csv with slice labels; empty derives them from expert labels.
+        The csv file with slice labels; empty derives them from expert labels.
     bundle : str
         Folder of the bundle to go on from; empty takes the one that ships.
     name : str
-        Of the new bundle; empty takes the folder's.
+        Name of the new bundle; empty takes the name of its folder.
     cache : str
-        Where prepared slices go; empty puts them beside the cases.
+        Folder for prepared slices; empty puts them beside the cases.
     work : str
-        Checkpoints and logs; empty puts them into ``out``.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        Folder for checkpoints and logs; empty puts them into ``out``.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Device to train on.
     devices, nodes, workers : int
-        As in `napari_gliocam.train.run.fit.Machine`.
+        Devices of each node, number of nodes, and loading processes of each device.
     threads : int
-        Of torch on the CPU; 0 leaves it to torch.
+        Threads of torch on the CPU; 0 leaves the number to torch.
     compare : int
-        At most so many validation patients are segmented before and after.
+        Largest number of validation patients that are segmented before and after.
+    case_names : bool
+        Whether names and pictures of validation patients go into the bundle's folder.
     """
 
     cases: str
@@ -65,59 +70,118 @@ class TrainingRequest:
     workers: int = 0
     threads: int = 0
     compare: int = 20
+    case_names: bool = True
 
     @property
     def out_dir(self) -> Path:
-        """The bundle's folder."""
+        """Folder of the bundle."""
         return Path(self.out)
 
     @property
     def work_dir(self) -> Path:
-        """The folder of checkpoints and logs."""
+        """Folder of checkpoints and logs."""
         return Path(self.work) if self.work else self.out_dir / WORK_NAME
 
     @property
     def stop_file(self) -> Path:
-        """Whoever makes it stops the training."""
+        """A file that stops the training when somebody makes it."""
         return self.work_dir / STOP_FILE
 
     @property
     def finished(self) -> bool:
-        """Whether the folder holds a bundle that nothing is to be done about any more."""
+        """True if the folder holds a bundle whose training is over."""
         done = (self.work_dir / DONE_FILE).exists() or not self.work_dir.exists()
         return done and (self.out_dir / INFO_FILE).exists()
 
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Folders and files outside of the bundle's folder that the training would use."""
+        own = self.out_dir.resolve()
+        paths = [p for name in (*_READ, *_WRITTEN) if (p := getattr(self, name))]
+        return tuple(p for p in paths if not Path(p).resolve().is_relative_to(own))
+
+    def absolute(self) -> TrainingRequest:
+        """Return the request with absolute paths, so that it holds in any working folder."""
+        paths = {name: getattr(self, name) for name in (*_READ, *_WRITTEN)}
+        full: dict[str, Any] = {
+            n: str(Path(p).expanduser().absolute()) for n, p in paths.items() if p
+        }
+        return replace(self, **full)
+
     def save(self) -> Path:
-        """Write it into the work folder, for a process to read.
+        """Write the request into the work folder, for a process to read.
+
+        Returns
+        -------
+        Path
+            The file.
 
         Raises
         ------
         TrainingError
-            If that cannot be written.
+            If it cannot be written.
         """
-        file = self.work_dir / REQUEST_FILE
+        request = self.absolute()
+        file = request.work_dir / REQUEST_FILE
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, asdict(self))
-        except OSError as error:
+            write_json(file, {**asdict(request), "relative": request._relative()})
+        except SaveError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
             raise TrainingError(
-                f'"{self.work_dir}" cannot be written ({error.strerror or error}); choose another '
-                "folder."
+                f'"{self.work_dir}" cannot be written ({reason}); choose another folder.'
             ) from error
         return file
 
+    def _relative(self) -> dict[str, str]:
+        """Return the paths from the work folder, which stay right if all folders move together."""
+        relative = {}
+        for name in _READ:
+            if path := getattr(self, name):
+                try:
+                    relative[name] = os.path.relpath(path, self.work_dir)
+                except ValueError:  # another drive
+                    continue
+        return relative
+
 
 def load_request(file: Path) -> TrainingRequest:
-    """Read what `TrainingRequest.save` wrote.
+    """Read a request that `TrainingRequest.save` wrote.
+
+    The training writes where the file lies, whatever folder the file names; a file that came with
+    a folder from elsewhere cannot write outside of that folder.  Cases, labels and bundle that are
+    no longer at their place are looked for at the same place relative to the file.
+
+    Parameters
+    ----------
+    file : Path
+        The file in a work folder.
+
+    Returns
+    -------
+    TrainingRequest
 
     Raises
     ------
     TrainingError
         If it is missing or damaged.
     """
+    file = file.absolute()
+    folder = file.parent
     try:
-        return TrainingRequest(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        relative = values.pop("relative", {})
+        request = TrainingRequest(**values)
+        for name, kind in TrainingRequest.__annotations__.items():
+            if type(getattr(request, name)).__name__ != kind.partition("[")[0]:
+                raise TypeError(f"{name} is {getattr(request, name)!r}")
+        for name in _READ:
+            path, there = getattr(request, name), folder / relative.get(name, "")
+            if path and name in relative and not Path(path).exists() and there.exists():
+                request = replace(request, **dict[str, Any]({name: str(there.resolve())}))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise TrainingError(
             f'"{file}" is no training that can be gone on with ({error}); start it anew.'
         ) from error
+    if folder.name == WORK_NAME:
+        return replace(request, out=str(folder.parent), work="")
+    return replace(request, work=str(folder))

@@ -1,4 +1,4 @@
-"""How long a training would take, from a few steps of each of its stages."""
+"""The time that a training would take, from a few timed steps of each of its stages."""
 
 from __future__ import annotations
 
@@ -17,44 +17,48 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.batches import SliceDataset
 from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.recipe.fields import Fit, Recipe
-from napari_gliocam.train.run.plan import Plan
+from napari_gliocam.train.run.events import Plan
 from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
 from napari_gliocam.train.stages.classifier import ClassifierStage
 from napari_gliocam.train.stages.contrastive import PretrainStage
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
 from napari_gliocam.train.stages.stage import Stage
 
-#: Steps that are timed, after one that is not.
+#: Number of timed steps, after one that is not.
 _TIMED = 2
 
 
-def measuring_pace(
+def estimating_time(
     cases: CaseSet, plan: Plan, recipe: Recipe, net: GliocamNet, device: str = "auto"
 ) -> Generator[Progress, None, float]:
-    """Seconds that all steps of a plan would take here; the networks stay as they are.
+    """Estimate the seconds that all steps of a plan take here; the networks stay as they are.
 
     Parameters
     ----------
     cases : CaseSet
+        The slices.
     plan : Plan
+        The number of steps of each stage.
     recipe : Recipe
+        The settings of the stages.
     net : GliocamNet
-        Of the size that is trained.
+        Networks of the size that is trained.
     device : {"auto", "cpu", "cuda", "mps"}
+        Device to train on.
 
     Yields
     ------
     Progress
-        Stages measured.
+        Stages timed.
 
     Returns
     -------
     float
-        Without preparing cases and without the comparison at the end.
+        Seconds, without preparing cases and without the comparison at the end.
     """
     where, seconds = choose_device(device), 0.0
     for done, (name, steps) in enumerate(plan.steps.items()):
-        yield Progress(done, len(plan.steps), "measuring the pace")
+        yield Progress(done, len(plan.steps), "timing a few steps")
         seconds += steps * _seconds_a_step(name, cases, recipe, net, where)
     return seconds
 
@@ -66,7 +70,7 @@ def _seconds_a_step(
     part: Fit
     stage: Stage
     columns = (0,) if network == "tumour" else (1, 2)
-    fresh = GliocamNet.of(cases.slices.images.shape[1], net.design)  # measuring must not teach
+    fresh = GliocamNet.of(cases.slices.images.shape[1], net.design)  # a timed step must not teach
     if kind == "aggregate":
         part = getattr(recipe.aggregate, network).fit
         attention = fresh.tumour_attention if network == "tumour" else fresh.class_attention

@@ -1,4 +1,4 @@
-"""What the frozen networks say of the training slices, kept on disk for the aggregators."""
+"""Exit maps of the trained classifiers on the training slices, kept on disk for the aggregators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from napari_gliocam.io.atomic import replacing
 from napari_gliocam.nets.aggregator import (
     exit_maps,
     seen_by_attention,
@@ -26,22 +27,23 @@ from napari_gliocam.train.data.slice_set import SliceSet
 
 
 class MapBatch(NamedTuple):
-    """All that the aggregators are given of slices, on the attention's grid.
+    """A batch of slices for the aggregators, on the attention's grid.
 
-    Made from images by the frozen networks; ``brain`` is where the image is not 0, and there is
-    no other mask.
+    Made from images by the trained classifiers; ``brain`` is where the image is not 0, and there
+    is no other mask.
 
     Parameters
     ----------
     images : Tensor, (B, 3, h, w)
+        The slices.
     brain : Tensor, (B, 1, h, w)
         1 in the brain.
     maps : Tensor, (B, 4, 3, h, w)
-        Tumour, core, edema of each exit, in positive polarity.
+        Tumour, core and edema of each exit, in positive polarity.
     tumour : Tensor, (B, 1, h, w)
         The tumour aggregate in [0, 1]; 0 before there is one.
     features : Tensor, (B, D, h', w')
-        Stage 2 of the class network, standardised over brains; D = 0 where nobody asks for it.
+        Stage 2 of the class network, standardised over brains; D = 0 where no loss compares it.
     labels : Tensor, (B, 3)
         Image-level labels.
     """
@@ -54,18 +56,24 @@ class MapBatch(NamedTuple):
     labels: Tensor
 
 
-#: Fields that lie in a file each.
+#: Fields that have a file each.
 STORED = ("images", "brain", "maps", "features")
 
 
-class FrozenMaps(Dataset[MapBatch]):
-    """Some rows of what `freeze` wrote.
+class ExitMaps(Dataset[MapBatch]):
+    """Some rows of the maps that `cache_exit_maps` wrote.
 
     Parameters
     ----------
     folder : Path
+        The folder of the maps.
     rows : ndarray of int
         Places in the files.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a file is missing or damaged.
     """
 
     def __init__(self, folder: Path, rows: NDArray[np.int64]) -> None:
@@ -77,14 +85,14 @@ class FrozenMaps(Dataset[MapBatch]):
         tumour = folder / "tumour.npy"
         self._tumour = np.load(tumour, mmap_mode="r") if tumour.exists() else None
 
-    def __reduce__(self) -> tuple[type[FrozenMaps], tuple[Path, NDArray[np.int64]]]:
-        return FrozenMaps, (self.folder, self.rows)  # a worker opens the files itself
+    def __reduce__(self) -> tuple[type[ExitMaps], tuple[Path, NDArray[np.int64]]]:
+        return ExitMaps, (self.folder, self.rows)  # a worker opens the files itself
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, keys: list[Key]) -> MapBatch:
-        """The batch of some keys."""
+        """Return the batch of the given keys."""
         rows = self.rows[[place for _, place in keys]]
         images, brain, maps, features = (
             torch.from_numpy(self._stored[n][rows]).float() for n in STORED
@@ -97,7 +105,7 @@ class FrozenMaps(Dataset[MapBatch]):
 
 
 @torch.inference_mode()
-def freeze(
+def cache_exit_maps(
     net: GliocamNet,
     slices: SliceSet,
     rows: NDArray[np.int64],
@@ -106,27 +114,43 @@ def freeze(
     features: bool = True,
     batch: int = 64,
 ) -> None:
-    """Run the frozen classifiers once over slices and write their maps, whole or not at all.
+    """Run the trained classifiers once over slices and write their maps, whole or not at all.
+
+    Memory does not grow with the number of slices.
 
     Parameters
     ----------
     net : GliocamNet
-        In evaluation mode, polarity settled.
+        The networks, in evaluation mode and with their final polarity.
     slices : SliceSet
+        All slices.
     rows : ndarray of int
+        The rows of ``slices`` to run over.
     folder : Path
-        Made; memory does not grow with the number of slices.
+        The folder to make.
     features : bool
-        Whether anything compares deep features.
+        Whether deep features are kept, too.
     batch : int
+        Slices a batch.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
+    with replacing(folder) as part:
+        part.mkdir()
+        _write_maps(net, slices, rows, part, features, batch)
+
+
+def _write_maps(
+    net: GliocamNet,
+    slices: SliceSet,
+    rows: NDArray[np.int64],
+    folder: Path,
+    features: bool,
+    batch: int,
+) -> None:
     files: dict[str, NDArray[np.float16]] = {}
     sums = torch.zeros(3, 1)  # count, sum, sum of squares of the features in brains
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
-        values = _frozen(net, torch.from_numpy(slices.images[part]).float(), features)
+        values = _exit_maps(net, torch.from_numpy(slices.images[part]).float(), features)
         height, width = values["features"].shape[-2:]
         inside = F.adaptive_avg_pool2d(values["brain"].float(), (height, width)) > 0.5
         seen = values["features"].permute(0, 2, 3, 1)[inside[:, 0]].double().cpu()
@@ -134,23 +158,32 @@ def freeze(
         for name, value in values.items():
             if name not in files:
                 shape = (len(rows), *value.shape[1:])
-                files[name] = open_memmap(temporary / f"{name}.npy", "w+", np.float16, shape)
+                files[name] = open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)
             files[name][start : start + len(part)] = value.cpu().numpy()
     count, total, squares = (s.clamp_min(1) if i == 0 else s for i, s in enumerate(sums))
     mean = total / count
     std = (squares / count - mean**2).clamp_min(0).sqrt() + 1e-3
     for file in files.values():
         file.flush()  # type: ignore[attr-defined]
-    np.save(temporary / "scale.npy", torch.stack([mean, std]).float().numpy())
-    np.save(temporary / "labels.npy", slices.labels[rows].astype(np.float32))
-    temporary.replace(folder)
+    np.save(folder / "scale.npy", torch.stack([mean, std]).float().numpy())
+    np.save(folder / "labels.npy", slices.labels[rows].astype(np.float32))
 
 
 @torch.inference_mode()
 def add_tumour(net: GliocamNet, folder: Path, batch: int = 64) -> None:
-    """Write the tumour aggregate beside the maps, once its attention is trained."""
+    """Write the tumour aggregate beside the maps, once its attention is trained.
+
+    Parameters
+    ----------
+    net : GliocamNet
+        The networks, in evaluation mode.
+    folder : Path
+        The folder of the maps.
+    batch : int
+        Slices a batch.
+    """
     count = len(np.load(folder / "labels.npy", mmap_mode="r"))
-    maps = FrozenMaps(folder, np.arange(count))
+    maps = ExitMaps(folder, np.arange(count))
     parts = []
     device = net.signs.device
     for start in range(0, count, batch):
@@ -162,12 +195,11 @@ def add_tumour(net: GliocamNet, folder: Path, batch: int = 64) -> None:
         if net.design.map_range == "raw":
             tumour = stretch(tumour, brain)
         parts.append(tumour.half().cpu().numpy())
-    temporary = folder / ".tumour.tmp.npy"
-    np.save(temporary, np.concatenate(parts))
-    temporary.replace(folder / "tumour.npy")
+    with replacing(folder / "tumour.npy") as part:
+        np.save(part, np.concatenate(parts))
 
 
-def _frozen(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Tensor]:
+def _exit_maps(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Tensor]:
     images = images.to(net.signs.device)
     brain = (images != 0).any(dim=1, keepdim=True).float()
     stages = net.classes.features(images.contiguous(memory_format=torch.channels_last))

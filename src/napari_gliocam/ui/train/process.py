@@ -16,7 +16,6 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.run.lock import is_locked
 from napari_gliocam.train.run.request import (
     ERRORS_FILE,
     REPORTS_FILE,
@@ -24,6 +23,7 @@ from napari_gliocam.train.run.request import (
     TrainingRequest,
     load_request,
 )
+from napari_gliocam.train.run.work_folder import is_locked
 
 _LOOK_MS = 200
 

@@ -276,7 +276,7 @@ class TrainSession:
 
     def _on_told(self, event: dict[str, Any]) -> None:
         self.told.emit(event)
-        if event["kind"] == "newest":
+        if event["kind"] == "weights":
             self._show_newest(Path(event["path"]))
         elif event["kind"] == "note" or event.get("note"):
             self.say(event.get("sentence") or event["note"], "warning")

@@ -66,15 +66,12 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
     """Count what there is and time a few steps; needs Lightning."""
     keep_triton_out()
     from napari_gliocam.device import describe
-    from napari_gliocam.nets.gliocam import GliocamNet
-    from napari_gliocam.train.run.finetune import gathering
-    from napari_gliocam.train.run.time_estimate import measuring_pace
+    from napari_gliocam.train.run.gathering import gathering
+    from napari_gliocam.train.run.time_estimate import estimating_time
 
     given = yield from gathering(request)
-    channels = given.cases.slices.images.shape[1]
-    design = given.recipe.network.design if given.start is None else given.start.info.design
-    net = GliocamNet.of(channels, design)
-    seconds = yield from measuring_pace(given.cases, given.plan, given.recipe, net, request.device)
+    net = given.new_networks()
+    seconds = yield from estimating_time(given.cases, given.plan, given.recipe, net, request.device)
     concerns = (*given.plan.concerns, *given.warnings, *given.plan.left_out.values())
     return Summary(given.plan.words, concerns, seconds, describe(request.device))
 

@@ -1,7 +1,8 @@
-"""One training a folder: a lock that the system lets go of when its process ends, by whatever."""
+"""The folder of a training: one training at a time, and a sentence when the disk is full."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -13,18 +14,20 @@ from napari_gliocam.errors import TrainingError
 
 LOCK_FILE = ".lock"
 _HOLDER = ".lock.json"
+#: Beginnings of torch's own messages about a full disk.
+_TORCH = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone.
 
-    A lock of a process that was killed is none: the system itself forgets it.
+    The system itself forgets the lock of a process that was killed.
 
     Parameters
     ----------
     folder : Path
-        Made if it is missing.
+        The folder; made if it is missing.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the folder."""
+    """Return True if a process holds the folder."""
     if not (folder / LOCK_FILE).exists():
         return False
     try:
@@ -71,9 +74,50 @@ def is_locked(folder: Path) -> bool:
         return True
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove unfinished files of runs that were killed; only the holder of the folder may."""
+    for part in folder.rglob(".*.part*"):
+        with suppress(OSError):
+            part.unlink()
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Turn the errors of a full disk into a sentence.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to name.
+
+    Raises
+    ------
+    TrainingError
+        If the disk is full; the files on it stay whole, the training goes on from the checkpoint
+        before.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingError(_full(folder)) from error
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _TORCH):
+            raise
+        raise TrainingError(_full(folder)) from error
+
+
+def _full(folder: Path) -> str:
+    return (
+        f'The disk of "{folder}" is full; make room and resume, the training goes on from its last '
+        "checkpoint."
+    )
+
+
 def _holder(folder: Path) -> str:
     try:
-        told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-        return f" (process {told['pid']} on {told['host']})"
-    except (OSError, ValueError, KeyError):
+        holder = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        return f" (process {holder['pid']} on {holder['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -1,4 +1,4 @@
-"""The whole of a training on small cases with tiny networks: what is told, kept and refused."""
+"""The whole of a training on small cases with tiny networks: events, files, refusals."""
 
 import csv
 import errno
@@ -18,10 +18,19 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.labels.tags import Tag, Tags
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
-from napari_gliocam.train.run import finetune
-from napari_gliocam.train.run.finetune import run_request
-from napari_gliocam.train.run.lock import is_locked, locked
+from napari_gliocam.train.run import training
+from napari_gliocam.train.run.events import (
+    BeforeAfter,
+    BetterWeights,
+    Note,
+    Plan,
+    TrainingReport,
+    event_from_json,
+    event_to_json,
+)
 from napari_gliocam.train.run.request import TrainingRequest, load_request
+from napari_gliocam.train.run.training import run_request
+from napari_gliocam.train.run.work_folder import is_locked, locked
 from napari_gliocam.train.stages.classifier import ClassifierStage
 
 from ..case_files import write_case, write_cases
@@ -67,7 +76,7 @@ def request_(cases, start, tmp_path):
 
 
 @pytest.fixture
-def told():
+def events():
     return []
 
 
@@ -75,7 +84,7 @@ def told():
 def unbroken(cases, start, tmp_path_factory):
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("unbroken") / "mine"
-    events = []
+    emitted = []
     request = TrainingRequest(
         cases=str(cases),
         out=str(out),
@@ -84,8 +93,8 @@ def unbroken(cases, start, tmp_path_factory):
         cache=str(cases / "cache"),
         device="cpu",
     )
-    assert run_request(request, events.append) == out
-    return request, events
+    assert run_request(request, emitted.append) == out
+    return request, emitted
 
 
 def test_the_folder_holds_all_that_belongs_to_a_bundle(unbroken):
@@ -112,15 +121,16 @@ def test_the_folder_holds_all_that_belongs_to_a_bundle(unbroken):
     )
     assert list((out / "pictures").glob("*.png"))
     assert not list(out.rglob("*.ckpt"))
-    kinds = [e["kind"] for e in events]
-    assert kinds.index("plan") < kinds.index("training") < kinds.index("table")
-    assert "newest" in kinds
-    json.dumps(events)
+    kinds = [type(e) for e in events]
+    assert kinds.index(Plan) < kinds.index(TrainingReport) < kinds.index(BeforeAfter)
+    assert BetterWeights in kinds
+    for event in events:
+        assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
 
 
-def test_only_the_aggregators_learn_where_only_they_are_asked_for(request_, start, told):
+def test_only_the_aggregators_learn_where_only_they_are_asked_for(request_, start, events):
     request = replace(request_, recipe=recipe_values(quick("aggregators")))
-    net = load_bundle(run_request(request, told.append)).net
+    net = load_bundle(run_request(request, events.append)).net
     before = load_bundle(start).net
     assert same_weights(net.tumour, before.tumour)
     assert same_weights(net.classes, before.classes)
@@ -128,7 +138,7 @@ def test_only_the_aggregators_learn_where_only_they_are_asked_for(request_, star
 
 
 def test_frozen_norms_keep_their_statistics_and_blending_halves_the_way(
-    request_, start, told, tmp_path
+    request_, start, events, tmp_path
 ):
     whole = quick()
     whole = replace(
@@ -136,7 +146,7 @@ def test_frozen_norms_keep_their_statistics_and_blending_halves_the_way(
         classifier=replace(whole.classifier, tumour=replace(whole.classifier.tumour, blend=1.0)),
     )
     request = replace(request_, recipe=recipe_values(whole))
-    net = load_bundle(run_request(request, told.append)).net
+    net = load_bundle(run_request(request, events.append)).net
     before = load_bundle(start).net.tumour.state_dict()
     for key, value in net.tumour.state_dict().items():
         if "running" in key:
@@ -145,7 +155,7 @@ def test_frozen_norms_keep_their_statistics_and_blending_halves_the_way(
     half = replace(recipe.classifier.tumour, blend=0.5)
     recipe = replace(recipe, classifier=replace(recipe.classifier, tumour=half))
     request = replace(request_, out=str(tmp_path / "half"), recipe=recipe_values(recipe))
-    blended = load_bundle(run_request(request, told.append)).net.tumour.state_dict()
+    blended = load_bundle(run_request(request, events.append)).net.tumour.state_dict()
     for key, value in net.tumour.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(blended[key], (value + before[key]) / 2, atol=2e-3, rtol=0)
@@ -155,7 +165,7 @@ def test_stop_keeps_the_best_and_going_on_gives_what_an_unbroken_run_gives(reque
     """Also when the process is killed between."""
 
     def stop(event):
-        if event["kind"] == "training" and event["stage"] == "classifier.classes":
+        if getattr(event, "stage", "") == "classifier.classes":
             request_.stop_file.touch()
 
     assert run_request(request_, stop) is None
@@ -226,7 +236,7 @@ def test_two_trainings_on_one_folder_are_refused_and_a_dead_ones_lock_is_taken(t
         pass
     hold = (
         "import sys, time; from pathlib import Path\n"
-        "from napari_gliocam.train.run.lock import locked\n"
+        "from napari_gliocam.train.run.work_folder import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     line = [sys.executable, "-c", hold, str(tmp_path)]
@@ -240,7 +250,9 @@ def test_two_trainings_on_one_folder_are_refused_and_a_dead_ones_lock_is_taken(t
     assert not is_locked(tmp_path)
 
 
-def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(request_, told, monkeypatch):
+def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(
+    request_, events, monkeypatch
+):
     terms = ClassifierStage.terms
 
     def broken(self, batch):
@@ -249,10 +261,10 @@ def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(request_,
         return {k: v * torch.nan for k, v in values.items()} if late else values
 
     monkeypatch.setattr(ClassifierStage, "terms", broken)
-    run_request(request_, told.append)
-    (note,) = [e["note"] for e in told if e.get("note")]
+    run_request(request_, events.append)
+    (note,) = [e.note for e in events if getattr(e, "note", "")]
     assert "epoch 2, step 1" in note
-    assert any(e.get("stage") == "aggregate.classes" for e in told)
+    assert any(getattr(e, "stage", "") == "aggregate.classes" for e in events)
 
     def hopeless(self, batch):
         return {k: v * torch.nan for k, v in terms(self, batch).items()}
@@ -260,10 +272,10 @@ def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(request_,
     monkeypatch.setattr(ClassifierStage, "terms", hopeless)
     request = replace(request_, out=f"{request_.out}-hopeless")
     with pytest.raises(TrainingError, match="epoch 1, step 1"):
-        run_request(request, told.append)
+        run_request(request, events.append)
 
 
-def test_a_device_without_room_gets_half_batches_once(request_, told, monkeypatch):
+def test_a_device_without_room_gets_half_batches_once(request_, events, monkeypatch):
     terms, sizes, most = ClassifierStage.terms, [], [4]
 
     def crowded(self, batch):
@@ -274,8 +286,8 @@ def test_a_device_without_room_gets_half_batches_once(request_, told, monkeypatc
         return terms(self, batch)
 
     monkeypatch.setattr(ClassifierStage, "terms", crowded)
-    run_request(request_, told.append)
-    notes = [e["note"] for e in told if e.get("note")]
+    run_request(request_, events.append)
+    notes = [e.note for e in events if getattr(e, "note", "")]
     assert [("tumour" in note, "batches of 4" in note) for note in notes] == [
         (True, True),
         (False, True),
@@ -284,7 +296,7 @@ def test_a_device_without_room_gets_half_batches_once(request_, told, monkeypatc
     most[0] = 1
     request = replace(request_, out=f"{request_.out}-none")
     with pytest.raises(TrainingError, match="batches of 4; lower the batch"):
-        run_request(request, told.append)
+        run_request(request, events.append)
 
 
 @pytest.mark.parametrize(
@@ -294,13 +306,13 @@ def test_a_device_without_room_gets_half_batches_once(request_, told, monkeypatc
         RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
     ],
 )
-def test_a_full_disk_is_a_sentence(request_, told, monkeypatch, error):
+def test_a_full_disk_is_a_sentence(request_, events, monkeypatch, error):
     def full(*given, **named):
         raise error
 
-    monkeypatch.setattr(finetune, "train_bundle", full)
+    monkeypatch.setattr(training, "train_bundle", full)
     with pytest.raises(TrainingError, match=r"is full; make room and resume"):
-        run_request(request_, told.append)
+        run_request(request_, events.append)
     assert not is_locked(request_.out_dir)
 
 
@@ -320,15 +332,15 @@ def test_labels_that_teach_nothing_are_refused(request_, tmp_path, tags, words):
         run_request(replace(request_, labels=str(file)), print)
 
 
-def test_few_cases_are_trained_with_all_the_same(request_, tmp_path, told):
+def test_few_cases_are_trained_with_all_the_same(request_, tmp_path, events):
     tags = {3: Tag(True, True), 4: Tag(edema=True), 8: Tag(), 9: Tag(), 10: Tag()}
     file = tmp_path / "labels.csv"
     save_tags(Tags({"case0": tags, "case1": tags, "stranger": tags}), file)
-    run_request(replace(request_, labels=str(file)), told.append)
-    (plan,) = [e for e in told if e["kind"] == "plan"]
-    assert plan["validation"] == ()
-    assert any("too few to keep one" in concern for concern in plan["concerns"])
-    assert any("stranger" in e["sentence"] for e in told if e["kind"] == "note")
+    run_request(replace(request_, labels=str(file)), events.append)
+    (plan,) = [e for e in events if isinstance(e, Plan)]
+    assert plan.validation == ()
+    assert any("too few to keep one" in concern for concern in plan.concerns)
+    assert any("stranger" in e.sentence for e in events if isinstance(e, Note))
     assert "Nothing was measured" in (request_.out_dir / "README.md").read_text()
 
 
