@@ -20,6 +20,7 @@ from napari_gliocam.train.data.synthetic import synthetic_slices
 from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.fit import Machine
+from napari_gliocam.train.stages.classifier import ClassifierStage
 
 from ..conftest import blob_slices, same_weights
 
@@ -127,6 +128,52 @@ def test_kill_minus_9_gives_the_same_bundle(recipe, slices, unbroken, tmp_path):
     assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
 
 
+def test_damaged_work_files_are_made_again(recipe, slices, unbroken, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    def kill(report):
+        if report.stage == STAGES[-1]:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(recipe, slices, tmp_path, report=kill)
+    work = tmp_path / "work"
+    files = ("rows.npz", "polarity.json", "seconds.json", "maps/maps.npy", "maps/tumour.npy")
+    for name in (*files, "classifier_tumour/weights.safetensors"):
+        raw = (work / name).read_bytes()
+        assert raw
+        (work / name).write_bytes(raw[: len(raw) // 2])
+        with pytest.raises(KilledError):
+            run(recipe, slices, tmp_path, report=kill)
+    run(recipe, slices, tmp_path)
+    assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
+
+
+def test_a_folder_whose_training_is_unknown_is_a_sentence(recipe, slices, tmp_path):
+    (tmp_path / "work").mkdir()
+    for text in ("", "[]", '{"recipe": 3', "[" * 100_000):
+        (tmp_path / "work" / "training.json").write_text(text)
+        with pytest.raises(TrainingError, match="another folder") as caught:
+            run(recipe, slices, tmp_path)
+        assert "delete" not in str(caught.value)
+
+
+def test_going_on_pools_as_the_bundle_does(recipe, slices, tmp_path, monkeypatch):
+    poolings = []
+    made = ClassifierStage.__init__
+
+    def noted(self, network, columns, recipe, pooling="lse"):
+        poolings.append(pooling)
+        made(self, network, columns, recipe, pooling)
+
+    monkeypatch.setattr(ClassifierStage, "__init__", noted)
+    design = replace(recipe.network.design, pooling="gap")
+    run(replace(recipe, start="bundle"), slices, tmp_path, start=GliocamNet.of(3, design))
+    assert poolings == ["gap", "gap"]
+    assert load_bundle(tmp_path / "bundle").info.pooling == "gap"
+
+
 def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
     with pytest.raises(TrainingError, match="goes on from a bundle"):
         run(tiny(read_recipe("finetune")), slices, tmp_path)
@@ -152,6 +199,7 @@ def test_a_folder_of_another_training_is_refused(recipe, slices, unbroken):
     with pytest.raises(TrainingError, match="recipe's seed") as caught:
         run(replace(recipe, seed=1), slices, folder)
     assert str(folder / "work") in str(caught.value)
+    assert "delete" not in str(caught.value)
     with pytest.raises(TrainingError, match="other cases or slice labels"):
         run(recipe, blob_slices(32, seed=5), folder)
 

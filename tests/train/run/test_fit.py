@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,50 @@ def test_checkpoints_within_an_epoch(slices, unbroken, tmp_path, every, stands):
     resumed = train(slices, tmp_path, often, report=reports.append)
     assert same_weights(resumed, unbroken[0])
     assert reports[0].step == stands + 1
+
+
+@pytest.mark.parametrize("damaged", [("last.ckpt",), ("last.ckpt", "last-before.ckpt")])
+def test_a_cut_checkpoint_does_not_end_the_training(slices, unbroken, tmp_path, damaged):
+    fit = replace(QUICK, checkpoint_steps=1)
+    with pytest.raises(KilledError):
+        train(slices, tmp_path, fit, report=kill_at(STEPS + 2))
+    for name in damaged:
+        file = tmp_path / name
+        file.write_bytes(file.read_bytes()[:1000])
+    reports = []
+    resumed = train(slices, tmp_path, fit, report=reports.append)
+    assert same_weights(resumed, unbroken[0])
+    again = len(damaged) == 2
+    assert ("begins again" if again else "goes on from the one before") in reports[0].note
+    assert reports[1].step == (1 if again else STEPS + 1)
+
+
+def test_damaged_weights_of_a_finished_stage_are_made_again(slices, unbroken, tmp_path):
+    shutil.copytree(unbroken[1], tmp_path / "stage")
+    for gone in ((), ("last.ckpt", "last-before.ckpt")):
+        (tmp_path / "stage" / WEIGHTS).write_bytes(b"cut")
+        for name in gone:
+            (tmp_path / "stage" / name).unlink()
+        assert same_weights(train(slices, tmp_path / "stage"), unbroken[0])
+
+
+def test_a_training_that_moved_still_knows_its_best_epoch(slices, tmp_path):
+    fit = Fit(epochs=3, batch=8, rate=0.3, schedule="constant", keep="best")
+    whole = train(slices, tmp_path / "whole", fit)
+    with pytest.raises(KilledError):
+        train(slices, tmp_path / "there", fit, report=kill_at(2 * STEPS + 1))
+    (tmp_path / "there").rename(tmp_path / "here")
+    assert same_weights(train(slices, tmp_path / "here", fit), whole)
+
+
+def test_best_weights_that_are_lost_are_said(slices, tmp_path):
+    fit = Fit(epochs=2, batch=8, rate=0.01, keep="best")
+    train(slices, tmp_path, fit)
+    for file in (WEIGHTS, "best.ckpt", "best-before.ckpt"):
+        (tmp_path / file).write_bytes(b"cut")
+    reports = []
+    train(slices, tmp_path, fit, report=reports.append)
+    assert "best weights of classifier.tumour cannot be read" in reports[-1].note
 
 
 def test_a_finished_stage_is_not_run_again(slices, unbroken):

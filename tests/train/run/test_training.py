@@ -4,10 +4,13 @@ import csv
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +31,8 @@ from napari_gliocam.train.run.events import (
     event_from_json,
     event_to_json,
 )
-from napari_gliocam.train.run.request import TrainingRequest, load_request
+from napari_gliocam.train.run.finish import model_card
+from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.training import run_request
 from napari_gliocam.train.run.work_folder import is_locked, locked
 from napari_gliocam.train.stages.classifier import ClassifierStage
@@ -357,8 +361,66 @@ def test_a_bundle_of_other_classes_or_modalities_is_refused(request_, start, tmp
         run_request(replace(request_, cases=str(lacking), cache=""), print)
 
 
-def test_a_request_survives_its_file(request_, tmp_path):
-    assert load_request(request_.save()) == request_
-    (tmp_path / "torn.json").write_text('{"cases": 3')
-    with pytest.raises(TrainingError, match="start it anew"):
-        load_request(tmp_path / "torn.json")
+def test_a_training_goes_on_after_a_move_by_another_spelling(
+    request_, cases, unbroken, tmp_path, monkeypatch
+):
+    there, here = tmp_path / "there", tmp_path / "here"
+    shutil.copytree(cases, there / "cases", ignore=shutil.ignore_patterns("cache"))
+    request = replace(request_, cases="cases", cache="", out="mine")
+
+    def stop(event):
+        if getattr(event, "stage", "") == "classifier.classes":
+            Path("mine/training/stop").touch()
+
+    monkeypatch.chdir(there)
+    assert run_request(request, stop) is None
+    monkeypatch.chdir(tmp_path)
+    there.rename(here)
+    events = []
+    again = replace(request, cases="here/../here/cases", out=str(here / "mine"))
+    assert run_request(again, events.append) == here / "mine"
+    assert not any(getattr(e, "what", "") == "preparing cases" for e in events)
+    assert not any(getattr(e, "stage", "") == "classifier.tumour" for e in events)
+    assert same_weights(load_bundle(here / "mine").net, load_bundle(unbroken[0].out_dir).net)
+
+
+def test_a_bundle_tells_no_path_and_names_only_if_it_may(request_, cases, unbroken, events):
+    shared = [f for f in unbroken[0].out_dir.iterdir() if f.is_file()]
+    text = "".join(f.read_text() for f in shared if f.suffix in (".json", ".md", ".csv"))
+    assert str(cases) not in text
+    assert str(unbroken[0].out_dir.parent) not in text
+    assert "case" in (unbroken[0].out_dir / "before-after.csv").read_text().splitlines()[-1]
+    request = replace(request_, case_names=False)
+    run_request(request, events.append)
+    shared = [f for f in request.out_dir.iterdir() if f.is_file()]
+    text = "".join(f.read_text() for f in shared if f.suffix in (".json", ".md", ".csv"))
+    assert "all,Dice,tumour" in text
+    assert not re.search("case[0-9]", text)
+    assert not (request.out_dir / "pictures").exists()
+
+
+def test_names_are_plain_text_in_the_model_card(unbroken):
+    info = load_bundle(unbroken[0].out_dir).info
+    evil = "a\n# Cured\n<img src=x onerror=alert(1)> [link](http://a.b) `code` |"
+    training = {**info.training, "began_with": dict.fromkeys(("name", "origin", "licence"), evil)}
+    (plan,) = [e for e in unbroken[1] if isinstance(e, Plan)]
+    card = model_card(replace(info, name=evil, training=training), plan, BeforeAfter())
+    assert len(re.findall("^# ", card, re.MULTILINE)) == 1
+    assert "<" not in card
+    assert "[link]" not in card
+    assert r"\[link\]" in card
+
+
+def test_a_case_that_is_gone_is_not_compared_and_stops_nothing(request_, cases, tmp_path, events):
+    own = tmp_path / "cases"
+    shutil.copytree(cases, own, ignore=shutil.ignore_patterns("cache"))
+
+    def emit(event):
+        events.append(event)
+        if getattr(event, "stage", "") == "aggregate.classes":
+            (plan,) = [e for e in events if isinstance(e, Plan)]
+            shutil.rmtree(own / plan.validation[0], ignore_errors=True)
+
+    run_request(replace(request_, cases=str(own), cache=""), emit)
+    assert any("is not compared" in e.sentence for e in events if isinstance(e, Note))
+    assert (request_.out_dir / "README.md").exists()

@@ -9,19 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.read import read_case
 from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import segmenting
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import CORE, EDEMA, TARGETS
 from napari_gliocam.train.labels.tags import Tag, file_slices
-from napari_gliocam.train.run.events import Row
+from napari_gliocam.train.run.events import BeforeAfter, Row
 
 #: Stands for the name of a case where a figure is of all cases together.
 ALL = "all"
-_COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
+_COLOURS = {CORE: (230, 159, 0), EDEMA: (86, 180, 233)}
+#: Labels (n, 3) and probabilities (n, 3) before and after of some slices.
+_Slices = tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]
 
 
 def comparing(
@@ -32,7 +35,7 @@ def comparing(
     *,
     pictures: Path | None = None,
     device: str = "auto",
-) -> Generator[Progress, None, list[Row]]:
+) -> Generator[Progress, None, BeforeAfter]:
     """Segment cases with both bundles, as `segment` does by default, and score the results.
 
     Parameters
@@ -56,42 +59,42 @@ def comparing(
 
     Returns
     -------
-    list of Row
-        First the figures of all cases together, then those of each case.
+    BeforeAfter
+        Without the cases that cannot be read or segmented any more.
     """
     rows: list[Row] = []
-    seen: list[tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]] = []
+    slices: list[_Slices] = []
+    names, problems = [], []
     for done, (name, source) in enumerate(sources.items()):
         yield Progress(done, len(sources), "comparing before and after")
-        case = read_case(source)
-        results = []
-        for bundle in (before, after):
-            result = yield from segmenting(case, bundle=bundle, device=device)
-            results.append((result.maps.probabilities, result.labels))
-        (old, old_labels), (new, new_labels) = results
+        try:
+            case = read_case(source)
+            old = yield from segmenting(case, bundle=before, device=device)
+            new = yield from segmenting(case, bundle=after, device=device)
+        except GliocamError as error:
+            problems.append(f"{name} is not compared: {error}")
+            continue
+        names.append(name)
         if case.expert is not None:
-            first, second = (score(x, case.expert.labels) for x in (old_labels, new_labels))
+            first, second = (score(x.labels, case.expert.labels) for x in (old, new))
             rows += [Row(name, "Dice", t, first[t], second[t]) for t in TARGETS]
-        numbers = file_slices(case.grid)
-        places = [s for s, n in enumerate(numbers) if _counts(tags[name].get(int(n)))]
-        given = [tags[name][int(numbers[s])] for s in places]
-        present = np.array([(t.tumour, t.core, t.edema) for t in given], dtype=bool).reshape(-1, 3)
-        seen.append((present, old[places], new[places]))
+        numbers = file_slices(case.grid).tolist()
+        tagged = {s: tags[name][n] for s, n in enumerate(numbers) if n in tags[name]}
+        kept = {s: (t.tumour, t.core, t.edema) for s, t in tagged.items() if not t.skipped}
+        places, present = list(kept), np.array(list(kept.values()), dtype=bool).reshape(-1, 3)
+        slices.append((present, *(x.maps.probabilities[places] for x in (old, new))))
         if pictures is not None:
-            _picture(case, old_labels, new_labels, pictures / f"{done:02d}.png")
-    return [*_together(seen), *_means(rows), *rows]
+            _picture(case, old.labels, new.labels, pictures / f"{done:02d}.png")
+    return BeforeAfter(
+        (*_areas(slices), *_means(rows), *rows), tuple(names), problems=tuple(problems)
+    )
 
 
-def _counts(tag: Tag | None) -> bool:
-    return tag is not None and not tag.skipped
-
-
-def _together(
-    seen: Sequence[tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]],
-) -> list[Row]:
-    if not seen:
+def _areas(slices: Sequence[_Slices]) -> list[Row]:
+    """Return the AUC of each class over the slices of all cases."""
+    if not slices:
         return []
-    present, old, new = (np.concatenate([part[k] for part in seen]) for k in range(3))
+    present, old, new = (np.concatenate([part[k] for part in slices]) for k in range(3))
     return [
         Row(ALL, "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
         for k, t in enumerate(TARGETS)
@@ -99,13 +102,14 @@ def _together(
 
 
 def _means(rows: Sequence[Row]) -> list[Row]:
+    """Return the mean Dice of each class over the cases for which it is defined."""
     means = []
     for target in TARGETS:
-        own = [r for r in rows if r.target == target]
-        if own:
-            values = [[r.before for r in own], [r.after for r in own]]
-            old, new = (float(np.mean([v for v in part if v is not None])) for part in values)
-            means.append(Row(ALL, "Dice", target, old, new))
+        own = [row for row in rows if row.target == target]
+        before = [row.before for row in own if row.before is not None]
+        after = [row.after for row in own if row.after is not None]
+        if before and after:
+            means.append(Row(ALL, "Dice", target, float(np.mean(before)), float(np.mean(after))))
     return means
 
 

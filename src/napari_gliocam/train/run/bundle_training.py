@@ -374,7 +374,7 @@ def _write_rows(file: Path, recipe: Recipe, slices: SliceSet) -> None:
 
 
 def _read_rows(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    with np.load(file) as stored:
+    with file.open("rb") as stream, np.load(stream) as stored:
         return stored["train"], stored["validation"]
 
 

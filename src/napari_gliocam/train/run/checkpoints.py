@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -45,8 +46,16 @@ class DurableCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Read a checkpoint; tensors and plain values only, no code."""
+        """Read a checkpoint, perhaps moved; tensors and plain values only, no code."""
         state: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        folder = os.path.realpath(Path(path).parent)
+        for callback in state.get("callbacks", {}).values():
+            if "dirpath" in callback:  # or Lightning forgets which epoch was the best
+                callback["dirpath"] = folder
+                for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+                    callback[key] = callback[key] and str(Path(folder, Path(callback[key]).name))
+                kept = callback["best_k_models"].items()
+                callback["best_k_models"] = {str(Path(folder, Path(k).name)): v for k, v in kept}
         return state
 
 

@@ -133,10 +133,13 @@ class BeforeAfter:
         The figures; first those of all cases together.
     cases : tuple of str
         Names of the validation patients that were segmented.
+    problems : tuple of str
+        A sentence for each case that could not be segmented.
     """
 
-    rows: tuple[Row, ...]
-    cases: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    cases: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

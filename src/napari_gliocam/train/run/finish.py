@@ -56,10 +56,10 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
     out = request.out_dir
     after = load_bundle(out)
     before = given.start or load_bundle()
-    rows: list[Row] = []
+    compared = BeforeAfter()
     chosen = _some(given.plan.validation, request.compare, given.recipe.seed)
     if chosen and before.info.modalities == after.info.modalities:
-        rows = yield from comparing(
+        compared = yield from comparing(
             {name: given.index.source(name) for name in chosen},
             given.tags.cases,
             before,
@@ -69,10 +69,10 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
         )
     contents = {
         out / CURVES_FILE: _curves(request.work_dir),
-        out / CARD_FILE: model_card(after.info, given.plan, rows, len(chosen)),
+        out / CARD_FILE: model_card(after.info, given.plan, compared),
     }
-    if rows:
-        shown = [row for row in rows if request.case_names or row.case == ALL]
+    if compared.rows:
+        shown = [row for row in compared.rows if request.case_names or row.case == ALL]
         contents[out / TABLE_FILE] = _table(shown)
     write_files(
         {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
@@ -80,10 +80,10 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
     )
     write_json(request.work_dir / DONE_FILE, {"bundle": str(out)})
     _remove_checkpoints(request.work_dir)
-    return BeforeAfter(tuple(rows), tuple(chosen))
+    return compared
 
 
-def model_card(info: BundleInfo, plan: Plan, rows: list[Row], compared: int) -> str:
+def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
     """Write a model card as far as the facts are known, with a request for the others.
 
     Parameters
@@ -92,10 +92,8 @@ def model_card(info: BundleInfo, plan: Plan, rows: list[Row], compared: int) -> 
         The description of the new bundle.
     plan : Plan
         The counts of cases and slices.
-    rows : list of Row
-        Figures before and after; may be empty.
-    compared : int
-        Number of cases that the figures are of.
+    compared : BeforeAfter
+        The figures on the validation patients; may be empty.
 
     Returns
     -------
@@ -126,7 +124,7 @@ def model_card(info: BundleInfo, plan: Plan, rows: list[Row], compared: int) -> 
         f"{training['hours']:g} hours on {training['machine']}. All settings are in "
         "`bundle.json`, losses and AUC by epoch in `curves.csv`.",
         "",
-        "**What it reaches.** " + _figures(rows, compared),
+        "**What it reaches.** " + _figures(compared),
         "",
         "**What it is not for.** Diagnosis; planning; images of another kind than those above.",
         "",
@@ -137,13 +135,13 @@ def model_card(info: BundleInfo, plan: Plan, rows: list[Row], compared: int) -> 
     return "\n".join(lines)
 
 
-def _figures(rows: list[Row], compared: int) -> str:
-    together = [row for row in rows if row.case == ALL]
+def _figures(compared: BeforeAfter) -> str:
+    together = [row for row in compared.rows if row.case == ALL]
     if not together:
         return "Nothing was measured: no patient was kept for validation."
     table = [
-        f"On {compared} validation patients, who took no part in learning but chose the weights "
-        "that were kept:",
+        f"On {len(compared.cases)} validation patients, who took no part in learning but chose the "
+        "weights that were kept:",
         "",
         "| | before | after |",
         "| --- | --- | --- |",

@@ -81,7 +81,10 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
             if watch.write_best(request.out_dir):
                 emit(Note("Stopped; the best weights so far are kept."))
             return None
-        emit(drive(finishing(request, given), emit))
+        compared = drive(finishing(request, given), emit)
+        for problem in compared.problems:
+            emit(Note(problem))
+        emit(compared)
         return done
 
 
