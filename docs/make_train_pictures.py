@@ -72,7 +72,7 @@ def main(folder: Path, width: int = 1280, height: int = 900) -> None:
     job = session.open_by_name("phantom_5_0000")
     until(lambda: job is None or job.ended)
     session.tagging.step(8)
-    dock.choice_view.epochs.setValue(4)
+    dock.choice_view.form.fields["epochs"].value = 4
     dock.choice_view.check.button.click()
     until(dock.choice_view.start_button.isEnabled, 120)
     picture("train-ready")

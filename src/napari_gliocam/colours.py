@@ -17,6 +17,9 @@ TARGET_COLOURS: dict[Target, str] = {
     "edema": CLASS_COLOURS[EDEMA],
 }
 
+#: An expert's outline beside the white one of a map.
+EXPERT_COLOUR = "#00DC82"
+
 #: True positive green, false positive magenta, false negative blue, as in paper 1, Fig. 2; the
 #: keys are the values of `napari_gliocam.measure.scores.confusion`.
 CONFUSION_COLOURS: dict[int, str] = {1: "#6CC644", 2: "#FF4FA8", 3: "#2E5BFF"}

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.ui.compare import work as compare_work
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.compare.figures import Figures
-from napari_gliocam.ui.compare.grid import STRIDE
 from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
 
 from .conftest import make_case
+
+#: Image, map, the expert's outline, the map's outline.
+STRIDE = 4
 
 
 @lru_cache(maxsize=1)
@@ -78,7 +81,8 @@ def looks(viewer: Any) -> tuple[Any, ...]:
 
 
 def cells(dock: Any) -> dict[Any, Any]:
-    return {(*cell.key,): cell for cell in dock.session.cells}
+    """The volume of each picture by method and class."""
+    return {(m.name, t): m.of(t) for m in dock.session.maps for t in m.targets}
 
 
 def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
@@ -96,9 +100,12 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
     assert shown[1].name.startswith("GradCAM 4\ncore, Dice 0.")
     assert shown[1].name_overlay.visible
     for group in range(4):  # what lies in one cell belongs together
-        tags = [layer.metadata["napari-gliocam"].what for layer in shown[3 * group :][:3]]
+        layers = shown[STRIDE * group :][:STRIDE]
+        tags = [layer.metadata["napari-gliocam"].what for layer in layers]
         assert len({key for key, _ in tags}) == 1
-        assert [part for _, part in tags] == ["image", "map", "outline"]
+        assert [part for _, part in tags] == ["image", "map", "expert", "outline"]
+        truth = compared.opened.case.expert.labels == (1 if tags[0][0][1] == "core" else 2)
+        np.testing.assert_array_equal(layers[2].data, truth)
 
 
 def test_table_has_the_figures(compared: Any) -> None:
@@ -106,14 +113,14 @@ def test_table_has_the_figures(compared: Any) -> None:
     assert view.expert.rowCount() == view.result.rowCount() == 4
     assert view.pairs.rowCount() == 2
     maps = cells(compared.dock)
-    a, b = (maps[method, "core"].volume[11] > 0.5 for method in ("GradCAM 4", "LayerCAM 4"))
+    a, b = (maps[method, "core"][11] > 0.5 for method in ("GradCAM 4", "LayerCAM 4"))
     truth = compared.opened.case.expert.labels[11] == 1
     pair = next(row for row in view.pair_rows if row.target == "core")
     assert pair.iou == pytest.approx((a & b).sum() / (a | b).sum())
     row = next(r for r in view.rows if (r.method, r.target) == ("GradCAM 4", "core"))
     assert row.dice == pytest.approx(2 * (a & truth).sum() / (a.sum() + truth.sum()))
     assert row.iou_result is None
-    edema = maps["GradCAM 4", "edema"].volume[11] > 0.5
+    edema = maps["GradCAM 4", "edema"][11] > 0.5
     assert row.overlap == pytest.approx((a & edema).sum() / (a | edema).sum())
 
 
@@ -129,7 +136,7 @@ def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) 
     before = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
     dock.thresholds_view.sliders["GradCAM 4"].setValue(0.2)
     outline = dock.session.layers.find(compared.opened, "cell", (("GradCAM 4", "core"), "outline"))
-    volume = cells(dock)["GradCAM 4", "core"].volume
+    volume = cells(dock)["GradCAM 4", "core"]
     qtbot.waitUntil(lambda: np.array_equal(outline.data, volume > np.float32(0.2)))
     qtbot.waitUntil(lambda: dock.figures_view.rows[0].threshold == 0.2)
     after = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
@@ -178,8 +185,8 @@ def test_cancelled_scorecam_keeps_what_it_has(
     assert any("channel" in text for text in told)
     maps = cells(dock)
     assert maps
-    assert not any(cell.complete for cell in maps.values())
-    assert any(cell.volume.any() for cell in maps.values())
+    assert not any(one.complete for one in dock.session.maps)
+    assert any(volume.any() for volume in maps.values())
     names = [layer.name for layer in compare.viewer.layers]
     assert any(name.endswith("stopped early") for name in names)
     assert "cancelled" in dock.message_view.text.text()
@@ -215,7 +222,7 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
     own, settings = opened.live.labels.copy(), opened.settings
     dock.thresholds_view.use_buttons["LayerCAM 4"].click()
     maps = cells(dock)
-    core, edema = (maps["LayerCAM 4", target].volume > 0.5 for target in ("core", "edema"))
+    core, edema = (maps["LayerCAM 4", target] > 0.5 for target in ("core", "edema"))
     np.testing.assert_array_equal(opened.live.labels > 0, core | edema)
     result = dock.session.layers.result(opened)
     np.testing.assert_array_equal(result.data, opened.live.labels)
@@ -278,8 +285,9 @@ def test_figures_compare_only_slices_that_both_have() -> None:
     volume = case.brain.astype(np.float32)
     figures = Figures(case, asked)
     for name, made in (("a", asked), ("b", half)):
-        part = volume * made[:, None, None]
-        figures.add(compare_work.Cell(name, "core", part, asked, made, True, None, {}))
+        volumes = {"core": volume * made[:, None, None]}
+        spoken_for = tuple(np.flatnonzero(made))
+        figures.add(ClassMaps.of_targets(case.grid, volumes, name=name, spoken_for=spoken_for))
     _, (pair,) = figures.tables()
     assert pair.iou == 1.0
 
@@ -306,7 +314,7 @@ def test_a_score_before_the_layer_is_refused_in_one_sentence(compare: Any, qtbot
     job = compare.run("gradcam")
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert "Exit 2 does not depend on layer 4" in compare.dock.message_view.text.text()
-    assert not compare.dock.session.cells
+    assert not compare.dock.session.maps
 
 
 def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
@@ -314,24 +322,24 @@ def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
     view = dock.thresholds_view
     view.ensemble.setCurrentText("Intersection")
     view.ensemble.activated.emit(view.ensemble.currentIndex())
-    made = {cell.target: cell for cell in dock.session.ensemble.cells}
+    made = dock.session.ensemble.maps
     assert len(dock.session.layers.cells()) == STRIDE * 6
     for value in (0.5, 0.2):
         view.sliders["GradCAM 4"].setValue(value)
         maps = cells(dock)
-        wanted = (maps["GradCAM 4", "core"].volume[11] > np.float32(value)) & (
-            maps["LayerCAM 4", "core"].volume[11] > 0.5
+        wanted = (maps["GradCAM 4", "core"][11] > np.float32(value)) & (
+            maps["LayerCAM 4", "core"][11] > 0.5
         )
-        qtbot.waitUntil(lambda w=wanted: np.array_equal(made["core"].volume[11], w))
+        qtbot.waitUntil(lambda w=wanted: np.array_equal(made.core[11], w))
     qtbot.waitUntil(lambda: dock.figures_view.rows[0].threshold == 0.2)
     row = next(
         r for r in dock.figures_view.rows if r.method.startswith("Ens") and r.target == "core"
     )
     truth = opened.case.expert.labels[11] == 1
-    both = made["core"].volume[11] > 0
+    both = made.core[11] > 0
     assert row.dice == pytest.approx(2 * (both & truth).sum() / (both.sum() + truth.sum()))
     view.ensemble_use.click()
-    np.testing.assert_array_equal(opened.live.labels[11] > 0, both | (made["edema"].volume[11] > 0))
+    np.testing.assert_array_equal(opened.live.labels[11] > 0, both | (made.edema[11] > 0))
     view.ensemble.setCurrentText("None")
     view.ensemble.activated.emit(0)
     assert len(dock.session.layers.cells()) == STRIDE * 4
@@ -343,7 +351,7 @@ def test_distances_come_by_themselves(compared: Any, qtbot: Any) -> None:
     view, opened = compared.dock.figures_view, compared.opened
     qtbot.waitUntil(lambda: all(row.hd95 is not None for row in view.rows), timeout=20_000)
     row = next(r for r in view.rows if (r.method, r.target) == ("LayerCAM 4", "edema"))
-    mask = cells(compared.dock)["LayerCAM 4", "edema"].volume[11] > 0.5
+    mask = cells(compared.dock)["LayerCAM 4", "edema"][11] > 0.5
     truth = opened.case.expert.labels[11] == 2
     assert row.hd95 == pytest.approx(hausdorff95(mask, truth, opened.case.grid.spacing[1:]))
 
@@ -440,6 +448,6 @@ def test_another_run_keeps_zoom_and_what_was_before(compared: Any, qtbot: Any) -
     job = compared.run("gradcam", "layercam")
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert compared.viewer.scene.camera.zoom == 7.0
-    assert all(cell.made.nonzero()[0].tolist() == [10] for cell in compared.dock.session.cells)
+    assert all(m.spoken_for == (10,) for m in compared.dock.session.maps)
     compared.dock.figures_view.close_button.click()
     assert not compared.viewer.canvas.grid.enabled

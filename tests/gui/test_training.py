@@ -15,6 +15,7 @@ pytest.importorskip("lightning")
 
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
+from napari_gliocam.train.run.events import End, Event, TrainingReport
 from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.train import session as train_session
 
@@ -190,17 +191,21 @@ def test_advanced_is_folded_and_shows_what_the_recipe_says(train: Any) -> None:
     state.device = "auto"  # in the panel
     assert view.devices.currentText() == "Automatic"
     assert view.advanced.isHidden()
-    assert [box.value() for box in view.weights.values()] == [1.0, 1.0, 5.0]
+    weights = ("weight_class", "weight_separate", "weight_agree")
+    assert [view.form.fields[name].value for name in weights] == [1.0, 1.0, 5.0]
+    assert view.form.fields["rate"].native.text().startswith("0.0002")
     assert not view.stages["pretrain"].isChecked()
     assert view.stages["classifier"].isChecked()
     view.what.setCurrentIndex(1)
     assert not view.stages["classifier"].isChecked()
-    view.weights["agree"].setValue(2.0)
-    view.epochs.setValue(3)
+    view.form.fields["weight_agree"].value = 2.0
+    view.form.fields["epochs"].value = 3
+    view.case_names.setChecked(False)
     request = train.session.request(view.choices())
     classes = request.recipe["aggregate"]["classes"]
     assert (classes["weight_agree"], classes["fit"]["epochs"]) == (2.0, 3)
     assert request.recipe["classifier"]["tumour"]["fit"]["epochs"] == 0
+    assert not request.case_names
 
 
 @pytest.fixture
@@ -240,16 +245,16 @@ def test_journey_tag_train_stop_resume_use_segment(
     press(train, "C")
 
     view, progress = train.choice_view, train.progress_view
-    view.epochs.setValue(2)
-    view.batch.setValue(8)
+    view.form.fields["epochs"].value = 2
+    view.form.fields["batch"].value = 8
     assert not view.start_button.isEnabled()
     view.check.button.click()
     qtbot.waitUntil(view.start_button.isEnabled, timeout=30_000)
     assert "4 cases with" in view.summary.text()
     assert "CPU" in view.summary.text()
 
-    ends: list[dict[str, Any]] = []
-    train.session.told.connect(lambda e: ends.append(e) if e["kind"] == "end" else None)
+    ends: list[End] = []
+    train.session.event_received.connect(lambda e: ends.append(e) if isinstance(e, End) else None)
     train.session._previewed = time.monotonic()  # no preview before the stop
     view.start_button.click()
     assert progress.isVisibleTo(train)
@@ -257,13 +262,15 @@ def test_journey_tag_train_stop_resume_use_segment(
     qtbot.waitUntil(lambda: "epoch 1 of 2" in progress.stage.text(), timeout=60_000)
     progress.stop_button.click()
     qtbot.waitUntil(lambda: len(ends) == 1, timeout=30_000)
-    assert ends[0]["state"] == "stopped", ends
+    assert ends[0].state == "stopped", ends
 
     train.session._previewed = 0.0
     assert view.resume_button.isVisibleTo(train)
     view.resume_button.click()
     qtbot.waitUntil(lambda: len(ends) == 2, timeout=60_000)
-    assert ends[1]["state"] == "done", ends
+    assert ends[1].state == "done", ends
+    assert progress.stage.text() == "Done"
+    assert "Stopped" not in train.message_view.text.text(), "the message of the run before"
     assert list(progress.chart.curves)[-1] == "aggregate.classes"
     assert progress.table.rowCount() >= 3
     assert not view.resume_button.isVisibleTo(train)
@@ -298,19 +305,19 @@ def test_a_training_that_dies_can_be_gone_on_with_from_another_window(
     train.tag_view.derive_button.click()
     qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
     assert files().wait_idle(10)
-    told: list[dict[str, Any]] = []
-    train.session.told.connect(told.append)
+    events: list[Event] = []
+    train.session.event_received.connect(events.append)
     choices = train.choice_view.choices()
     assert train.session.train(choices)
-    qtbot.waitUntil(lambda: any(e["kind"] == "training" for e in told), timeout=60_000)
+    qtbot.waitUntil(lambda: any(isinstance(e, TrainingReport) for e in events), timeout=60_000)
 
     other = open_dock(train.session.viewer)  # another window finds it at work
     assert other.session.process.running
     qtbot.waitUntil(lambda: other.progress_view.stop_button.isEnabled())
 
     os.kill(train.session.process._process.pid, 9)
-    qtbot.waitUntil(lambda: told[-1]["kind"] == "end", timeout=20_000)
-    assert told[-1]["state"] == "failed"
+    qtbot.waitUntil(lambda: isinstance(events[-1], End), timeout=20_000)
+    assert events[-1].state == "failed"
     assert "Resume goes on" in train.message_view.text.text()
     assert train.choice_view.resume_button.isVisibleTo(train)
     assert not train.session.train(choices)

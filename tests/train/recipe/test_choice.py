@@ -19,7 +19,13 @@ def test_without_wishes_the_recipe_stays_as_it_is(what):
 
 def test_wishes_reach_the_recipe():
     choice = TrainingChoice(
-        stages=frozenset({"pretrain", "classes"}), epochs=3, batch=4, rate=0.5, weights=(2, 3, 4)
+        stages=frozenset({"pretrain", "classes"}),
+        epochs=3,
+        batch=4,
+        rate=0.5,
+        weight_class=2,
+        weight_separate=3,
+        weight_agree=4,
     )
     recipe = recipe_of_choice(choice)
     fits = recipe.fits()

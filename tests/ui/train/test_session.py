@@ -11,8 +11,12 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject
 
+from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.train.run.events import BetterWeights
+from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.compare.result import take_result, undo_result
 from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.train.process import unfinished
 from napari_gliocam.ui.train.session import TrainSession
 
 from ...gui.conftest import make_case, make_maps
@@ -36,14 +40,11 @@ def session(qapp: Any, tmp_path: Path) -> Generator[TrainSession, None, None]:
 
 def use_method(session: TrainSession) -> OpenCase:
     """Make another method's maps the result, cut far from the thresholds of the networks."""
-    from napari_gliocam.ui.compare.work import Cell
-
     opened = session.state.current
     assert opened is not None
-    everywhere = np.ones(opened.case.grid.shape[0], dtype=bool)
     core = np.full(opened.case.grid.shape, 0.3, dtype=np.float32)
-    cell = Cell("Method 4", "core", core, everywhere, everywhere, True, None, {})  # type: ignore[arg-type]
-    take_result(opened, [cell], 0.2, session.layers)
+    maps = ClassMaps.of_targets(opened.case.grid, {"core": core}, name="Method 4")
+    take_result(opened, maps, 0.2, session.layers)
     return opened
 
 
@@ -69,3 +70,48 @@ def test_the_newest_weights_are_shown_with_the_thresholds_of_the_case(
     session._on_segmented(opened, opened.case, newest)
     assert opened.maps is newest
     assert opened.settings == settings
+
+
+def broken_off(folder: Path, cases: Path) -> TrainingRequest:
+    """Write the request of a training that never began."""
+    request = TrainingRequest(cases=str(cases), out=str(folder), name=folder.name)
+    request.save()
+    return request
+
+
+def test_a_training_of_another_window_is_asked_about(
+    session: TrainSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_off(session.folder / "theirs", tmp_path / "cases")
+    started: list[TrainingRequest] = []
+    monkeypatch.setattr(session.process, "start", started.append)
+    asked: list[TrainingRequest] = []
+    session.resume_asked.connect(asked.append)
+    assert not session.resume()
+    assert not started
+    assert asked[0].outside == (str(tmp_path / "cases"),)
+    assert session.resume_anyway(asked[0])
+    assert session.resume(), "now it is this window's own"
+    assert len(started) == 2
+    assert len(asked) == 1
+
+
+def test_nothing_outside_the_bundles_folder_is_resumed(
+    session: TrainSession, tmp_path: Path
+) -> None:
+    broken_off(tmp_path / "elsewhere", tmp_path / "cases")
+    session.folder.mkdir()
+    (session.folder / "link").symlink_to(tmp_path / "elsewhere")
+    assert unfinished(session.folder) == []
+
+
+def test_events_name_no_weights_outside_the_bundle(
+    session: TrainSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.process.request = TrainingRequest(cases="", out=str(session.folder / "own"))
+    shown: list[Path] = []
+    monkeypatch.setattr(session, "_show_newest", shown.append)
+    session._on_event(BetterWeights(str(tmp_path / "elsewhere")))
+    assert not shown
+    session._on_event(BetterWeights(str(session.folder / "own" / "best")))
+    assert shown

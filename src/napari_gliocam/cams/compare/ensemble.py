@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -151,6 +151,24 @@ def combine_methods(
         if len(own) >= min(ensemble.least, len(members)):  # too few members is an error below
             mask = combine_maps([m for m, _ in own], ensemble, [t for _, t in own])
             volumes[target] = mask.astype(np.float32)
+    return ensemble_maps(name, members, ensemble, volumes)
+
+
+def ensemble_maps(
+    name: str,
+    members: Sequence[ClassMaps],
+    ensemble: Ensemble,
+    volumes: Mapping[Target, NDArray[np.float32]],
+) -> ClassMaps:
+    """Return the combined masks of several methods as maps.
+
+    Parameters
+    ----------
+    name, members, ensemble
+        As in `combine_methods`.
+    volumes : mapping of target to ndarray of float32, (S, P, L)
+        Of 0 and 1.
+    """
     made = np.logical_and.reduce([m.spoken_slices for m in members])
     asked = np.logical_or.reduce([m.asked_slices for m in members])
     return ClassMaps.of_targets(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.colours import EXPERT_COLOUR, rgb
 from napari_gliocam.grey import brain_crop, grey_plane
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 #: Height of a picture, and room for words, in pixels.
 TILE, ROW_TITLE, COLUMN_TITLE, GAP = 200, 168, 40, 6
-_PAPER, _INK, _OUTLINE, _EXPERT = (18, 18, 20), (235, 235, 235), (255, 255, 255), (0, 220, 130)
+_PAPER, _INK, _OUTLINE = (18, 18, 20), (235, 235, 235), (255, 255, 255)
+_EXPERT = rgb(EXPERT_COLOUR)
 #: Of the map inferno (matplotlib, CC0): black, purple, red, orange, pale yellow.
 _COLOURS = np.array(
     [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]],

@@ -1,11 +1,11 @@
-"""Base class of the explanation methods."""
+"""What every explanation method is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.targets import Target
 
@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
     from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
-
-
-#: Where the published libraries read a paper differently, the reading that is followed.
-#: ``paper``: the formulas as printed.  The other two give the same values as those packages
-#: (torch-cam 0.5, grad-cam 1.5), to compare with results made with them.
-Convention = Literal["paper", "torch-cam", "pytorch-grad-cam"]
 
 
 @dataclass(frozen=True)
@@ -43,26 +37,26 @@ Steps = Generator[Step, None, "Tensor"]
 
 
 class Method(ABC):
-    """A way to show which pixels made a network answer as it did.
+    """A way to say which pixels made a network answer as it did.
 
     A method gives raw maps; `napari_gliocam.cams.run.explain` brings them into [0, 1] and onto the
     case's grid.
     """
 
-    #: The name that a user types.
+    #: What a user types.
     name: str
-    #: The name that a user reads.
+    #: What a user reads.
     title: str
     #: Whether the raw maps are probabilities in [0, 1], so that they need no min-max.
     bounded: bool = False
     #: Whether the maps depend on the layer that is chosen.
     layered: bool = True
-    #: Unit of the steps of a method that takes one slice at a time; None for batches.
+    #: What the steps of a method count that takes one slice at a time; None for batches.
     unit: str | None = None
 
     @abstractmethod
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Return the raw maps of a batch.
+        """Raw maps of a batch.
 
         Parameters
         ----------
@@ -79,9 +73,7 @@ class Method(ABC):
         """
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
-        """Make the maps as `maps` does, with pauses where a batch takes long.
-
-        Nothing stays open across a pause.
+        """As `maps`, with pauses where a batch takes long; nothing stays open across one.
 
         Yields
         ------
@@ -91,7 +83,7 @@ class Method(ABC):
         return self.maps(batch, targets, explained)
 
     def describe(self) -> dict[str, Any]:
-        """Return name and settings as plain values, for the json."""
+        """Name and settings with plain values, for the json."""
         return {"name": self.name, **vars(self)}
 
 

@@ -40,8 +40,12 @@ class TrainingChoice:
         Epochs, and slices a batch, of every stage that runs.
     rate : float
         Learning rate of the classifiers; the aggregators keep theirs.
-    weights : (float, float, float)
-        Weights of L_c, L_sep and L_agree (lambda of paper 1, Eq. 9).
+    weight_class : float
+        Weight of L_c: foreground and background of a class differ (paper 1).
+    weight_separate : float
+        Weight of L_sep: core and edema differ (paper 1).
+    weight_agree : float
+        Weight of L_agree, lambda of paper 1, Eq. 9: both together agree with the tumour.
     min_pixels : int
         Smallest number of pixels at which a slice counts as showing a class, where labels are
         derived from expert labels.
@@ -52,7 +56,9 @@ class TrainingChoice:
     epochs: int = 0
     batch: int = 0
     rate: float = 0.0
-    weights: tuple[float, float, float] = (1.0, 1.0, 5.0)
+    weight_class: float = 1.0
+    weight_separate: float = 1.0
+    weight_agree: float = 5.0
     min_pixels: int = 0
 
 
@@ -86,12 +92,11 @@ def recipe_of_choice(choice: TrainingChoice) -> Recipe:
         return replace(usual, loss=loss if usual.loss == "none" else usual.loss)
 
     recipe = recipe.with_fits(chosen)
-    apart, separate, agree = choice.weights
     classes = replace(
         recipe.aggregate.classes,
-        weight_class=apart,
-        weight_separate=separate,
-        weight_agree=agree,
+        weight_class=choice.weight_class,
+        weight_separate=choice.weight_separate,
+        weight_agree=choice.weight_agree,
     )
     return replace(
         recipe,

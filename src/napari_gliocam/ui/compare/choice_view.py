@@ -17,12 +17,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gliocam.cams.methods.registry import METHODS
+from napari_gliocam.cams.compare.request import CompareRequest
+from napari_gliocam.cams.methods.menu import MENU
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.compare.run import duration
-from napari_gliocam.ui.compare.work import Place, Request
+from napari_gliocam.ui.compare.work import Place
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, swatch
 from napari_gliocam.ui.widgets.run_button import RunButton
@@ -123,7 +124,7 @@ class ChoiceView(QWidget):
     def _items(self) -> list[QListWidgetItem]:
         return [self.methods.item(row) for row in range(self.methods.count())]
 
-    def request(self) -> Request:
+    def request(self) -> CompareRequest:
         """What is chosen; with the scope "this slice", that of the slice is left open."""
         names = [
             item.data(Qt.ItemDataRole.UserRole)
@@ -132,7 +133,7 @@ class ChoiceView(QWidget):
         ]
         scales = self.scales.currentIndex()
         one, four = scales != 1, scales != 0
-        return Request(
+        return CompareRequest(
             methods=tuple(
                 prefix + name
                 for name in names
@@ -186,9 +187,9 @@ def _method_list() -> QListWidget:
     methods = QListWidget()
     methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    for name, entry in METHODS.items():
+    for entry in MENU:
         item = QListWidgetItem(entry.title)
-        item.setData(Qt.ItemDataRole.UserRole, name)
+        item.setData(Qt.ItemDataRole.UserRole, entry.name)
         hints = [entry.paper]
         if not entry.layered:
             hints.append("one for all layers")
@@ -196,7 +197,7 @@ def _method_list() -> QListWidget:
             hints.append("slow: a pass of the network for each channel")
         item.setToolTip("; ".join(hints))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        _tick(item, name in _CHOSEN)
+        _tick(item, entry.name in _CHOSEN)
         methods.addItem(item)
     methods.setFixedHeight(int(_LINES * max(methods.sizeHintForRow(0), 18)))
     return methods

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import mask_of
-from napari_gliocam.ui.compare.figures import Figures, Key
-from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.compare.figures import Figures
+from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.jobs.engine import Job, files
 
 
 class Distances:
-    """Measures what is not known yet, and starts again when thresholds have moved.
+    """Measures the distances that are not known, again when thresholds have moved.
 
     Parameters
     ----------
@@ -29,13 +30,13 @@ class Distances:
         self._job: Job | None = None
 
     def stop(self) -> None:
-        """What is under way is not wanted any more."""
+        """Drop the work under way."""
         if self._job is not None:
             self._job.forget()
             self._job = None
 
     def measure(self, figures: Figures) -> None:
-        """Measure what these figures lack."""
+        """Measure the distances that these figures lack."""
         self.stop()
         wanted = figures.unknown_distances()
         if not wanted:
@@ -53,25 +54,27 @@ class Distances:
 
 
 def measuring(
-    case: Case, wanted: list[tuple[Cell, float, Any]], into: list[tuple[Key, Any, float]]
+    case: Case, wanted: list[tuple[Key, ClassMaps, float, Any]], into: list[tuple[Key, Any, float]]
 ) -> Generator[Progress, None, None]:
-    """HD95 of maps to the expert's labels, one after the other: key, version, mm.
+    """Measure HD95 of maps to the expert's labels, one after the other: key, version, mm.
 
     A single slice is measured in its plane; several as a volume, in which slices that a map
-    does not speak for are empty.
+    makes no statement about are empty.
     """
     from napari_gliocam.measure.scores.surface import hausdorff95
 
     assert case.expert is not None
-    for done, (cell, threshold, version) in enumerate(wanted):
+    for done, (key, maps, threshold, version) in enumerate(wanted):
         yield Progress(done, len(wanted), "measuring distances")
-        rows = np.flatnonzero(cell.made)
+        made, target = maps.spoken_slices, key[1]
+        rows = np.flatnonzero(made)
         part = slice(rows[0], rows[-1] + 1)
-        spoken = cell.made[part, None, None]
-        mask = (cell.volume[part] > threshold) & spoken
-        truth = mask_of(case.expert.labels[part], cell.target) & spoken
+        spoken = made[part, None, None]
+        mask = (maps.of(target)[part] > threshold) & spoken
+        truth = mask_of(case.expert.labels[part], target) & spoken
         spacing = case.grid.spacing
         if len(mask) == 1:
             mask, truth, spacing = mask[0], truth[0], spacing[1:]
-        into.append((cell.key, version, hausdorff95(mask, truth, spacing)))
+        defined = mask.any() or truth.any()
+        into.append((key, version, hausdorff95(mask, truth, spacing) if defined else float("nan")))
     yield Progress(len(wanted), len(wanted), "measuring distances")

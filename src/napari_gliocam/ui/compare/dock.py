@@ -95,7 +95,7 @@ class CompareDock(Dock):
     def _on_tables(self, rows: list[MethodRow], pairs: list[PairRow]) -> None:
         session = self.session
         thresholds = {row.method: row.threshold for row in rows if row.threshold is not None}
-        ensemble = session.ensemble.title if session.ensemble is not None else ""
+        ensemble = session.ensemble.maps.name if session.ensemble is not None else ""
         self.thresholds_view.set_methods(thresholds, ensemble, session.can_use, session.can_undo)
         self.figures_view.set_tables(rows, pairs)
 

@@ -1,4 +1,4 @@
-"""The methods of a comparison voting together: one more cell for each class, always up to date."""
+"""The methods of a comparison combined: one more of them, that follows their thresholds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from napari_gliocam.cams.compare.ensemble import Ensemble
-from napari_gliocam.targets import TARGETS
-from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.cams.compare.ensemble import Ensemble, ensemble_maps
+from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.targets import TARGETS, Target
 
 
 def choices(methods: int) -> list[Ensemble]:
-    """The rules that make sense for so many methods."""
+    """Return the rules that make sense for a number of methods."""
     if methods < 2:
         return []
     votes = [Ensemble("vote", count) for count in range(2, methods)]  # 1 and all have names
@@ -24,58 +24,56 @@ def choices(methods: int) -> list[Ensemble]:
 
 
 def title_of(ensemble: Ensemble, methods: int) -> str:
-    """What a rule is called beside its members."""
+    """Return what a rule is called beside its members, such as ``"2 of 3"``."""
     if ensemble.rule == "vote":
         return f"{ensemble.votes} of {methods}"
     return ensemble.title.capitalize()
 
 
-class EnsembleCells:
-    """Masks of several methods, cut at their thresholds and combined (paper 5).
+class LiveEnsemble:
+    """Masks of several methods, cut at their thresholds and combined (paper 5), in place.
 
     Parameters
     ----------
     ensemble : Ensemble
-    members : sequence of Cell
-        Every map of the comparison.
+    members : sequence of ClassMaps
+        Every method of the comparison.
+
+    Attributes
+    ----------
+    maps : ClassMaps
+        Of the targets that enough members have; 0 until `update`.
     """
 
-    def __init__(self, ensemble: Ensemble, members: Sequence[Cell]) -> None:
+    def __init__(self, ensemble: Ensemble, members: Sequence[ClassMaps]) -> None:
         self.ensemble = ensemble
-        methods = list(dict.fromkeys(cell.method for cell in members))
-        self.title = f"Ensemble, {title_of(ensemble, len(methods)).lower()}"
-        self._members = {
-            target: [cell for cell in members if cell.target == target] for target in TARGETS
-        }
-        least = ensemble.votes if ensemble.rule == "vote" else 2
-        self.cells = [
-            self._cell(cells) for cells in self._members.values() if len(cells) >= max(least, 2)
-        ]
+        self._members = list(members)
+        targets = [t for t in TARGETS if len(self._having(t)) >= ensemble.least]
+        shape = self._members[0].grid.shape
+        volumes = {target: np.zeros(shape, dtype=np.float32) for target in targets}
+        title = f"Ensemble, {title_of(ensemble, len(self._members)).lower()}"
+        self.maps = ensemble_maps(title, self._members, ensemble, volumes)
 
-    def _cell(self, cells: list[Cell]) -> Cell:
-        first = cells[0]
-        made = np.logical_and.reduce([cell.made for cell in cells])
-        return Cell(
-            *(self.title, first.target, np.zeros_like(first.volume), first.asked, made),
-            *(all(cell.complete for cell in cells), first.frame),
-            provenance={
-                "method": {
-                    "name": "ensemble",
-                    "rule": self.ensemble.title,
-                    "of": [cell.method for cell in cells],
-                },
-                "members": [dict(cell.provenance) for cell in cells],
-            },
-            is_mask=True,
-        )
+    def _having(self, target: Target) -> list[ClassMaps]:
+        return [maps for maps in self._members if target in maps.targets]
 
     def update(
         self, threshold: Callable[[str], float], slices: Iterable[int] | None = None
     ) -> None:
-        """Cut and combine anew, in place: some axial slices, or all that every member has."""
-        for cell in self.cells:
-            members = self._members[cell.target]
-            wanted = np.flatnonzero(cell.made) if slices is None else slices
-            for index in (i for i in wanted if cell.made[i]):
-                masks = [m.volume[index : index + 1] > threshold(m.method) for m in members]
-                cell.volume[index] = self.ensemble.combine(masks)[0]
+        """Cut and combine anew.
+
+        Parameters
+        ----------
+        threshold : callable
+            Takes the name of a method, returns its threshold.
+        slices : iterable of int, optional
+            Axial slices; all that every member has by default.
+        """
+        made = self.maps.spoken_slices
+        wanted = np.flatnonzero(made) if slices is None else [i for i in slices if made[i]]
+        for target in self.maps.targets:
+            volume, members = self.maps.of(target), self._having(target)
+            for index in wanted:
+                part = slice(index, index + 1)
+                masks = [m.of(target)[part] > threshold(m.name) for m in members]
+                volume[part] = self.ensemble.combine(masks)

@@ -1,12 +1,12 @@
 """The figures of a comparison at the present thresholds, fast enough to follow a slider.
 
-Each map is kept as the values of the brain's voxels on the slices that it speaks for: a tenth
-of the volume, in one row.  Distances take longer; `compare_distances` measures
-them on another thread.
+Each map is kept as the values of the brain's voxels on the slices that were asked for: a tenth
+of the volume, in one row.  Distances take longer; `distances` measures them on another thread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,20 +17,21 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.compare.agreement import energy_inside, iou, pointing_game
 from napari_gliocam.cams.compare.comparison import ComparisonFigure, to_csv
 from napari_gliocam.case import Case
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.measure.scores.overlap import dice
 from napari_gliocam.targets import Target, mask_of, masks_of
-from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.compare.work import Key
+from napari_gliocam.wording import figure
 
 #: The threshold of a method that nobody has moved.
 THRESHOLD = 0.5
 
-Key = tuple[str, Target]
 _Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """The figures of one map; None where there is nothing to compare with.
+    """The figures of one map; None where there is nothing to compare with, NaN where undefined.
 
     Parameters
     ----------
@@ -60,15 +61,6 @@ class MethodRow:
     energy_inside: float | None = None
     pointing_game: float | None = None
     overlap: float | None = None
-
-    @property
-    def caption(self) -> str:
-        """The one figure on the picture."""
-        if self.dice is not None:
-            return f"Dice {self.dice:.2f}"
-        if self.iou_result is not None:
-            return f"IoU with result {self.iou_result:.2f}"
-        return f"{self.volume_ml:.1f} ml"
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,8 @@ class Figures:
         self._slice_of = np.repeat(np.arange(len(asked)), counts)
         self._truths = _masks(None if expert is None else expert[self._region])
         self._results: dict[Target, _Mask] = {}
-        self._cells: dict[Key, Cell] = {}
+        self._maps: dict[Key, ClassMaps] = {}
+        self._made: dict[Key, NDArray[np.bool_]] = {}
         self._values: dict[Key, NDArray[np.float32]] = {}
         self._fixed: dict[Key, tuple[float, float]] = {}
         self._hd95: dict[Key, tuple[Any, float]] = {}
@@ -110,29 +103,36 @@ class Figures:
     @property
     def methods(self) -> list[str]:
         """The methods, in the order they came."""
-        return list(dict.fromkeys(method for method, _ in self._cells))
+        return list(dict.fromkeys(method for method, _ in self._maps))
 
-    def add(self, cell: Cell) -> None:
-        """Take a map in, or take it in again after it has changed."""
-        self._cells[cell.key] = cell
-        self._values[cell.key] = cell.volume[self._region]
-        self._thresholds.setdefault(cell.method, THRESHOLD)
-        if self.case.expert is not None and not cell.is_mask:
-            truth = mask_of(self.case.expert.labels[cell.made], cell.target)
-            seen = cell.volume[cell.made]
-            self._fixed[cell.key] = energy_inside(seen, truth), pointing_game(seen, truth)
+    @property
+    def keys(self) -> list[Key]:
+        """Every map, in the order they came."""
+        return list(self._maps)
+
+    def add(self, maps: ClassMaps) -> None:
+        """Add the maps of a method, or take them again after they have changed."""
+        made = maps.spoken_slices
+        for target in maps.targets:
+            key, volume = (maps.name, target), maps.of(target)
+            self._maps[key], self._made[key] = maps, made
+            self._values[key] = volume[self._region]
+            self._thresholds.setdefault(maps.name, THRESHOLD)
+            if self.case.expert is not None and not maps.is_mask:
+                truth, seen = mask_of(self.case.expert.labels[made], target), volume[made]
+                self._fixed[key] = energy_inside(seen, truth), pointing_game(seen, truth)
 
     def remove(self, key: Key) -> None:
         """Forget a map."""
-        for known in (self._cells, self._values, self._fixed, self._hd95):
+        for known in (self._maps, self._made, self._values, self._fixed, self._hd95):
             known.pop(key, None)  # type: ignore[attr-defined]
 
     def set_result(self, labels: NDArray[np.uint8] | None) -> None:
-        """Compare with these labels from now on."""
+        """Compare with the labels of a result from now on; None where there is none."""
         self._results = _masks(None if labels is None else labels[self._region])
 
     def threshold(self, method: str) -> float:
-        """A voxel counts where the map exceeds this."""
+        """Return the value that a method's maps must exceed, in [0, 1]."""
         return self._thresholds.get(method, THRESHOLD)
 
     def set_threshold(self, method: str, threshold: float) -> None:
@@ -140,72 +140,106 @@ class Figures:
         self._thresholds[method] = threshold
 
     def tables(self) -> tuple[list[MethodRow], list[PairRow]]:
-        """Every figure at the present thresholds."""
+        """Return every figure at the present thresholds."""
         masks = {key: values > self.threshold(key[0]) for key, values in self._values.items()}
-        rows = [self._row(cell, masks) for cell in self._cells.values()]
+        rows = [self._row(key, masks) for key in self._maps]
         pairs = []
-        for a, b in combinations(self._cells.values(), 2):
-            if a.target == b.target:
-                value = self._agreement(masks[a.key], masks[b.key], a.made & b.made)
-                pairs.append(PairRow(a.target, a.method, b.method, value))
+        for a, b in combinations(self._maps, 2):
+            if a[1] == b[1]:
+                here = self._on(self._made[a] & self._made[b])
+                pairs.append(
+                    PairRow(a[1], a[0], b[0], _defined(iou, masks[a][here], masks[b][here]))
+                )
         return rows, pairs
+
+    def caption(self, key: Key, index: int | None) -> str:
+        """Return the one figure on a picture: Dice, else IoU with the result, else ml.
+
+        Parameters
+        ----------
+        key : (str, Target)
+        index : int or None
+            The slice in view; None for all slices that were asked for.
+        """
+        target, slices = key[1], self._made[key]
+        words = ""
+        if index is not None:
+            if not slices[index]:
+                return "no map of this slice"
+            words = "" if np.count_nonzero(slices) == 1 else "slice "
+            slices = np.arange(len(slices)) == index
+        here = self._on(slices)
+        mask = self._values[key][here] > self.threshold(key[0])
+        if self._truths:
+            value = _defined(dice, mask, self._truths[target][here])
+            return f"{words}Dice {figure(value, 2, f'– (no {target})')}"
+        if self._results:
+            value = _defined(iou, mask, self._results[target][here])
+            return f"{words}IoU with result {figure(value, 2, f'– (no {target})')}"
+        return f"{words}{np.count_nonzero(mask) * self.case.grid.voxel_ml:.1f} ml"
 
     # ---- distances
 
-    def unknown_distances(self) -> list[tuple[Cell, float, Any]]:
-        """Maps whose distance to the expert's labels is not known: map, threshold, version."""
+    def unknown_distances(self) -> list[tuple[Key, ClassMaps, float, Any]]:
+        """Return the maps whose distance to the expert's labels is not known.
+
+        Returns
+        -------
+        list of (key, maps, threshold, version)
+        """
         if self.case.expert is None:
             return []
         return [
-            (cell, self.threshold(cell.method), self._version(cell))
-            for cell in self._cells.values()
-            if self._distance(cell) is None
+            (key, maps, self.threshold(key[0]), self._version(key))
+            for key, maps in self._maps.items()
+            if self._distance(key) is None
         ]
 
     def set_distance(self, key: Key, version: Any, hd95: float) -> None:
-        """Take a distance, measured on that version of a map."""
+        """Take a distance in mm, measured on that version of a map."""
         self._hd95[key] = version, hd95
 
-    def _distance(self, cell: Cell) -> float | None:
-        version, hd95 = self._hd95.get(cell.key, (None, 0.0))
-        return hd95 if version == self._version(cell) else None
+    def _distance(self, key: Key) -> float | None:
+        version, hd95 = self._hd95.get(key, (None, 0.0))
+        return hd95 if version == self._version(key) else None
 
-    def _version(self, cell: Cell) -> Any:
-        """What the mask of a map depends on."""
-        if not cell.is_mask:
-            return self.threshold(cell.method)
+    def _version(self, key: Key) -> Any:
+        """Return what the mask of a map depends on."""
+        if not self._maps[key].is_mask:
+            return self.threshold(key[0])
         return tuple((m, self.threshold(m)) for m in self.methods)
 
     # ---- helpers
 
-    def _row(self, cell: Cell, masks: dict[Key, _Mask]) -> MethodRow:
-        mask, threshold = masks[cell.key], self.threshold(cell.method)
-        found: dict[str, Any] = {}
+    def _row(self, key: Key, masks: dict[Key, _Mask]) -> MethodRow:
+        (method, target), mask = key, masks[key]
+        is_mask, here = self._maps[key].is_mask, self._on(self._made[key])
+        found: dict[str, float | None] = {}
         if self._results:
-            found["iou_result"] = self._agreement(mask, self._results[cell.target], cell.made)
+            found["iou_result"] = _defined(iou, mask[here], self._results[target][here])
         if self._truths:
-            truth = self._truths[cell.target]
-            here = self._on(cell.made)
-            found["dice"] = dice(mask[here], truth[here])
-            found["iou_expert"] = iou(mask[here], truth[here])
-            found["hd95"] = self._distance(cell)
-            if not cell.is_mask:
-                found["energy_inside"], found["pointing_game"] = self._fixed[cell.key]
-        core, edema = (masks.get((cell.method, target)) for target in ("core", "edema"))
-        if core is not None and edema is not None and cell.target != "tumour":
-            found["overlap"] = iou(core, edema)
+            truth = self._truths[target][here]
+            found["dice"] = _defined(dice, mask[here], truth)
+            found["iou_expert"] = _defined(iou, mask[here], truth)
+            found["hd95"] = self._distance(key)
+            if not is_mask:
+                found["energy_inside"], found["pointing_game"] = self._fixed[key]
+        core, edema = masks.get((method, "core")), masks.get((method, "edema"))
+        if core is not None and edema is not None and target != "tumour":
+            found["overlap"] = _defined(iou, core, edema)
         volume = np.count_nonzero(mask) * self.case.grid.voxel_ml
-        shown = None if cell.is_mask else threshold
-        return MethodRow(cell.method, cell.target, shown, volume, **found)
-
-    def _agreement(self, a: _Mask, b: _Mask, slices: NDArray[np.bool_]) -> float:
-        here = self._on(slices)
-        return iou(a[here], b[here])
+        shown = None if is_mask else self.threshold(method)
+        return MethodRow(method, target, shown, volume, **found)
 
     def _on(self, slices: NDArray[np.bool_]) -> Any:
-        """An index of the voxels of some slices; of all without a copy."""
+        """Return an index of the voxels of some slices; of all without a copy."""
         chosen = slices[self._slice_of]
         return slice(None) if chosen.all() else chosen
+
+
+def _defined(compare: Callable[[_Mask, _Mask], float], a: _Mask, b: _Mask) -> float:
+    """Return an agreement of two masks; NaN where both are empty."""
+    return compare(a, b) if a.any() or b.any() else float("nan")
 
 
 def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:

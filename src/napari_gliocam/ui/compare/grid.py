@@ -13,9 +13,11 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
-from napari_gliocam.targets import Target
+from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.colours import EXPERT_COLOUR
+from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.ui.compare import layout as compare_layout
-from napari_gliocam.ui.compare.work import Cell
+from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.colormaps import map_colormap
@@ -23,12 +25,11 @@ from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement
 from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
 from napari_gliocam.ui.viewer.navigate import part_in_view
 
-#: Layers of a cell: the image, the map, the outline of what exceeds the threshold.
-STRIDE = 3
-_PARTS = ("image", "map", "outline")
-#: Letters of a figure on a picture, such as ", Dice 0.55".
-_FIGURE = len(", Dice 0.00")
-Key = tuple[str, Target]
+#: Layers of a cell: the image, the map, the expert's outline where the case has expert labels, the
+#: outline of what exceeds the threshold.
+_PARTS = ("image", "map", "expert", "outline")
+#: Letters of a figure on a picture.
+_FIGURE = len(", slice Dice 0.00")
 
 
 class CompareGrid:
@@ -48,8 +49,9 @@ class CompareGrid:
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, Any] | None = None
         self._opened: OpenCase | None = None
-        self._cells: dict[Key, Cell] = {}
+        self._cells: dict[Key, ClassMaps] = {}
         self._masks: dict[Key, NDArray[np.uint8]] = {}
+        self._experts: dict[Target, NDArray[np.uint8]] = {}
         self._stale: set[Key] = set()
         self._font_size = 9
         self._hiding = False
@@ -82,7 +84,7 @@ class CompareGrid:
                 self._set_aside(layer)
             self._viewer.layers.events.inserted.connect(self._on_inserted)
             self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-            grid.stride, grid.spacing = STRIDE, 4
+            grid.stride, grid.spacing = len(self._parts), 4
         self.lay_out(keys)
 
     def close(self) -> None:
@@ -110,6 +112,7 @@ class CompareGrid:
     def _remove_cells(self) -> None:
         self._cells.clear()
         self._masks.clear()
+        self._experts.clear()
         self._stale.clear()
         self._layers.remove_cells()
 
@@ -132,23 +135,33 @@ class CompareGrid:
             camera.center = (*camera.center[:-2], *centre)
             camera.zoom = compare_layout.zoom_for(shape, room, brain)
 
-    def add(self, cells: Sequence[Cell], threshold: Callable[[str], float]) -> None:
-        """Show these cells, in the place of older maps of the same methods or after them."""
-        fresh = [cell for cell in cells if cell.key not in self._stale]
-        for cell in cells:
-            mask = self._masks.get(cell.key)
-            if mask is None or mask.shape != cell.volume.shape:
-                mask = np.zeros(cell.volume.shape, dtype=np.uint8)
-            self._cells[cell.key], self._masks[cell.key] = cell, mask
-            np.greater(cell.volume, threshold(cell.method), out=mask, casting="unsafe")
-            if cell.key in self._stale:
-                self._stale.discard(cell.key)
-                layer = self._layer(cell.key, "map")
-                if layer is not None:
-                    layer.data = cell.volume
-                self._refresh(cell.key, "outline")
-        for cell in fresh:
-            self._insert(cell)
+    def add(self, methods: Sequence[ClassMaps], threshold: Callable[[str], float]) -> None:
+        """Show the maps of methods, in the place of older ones of the same names or after them.
+
+        Parameters
+        ----------
+        methods : sequence of ClassMaps
+        threshold : callable
+            Takes the name of a method, returns its threshold.
+        """
+        for maps in methods:
+            for target in maps.targets:
+                self._add((maps.name, target), maps, threshold(maps.name))
+
+    def _add(self, key: Key, maps: ClassMaps, threshold: float) -> None:
+        volume, mask = maps.of(key[1]), self._masks.get(key)
+        if mask is None or mask.shape != volume.shape:
+            mask = np.zeros(volume.shape, dtype=np.uint8)
+        self._cells[key], self._masks[key] = maps, mask
+        np.greater(volume, threshold, out=mask, casting="unsafe")
+        if key not in self._stale:
+            self._insert(key)
+            return
+        self._stale.discard(key)
+        layer = self._layer(key, "map")
+        if layer is not None:
+            layer.data = volume
+        self._refresh(key, "outline")
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -162,19 +175,21 @@ class CompareGrid:
             yield
         grid.enabled = self._opened is not None
 
-    def _insert(self, cell: Cell) -> None:
+    def _insert(self, key: Key) -> None:
         opened = self._opened
         assert opened is not None
         made = self._layers.add_cell(
             [
-                self._image(opened, cell, self._under(opened, cell.target)),
-                self._map(opened, cell),
-                self._outline(opened, cell, self._masks[cell.key]),
+                self._image(opened, key, self._under(opened, key[1])),
+                self._map(opened, key),
+                *([self._expert(opened, key)] if opened.case.expert is not None else []),
+                self._outline(opened, key),
             ]
         )
-        made[2].contour = 1
-        made[2].editable = False
-        made[2].visible = self._viewer.dims.ndisplay == 2
+        for layer in made[2:]:
+            layer.contour = 1
+            layer.editable = False
+            layer.visible = self._viewer.dims.ndisplay == 2
         self._write_name(made[1])
 
     def _write_name(self, layer: Any) -> None:
@@ -185,38 +200,40 @@ class CompareGrid:
     def drop_stale(self) -> None:
         """A run has ended: maps of the one before that nothing came for go."""
         for key in list(self._stale):
-            self._forget(key)
+            self.remove(key)
         self._stale.clear()
 
-    def remove(self, cell: Cell) -> None:
+    def remove(self, key: Key) -> None:
         """Remove one cell."""
-        self._forget(cell.key)
-
-    def _forget(self, key: Key) -> None:
         self._cells.pop(key, None)
         self._masks.pop(key, None)
         self._layers.remove_cells(key)
 
-    def is_whole(self, cell: Cell) -> bool:
-        """Whether every layer of a cell is there; the user may have deleted one."""
-        return all(self._layer(cell.key, part) is not None for part in _PARTS)
+    def is_whole(self, key: Key) -> bool:
+        """Return True if every layer of a cell is there; the user may have deleted one."""
+        return all(self._layer(key, part) is not None for part in self._parts)
 
-    def set_caption(self, cell: Cell, caption: str) -> None:
-        """Name and figure on the picture."""
-        layer = self._layer(cell.key, "map")
-        words = (cell.target, caption, "" if cell.complete else "stopped early")
-        name = f"{cell.method}\n{', '.join(filter(None, words))}"
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        expert = self._opened is not None and self._opened.case.expert is not None
+        return tuple(part for part in _PARTS if part != "expert" or expert)
+
+    def set_caption(self, key: Key, caption: str) -> None:
+        """Write name and figure on a picture."""
+        layer, (method, target) = self._layer(key, "map"), key
+        words = (target, caption, "" if self._cells[key].complete else "stopped early")
+        name = f"{method}\n{', '.join(filter(None, words))}"
         if layer is not None and layer.name != name:
             layer.name = name
 
     def show_under(self) -> None:
         """Lay the maps over the modality that is chosen."""
         opened = self._opened
-        for cell in self._cells.values() if opened is not None else ():
-            layer = self._layer(cell.key, "image")
+        for key in self._cells if opened is not None else ():
+            layer = self._layer(key, "image")
             if layer is not None:
                 assert opened is not None
-                volume, arguments, _ = self._image(opened, cell, self._under(opened, cell.target))
+                volume, arguments, _ = self._image(opened, key, self._under(opened, key[1]))
                 layer.data = volume
                 layer.contrast_limits = arguments["contrast_limits"]
                 layer.name = arguments["name"]
@@ -228,11 +245,11 @@ class CompareGrid:
         part = part_in_view(self._viewer, self._opened.case.grid) if in_view else ()
         if part is None:
             return
-        for key, cell in self._cells.items():
-            if cell.method == method:
+        for key, maps in self._cells.items():
+            if maps.name == method:
                 mask = self._masks[key]
-                np.greater(cell.volume[part], threshold, out=mask[part], casting="unsafe")
-                for name in ("outline", "map") if cell.is_mask else ("outline",):
+                np.greater(maps.of(key[1])[part], threshold, out=mask[part], casting="unsafe")
+                for name in ("outline", "map") if maps.is_mask else ("outline",):
                     self._refresh(key, name)
 
     def _refresh(self, key: Key, part: str) -> None:
@@ -268,7 +285,7 @@ class CompareGrid:
     def _on_ndisplay(self, event: Any = None) -> None:
         """Outlines are drawn in two dimensions only."""
         for layer, tag in self._layers.tagged():
-            if tag.role == "cell" and tag.what[1] == "outline":
+            if tag.role == "cell" and tag.what[1] in ("expert", "outline"):
                 layer.visible = self._viewer.dims.ndisplay == 2
 
     # ---- helpers
@@ -299,34 +316,48 @@ class CompareGrid:
                 return modality
         return next(iter(volumes))
 
-    def _image(self, opened: OpenCase, cell: Cell, modality: Modality) -> LayerData:
+    def _image(self, opened: OpenCase, key: Key, modality: Modality) -> LayerData:
         volume, arguments, kind = layer_data.image_data(opened, modality, visible=True)
         shown = self._layers.find(opened, "modality", modality)
         if shown is not None:  # the window that the user chose
             arguments["contrast_limits"] = tuple(shown.contrast_limits)
-        arguments["name"] = f"{modality.title}, {cell.method} {cell.target}"
-        arguments["metadata"] = {KEY: Tag(opened, "cell", (cell.key, "image"))}
+        arguments["name"] = f"{modality.title}, {key[0]} {key[1]}"
+        arguments["metadata"] = {KEY: Tag(opened, "cell", (key, "image"))}
         return volume, arguments, kind
 
-    def _map(self, opened: OpenCase, cell: Cell) -> LayerData:
+    def _map(self, opened: OpenCase, key: Key) -> LayerData:
+        maps = self._cells[key]
         arguments = {
-            "name": f"{cell.method}, {cell.target}",
-            "colormap": map_colormap(cell.target),
+            "name": f"{key[0]}, {key[1]}",
+            "colormap": map_colormap(key[1]),
             "contrast_limits": (0.0, 1.0),
-            "opacity": 0.4 if cell.is_mask else 0.8,
+            "opacity": 0.4 if maps.is_mask else 0.8,
             "blending": "translucent",
-            "metadata": {KEY: Tag(opened, "cell", (cell.key, "map"))},
+            "metadata": {KEY: Tag(opened, "cell", (key, "map"))},
             **placement(opened.case.grid),
         }
-        return cell.volume, arguments, "image"
+        return maps.of(key[1]), arguments, "image"
 
-    def _outline(self, opened: OpenCase, cell: Cell, mask: NDArray[np.uint8]) -> LayerData:
-        colours = {0: "transparent", 1: "white", None: "transparent"}
+    def _outline(self, opened: OpenCase, key: Key) -> LayerData:
+        return self._line(opened, key, "outline", self._masks[key], "white")
+
+    def _expert(self, opened: OpenCase, key: Key) -> LayerData:
+        """Return the expert's outline of the class, below the outline of the map."""
+        assert opened.case.expert is not None
+        if key[1] not in self._experts:
+            mask = mask_of(opened.case.expert.labels, key[1])
+            self._experts[key[1]] = mask.view(np.uint8)
+        return self._line(opened, key, "expert", self._experts[key[1]], EXPERT_COLOUR)
+
+    def _line(
+        self, opened: OpenCase, key: Key, part: str, mask: NDArray[np.uint8], colour: str
+    ) -> LayerData:
+        colours = {0: "transparent", 1: colour, None: "transparent"}
         arguments = {
-            "name": f"outline, {cell.method} {cell.target}",
-            "colormap": DirectLabelColormap(color_dict=colours, name="gliocam outline"),
+            "name": f"{part}, {key[0]} {key[1]}",
+            "colormap": DirectLabelColormap(color_dict=colours, name=f"gliocam {part}"),
             "opacity": 0.9,
-            "metadata": {KEY: Tag(opened, "cell", (cell.key, "outline"))},
+            "metadata": {KEY: Tag(opened, "cell", (key, part))},
             **placement(opened.case.grid),
         }
         return mask, arguments, "labels"

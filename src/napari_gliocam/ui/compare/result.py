@@ -4,49 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import TARGETS
-from napari_gliocam.ui.compare.work import Cell
 from napari_gliocam.ui.model.state import Networks, OpenCase
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
-def can_be_result(cells: list[Cell]) -> bool:
-    """Whether labels can be cut from the maps of a method: they say core or edema."""
-    return any(cell.target != "tumour" for cell in cells)
+def can_be_result(maps: ClassMaps) -> bool:
+    """Return True if labels can be cut from the maps of a method: they show core or edema."""
+    return bool({"core", "edema"} & set(maps.targets))
 
 
 def can_undo(opened: OpenCase) -> bool:
-    """Whether the networks' own result was replaced."""
+    """Return True if a method's maps have replaced the networks' own result."""
     return opened.networks is not None
 
 
-def take_result(opened: OpenCase, cells: list[Cell], threshold: float, layers: CaseLayers) -> None:
+def take_result(opened: OpenCase, maps: ClassMaps, threshold: float, layers: CaseLayers) -> None:
     """Make the core and edema of a method, cut at a threshold, the result of a case.
 
     What Segment found is kept, with its thresholds and its refinement.
     """
     own = opened.maps
-    volumes = {cell.target: cell.volume for cell in cells}
-    empty = np.zeros(opened.case.grid.shape, dtype=np.float32)
-    core, edema = (volumes.get(target, empty).copy() for target in ("core", "edema"))
     if opened.networks is None:
         refined = opened.refined
         opened.networks = Networks(opened.settings, own, refined.applied, refined.change)
-    maps = ClassMaps(
-        grid=opened.case.grid,
-        tumour=np.maximum(core, edema),
-        core=core,
-        edema=edema,
-        probabilities=(
-            np.zeros((len(core), len(TARGETS)), np.float32) if own is None else own.probabilities
-        ),
-        provenance=cells[0].provenance,
-        trace=None if own is None else own.trace,
-    )
+    if maps.is_mask:  # an ensemble goes on following its members
+        maps = replace(maps, core=maps.core.copy(), edema=maps.edema.copy())
+    maps = maps.as_result()
+    if own is not None:
+        maps = replace(maps, probabilities=own.probabilities, trace=own.trace)
     settings = replace(
         opened.settings, tumour_threshold=threshold, class_threshold=threshold, gate=False
     )
@@ -54,7 +41,7 @@ def take_result(opened: OpenCase, cells: list[Cell], threshold: float, layers: C
 
 
 def undo_result(opened: OpenCase, layers: CaseLayers) -> str:
-    """Back to what Segment found; returns a sentence that says so."""
+    """Bring back what Segment found; return a sentence that says so."""
     own, opened.networks = opened.networks, None
     assert own is not None
     if own.maps is not None:
@@ -74,7 +61,7 @@ def _show(
     layers: CaseLayers,
     own: Networks | None = None,
 ) -> None:
-    """A refinement was of other maps, unless it was kept with these."""
+    """Show maps as the result; what was refined comes back where it was kept with them."""
     if opened.segmented is None:
         opened.segmented = opened.case
     opened.settings = settings

@@ -7,12 +7,14 @@ from typing import Any
 
 from psygnal import Signal
 
+from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare.work import Comparing, Place, Ready, Request
+from napari_gliocam.ui.compare.work import Comparing, Place, Ready
 from napari_gliocam.ui.jobs.engine import Job, engine
 from napari_gliocam.ui.model.state import Message, OpenCase, State
+from napari_gliocam.wording import counted
 
-#: Longer than this, and a user is told before most of it has gone by.
+#: Work that takes longer is announced before most of it has gone by.
 _LONG_SECONDS = 30.0
 #: Maps are shown together that come within so many seconds: laying out takes time.
 _PAUSE = 1.0
@@ -40,7 +42,7 @@ class CompareRun:
         self._opened: OpenCase | None = None
         self._job: Job | None = None
         self._taken, self._looked = 0, 0.0
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
 
     @property
     def busy(self) -> bool:
@@ -74,7 +76,7 @@ class CompareRun:
             self._ready = ready
         return self._ready
 
-    def start(self, opened: OpenCase, request: Request) -> Job | None:
+    def start(self, opened: OpenCase, request: CompareRequest) -> Job | None:
         """Run methods on a case; None while a run is under way."""
         if self.busy:
             return None
@@ -88,7 +90,7 @@ class CompareRun:
         job.cancelled.connect(self._on_cancelled)
         self._job, self._comparing, self._opened = job, comparing, opened
         self._taken, self._looked = 0, time.monotonic()
-        self._told.clear()
+        self._announced.clear()
         self.said.emit(None)
         self.running.emit(True)
         return job
@@ -102,7 +104,7 @@ class CompareRun:
         """Hand over the maps that have come since the last look."""
         comparing = self._comparing
         assert comparing is not None
-        fresh = comparing.cells[self._taken :]
+        fresh = comparing.maps[self._taken :]
         self._taken += len(fresh)
         if fresh:
             self.brought.emit(self._opened, comparing, fresh)
@@ -131,13 +133,14 @@ class CompareRun:
 
     def _warn(self, method: str, place: Place | None, left: float | None) -> None:
         """Say how long it takes, measured on a whole slice, before the others are begun."""
-        if method in self._told or place is None or left is None or place.slice == 1:
+        if method in self._announced or place is None or left is None or place.slice == 1:
             return
-        self._told.add(method)
+        self._announced.add(method)
         if left > _LONG_SECONDS:
             self._say(
-                f"{method} takes about {duration(left)} for {place.slices - 1} more slices, "
-                "measured on the first; Cancel stops it and keeps what there is."
+                f"{method} takes about {duration(left)} for "
+                f"{counted(place.slices - 1, 'more slice')}, measured on the first; Cancel stops "
+                "it and keeps what there is."
             )
 
     def _on_finished(self, result: Any) -> None:

@@ -1,6 +1,6 @@
-"""What the dock "Compare CAMs" does: runs methods, follows thresholds.
+"""The work behind the dock "Compare CAMs": run methods, follow thresholds.
 
-As `Session` for the other panel: the views know no viewer, this knows no widget.
+As `Session` for the panel: the views know no viewer, this knows no widget.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
+from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Modality
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.ui.compare.distances import Distances
-from napari_gliocam.ui.compare.ensemble import EnsembleCells
+from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import (
     THRESHOLD,
     Figures,
@@ -27,7 +29,7 @@ from napari_gliocam.ui.compare.figures import (
 from napari_gliocam.ui.compare.grid import CompareGrid
 from napari_gliocam.ui.compare.result import can_be_result, can_undo, take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
-from napari_gliocam.ui.compare.work import Cell, Comparing, Request
+from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
@@ -61,8 +63,8 @@ class CompareSession:
         self.runs.running.connect(self._on_running)
         self.runs.said.connect(self.said.emit)
         self.figures: Figures | None = None
-        self.cells: list[Cell] = []
-        self.ensemble: EnsembleCells | None = None
+        self.maps: list[ClassMaps] = []
+        self.ensemble: LiveEnsemble | None = None
         self._rule: Ensemble | None = None
         self._jobs: list[Job] = []
         self._distances = Distances(self._on_distances)
@@ -159,20 +161,27 @@ class CompareSession:
         if self.grid.opened is not self.opened:
             self.close_comparison()
             return
-        torn = [cell for cell in self._all_cells() if not self.grid.is_whole(cell)]
-        for cell in torn:
-            self.grid.remove(cell)
+        keys = [(maps.name, target) for maps in self._all_maps() for target in maps.targets]
+        torn = [key for key in keys if not self.grid.is_whole(key)]
+        for key in torn:
+            self.grid.remove(key)
             if self.figures is not None:
-                self.figures.remove(cell.key)
+                self.figures.remove(key)
         if not torn:
             return
-        self.cells = [cell for cell in self.cells if cell not in torn]
-        if not self.cells:
+        self.maps = [
+            replace(maps, targets=left)
+            for maps in self.maps
+            if (left := tuple(t for t in maps.targets if (maps.name, t) not in torn))
+        ]
+        if not self.maps:
             self.close_comparison()
             return
-        self.set_ensemble(None if any(cell.is_mask for cell in torn) else self._rule)
+        title = "" if self.ensemble is None else self.ensemble.maps.name
+        self.set_ensemble(None if title in {method for method, _ in torn} else self._rule)
 
     def _on_slice(self, event: Any = None) -> None:
+        self._write_captions()
         self.ready_changed.emit()
 
     def _on_waiting(self, layer: Any) -> None:
@@ -180,12 +189,12 @@ class CompareSession:
 
     # ---- running
 
-    def run(self, request: Request, *, this_slice: bool = False) -> Job | None:
+    def run(self, request: CompareRequest, *, this_slice: bool = False) -> Job | None:
         """Run methods on the case in work; None where that cannot be.
 
         Parameters
         ----------
-        request : Request
+        request : CompareRequest
         this_slice : bool
             Look at the slice in view, whatever the scope of the request.
         """
@@ -207,27 +216,27 @@ class CompareSession:
         """Stop at the next step; what there is by then is kept."""
         self.runs.cancel()
 
-    def _on_brought(self, opened: OpenCase, comparing: Comparing, fresh: list[Cell]) -> None:
+    def _on_brought(self, opened: OpenCase, comparing: Comparing, fresh: list[ClassMaps]) -> None:
         """Show new maps."""
         if opened is not self.opened:
             return  # the case left the viewer meanwhile
         with self.grid.at_once():
-            if fresh[0] is comparing.cells[0]:
+            if fresh[0] is comparing.maps[0]:
                 self._begin(opened, fresh[0], comparing)
             assert self.figures is not None
-            for cell in fresh:
-                self.figures.add(cell)
-                self.cells.append(cell)
+            for maps in fresh:
+                self.figures.add(maps)
+                self.maps.append(maps)
             self.grid.add(fresh, self.figures.threshold)
             self.measure()
 
-    def _begin(self, opened: OpenCase, cell: Cell, comparing: Comparing) -> None:
+    def _begin(self, opened: OpenCase, maps: ClassMaps, comparing: Comparing) -> None:
         """The first map of a run takes the place of the comparison before."""
         known = self.figures
-        self.figures = Figures(opened.case, cell.asked)
+        self.figures = Figures(opened.case, maps.asked_slices)
         for method in known.methods if known is not None else ():
             self.figures.set_threshold(method, known.threshold(method))
-        self.cells, self.ensemble = [], None
+        self.maps, self.ensemble = [], None
         self.grid.open(opened, comparing.keys)
         self._follow(opened)
 
@@ -239,12 +248,11 @@ class CompareSession:
 
     # ---- the comparison that is shown
 
-    def _all_cells(self) -> list[Cell]:
-        return self.cells + (self.ensemble.cells if self.ensemble is not None else [])
+    def _all_maps(self) -> list[ClassMaps]:
+        return self.maps + ([self.ensemble.maps] if self.ensemble is not None else [])
 
     def _lay_out(self) -> None:
-        cells = self._all_cells()
-        self.grid.lay_out([cell.key for cell in cells])
+        self.grid.lay_out([(m.name, target) for m in self._all_maps() for target in m.targets])
 
     def close_comparison(self) -> None:
         """The viewer as it was before."""
@@ -253,7 +261,7 @@ class CompareSession:
         self._follow(None)
         self.grid.close()
         self.figures = self.ensemble = None
-        self.cells = []
+        self.maps = []
         self.tables_changed.emit([], [])
 
     def set_modality(self, modality: Modality | None) -> None:
@@ -277,7 +285,7 @@ class CompareSession:
         self.grid.cut(method, threshold, in_view=True)
         if self.ensemble is not None and self.slice is not None:
             self.ensemble.update(self.threshold, [self.slice])
-            self.grid.cut(self.ensemble.title, THRESHOLD, in_view=True)
+            self.grid.cut(self.ensemble.maps.name, THRESHOLD, in_view=True)
         self._rest.start()
 
     def set_ensemble(self, rule: Ensemble | None) -> None:
@@ -291,16 +299,16 @@ class CompareSession:
             self.measure()
             return
         with self.grid.at_once():
-            for cell in self.ensemble.cells if self.ensemble is not None else ():
-                figures.remove(cell.key)
-                self.grid.remove(cell)
+            if self.ensemble is not None:
+                for target in self.ensemble.maps.targets:
+                    figures.remove((self.ensemble.maps.name, target))
+                    self.grid.remove((self.ensemble.maps.name, target))
             self.ensemble = None
-            if rule is not None and len({cell.method for cell in self.cells}) > 1:
-                self.ensemble = EnsembleCells(rule, self.cells)
+            if rule is not None and len(self.maps) > 1:
+                self.ensemble = LiveEnsemble(rule, self.maps)
                 self.ensemble.update(self.threshold)
-                for cell in self.ensemble.cells:
-                    figures.add(cell)
-                self.grid.add(self.ensemble.cells, self.threshold)
+                figures.add(self.ensemble.maps)
+                self.grid.add([self.ensemble.maps], self.threshold)
             self._lay_out()
             self.measure()
 
@@ -310,9 +318,8 @@ class CompareSession:
             return
         if self.ensemble is not None:
             self.ensemble.update(self.threshold)
-            for cell in self.ensemble.cells:
-                figures.add(cell)
-            self._moved.add(self.ensemble.title)
+            figures.add(self.ensemble.maps)
+            self._moved.add(self.ensemble.maps.name)
         for method in self._moved:
             self.grid.cut(method, figures.threshold(method))
         self._moved.clear()
@@ -325,12 +332,16 @@ class CompareSession:
             return
         result = opened.refined.current or opened.live
         figures.set_result(None if result is None else result.labels)
-        rows, pairs = figures.tables()
-        for cell, row in zip(self._all_cells(), rows, strict=True):
-            self.grid.set_caption(cell, row.caption)
-        self.tables_changed.emit(rows, pairs)
+        self.tables_changed.emit(*figures.tables())
+        self._write_captions()
         if not self.runs.busy:
             self._distances.measure(figures)
+
+    def _write_captions(self) -> None:
+        """Write the figure of the slice in view on each picture; of all slices outside the case."""
+        if self.figures is not None and self.grid.opened is not None:
+            for key in self.figures.keys:
+                self.grid.set_caption(key, self.figures.caption(key, self.slice))
 
     def _on_distances(self) -> None:
         if self.figures is not None:
@@ -348,7 +359,7 @@ class CompareSession:
 
     def can_use(self, method: str) -> bool:
         """Whether a method has a map of core or of edema."""
-        return can_be_result([c for c in self._all_cells() if c.method == method])
+        return any(can_be_result(maps) for maps in self._all_maps() if maps.name == method)
 
     @property
     def can_undo(self) -> bool:
@@ -362,11 +373,11 @@ class CompareSession:
         if opened is None or not self.can_use(method):
             return
         self._on_rest()  # an ensemble follows its members
-        cells = [c for c in self._all_cells() if c.method == method]
+        maps = next(maps for maps in self._all_maps() if maps.name == method)
         threshold = self.threshold(method)
-        take_result(opened, cells, threshold, self.layers)
+        take_result(opened, maps, threshold, self.layers)
         self.measure()
-        at = "" if cells[0].is_mask else f" at {threshold:.2f}"
+        at = "" if maps.is_mask else f" at {threshold:.2f}"
         self.say(f"{method}{at} is the result now; Close comparison shows it.")
 
     def undo_result(self) -> None:

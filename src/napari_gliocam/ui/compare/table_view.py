@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch
+from napari_gliocam.wording import figure
 
 Columns = tuple[tuple[str, str, str], ...]
 _EXPERT: Columns = (
@@ -51,12 +52,14 @@ _DIGITS = {"volume_ml": 1, "hd95": 1}
 
 
 class _Number(QTableWidgetItem):
-    """A figure that sorts as a number; nothing sorts below everything."""
+    """A figure that sorts as a number; one that is missing sorts below all others."""
 
     def __init__(self, value: float | None, digits: int) -> None:
-        nothing = value is None or isnan(value)
-        super().__init__("–" if nothing else f"{value:.{digits}f}")
-        self.value = float("-inf") if nothing else float(value or 0.0)
+        super().__init__(figure(value, digits))
+        undefined = value is not None and isnan(value)
+        self.value = float("-inf") if value is None or undefined else value
+        if undefined:
+            self.setToolTip("Not defined: neither side shows anything here")
         self.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
 
     def __lt__(self, other: QTableWidgetItem) -> bool:
@@ -100,7 +103,7 @@ class FigureTable(QTableWidget):
         self.sortItems(len(columns), Qt.SortOrder.AscendingOrder)
 
     def show_rows(self, rows: Sequence[MethodRow | PairRow]) -> None:
-        """Show these; the order that the user chose stays."""
+        """Show rows in the order that the user chose."""
         self.setSortingEnabled(False)
         self.setRowCount(len(rows))
         for line, row in enumerate(rows):
@@ -118,7 +121,7 @@ class FigureTable(QTableWidget):
 
 
 class FiguresView(QWidget):
-    """Emits that figures are wanted as a file, and that the comparison is to end."""
+    """Show the figures; emit requests to export them and to close the comparison."""
 
     export_requested = Signal()
     close_requested = Signal()
@@ -140,7 +143,7 @@ class FiguresView(QWidget):
         self.export_button = QPushButton("Export csv…")
         self.export_button.clicked.connect(self.export_requested)
         self.close_button = QPushButton("Close comparison")
-        self.close_button.setToolTip("The viewer as it was before")
+        self.close_button.setToolTip("Remove the pictures; the viewer is then as it was before")
         self.close_button.clicked.connect(self.close_requested)
         row = QHBoxLayout()
         row.setSpacing(SPACING)

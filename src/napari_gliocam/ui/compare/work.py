@@ -5,83 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
-from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
+if TYPE_CHECKING:
+    from napari_gliocam.cams.run.explain import Explaining
+    from napari_gliocam.cams.run.prepare import Prepared
 
-@dataclass(frozen=True)
-class Request:
-    """What one comparison is asked for.
-
-    Parameters
-    ----------
-    methods : tuple of str
-        Names for `napari_gliocam.cams.methods.registry.make_method`.
-    targets : tuple of Target
-    layers : tuple of int
-        Residual stages, or exits, that are explained; methods without a layer run once.
-    score : int, "mean" or None
-        The logit that is explained, see `ExplainedLayer`.
-    scope : "case", "lesion" or int
-        An int is a slice of the case.
-    gate : bool
-        Whether slices on which the networks deny the class are 0.
-    """
-
-    methods: tuple[str, ...]
-    targets: tuple[Target, ...]
-    layers: tuple[int, ...] = (4,)
-    score: int | Literal["mean"] | None = None
-    scope: Literal["case", "lesion"] | int = "lesion"
-    gate: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """The map of one method and class.
-
-    Parameters
-    ----------
-    method : str
-        As read, such as ``"GradCAM 4"``.
-    target : Target
-    volume : ndarray of float32, (S, P, L)
-        In [0, 1].
-    asked, made : ndarray of bool, (S,)
-        Slices that the map was to speak for, and those of them that it speaks for.
-    complete : bool
-        False where the work was stopped before its end.
-    frame : SliceFrame
-        Where the slices lie that the networks saw.
-    provenance : mapping
-    is_mask : bool
-        Whether it is 0 or 1 everywhere, so that there is nothing to cut.
-    """
-
-    method: str
-    target: Target
-    volume: NDArray[np.float32]
-    asked: NDArray[np.bool_]
-    made: NDArray[np.bool_]
-    complete: bool
-    frame: SliceFrame
-    provenance: Any
-    is_mask: bool = False
-
-    @property
-    def key(self) -> tuple[str, Target]:
-        """What tells it from the other cells of a comparison."""
-        return self.method, self.target
+#: A picture of a comparison: the name of a method, and one of its classes.
+Key = tuple[str, Target]
 
 
 @dataclass(frozen=True)
@@ -109,15 +48,16 @@ class Ready:
     ----------
     case : Case
     bundle : Path or None
+        The folder of the bundle; None for the one that ships.
     device : str
     """
 
     def __init__(self, case: Case, bundle: Path | None, device: str) -> None:
         self.key = (case, bundle, device)
         self.name = f"Preparing {case.name}"
-        self.prepared: Any = None
+        self.prepared: Prepared | None = None
 
-    def getting(self) -> Generator[Progress, None, Any]:
+    def getting(self) -> Generator[Progress, None, Prepared]:
         """Load the bundle and cut the case into slices, unless both is done."""
         keep_triton_out()
         yield Progress(0, 1, "loading the bundle")
@@ -131,33 +71,35 @@ class Ready:
 
 
 class Comparing:
-    """The work of one comparison; its cells are there as soon as each is made.
+    """The work of one comparison; the maps of a method are there as soon as they are made.
 
     Parameters
     ----------
     ready : Ready
-    request : Request
-    maps : ClassMaps, optional
-        What Segment found on the same case; the networks need not be asked again.
+    request : CompareRequest
+    result : ClassMaps, optional
+        The maps that Segment made of the same case; the networks need not be asked again.
 
     Attributes
     ----------
-    cells : list of Cell
-        Only grows; holds what is finished, and after Cancel what was under way.
+    maps : list of ClassMaps
+        Only grows; holds the methods that are finished, and after Cancel the one under way.
     keys : list of (str, Target)
-        What they will be, in order; empty until that is known.
+        The pictures that there will be, in order; empty until that is known.
     """
 
-    def __init__(self, ready: Ready, request: Request, maps: ClassMaps | None = None) -> None:
+    def __init__(
+        self, ready: Ready, request: CompareRequest, result: ClassMaps | None = None
+    ) -> None:
         self.ready = ready
         self.request = request
-        self.cells: list[Cell] = []
-        self.keys: list[tuple[str, Target]] = []
-        self._maps = maps
-        self._work: Any = None
+        self.maps: list[ClassMaps] = []
+        self.keys: list[Key] = []
+        self._result = result
+        self._work: Explaining | None = None
 
     def place(self, progress: Progress) -> Place | None:
-        """Slice and channel of the method under way, None where it takes slices in batches."""
+        """Return slice and channel of the method under way; None where it works in batches."""
         made = self._work
         if made is None or made.method.unit is None or not made.slices or progress.total <= 1:
             return None
@@ -167,12 +109,11 @@ class Comparing:
 
     @property
     def seconds_left(self) -> float | None:
-        """Expected of the present method; None before its first step."""
-        left: float | None = None if self._work is None else self._work.seconds_left
-        return left
+        """Seconds that the present method still takes; None before its first step."""
+        return None if self._work is None else self._work.seconds_left
 
     def run(self) -> Generator[Progress, None, None]:
-        """Do it; can be closed at any yield.
+        """Run every method; can be closed at any yield.
 
         Raises
         ------
@@ -180,33 +121,13 @@ class Comparing:
             For a wrong setting, before the first method runs.
         """
         known = yield from self.ready.getting()
-        from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-        from napari_gliocam.cams.methods.registry import make_method
-        from napari_gliocam.cams.run.explain import Explaining
         from napari_gliocam.cams.run.prepare import asking, with_probabilities
 
-        request = self.request
-        if self._maps is not None:
-            known = with_probabilities(known, self._maps)
-        methods = [make_method(name) for name in request.methods]
-        works = [
-            Explaining(
-                known,
-                m,
-                request.targets,
-                explained=explained,
-                scope=request.scope,
-                gate=request.gate,
-            )
-            for m in methods
-            for explained in (
-                [ExplainedLayer(layer, request.score) for layer in request.layers]
-                if m.layered
-                else [ExplainedLayer()]
-            )
-        ]
+        if self._result is not None:
+            known = with_probabilities(known, self._result)
+        works = self.request.explainings(known)
         self.keys = [(one.name, target) for one in works for target in one.targets]
-        if request.scope == "lesion":
+        if self.request.scope == "lesion":
             known = yield from asking(known)
         self.ready.prepared = known
         for one in works:
@@ -220,15 +141,8 @@ class Comparing:
             self._keep(one)
         self._work = None
 
-    def _keep(self, one: Any) -> None:
-        """Take what a method has by now."""
+    def _keep(self, one: Explaining) -> None:
+        """Keep the maps that a method has made by now."""
         maps = one.so_far()
-        if maps is None or not len(one.raw.frame) or not maps.spoken_slices.any():
-            return
-        for target in maps.targets:
-            self.cells.append(
-                Cell(
-                    *(maps.name, target, maps.of(target), maps.asked_slices, maps.spoken_slices),
-                    *(maps.complete, one.raw.frame, maps.provenance),
-                )
-            )
+        if maps is not None and maps.spoken_slices.any():
+            self.maps.append(maps)

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Modality
 from napari_gliocam.class_maps import Row
-from napari_gliocam.io import suggested_name
+from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
@@ -170,7 +170,7 @@ class Workspace(Dock):
             return
         source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        default = folder / suggested_name(opened.case)
+        default = folder / f"{safe_name(opened.case.name)}_gliocam_seg.nii.gz"
         path, _ = QFileDialog.getSaveFileName(self, "Save result", str(default), _NIFTI_FILTER)
         if path:
             if not path.lower().endswith((".nii", ".nii.gz")):

@@ -1,11 +1,11 @@
-"""The bundles there are, beside each other with what they reached.  Viewer-agnostic."""
+"""Bundles beside each other, with the figures that they reached.  Viewer-agnostic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.nets.library import Listed
-from napari_gliocam.ui.widgets.pieces import SPACING, Section
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, tooltip
+from napari_gliocam.wording import figure
 
 _FIGURES = {
     "AUC core": ("AUC", "core"),
@@ -30,7 +31,7 @@ _HEIGHT = 96
 
 
 class BundleListView(QWidget):
-    """Emits what is to become of the chosen bundle."""
+    """List bundles; emit a request to use, rename or remove the chosen one."""
 
     use_requested = Signal(object)
     rename_requested = Signal(object, str)
@@ -39,7 +40,7 @@ class BundleListView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         section = Section(
-            "Bundles", "Figures are those after training, on each bundle's validation patients"
+            "Bundles", "Figures after training, on the validation patients of each bundle"
         )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -70,15 +71,14 @@ class BundleListView(QWidget):
         self._enable()
 
     def set_bundles(self, bundles: Sequence[Listed], used: Path | None) -> None:
-        """Show these; the one in use is bold."""
+        """Show bundles; the one in use is bold."""
         chosen = self.chosen().path if self.list.currentItem() is not None else None
         self._bundles = list(bundles)
         self.list.clear()
         for bundle in self._bundles:
-            figures = [bundle.figures.get(key) for key in _FIGURES.values()]
-            texts = ["–" if value is None else f"{value:.3f}" for value in figures]
+            texts = [figure(bundle.figures.get(key), 3) for key in _FIGURES.values()]
             item = QTreeWidgetItem([bundle.info.name, *texts])
-            item.setToolTip(0, f"{bundle.info.origin}\n{bundle.path}")
+            item.setToolTip(0, tooltip(f"{bundle.info.origin}\n{bundle.path}"))
             font = item.font(0)
             font.setBold(bundle.path == used)
             item.setFont(0, font)
@@ -88,7 +88,7 @@ class BundleListView(QWidget):
         self._enable()
 
     def chosen(self) -> Listed:
-        """The bundle that is selected; the first where none is."""
+        """Return the bundle that is selected; the first where none is."""
         return self._bundles[max(0, self.list.indexOfTopLevelItem(self.list.currentItem()))]
 
     def _enable(self, *items: object) -> None:
@@ -108,7 +108,13 @@ class BundleListView(QWidget):
 
     def _ask_removal(self) -> None:
         bundle = self.chosen()
-        words = f"Remove {bundle.info.name} with its weights and curves? This cannot be undone."
-        answer = QMessageBox.question(self, "Remove the bundle", words)
-        if answer == QMessageBox.StandardButton.Yes:
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # the name comes from a file
+        box.setWindowTitle("Remove the bundle")
+        box.setText(
+            f"Remove {bundle.info.name} with its weights and curves? This cannot be undone."
+        )
+        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
+        if box.exec() == QMessageBox.StandardButton.Yes:
             self.remove_requested.emit(bundle.path)

@@ -1,18 +1,18 @@
-"""What is trained, the summary before it starts, Start.  Viewer-agnostic."""
+"""The choices of a training, the summary before it starts, Start.  Viewer-agnostic."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from dataclasses import replace
+
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -22,24 +22,25 @@ from napari_gliocam.train.recipe.choice import (
     STAGES,
     WHAT,
     TrainingChoice,
+    What,
     recipe_of_choice,
     usual_stages,
 )
-from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.ui.train.session import Choices
 from napari_gliocam.ui.train.work import Summary
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label
+from napari_gliocam.ui.widgets.forms import Form
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
 
-_WEIGHTS = {
-    "class": "Fore- and background of a class differ (L_c)",
-    "separate": "Core and edema differ (L_sep)",
-    "agree": "Both together agree with the tumour (L_agree)",
-}
+#: Fields of `TrainingChoice` in the form.
+_FORM = (
+    *("epochs", "batch", "rate", "min_pixels"),
+    *("weight_class", "weight_separate", "weight_agree"),
+)
 
 
 class TrainChoiceView(QWidget):
-    """Emits when to check and when to start; what is chosen is read from it."""
+    """Offer the choices of a training; emit requests to check, start and resume."""
 
     check_requested = Signal()
     cancel_requested = Signal()
@@ -53,18 +54,20 @@ class TrainChoiceView(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
-        self.what = Choice("What is learned; everything else stays as it is")
+        self.what = Choice("The part that is trained; everything else stays as it is")
         self.what.fill(list(WHAT.values()), 0)
         self.what.currentIndexChanged.connect(self._on_what)
         self.name = QLineEdit("my-bundle")
-        self.name.setToolTip("What the new bundle is called")
+        self.name.setToolTip("Name of the new bundle")
         self.name.textChanged.connect(self._changed)
-        self.devices = Choice("The processor that trains")
+        self.devices = Choice("Device to train on")
         self.devices.activated.connect(self._on_device)
         self._device_names = ["auto"]
         self.advanced_button = QPushButton("Advanced")
         self.advanced_button.setCheckable(True)
-        self.advanced_button.setToolTip("Show or hide stages, epochs, batch, rate, weights")
+        self.advanced_button.setToolTip(
+            "Show or hide stages, epochs, batch, rate, weights, privacy"
+        )
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
@@ -82,15 +85,18 @@ class TrainChoiceView(QWidget):
         self.advanced_button.toggled.connect(self.advanced.setVisible)
         section.body.addWidget(self.advanced)
 
-        self.summary = QLabel("Check says what there is to learn from, and how long it takes.")
+        self.summary = QLabel("Check counts cases and slices and estimates the time.")
         self.summary.setWordWrap(True)
+        self.summary.setTextFormat(Qt.TextFormat.PlainText)  # case names come from files
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         section.body.addWidget(self.summary)
-        self.check = RunButton("Check", "Count cases and slices, time a few steps; trains nothing")
+        self.check = RunButton(
+            "Check", "Count cases and slices and time a few steps; nothing is trained"
+        )
         self.check.requested.connect(self.check_requested)
         self.check.cancel_requested.connect(self.cancel_requested)
         self.start_button = QPushButton("Start")
-        self.start_button.setToolTip("Train in a process of its own; first check what there is")
+        self.start_button.setToolTip("Train in a process of its own; Check comes first")
         font = self.start_button.font()
         font.setBold(True)
         self.start_button.setFont(font)
@@ -110,57 +116,40 @@ class TrainChoiceView(QWidget):
 
     def _advanced(self) -> QWidget:
         widget = QWidget()
-        grid = QGridLayout(widget)
-        grid.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(widget)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
         self.stages = {key: QCheckBox(title) for key, title in STAGES.items()}
         for place, box in enumerate(self.stages.values()):
             box.toggled.connect(self._changed)
-            grid.addWidget(box, place // 2, 2 * (place % 2), 1, 2)
-        self.epochs = _whole(1, 1000, "Times that every slice is seen, in each stage")
-        self.batch = _whole(1, 4096, "Slices a step")
-        self.rate = QDoubleSpinBox()
-        self.rate.setDecimals(6)
-        self.rate.setRange(1e-6, 1.0)
-        self.rate.setSingleStep(1e-4)
-        self.rate.setToolTip("Learning rate of the classifiers")
-        self.pixels = _whole(1, 10_000, "From masks: a class shows from so many pixels on")
-        self.weights = {}
-        rows = (
-            ("Epochs", self.epochs),
-            ("Batch", self.batch),
-            ("Rate", self.rate),
-            ("Mask pixels", self.pixels),
+            grid.addWidget(box, place // 2, place % 2)
+        column.addLayout(grid)
+        self.form = Form(
+            _recipe_values("finetune"), only=_FORM, titles={"min_pixels": "Mask pixels"}
         )
-        for line, (title, box) in enumerate(rows, start=2):
-            box.valueChanged.connect(self._changed)
-            grid.addWidget(QLabel(title), line, 0)
-            grid.addWidget(box, line, 1)
-        for line, (name, tip) in enumerate(_WEIGHTS.items(), start=2):
-            box = QDoubleSpinBox()
-            box.setRange(0.0, 100.0)
-            box.setToolTip(f"Weight of a loss: {tip}")
-            box.valueChanged.connect(self._changed)
-            self.weights[name] = box
-            grid.addWidget(QLabel(f"Weight, {name}"), line, 2)
-            grid.addWidget(box, line, 3)
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
+        self.form.changed.connect(self._changed)
+        column.addWidget(self.form)
+        self.case_names = QCheckBox("Keep names and pictures of cases in the bundle")
+        self.case_names.setToolTip(
+            "Without it a bundle that is passed on shows no patient: no names in its tables and no "
+            "pictures"
+        )
+        self.case_names.setChecked(True)
+        column.addWidget(self.case_names)
         return widget
 
     def choices(self) -> Choices:
-        """What is chosen."""
-        training = TrainingChoice(
-            what=list(WHAT)[self.what.currentIndex()],
-            stages=frozenset(key for key, box in self.stages.items() if box.isChecked()),
-            epochs=self.epochs.value(),
-            batch=self.batch.value(),
-            rate=self.rate.value(),
-            weights=tuple(box.value() for box in self.weights.values()),
-            min_pixels=self.pixels.value(),
-        )
-        return Choices(training, self.name.text().strip())
+        """Return what is chosen."""
+        stages = frozenset(key for key, box in self.stages.items() if box.isChecked())
+        training = replace(self.form.value(), what=self._what, stages=stages)
+        return Choices(training, self.name.text().strip(), self.case_names.isChecked())
+
+    @property
+    def _what(self) -> What:
+        return list(WHAT)[self.what.currentIndex()]
 
     def set_devices(self, names: list[str], titles: list[str], current: str) -> None:
         """Offer what this computer has."""
@@ -168,7 +157,7 @@ class TrainChoiceView(QWidget):
         self.devices.fill(titles, names.index(current) if current in names else 0)
 
     def set_checking(self, progress: Progress | None) -> None:
-        """Show how far the check is; None: nothing runs."""
+        """Show the progress of the check; None while nothing runs."""
         if (progress is not None) != (self.check.currentIndex() == 1):
             self.check.set_running(progress is not None)
         if progress is not None:
@@ -178,7 +167,7 @@ class TrainChoiceView(QWidget):
         self._enable()
 
     def set_summary(self, summary: Summary) -> None:
-        """Show what a training would be given."""
+        """Show the summary of a training."""
         minutes = summary.seconds / 60
         time = f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1, round(summary.seconds))} s"
         lines = [summary.words, f"About {time} of steps on {summary.device}.", *summary.concerns]
@@ -187,30 +176,21 @@ class TrainChoiceView(QWidget):
         self._enable()
 
     def set_running(self, running: bool) -> None:
-        """While a training runs no other is started."""
+        """Start no other training while one runs."""
         self._running = running
         self._enable()
 
     def set_resumable(self, name: str | None) -> None:
-        """Whether a training was broken off."""
+        """Offer to go on with a training that was broken off; None for none."""
         self.resume_button.setVisible(name is not None)
-        self.resume_button.setToolTip(f"Go on with {name} where it was broken off")
+        self.resume_button.setToolTip(tooltip(f"Go on with {name} where it was broken off"))
 
     def _on_what(self) -> None:
-        """Show what the recipe says."""
-        what = list(WHAT)[self.what.currentIndex()]
-        recipe = recipe_of_choice(TrainingChoice(what))
-        usual = usual_stages(what)
+        """Show the values of the recipe."""
+        usual = usual_stages(self._what)
         for key, box in self.stages.items():
             box.setChecked(key in usual)
-        learned = recipe.classifier.tumour.fit
-        first = learned if learned.epochs else recipe.aggregate.classes.fit
-        self.epochs.setValue(first.epochs)
-        self.batch.setValue(first.batch)
-        self.rate.setValue(learned.rate)
-        self.pixels.setValue(read_recipe("finetune").data.min_pixels)
-        for box, value in zip(self.weights.values(), TrainingChoice().weights, strict=True):
-            box.setValue(value)
+        self.form.set_value(_recipe_values(self._what))
         self._changed()
 
     def _on_device(self, index: int) -> None:
@@ -218,13 +198,13 @@ class TrainChoiceView(QWidget):
         self._changed()
 
     def _changed(self, value: object = None) -> None:
-        """What was checked is no longer what would be trained."""
+        """Ask for another check: the choices have changed."""
         self._checked = False
         if hasattr(self, "start_button"):
             self._enable()
 
     def forget_check(self) -> None:
-        """The labels changed."""
+        """Ask for another check: the labels have changed."""
         self._changed()
 
     def _enable(self) -> None:
@@ -234,8 +214,15 @@ class TrainChoiceView(QWidget):
         self.resume_button.setEnabled(idle)
 
 
-def _whole(low: int, high: int, tip: str) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setToolTip(tip)
-    return box
+def _recipe_values(what: What) -> TrainingChoice:
+    """Return the choice that states the values of a recipe."""
+    recipe = recipe_of_choice(TrainingChoice(what))
+    learned = recipe.classifier.tumour.fit
+    first = learned if learned.epochs else recipe.aggregate.classes.fit
+    return TrainingChoice(
+        what,
+        epochs=first.epochs,
+        batch=first.batch,
+        rate=learned.rate,
+        min_pixels=recipe.data.min_pixels,
+    )

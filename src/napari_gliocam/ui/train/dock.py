@@ -7,9 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_gliocam.train.labels.tags import Tags
+from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import TrainChoiceView
 from napari_gliocam.ui.train.progress_view import TrainProgressView
@@ -98,7 +100,9 @@ class TrainDock(Dock):
         progress.follow_requested.connect(self._on_follow)
         progress.use_requested.connect(self._use_newest)
         session.running.connect(progress.set_running)
-        session.told.connect(progress.show_event)
+        session.event_received.connect(progress.show_event)
+        session.pictures_made.connect(progress.show_pictures)
+        session.resume_asked.connect(self._ask_resume)
         bundles = self.bundle_view
         bundles.use_requested.connect(session.use)
         bundles.rename_requested.connect(session.rename)
@@ -138,6 +142,23 @@ class TrainDock(Dock):
         box.exec()
         if box.clickedButton() in (keep, replace):
             self.session.take_derived(tags, overwrite=box.clickedButton() is replace)
+
+    def _ask_resume(self, request: TrainingRequest) -> None:
+        """Ask before a training goes on that this window did not start."""
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setWindowTitle("Resume a training")
+        box.setText(
+            f"{request.out_dir} holds a training that this window did not start. Go on with it?"
+        )
+        box.setInformativeText("\n".join(("It uses:", *request.outside)) if request.outside else "")
+        resume = box.addButton("Resume", QMessageBox.ButtonRole.AcceptRole)
+        cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(cancel)
+        box.exec()
+        if box.clickedButton() is resume:
+            self.session.resume_anyway(request)
 
     def _on_device(self, name: str) -> None:
         self.session.state.device = name

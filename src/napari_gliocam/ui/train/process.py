@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.train.run.events import End, Event, event_from_json
 from napari_gliocam.train.run.request import (
     ERRORS_FILE,
     REPORTS_FILE,
@@ -37,7 +39,7 @@ class TrainProcess:
         The timer dies with it.
     """
 
-    told = Signal(dict)
+    event_received = Signal(object)
 
     def __init__(self, parent: QObject) -> None:
         self.request: TrainingRequest | None = None
@@ -78,20 +80,21 @@ class TrainProcess:
         self._follow(request)
 
     def attach(self, request: TrainingRequest) -> bool:
-        """Follow a training that another window started; False where none runs."""
+        """Follow a training that another window started; return False where none runs."""
         if not is_locked(request.out_dir):
             return False
         self._follow(request)
         return True
 
     def stop(self) -> None:
-        """Ask for an end after the step under way."""
+        """Ask the training to end after the step under way."""
         if self.request is not None:
             self.request.stop_file.touch()
 
     def close(self) -> None:
-        """Look away; the training works on."""
-        self._timer.stop()
+        """Follow the training no more; it works on."""
+        with suppress(RuntimeError):  # the timer dies with the dock
+            self._timer.stop()
 
     def _follow(self, request: TrainingRequest) -> None:
         self.request, self._place, self._rest, self._looks = request, 0, b"", 0
@@ -100,19 +103,16 @@ class TrainProcess:
     def _look(self) -> None:
         alive = self._alive()  # asked first: what it wrote last is read all the same
         for event in self._new_events():
-            if event["kind"] == "end":
+            if isinstance(event, End):
                 self._end()
-            self.told.emit(event)
+            self.event_received.emit(event)
         if not alive and self.running:
             self._end()
-            self.told.emit(
-                {
-                    "kind": "end",
-                    "state": "failed",
-                    "sentence": "The training ended unexpectedly; Resume goes on from its last "
-                    f"checkpoint.{self._last_words()}",
-                }
+            sentence = (
+                "The training ended unexpectedly; Resume goes on from its last checkpoint."
+                f"{self._last_words()}"
             )
+            self.event_received.emit(End("failed", sentence))
 
     def _alive(self) -> bool:
         assert self.request is not None
@@ -127,7 +127,7 @@ class TrainProcess:
             self._process.wait()
             self._process = None
 
-    def _new_events(self) -> list[dict[str, Any]]:
+    def _new_events(self) -> list[Event]:
         assert self.request is not None
         try:
             with (self.request.work_dir / REPORTS_FILE).open("rb") as file:
@@ -140,8 +140,8 @@ class TrainProcess:
         events = []
         for line in lines:
             try:
-                events.append(json.loads(line))
-            except ValueError:  # a line that a full disk cut
+                events.append(event_from_json(json.loads(line)))
+            except (ValueError, AttributeError, RecursionError):  # a line that a full disk cut
                 continue
         return events
 
@@ -156,7 +156,7 @@ class TrainProcess:
 
 
 def unfinished(folder: Path) -> list[TrainingRequest]:
-    """Trainings in a folder of bundles that run or were broken off, the newest first."""
+    """Return trainings in a folder of bundles that run or were broken off, the newest first."""
     files = sorted(
         folder.glob(f"*/training/{REQUEST_FILE}"), key=lambda f: f.stat().st_mtime, reverse=True
     )
@@ -166,6 +166,7 @@ def unfinished(folder: Path) -> list[TrainingRequest]:
             request = load_request(file)
         except TrainingError:
             continue
-        if not request.finished:
+        inside = request.out_dir.resolve().is_relative_to(folder.resolve())
+        if inside and not request.finished:
             requests.append(request)
     return requests

@@ -1,4 +1,4 @@
-"""A training while it runs, and what it reached.  Viewer-agnostic."""
+"""A training while it runs, and the figures that it reached.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gliocam.progress import Progress
+from napari_gliocam.train.run.events import BeforeAfter, End, Event, Row, TrainingReport
 from napari_gliocam.ui.train.chart import STAGE_TITLES, TrainChart
 from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section
+from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import figure
 
-_ROW_HEIGHT = 22
+_UNDEFINED = "Not defined: the validation patients do not show both kinds of slices"
 
 
 class PictureStrip(QWidget):
@@ -79,7 +80,7 @@ class PictureStrip(QWidget):
 
 
 class TrainProgressView(QWidget):
-    """Emits when to stop and whether to follow; shows events as they come."""
+    """Show the events of a training; emit when to stop it and whether to preview its results."""
 
     stop_requested = Signal()
     follow_requested = Signal(bool)
@@ -108,20 +109,16 @@ class TrainProgressView(QWidget):
         row.addWidget(self.stop_button)
         section.body.addLayout(row)
         self.follow = QCheckBox("Show the newest result on the open case")
-        self.follow.setToolTip("Every half minute at most, when the weights have become better")
+        self.follow.setToolTip(
+            "Segment the open case when the weights have become better, every half minute at most; "
+            "not while a method of Compare CAMs is its result"
+        )
         self.follow.setChecked(True)
         self.follow.toggled.connect(self.follow_requested)
         section.body.addWidget(self.follow)
         self.chart = TrainChart()
         section.body.addWidget(self.chart)
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["Validation patients", "Before", "After"])
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table = TextTable()
         section.body.addWidget(self.table)
         self.pictures = PictureStrip()
         section.body.addWidget(self.pictures)
@@ -148,25 +145,26 @@ class TrainProgressView(QWidget):
         self.stop_button.setVisible(running)
         self.bar.setVisible(running)
 
-    def show_event(self, event: dict[str, Any]) -> None:
-        """Show what the training tells."""
-        kind = event["kind"]
-        if kind == "progress":
-            self._step(event["what"], event["done"], event["total"], "")
-        elif kind == "training":
-            epoch = min(event["epoch"] + 1, event["epochs"])
-            words = f", epoch {epoch} of {event['epochs']}" if event["steps"] > 1 else ""
-            title = STAGE_TITLES.get(event["stage"], event["stage"]) + words
-            self._step(title, event["step"], event["steps"], "step ")
-            self.chart.add(event["stage"], event["epoch"], event["values"])
-        elif kind == "table":
-            self._fill([row for row in event["rows"] if row["case"] == "all"])
-        elif kind == "end":
+    def show_event(self, event: Event) -> None:
+        """Show an event of the training."""
+        if isinstance(event, Progress):
+            self._step(event.what, event.done, event.total, "")
+        elif isinstance(event, TrainingReport):
+            epoch = min(event.epoch + 1, event.epochs)
+            words = f", epoch {epoch} of {event.epochs}" if event.steps > 1 else ""
+            title = STAGE_TITLES.get(event.stage, event.stage) + words
+            self._step(title, event.step, event.steps, "step ")
+            self.chart.add(event.stage, event.epoch, event.values)
+        elif isinstance(event, BeforeAfter):
+            self._fill([row for row in event.rows if row.case == "all"])
+        elif isinstance(event, End):
             words = {"done": "Done", "stopped": "Stopped; Resume goes on", "failed": "Failed"}
-            self.stage.set_text(words[event["state"]])
-            self.use_button.setVisible(event["state"] != "failed")
-            if event["state"] == "done" and event.get("bundle"):
-                self.pictures.show_folder(Path(event["bundle"]) / "pictures")
+            self.stage.set_text(words[event.state])
+            self.use_button.setVisible(event.state != "failed")
+
+    def show_pictures(self, folder: Path) -> None:
+        """Show the pictures that a training left in a folder."""
+        self.pictures.show_folder(folder)
 
     def _step(self, what: str, done: int, total: int, unit: str) -> None:
         self.bar.setRange(0, max(total, 1))
@@ -174,13 +172,14 @@ class TrainProgressView(QWidget):
         counts = f": {unit}{done} of {total}" if total > 1 else ""
         self.stage.set_text(what[:1].upper() + what[1:] + counts)
 
-    def _fill(self, rows: list[dict[str, Any]]) -> None:
-        self.table.setRowCount(len(rows))
-        for line, row in enumerate(rows):
-            figures = ("–" if v is None else f"{v:.3f}" for v in (row["before"], row["after"]))
-            for column, text in enumerate((f"{row['measure']}, {row['target']}", *figures)):
-                self.table.setItem(line, column, QTableWidgetItem(text))
-        self.table.setFixedHeight(_ROW_HEIGHT * (len(rows) + 1) + 8)
+    def _fill(self, rows: list[Row]) -> None:
+        pairs = [(row.before, row.after) for row in rows]
+        titles = [f"{row.measure}, {row.target}" for row in rows]
+        self.table.fill(
+            ("Validation patients", "Before", "After"),
+            [(t, *(figure(v, 3) for v in pair)) for t, pair in zip(titles, pairs, strict=True)],
+            [("", *("" if v is not None else _UNDEFINED for v in pair)) for pair in pairs],
+        )
         self.table.setVisible(bool(rows))
 
     def _on_stop(self) -> None:

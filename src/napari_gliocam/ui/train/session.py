@@ -1,6 +1,6 @@
-"""What the dock "Train" does: tags, summary, start and stop, the newest result, bundles.
+"""The work behind the dock "Train": labels, summary, start and stop, previews, bundles.
 
-As `Session` for the other panel: the views know no viewer, this knows no widget.
+As `Session` for the panel: the views know no viewer, this knows no widget.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
 from napari_gliocam.train.recipe.toml_file import recipe_values
+from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
@@ -41,17 +42,20 @@ _PREVIEW_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Choices:
-    """All that the views let a user choose.
+    """The choices of a user.
 
     Parameters
     ----------
     training : TrainingChoice
     name : str
         Of the new bundle.
+    case_names : bool
+        Whether names and pictures of validation patients go into the bundle's folder.
     """
 
     training: TrainingChoice
     name: str
+    case_names: bool = True
 
 
 class TrainSession:
@@ -68,7 +72,10 @@ class TrainSession:
     working = Signal(object)
     summarised = Signal(object)
     running = Signal(bool)
-    told = Signal(dict)
+    event_received = Signal(object)
+    #: A training that this window did not start: it goes on when the user agrees.
+    resume_asked = Signal(object)
+    pictures_made = Signal(object)
     #: Tags from masks, and how many of those that are there differ from them.
     derived = Signal(object, int)
     resumable = Signal(object)
@@ -81,10 +88,11 @@ class TrainSession:
         self.folder = folder or bundles_folder()
         self.tagging = Tagging(self.viewer, self.state)
         self.process = TrainProcess(parent)
-        self.process.told.connect(self._on_told)
+        self.process.event_received.connect(self._on_event)
         self.tagging.said.connect(self.say)
         self.preview = True
         self._previewed = 0.0
+        self._started: set[Path] = set()
         self._jobs: list[Job] = []
         self._job: Job | None = None
         self._closed = False
@@ -214,6 +222,7 @@ class TrainSession:
             bundle=str(bundle.path) if own else "",
             name=choices.name,
             device=self.state.device,
+            case_names=choices.case_names,
         )
 
     def summarise(self, choices: Choices) -> Job | None:
@@ -239,9 +248,18 @@ class TrainSession:
         return self._run(request)
 
     def resume(self) -> bool:
-        """Go on with the newest training that was broken off."""
+        """Go on with the newest training that was broken off; ask where another window began it."""
         requests = unfinished(self.folder)
-        return bool(requests) and not self.process.running and self._run(requests[0])
+        if not requests or self.process.running:
+            return False
+        if requests[0].out_dir not in self._started:
+            self.resume_asked.emit(requests[0])
+            return False
+        return self._run(requests[0])
+
+    def resume_anyway(self, request: TrainingRequest) -> bool:
+        """Go on with a training that another window began."""
+        return not self.process.running and self._run(request)
 
     def stop(self) -> None:
         """Stop after the step under way; the best weights so far are kept."""
@@ -262,6 +280,7 @@ class TrainSession:
         except GliocamError as error:
             self._fail(str(error))
             return False
+        self._started.add(request.out_dir)
         self.said.emit(None)
         self.resumable.emit(None)
         self.running.emit(True)
@@ -274,17 +293,25 @@ class TrainSession:
         else:
             self.resumable.emit(requests[0].name if requests else None)
 
-    def _on_told(self, event: dict[str, Any]) -> None:
-        self.told.emit(event)
-        if event["kind"] == "weights":
-            self._show_newest(Path(event["path"]))
-        elif event["kind"] == "note" or event.get("note"):
-            self.say(event.get("sentence") or event["note"], "warning")
-        elif event["kind"] == "end":
+    def _on_event(self, event: Event) -> None:
+        self.event_received.emit(event)
+        request = self.process.request
+        assert request is not None
+        if isinstance(event, BetterWeights):
+            path = Path(event.path)
+            if path.resolve().is_relative_to(request.out_dir.resolve()):
+                self._show_newest(path)
+        elif isinstance(event, Note):
+            self.say(event.sentence, "warning")
+        elif isinstance(event, TrainingReport) and event.note:
+            self.say(event.note, "warning")
+        elif isinstance(event, End):
             self.running.emit(False)
             self.show_bundles()
-            if event["state"] == "failed":
-                self._fail(event["sentence"])
+            if event.state == "failed":
+                self._fail(event.sentence)
+            elif event.state == "done":
+                self.pictures_made.emit(request.out_dir / "pictures")
             self._look_for_unfinished()
 
     def _work(self, what: Any, name: str) -> Job:

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.ui.train.tagging import ANSWERS, KEYS, CaseRow, Here
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, row_label, swatch
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, row_label, swatch, tooltip
 
 _TITLES = {"core": "Core", "edema": "Edema", "neither": "Neither", "skip": "Skip"}
 _TIPS = {
@@ -130,9 +130,9 @@ class TagView(QWidget):
     def set_place(self, folder: Path | None, labels: Path | None) -> None:
         """Say where cases and labels are."""
         self.folder.set_text("none" if folder is None else folder.name)
-        self.folder.setToolTip(str(folder or "No folder is open"))
+        self.folder.setToolTip(tooltip(str(folder or "No folder is open")))
         self.labels.set_text("none" if labels is None else labels.name)
-        self.labels.setToolTip(str(labels or "Open a folder first"))
+        self.labels.setToolTip(tooltip(str(labels or "Open a folder first")))
         self.labels_button.setEnabled(folder is not None)
         self.derive_button.setEnabled(folder is not None)
 

@@ -1,0 +1,95 @@
+"""Each view of the dock Compare CAMs, built alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_gliocam.cams.compare.ensemble import Ensemble
+from napari_gliocam.case import Modality
+from napari_gliocam.progress import Progress
+from napari_gliocam.ui.compare.choice_view import ChoiceView
+from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.compare.table_view import FiguresView
+from napari_gliocam.ui.compare.threshold_view import MethodThresholds
+from napari_gliocam.ui.compare.work import Place
+
+
+def test_choices_are_the_request(qtbot: Any) -> None:
+    view = ChoiceView()
+    qtbot.addWidget(view)
+    assert not view.run.button.isEnabled()
+    view.choose("gradcam", "exit")
+    view.classes["edema"].setChecked(True)
+    view.layers[2].setChecked(True)
+    view.scales.setCurrentIndex(2)
+    view.score.setCurrentIndex(1)
+    request = view.request()
+    assert request.methods == ("gradcam", "multiscale:gradcam", "exit", "multiscale:exit")
+    assert (request.targets, request.layers) == (("core", "edema"), (2, 4))
+    assert (request.score, request.scope, request.gate) == ("mean", "lesion", True)
+    view.set_modalities([Modality.FLAIR], Modality.FLAIR)
+    assert view.modality.currentText() == "FLAIR"
+    view.set_ready(True, 71)
+    assert view.run.button.text() == "Run on slice 71"
+    view.scope.setCurrentIndex(2)
+    view.set_ready(True, 71)
+    assert view.run.button.text() == "Run"
+    assert view.request().scope == "case"
+
+
+def test_progress_counts_channels_and_slices(qtbot: Any) -> None:
+    view = ChoiceView()
+    qtbot.addWidget(view)
+    view.set_running(True)
+    view.set_progress(Progress(12, 512, "ScoreCAM"), Place(1, 2, 12, 256), 8.0)
+    words = view.run.stage.toolTip()
+    assert "8 s left" in words
+    assert "channel 12 of 256" in words
+    assert "slice 1 of 2" in words
+
+
+def test_a_slider_for_each_method(qtbot: Any) -> None:
+    view = MethodThresholds()
+    qtbot.addWidget(view)
+    assert not view.hint.isHidden()
+    view.set_methods({"A": 0.5, "B": 0.25}, "", lambda method: method == "A", True)
+    assert view.hint.isHidden()
+    assert view.sliders["B"].value() == 0.25
+    assert view.use_buttons["A"].isEnabled()
+    assert not view.use_buttons["B"].isEnabled()
+    assert not view.ensemble_use.isEnabled()
+    slider = view.sliders["A"]
+    view.set_methods({"A": 0.5, "B": 0.5}, "", lambda _: True, False)
+    assert view.sliders["A"] is slider, "a drag goes on"
+    with qtbot.waitSignal(view.use_requested) as used:
+        view.use_buttons["B"].click()
+    assert used.args == ["B"]
+    with qtbot.waitSignal(view.ensemble_requested) as chosen:
+        view.ensemble.activated.emit(view.ensemble.findText("Union"))
+    assert chosen.args == [Ensemble("union")]
+    view.set_methods({}, "", lambda _: False, False)
+    assert not view.sliders
+
+
+def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:
+    view = FiguresView()
+    qtbot.addWidget(view)
+    assert not view.export_button.isEnabled()
+    nan = float("nan")
+    rows = [
+        MethodRow("A", "core", 0.5, 1.25, dice=nan, iou_expert=nan, hd95=None, energy_inside=0.5),
+        MethodRow("B", "core", None, 12.5, dice=0.25, iou_expert=0.5, hd95=3.0),
+    ]
+    view.set_tables(rows, [PairRow("core", "A", "B", nan)])
+    line = {view.expert.item(row, 0).text(): row for row in range(2)}["A"]
+    texts = [view.expert.item(line, column).text() for column in range(6)]
+    assert texts == ["A", "–", "–", "–", "0.50", "–"]
+    assert "neither" in view.expert.item(line, 1).toolTip()
+    assert view.pairs.item(0, 2).text() == "–"
+    view.result.sortItems(1)
+    assert [view.result.item(row, 1).text() for row in range(2)] == ["1.2", "12.5"]
+    assert view.tabs.isTabVisible(0)
+    view.set_tables([MethodRow("A", "core", 0.5, 1.0)], [])
+    assert not view.tabs.isTabVisible(0), "there is no expert"
+    with qtbot.waitSignal(view.export_requested):
+        view.export_button.click()
