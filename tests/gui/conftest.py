@@ -136,7 +136,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         licence="BSD-3-Clause",
         modalities=(Modality.T1CE, Modality.T2, Modality.FLAIR),
         optional_modalities=(),
-        path=None,
+        path=Path("stand-in"),
     )
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
     return made

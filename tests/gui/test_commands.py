@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from importlib.resources import files as resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.utils.key_bindings import coerce_keybinding
 from npe2 import PluginManifest
+from qtpy.QtWidgets import QFileDialog
 
+from napari_gliocam.ui.jobs.engine import files
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate
 
@@ -115,11 +118,52 @@ def test_manifest_names_things_that_exist() -> None:
         assert callable(getattr(__import__(module, fromlist=[attribute]), attribute))
 
 
+def test_every_command_runs_from_the_palette(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case_folder: Path, qtbot: Any
+) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = getattr(opened.viewer, "__wrapped__", opened.viewer)
+    asked: list[str] = []
+
+    def answer(path: Path) -> Any:
+        return lambda *given, **more: asked.append(given[1]) or (str(path), "")
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer(tmp_path / "labels"))
+    monkeypatch.setattr(
+        QFileDialog, "getExistingDirectory", lambda *given: answer(case_folder)(*given)[0]
+    )
+    palette = viewer.window._qt_window._command_palette
+    palette.update_context(viewer.window._qt_window)
+    found = [c for c in palette._list.all_commands if c.id.startswith("napari-gliocam")]
+    names = {c.id.partition(".")[2] for c in found if "." in c.id}
+    docks = {w.command.partition(".")[2] for w in MANIFEST.contributions.widgets}
+    samples = {s.command.partition(".")[2] for s in MANIFEST.contributions.sample_data}
+    every = {c.id.partition(".")[2] for c in MANIFEST.contributions.commands}
+    assert names | docks | samples >= every
+    viewer.layers.selection.active = viewer.layers["expert labels"]
+    for command in sorted(found, key=lambda c: c.id.endswith("close_case")):
+        if command.enablement is not None:
+            assert command.enablement.eval(palette._list._app_model_context)
+        get_app_model().commands.execute_command(command.id).result()
+        qtbot.wait(1)
+    qtbot.waitUntil(lambda: (tmp_path / "labels.nii.gz").exists())
+    assert len(asked) == 2
+    qtbot.waitUntil(lambda: files().idle)
+    qtbot.waitUntil(lambda: "BraTS2021_00000" in [o.case.name for o in opened.state.open_cases])
+
+
+def test_titles_say_whose_commands_they_are() -> None:
+    for command in MANIFEST.contributions.commands:
+        assert command.title.startswith("Gliocam: ")
+        assert command.short_title
+
+
 def test_manifest_lists_the_keys_that_are_bound() -> None:
     keys = {b.command.partition(".")[2]: b.key for b in MANIFEST.contributions.keybindings}
     bound = {name.lower(): getattr(commands, name) for name in dir(commands) if name.isupper()}
     names = {"next_lesion", "previous_lesion", "toggle_overlay", "cycle_modality"}
-    names |= {"flip_refinement", "next_conflict", "previous_conflict"}
+    names |= {"flip_refinement", "next_conflict", "previous_conflict", "toggle_outline"}
     assert set(keys) == names
     for name in names:
         assert coerce_keybinding(keys[name]) == coerce_keybinding(bound[name])

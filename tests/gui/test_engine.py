@@ -9,9 +9,11 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import pytest
+from qtpy.QtCore import QTimer
 
-from napari_gliocam.errors import DeviceError
+from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.engine import Engine, Job, engine, files
 
@@ -181,3 +183,44 @@ while time.monotonic() < end:
         [sys.executable, "-c", script], timeout=30, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_urgent_jobs_run_between_the_steps_of_another(own: Engine, qtbot: Any) -> None:
+    one = own
+    seen: list[str] = []
+
+    def long() -> Any:
+        for step in range(200):
+            time.sleep(0.005)
+            yield Progress(step, 200, "long")
+        seen.append("long")
+
+    def short() -> Any:
+        yield Progress(0, 1, "short")
+        seen.append("short")
+
+    jobs = [one.submit(long, "long"), one.submit(lambda: seen.append("queued"), "queued")]
+    qtbot.wait(30)
+    jobs.append(one.submit(short, "short", urgent=True))
+    qtbot.waitUntil(lambda: "short" in seen, timeout=500)
+    assert seen == ["short"]
+    jobs[0].cancel()
+    qtbot.waitUntil(lambda: all(job.ended for job in jobs))
+    assert seen == ["short", "queued"]
+
+
+def test_waiting_for_a_job_keeps_the_window_alive(own: Engine, qtbot: Any) -> None:
+    one = own
+    beats: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.monotonic()))
+    timer.start(5)
+    assert one.run_alive(lambda: time.sleep(0.3) or 7, "Sleep") == 7
+    timer.stop()
+    assert max(np.diff(beats)) < 0.2
+    with pytest.raises(CaseError, match="no case"):
+        one.run_alive(_refuse, "Refuse")
+
+
+def _refuse() -> None:
+    raise CaseError("This is no case; choose another.")

@@ -12,7 +12,7 @@ import pytest
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.plugin import commands
 
-from .test_commands import press
+from .conftest import press_on_canvas as press
 from .test_refinement import FakeRefinement, apply, choose, fake
 
 __all__ = ["fake"]

@@ -28,7 +28,7 @@ def test_empty_panel_says_that_no_case_is_open(gliocam: Any) -> None:
     assert panel.case_view.cases.currentText() == "No case is open"
     assert not panel.run_view.segment_button.isEnabled()
     assert not panel.results_view.save_button.isEnabled()
-    assert panel.run_view.origin.toolTip() == "Made for a test."
+    assert panel.run_view.origin.text() == "Made for a test."
     assert "not a medical device" in panel.run_view.notice.toolTip()
     assert panel.segment() is None
     assert panel.save("nowhere.nii.gz") is None

@@ -14,7 +14,7 @@ import pytest
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.model.class_claims import OWN, Claimant
+from napari_gliocam.ui.model.class_claims import OWN, ClassClaims
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.dock import open_dock
 
@@ -196,9 +196,9 @@ def test_a_method_that_needs_the_networks_is_added(
 
     maps, view = reading.opened.maps, reading.dock.overlap_view
 
-    def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> Claimant:
+    def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> ClassClaims:
         assert method == "layercam"
-        return Claimant(title, maps.core, maps.edema)
+        return ClassClaims(title, maps.core, maps.edema)
 
     monkeypatch.setattr(reading_work, "explaining", explaining)
     view.add.setCurrentText("LayerCAM")

@@ -17,7 +17,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.plugin.writer import write_labels
 
-from .test_commands import press
+from .conftest import press_on_canvas as press
 
 #: torch may be imported on the way, on a busy machine.
 PATIENCE_MS = 120_000

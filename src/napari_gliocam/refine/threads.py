@@ -24,6 +24,9 @@ def in_threads(
 ) -> Generator[Progress, None, None]:
     """Run a generator for each item, a few at a time; closing stops each at its next yield.
 
+    The threads rest while the caller holds a report of progress, so that what it does meanwhile,
+    such as the slice in view, has all cores.
+
     Parameters
     ----------
     work : callable
@@ -38,10 +41,12 @@ def in_threads(
         Items done, at least five times a second.
     """
     todo = list(items)
-    stopped = Event()
+    stopped, wanted = Event(), Event()
+    wanted.set()
 
     def run(item: T) -> None:
         for _ in work(item):
+            wanted.wait()
             if stopped.is_set():
                 return
 
@@ -55,8 +60,11 @@ def in_threads(
                 finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
+                wanted.clear()
                 yield Progress(len(todo) - len(pending), len(todo), what)
+                wanted.set()
         finally:
             stopped.set()
+            wanted.set()
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(before)

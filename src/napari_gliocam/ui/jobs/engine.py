@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from functools import lru_cache
@@ -17,7 +18,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from psygnal import Signal
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt
 from qtpy.QtCore import Signal as QtSignal
 
 from napari_gliocam.errors import GliocamError
@@ -76,6 +77,7 @@ class Job:
         self.name = name
         self.work: Work | None = work
         self.ended = False
+        self.error: GliocamError | None = None
         self._cancel = threading.Event()
 
     def cancel(self) -> None:
@@ -141,6 +143,7 @@ class Engine:
     def __init__(self, name: str) -> None:
         self.name = name
         self._jobs: deque[Job] = deque()
+        self._urgent: deque[Job] = deque()
         self._errands: deque[_Errand] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -148,13 +151,24 @@ class Engine:
         self._relay: _Relay | None = None
         self._thread: threading.Thread | None = None
 
-    def submit(self, work: Work, name: str = "The job") -> Job:
-        """Queue a job; call from the GUI thread and connect to the job's signals at once."""
+    def submit(self, work: Work, name: str = "The job", *, urgent: bool = False) -> Job:
+        """Queue a job; call from the GUI thread and connect to the job's signals at once.
+
+        Parameters
+        ----------
+        work : callable
+            See `Job`.
+        name : str
+            See `Job`.
+        urgent : bool
+            True for what a user waits for, such as the slice in view: it goes before the other
+            jobs, and runs between two steps of the one that is under way.
+        """
         if self._relay is None:
             self._relay = _Relay()
         job = Job(name, work)
         with self._wake:
-            self._jobs.append(job)
+            (self._urgent if urgent else self._jobs).append(job)
             self._start()
             self._wake.notify()
         return job
@@ -184,6 +198,31 @@ class Engine:
         result: T = errand.result
         return result
 
+    def run_alive(self, work: Callable[[], T], name: str) -> T:
+        """Run on the engine's thread and wait; called in the GUI thread, the window stays alive.
+
+        Mouse and keys wait until then, so that nothing is changed meanwhile.
+
+        Raises
+        ------
+        GliocamError
+            What the work raised, or with a sentence for what was not expected.
+        """
+        app = QCoreApplication.instance()
+        if app is None or threading.current_thread() is not threading.main_thread():
+            return self.run(work)
+        results: list[T] = []
+        failures: list[str] = []
+        job = self.submit(work, name)
+        job.succeeded.connect(results.append)
+        job.failed.connect(failures.append)
+        while not job.ended:
+            app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents, 20)
+            time.sleep(0.002)
+        if not results:
+            raise job.error or GliocamError([*failures, f"{name} was cancelled."][0])
+        return results[0]
+
     @property
     def thread_id(self) -> int | None:
         """The thread's identifier, None before the first job."""
@@ -193,19 +232,20 @@ class Engine:
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         with self._wake:
-            return self._current is None and not self._jobs and not self._errands
+            return self._is_idle()
+
+    def _is_idle(self) -> bool:
+        return self._current is None and not (self._jobs or self._urgent or self._errands)
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing runs; False when that took longer than ``timeout`` seconds."""
         with self._wake:
-            return self._wake.wait_for(
-                lambda: self._current is None and not self._jobs and not self._errands, timeout
-            )
+            return self._wake.wait_for(self._is_idle, timeout)
 
     def cancel_all(self) -> None:
         """Cancel what runs and what waits."""
         with self._wake:
-            for job in (*self._jobs, *([self._current] if self._current else [])):
+            for job in (*self._urgent, *self._jobs, *([self._current] if self._current else [])):
                 job.cancel()
 
     def shutdown(self, timeout: float = 5.0) -> None:
@@ -233,11 +273,13 @@ class Engine:
             with self._wake:
                 self._current = None
                 self._wake.notify_all()
-                self._wake.wait_for(lambda: self._jobs or self._errands or self._closing)
+                self._wake.wait_for(
+                    lambda: self._urgent or self._jobs or self._errands or self._closing
+                )
                 if self._closing:
                     return
                 if not self._errands:
-                    self._current = self._jobs.popleft()
+                    self._current = (self._urgent or self._jobs).popleft()
             if self._current is None:
                 self._run_errands()
             else:
@@ -255,6 +297,7 @@ class Engine:
         except _CancelledError:
             self._relay.post(job._end)
         except GliocamError as error:
+            job.error = error.with_traceback(None)
             sentence = str(error)
             self._relay.post(lambda: job._end(failure=sentence))
         except BaseException as error:
@@ -280,6 +323,8 @@ class Engine:
                     return stop.value
                 self._relay.post(lambda progress=progress: job._report(progress))
                 self._run_errands()
+                while self._urgent and not self._closing:
+                    self._execute(self._urgent.popleft())
         finally:
             outcome.close()
 

@@ -25,7 +25,7 @@ OWN: dict[Row, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Claimant:
+class ClassClaims:
     """A method that has a map of core and one of edema.
 
     Parameters
@@ -43,7 +43,7 @@ class Claimant:
     maps: ClassMaps | None = None
 
     @classmethod
-    def own(cls, maps: ClassMaps, row: Row) -> Claimant:
+    def own(cls, maps: ClassMaps, row: Row) -> ClassClaims:
         """One row of a bundle's own maps, enlarged here once."""
         core, edema = (maps.volume(row, target) for target in ("core", "edema"))  # type: ignore[arg-type]
         return cls(OWN[row], core, edema, replace(maps, core=core, edema=edema))

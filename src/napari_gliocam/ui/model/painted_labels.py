@@ -15,7 +15,7 @@ KEEP = 255
 EVERYWHERE = (slice(None),)
 
 
-class Shown:
+class PaintedLabels:
     """Labels to look at and to paint in.
 
     Parameters
@@ -32,6 +32,10 @@ class Shown:
     def painted(self) -> int:
         """Voxels that were painted by hand."""
         return 0 if self.strokes is None else int(np.count_nonzero(self.strokes != KEEP))
+
+    def strokes_copy(self) -> NDArray[np.uint8] | None:
+        """Return the strokes as they are now, None where nothing is painted."""
+        return None if self.strokes is None else self.strokes.copy()
 
     def follow(self, base: NDArray[np.uint8], part: tuple[slice, ...] = EVERYWHERE) -> None:
         """Show another base, or a part of it that has changed, under the same strokes."""

@@ -19,7 +19,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import METHODS, Method, Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.model.threshold_labels import LiveLabels
+from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
 TITLES: dict[Method, str] = {
     "none": "none",
@@ -119,7 +119,7 @@ class Refined:
     ----------
     wanted : Refinement
         What is chosen.
-    live : LiveLabels or None
+    live : ThresholdLabels or None
         The labels as the thresholds cut them; None before Segment.
     applied : Segmentation or None
         The whole case, refined.
@@ -131,7 +131,7 @@ class Refined:
     """
 
     wanted: Refinement = field(default_factory=Refinement)
-    live: LiveLabels | None = None
+    live: ThresholdLabels | None = None
     applied: Segmentation | None = None
     preview: Preview | None = None
     change: Change | None = None
@@ -187,7 +187,7 @@ class Refined:
         voxels: NDArray[np.int64] = np.count_nonzero(self.current.labels, axis=(1, 2))
         return voxels
 
-    def start(self, live: LiveLabels) -> None:
+    def start(self, live: ThresholdLabels) -> None:
         """Follow new maps: what was refined before belongs to others."""
         self.applied = self.preview = self.change = None
         self.live, self.flipped = live, False

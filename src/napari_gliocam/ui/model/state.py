@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from napari_gliocam.case import Case, Modality
@@ -15,9 +17,9 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.assign import Source, sources_of
-from napari_gliocam.ui.model.painted_labels import Shown
+from napari_gliocam.ui.model.painted_labels import PaintedLabels
 from napari_gliocam.ui.model.refined import Change, Refined
-from napari_gliocam.ui.model.threshold_labels import LiveLabels
+from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +59,11 @@ class OpenCase:
         The thresholds of this case.
     maps : ClassMaps or None
         Set when Segment has finished.
-    live : LiveLabels or None
+    live : ThresholdLabels or None
         The labels that follow ``settings``.
     refined : Refined
         The refinement that is chosen and what it made of the labels.
-    shown : Shown or None
+    shown : PaintedLabels or None
         The labels in the result layer: those of ``refined`` under what was painted by hand.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
@@ -69,6 +71,8 @@ class OpenCase:
         Grows whenever the result changes.
     networks : Networks or None
         What Segment found, where ``maps`` are those of another method by now.
+    saved_strokes : ndarray of uint8 or None
+        What was painted by hand when the result was saved last.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -79,12 +83,13 @@ class OpenCase:
     segmented: Case | None = None
     settings: Thresholds = field(default_factory=Thresholds)
     maps: ClassMaps | None = None
-    live: LiveLabels | None = None
+    live: ThresholdLabels | None = None
     refined: Refined = field(default_factory=Refined)
-    shown: Shown | None = None
+    shown: PaintedLabels | None = None
     volumes_ml: dict[str, float] | None = None
     edition: int = 0
     networks: Networks | None = None
+    saved_strokes: NDArray[np.uint8] | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -94,12 +99,12 @@ class OpenCase:
 
     def start(self, maps: ClassMaps) -> None:
         """Take new maps, cut at the present settings; what was painted by hand stays."""
-        live = LiveLabels(maps, self.settings)
+        live = ThresholdLabels(maps, self.settings)
         live.finish()
         self.live = live
         self.refined.start(live)
         if self.shown is None:
-            self.shown = Shown(live.labels)
+            self.shown = PaintedLabels(live.labels)
         self.maps = maps
 
     @property
@@ -112,6 +117,14 @@ class OpenCase:
         if self.shown is None or not self.shown.painted:
             return base
         return replace(base, labels=self.shown.over(base.labels), painted=self.shown.painted)
+
+    @property
+    def unsaved_strokes(self) -> bool:
+        """Whether something was painted by hand that no file has."""
+        strokes = None if self.shown is None else self.shown.strokes
+        if strokes is None or self.saved_strokes is None:
+            return strokes is not None
+        return not np.array_equal(strokes, self.saved_strokes)
 
     def count(self) -> None:
         """The result has changed: bring its volumes up to date."""
@@ -171,6 +184,8 @@ class State:
         What the strip shows.
     under : Modality or None
         What lies under the maps of a comparison; None for what shows each class best.
+    outline : bool
+        Whether segmentations are drawn as outlines.
     panels : int
         How many panels show it.
     """
@@ -186,9 +201,20 @@ class State:
     refining_progress: Progress | None = None
     message: Message | None = None
     under: Modality | None = None
+    outline: bool = False
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    def announce(self, text: str) -> Message:
+        """Show what has begun, instead of what was said before; `withdraw` it at the end."""
+        self.message = Message(text)
+        return self.message
+
+    def withdraw(self, message: Message) -> None:
+        """Take a sentence back, unless another one is shown by now."""
+        if self.message is message:
+            self.message = None
 
     def say(self, text: str, level: Literal["error", "warning", "info"] = "info") -> None:
         """Show a sentence."""

@@ -14,7 +14,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
 
 
-class LiveLabels:
+class ThresholdLabels:
     """The labels of a case for the settings last asked for.
 
     Parameters

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_gliocam.case import Modality
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.viewer.planes import PLANES, Plane
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
 
 MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2, Modality.T1)
 _TIPS = {
@@ -27,6 +29,9 @@ class CaseView(QWidget):
     case_requested = Signal(int)
     modality_requested = Signal(object, int)
     scheme_requested = Signal(str)
+    close_requested = Signal()
+    plane_requested = Signal(str)
+    side_views_requested = Signal(bool)
 
     def __init__(self, cycle_key: str) -> None:
         super().__init__()
@@ -42,6 +47,8 @@ class CaseView(QWidget):
         menu = QMenu(self.open_button)
         menu.addAction("Folder of a case…", self.open_folder_requested.emit)
         menu.addAction("File of a case…", self.open_file_requested.emit)
+        menu.addSeparator()
+        self.close_action = menu.addAction("Close the case in work", self.close_requested.emit)
         self.open_button.setMenu(menu)
         top = QHBoxLayout()
         top.setSpacing(SPACING)
@@ -61,6 +68,7 @@ class CaseView(QWidget):
         section.body.addLayout(found)
         self._unclear = False
         self._found: list[str] = []
+        self._geometry = ""
         self.files = QWidget()
         grid = QGridLayout(self.files)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -84,7 +92,41 @@ class CaseView(QWidget):
         section.body.addWidget(self.files)
         self.geometry_line = Elided()
         section.body.addWidget(self.geometry_line)
+        self.view_row = self._view_row()
+        section.body.addWidget(self.view_row)
         self._fold()
+
+    def _view_row(self) -> QWidget:
+        widget = QWidget()
+        row = QHBoxLayout(widget)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        self.planes: dict[Plane, QPushButton] = {}
+        for plane in PLANES:
+            button = QPushButton(plane.capitalize())
+            button.setCheckable(True)
+            button.setToolTip(tooltip(f"Show the {plane} plane, upright, in the canvas"))
+            button.clicked.connect(partial(self._on_plane, plane))
+            self.planes[plane] = button
+            row.addWidget(button, 1)
+        self.three_button = QPushButton("3 planes")
+        self.three_button.setToolTip(tooltip("Show the two other planes below the canvas, linked"))
+        self.three_button.clicked.connect(lambda: self.side_views_requested.emit(True))
+        self.beside_button = QPushButton("Beside")
+        self.beside_button.setToolTip(tooltip("Show another modality beside the canvas, linked"))
+        self.beside_button.clicked.connect(lambda: self.side_views_requested.emit(False))
+        row.addWidget(self.three_button, 1)
+        row.addWidget(self.beside_button, 1)
+        return widget
+
+    def _on_plane(self, plane: Plane, checked: bool = False) -> None:
+        self.set_plane(plane)
+        self.plane_requested.emit(plane)
+
+    def set_plane(self, shown: Plane | None) -> None:
+        """Show which plane the canvas shows."""
+        for plane, button in self.planes.items():
+            button.setChecked(plane == shown)
 
     def _fold(self) -> None:
         """Files are out of the way while it is clear which is which."""
@@ -97,14 +139,18 @@ class CaseView(QWidget):
         self.cases.setEnabled(bool(names))
 
     def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
-        """Say how large the case is and from where one looks at it; empty shape: no case."""
+        """Show how large the case is; an empty shape means that there is no case."""
+        self.view_row.setVisible(bool(shape))
+        self.close_action.setEnabled(bool(shape))
+        self.geometry_line.setVisible(not shape)
         if not shape:
             self.geometry_line.set_text("Drop a case's folder here, or click Open…")
             return
         voxels = " × ".join(str(n) for n in shape)
         sides = dict.fromkeys(f"{v:.3g}" for v in spacing)
         mm = " × ".join(f"{v:.3g}" for v in spacing) if len(sides) > 1 else next(iter(sides))
-        self.geometry_line.set_text(f"Patient's right at left · {voxels} · {mm} mm")
+        self._geometry = f"{voxels} voxels of {mm} mm"
+        self._show_found()
 
     def set_modalities(
         self, titles: Sequence[str], chosen: dict[Modality, int], optional: set[Modality]
@@ -135,7 +181,7 @@ class CaseView(QWidget):
 
     def _show_found(self) -> None:
         expert = ["expert labels"] if self.schemes.isEnabled() else []
-        self.found_line.set_text(" · ".join([*self._found, *expert]))
+        self.found_line.set_text(" · ".join([*self._found, *expert]), self._geometry)
 
     def _on_scheme(self, index: int) -> None:
         if index < len(self._scheme_names):

@@ -54,7 +54,9 @@ class ClusterOverlay:
         if not missing or self._job is not None:
             return
         case, kept = opened.segmented or opened.case, self._ingredients
-        job = engine().submit(lambda: work.cluster(case, index, parameters, kept), "Clustering")
+        job = engine().submit(
+            lambda: work.cluster(case, index, parameters, kept), "Clustering", urgent=True
+        )
         job.succeeded.connect(self._taker(opened, index, parameters))
         job.failed.connect(self._on_failed)
         self._job = job

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_gliocam.case import Modality
 from napari_gliocam.class_maps import Row
@@ -32,7 +32,9 @@ from napari_gliocam.ui.panel.run_view import RunView
 from napari_gliocam.ui.panel.session import Session
 from napari_gliocam.ui.panel.threshold_view import ThresholdView
 from napari_gliocam.ui.plugin import commands, preference
-from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer import navigate, planes
+from napari_gliocam.ui.viewer.planes import Plane
+from napari_gliocam.ui.viewer.side_views import toggle_side_views
 from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
@@ -103,11 +105,14 @@ class Workspace(Dock):
         session = self.session
         self.message_view.dismissed.connect(self._on_dismissed)
         case = self.case_view
-        case.open_folder_requested.connect(self._ask_folder)
+        case.open_folder_requested.connect(self.ask_folder)
         case.open_file_requested.connect(self._ask_file)
         case.case_requested.connect(self._on_case_requested)
         case.modality_requested.connect(self._on_modality_requested)
         case.scheme_requested.connect(session.set_scheme)
+        case.close_requested.connect(self.ask_close)
+        case.plane_requested.connect(self._on_plane_requested)
+        case.side_views_requested.connect(self._on_side_views_requested)
         run = self.run_view
         run.device_requested.connect(self._on_device_requested)
         run.bundle_requested.connect(self._ask_bundle)
@@ -123,7 +128,7 @@ class Workspace(Dock):
         refine.overlay_requested.connect(session.show_overlay)
         self.maps_view.map_requested.connect(session.show_map)
         self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
-        self.results_view.save_requested.connect(self._ask_save)
+        self.results_view.save_requested.connect(self.ask_save)
         self.results_view.reading_requested.connect(self._open_reading)
         self.results_view.lesion_step_requested.connect(
             lambda step: navigate.step_lesion(session.viewer, step)
@@ -149,7 +154,8 @@ class Workspace(Dock):
     def _on_dismissed(self) -> None:
         self.state.message = None
 
-    def _ask_folder(self) -> None:
+    def ask_folder(self) -> None:
+        """Ask for the folder of a case and open it."""
         folder = QFileDialog.getExistingDirectory(self, "Folder of a case")
         if folder:
             self.open(folder)
@@ -164,22 +170,54 @@ class Workspace(Dock):
         if folder:
             self.session.set_bundle(folder)
 
-    def _ask_save(self) -> None:
+    def ask_save(self) -> None:
+        """Ask for a file and save the result, else the labels layer that is selected."""
         opened = self._opened
+        layer = self.session.selected_labels()
         if opened is None or opened.live is None:
+            if layer is None:
+                self.state.say("There are no labels to save; click Segment first.")
+            else:
+                path = self._ask_path(Path.home() / f"{safe_name(layer.name)}.nii.gz")
+                if path:
+                    self.session.save_layer(layer, path)
             return
         source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        default = folder / f"{safe_name(opened.case.name)}_gliocam_seg.nii.gz"
-        path, _ = QFileDialog.getSaveFileName(self, "Save result", str(default), _NIFTI_FILTER)
+        path = self._ask_path(folder / f"{safe_name(opened.case.name)}_gliocam_seg.nii.gz")
         if path:
-            if not path.lower().endswith((".nii", ".nii.gz")):
-                path += ".nii.gz"
             self.save(path)
+
+    def _ask_path(self, default: Path) -> str:
+        path, _ = QFileDialog.getSaveFileName(self, "Save labels", str(default), _NIFTI_FILTER)
+        if path and not path.lower().endswith((".nii", ".nii.gz")):
+            path += ".nii.gz"
+        return str(path)
+
+    def ask_close(self) -> None:
+        """Close the case in work; where it was painted in and not saved, ask first."""
+        opened = self._opened
+        if opened is None or (opened.unsaved_strokes and not self._may_lose(opened)):
+            return
+        self.session.close_case()
+
+    def _may_lose(self, opened: OpenCase) -> bool:
+        button = QMessageBox.question(
+            self,
+            "Close case",
+            f"{opened.case.name} has strokes painted by hand that are not saved. Close it?",
+        )
+        return bool(button == QMessageBox.StandardButton.Yes)
 
     def _on_case_requested(self, index: int) -> None:
         if index < len(self.state.open_cases):
             self.session.select(self.state.open_cases[index])
+
+    def _on_plane_requested(self, plane: Plane) -> None:
+        planes.show_plane(self.session.viewer, plane)
+
+    def _on_side_views_requested(self, planes_too: bool) -> None:
+        toggle_side_views(self.session.viewer, planes_too)
 
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
         self.session.set_modality(modality, self._sources[index] if index >= 0 else None)
@@ -269,6 +307,7 @@ class Workspace(Dock):
         )
         grid = None if opened is None else opened.case.grid
         view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
+        self._show_plane()
         self.run_view.set_ready(opened is not None and bool(opened.case.volumes))
 
     def _show_run(self) -> None:
@@ -333,6 +372,10 @@ class Workspace(Dock):
         )
         self.results_view.set_change(refined.change if there else None)
 
+    def _show_plane(self) -> None:
+        order = tuple(self.session.viewer.dims.order)
+        self.case_view.set_plane(None if len(order) != 3 else planes.plane_of(order))
+
     def _show_shown_maps(self, opened: OpenCase, shown: set[tuple[Row, Target]]) -> None:
         if opened is self._opened:
             self.maps_view.set_shown(shown)
@@ -346,3 +389,4 @@ class Workspace(Dock):
                 values = opened.maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()
+        self._show_plane()

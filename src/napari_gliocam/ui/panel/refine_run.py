@@ -101,7 +101,7 @@ class RefineRun:
             part = part_in_view(self._layers.viewer, opened.case.grid)
             if part is not None and len(part) == 1:
                 self.overlay.draw(opened, part[0].start)
-        if opened is None or opened.live is None or self.busy or self._state.running is opened:
+        if opened is None or opened.live is None:
             return
         refined = opened.refined
         if not acts(refined.wanted) or refined.current is not None:
@@ -115,7 +115,7 @@ class RefineRun:
         index, known = part[0].start, refined.previewed
         if known is not None and index in known.slices:
             return
-        job = self._submit(opened, "The preview", [index])
+        job = self._submit(opened, "The preview", [index], urgent=True)
         job.succeeded.connect(lambda made: self._on_preview(opened, made, index))
         job.failed.connect(self._on_preview_failed)
         self._previewing = job
@@ -124,7 +124,7 @@ class RefineRun:
         self._previewing = None
         refined = opened.refined
         asked = (refined.live and refined.live.settings, refined.wanted, opened.maps)
-        if asked == (made.settings, made.refinement, made.maps):
+        if refined.current is None and asked == (made.settings, made.refinement, made.maps):
             refined.take_slice(made, index)
             self.show(opened)
 
@@ -154,9 +154,7 @@ class RefineRun:
         refined = opened.refined
         if self.busy or opened.live is None or not acts(refined.wanted) or refined.current:
             return None
-        self._pause.stop()
         self._rest.stop()
-        self._drop_preview()
         name = title_of(refined.wanted)
         job = self._submit(opened, name[:1].upper() + name[1:], None)
         job.progressed.connect(self._on_progress)
@@ -168,12 +166,16 @@ class RefineRun:
         self._state.refining = opened
         return job
 
-    def _submit(self, opened: OpenCase, name: str, slices: list[int] | None) -> Job:
+    def _submit(
+        self, opened: OpenCase, name: str, slices: list[int] | None, *, urgent: bool = False
+    ) -> Job:
         assert opened.live is not None
         cut, case = opened.live.segmentation(), opened.segmented or opened.case
         wanted, device, kept = opened.refined.wanted, self._state.device, self._ingredients
         return engine().submit(
-            lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept), name
+            lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept),
+            name,
+            urgent=urgent,
         )
 
     def cancel(self) -> None:

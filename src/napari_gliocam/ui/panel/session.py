@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
@@ -28,10 +29,11 @@ from napari_gliocam.ui.model.refined import acts
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
+from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer import navigate, planes
 from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
-from napari_gliocam.ui.viewer.live_update import Follower
+from napari_gliocam.ui.viewer.live_update import LiveUpdate
 from napari_gliocam.ui.viewer.painting import Painter
 
 
@@ -59,7 +61,7 @@ class Session:
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
         self.painter = Painter(self.state, self.layers)
-        self._follower = Follower(self.viewer, self.layers, parent)
+        self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
         self._activate.timeout.connect(self._on_activate)
@@ -99,7 +101,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        self._follower.close()
+        self._live.close()
         self.run.close()
         self.refine_run.close()
         self.painter.close()
@@ -137,9 +139,14 @@ class Session:
 
     def open(self, path: str | Path) -> Job:
         """Read a folder or a file of a case; its layers come when it is read."""
-        self.state.message = None
-        job = self._keep(files().submit(lambda: read_path(path), "Open"))
-        job.succeeded.connect(self._on_opened)
+        opening = self.state.announce(f"Opening {Path(path).name}…")
+        job = self._keep(files().submit(lambda: _prepared(path), "Open"))
+
+        def opened(found: OpenCase | LabelsAlone) -> None:
+            self._on_opened(found)
+            self.state.withdraw(opening)
+
+        job.succeeded.connect(opened)
         job.failed.connect(self._on_failure)
         return job
 
@@ -161,13 +168,18 @@ class Session:
         before = self.state.current
         if opened is before:
             return
-        self._follower.settle()
+        self._live.settle()
         self.state.current = opened
         if opened is not None:
             self.layers.focus(opened)
             self.layers.activate(opened)
             if before is None or difference(before.case.grid, opened.case.grid):
                 self._centre()
+
+    def close_case(self) -> None:
+        """Remove the case in work from the viewer."""
+        if self.state.current is not None:
+            self.layers.close_case(self.state.current)
 
     def _centre(self, event: Any = None) -> None:
         """Have the case in work in view; also when Home has fitted all that is open."""
@@ -214,7 +226,7 @@ class Session:
         """Volumes to choose from: those of the case, then image layers of others."""
         opened = self.state.current
         pool = () if opened is None else opened.pool
-        return (*pool, *self.layers.foreign.sources())
+        return (*pool, *self.layers.others.sources())
 
     def set_modality(self, modality: Modality, source: Source | None) -> None:
         """Say which volume a modality is."""
@@ -241,9 +253,9 @@ class Session:
         if source in opened.pool:
             opened.pool = tuple(loaded if s is source else s for s in opened.pool)
         else:
-            self.layers.foreign.check_placement(source, opened.case.grid)
+            self.layers.others.check_placement(source, opened.case.grid)
             opened.pool = (*opened.pool, loaded)
-            self.layers.foreign.hand_over(source, opened)
+            self.layers.others.hand_over(source, opened)
         return loaded
 
     def set_scheme(self, name: str) -> None:
@@ -296,12 +308,12 @@ class Session:
         """Follow the sliders."""
         opened = self.state.current
         if opened is not None and settings != opened.settings:
-            self._follower.change(opened, settings)
+            self._live.change(opened, settings)
             self.refine_run.changed()
 
     def settle(self) -> None:
         """A drag has ended: everything up to date."""
-        self._follower.settle()
+        self._live.settle()
 
     # ---- refinement
 
@@ -338,12 +350,13 @@ class Session:
             self._on_map_visible()
 
     def _on_map_visible(self, event: Any = None) -> None:
+        self.layers.draw_outlines()
         opened = self.state.current
         if opened is not None:
             self.maps_shown.emit(opened, self.layers.shown_maps(opened))
 
     def _on_dims(self, event: Any = None) -> None:
-        self._follower.look()
+        self._live.look()
         self.refine_run.look()
         self.slice_changed.emit()
 
@@ -369,9 +382,29 @@ class Session:
             return self._refine_and_save(opened, path)
         segmentation = opened.result
         case = opened.segmented or opened.case
+        strokes = None if opened.shown is None else opened.shown.strokes_copy()
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
+        self.state.say(f"Saving {Path(path).name}…")
         job = self._keep(files().submit(write, "Save"))
-        job.succeeded.connect(self._on_saved)
+
+        def saved(paths: list[Path]) -> None:
+            opened.saved_strokes = strokes
+            self._on_saved(paths)
+
+        job.succeeded.connect(saved)
+        job.failed.connect(self._on_failure)
+        return job
+
+    def selected_labels(self) -> Labels | None:
+        """Return the labels layer that is selected, None where another layer is."""
+        layer = self.viewer.layers.selection.active
+        return layer if isinstance(layer, Labels) else None
+
+    def save_layer(self, layer: Labels, path: str | Path) -> Job:
+        """Write a labels layer that is no result on its own grid."""
+        data, meta, _ = layer.as_layer_data_tuple()
+        job = self._keep(files().submit(lambda: write_labels(str(path), data, meta), "Save"))
+        job.succeeded.connect(lambda paths: self._on_saved([Path(p) for p in paths]))
         job.failed.connect(self._on_failure)
         return job
 
@@ -394,3 +427,11 @@ class Session:
         names = " and ".join(path.name for path in paths)
         self.state.say(f"Saved {names} in {paths[0].parent}.")
         self.saved.emit(list(paths))
+
+
+def _prepared(path: str | Path) -> OpenCase | LabelsAlone:
+    """Read a path, and what the window would else have to compute for its layers."""
+    found = read_path(path)
+    if isinstance(found, OpenCase):
+        _ = found.case.brain
+    return found

@@ -5,20 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.find import look_up
 from napari_gliocam.io.naming import is_nifti
 from napari_gliocam.ui.viewer.layer_data import LayerData
 
+if TYPE_CHECKING:
+    from napari_gliocam.ui.jobs.open_path import LabelsAlone
+    from napari_gliocam.ui.model.state import OpenCase
+
 Paths = str | Sequence[str]
 _ONE_DROP_S = 5.0
 _NOTHING: list[Any] = [(None,)]  # napari's word for "read, but nothing to add"
 
 
-def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
-    """The reader where this is a case or one of its files, else None; cheap, never raises."""
+def get_reader(path: Paths | None = None) -> Callable[[Paths], list[LayerData]] | None:
+    """Return the reader where this is a case or one of its files, else None.
+
+    It is cheap and never raises.  Without a path, as the command palette calls it, it asks for a
+    case and opens it.
+    """
+    if path is None:
+        from napari_gliocam.ui.plugin.commands import open_case
+
+        open_case()
+        return None
     try:
         first = Path(_as_list(path)[0])
         if first.is_dir():
@@ -58,7 +71,7 @@ def read(path: Paths) -> list[LayerData]:
 
 
 def _read(paths: Sequence[Path]) -> list[LayerData]:
-    from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
+    from napari_gliocam.ui.jobs.open_path import LabelsAlone
     from napari_gliocam.ui.viewer.layer_data import case_data, labels_alone_data
 
     layers: list[LayerData] = []
@@ -70,7 +83,7 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
         if missing is not None:
             layers += missing
             continue
-        found = read_path(path)
+        found = _read_alive(path)
         if isinstance(found, LabelsAlone):
             layers.append(labels_alone_data(found))
             continue
@@ -79,6 +92,24 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
         if found.case.warnings:
             _show(" ".join(found.case.warnings), "warning")
     return layers
+
+
+def _read_alive(path: Path) -> OpenCase | LabelsAlone:
+    """Read in the background, for the window is to stay alive; say so where a panel is open."""
+    from napari import current_viewer
+
+    from napari_gliocam.ui.jobs.engine import files
+    from napari_gliocam.ui.jobs.open_path import read_path
+    from napari_gliocam.ui.model.state import state_of
+
+    viewer = current_viewer()
+    state = None if viewer is None else state_of(viewer)
+    opening = None if state is None else state.announce(f"Opening {path.name}…")
+    try:
+        return files().run_alive(lambda: read_path(path), "Open")
+    finally:
+        if state is not None and opening is not None:
+            state.withdraw(opening)
 
 
 def _as_list(path: Paths) -> list[str]:

@@ -35,7 +35,7 @@ def _sample(kind: str) -> list[LayerData]:
     if app is not None:
         app.setOverrideCursor(Qt.CursorShape.WaitCursor)
     try:
-        return case_data(OpenCase(engine().run(lambda: work.phantom(kind))))
+        return case_data(OpenCase(engine().run_alive(lambda: work.phantom(kind), "The sample")))
     finally:
         if app is not None:
             app.restoreOverrideCursor()

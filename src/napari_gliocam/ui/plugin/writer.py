@@ -19,17 +19,28 @@ from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
 
 
-def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+def write_labels(
+    path: str | None = None, data: Any = None, meta: dict[str, Any] | None = None
+) -> list[str]:
     """Write one labels layer.
 
-    A result is written with the settings it was made with in a json beside it; other labels
-    on the grid they were read with, or on the scale and translation of their layer.
+    Without a path, as the command palette calls it, it asks for one and saves the result of the
+    case in work, or the labels layer that is selected.
+
+    A result is written with the settings it was made with in a json beside it; other labels on
+    the grid they were read with, or on the scale and translation of their layer.
 
     Raises
     ------
     SaveError
         In one sentence; the file that was there before is untouched.
     """
+    if path is None:
+        from napari_gliocam.ui.plugin.commands import save_labels
+
+        save_labels()
+        return []
+    meta = meta or {}
     metadata = meta.get("metadata", {})
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)

@@ -11,7 +11,7 @@ from napari_gliocam.cams.methods.menu import MENU
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.latest import Latest
-from napari_gliocam.ui.model.class_claims import OWN, Claimant, own_rows
+from napari_gliocam.ui.model.class_claims import OWN, ClassClaims, own_rows
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
@@ -42,8 +42,8 @@ class OverlapRun:
         self._layers = layers
         self._latest = latest
         self._opened: OpenCase | None = None
-        self._added: dict[str, Claimant] = {}
-        self._claimant: Claimant | None = None
+        self._added: dict[str, ClassClaims] = {}
+        self._claimant: ClassClaims | None = None
         self.method = _FIRST
         self.threshold = 0.5
 
@@ -101,7 +101,7 @@ class OverlapRun:
             self._claimant = self._added.get(self.method)
         if self._claimant is None:
             row = next(row for row, title in OWN.items() if title == self.method)
-            self._claimant = Claimant.own(opened.maps, row)
+            self._claimant = ClassClaims.own(opened.maps, row)
         where = EVERYWHERE if part is None else part
         self._claimant.cut(opened.settings, self.threshold, layer.data, where)
         layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -146,7 +146,7 @@ class OverlapRun:
     def _on_end(self, sentence: Any = None) -> None:
         self.stage_changed.emit("")
 
-    def _on_added(self, opened: OpenCase, claimant: Claimant) -> None:
+    def _on_added(self, opened: OpenCase, claimant: ClassClaims) -> None:
         self._on_end()
         if opened is self._opened:
             self._added[claimant.title] = claimant

@@ -23,7 +23,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
-from napari_gliocam.ui.model.class_claims import Claimant
+from napari_gliocam.ui.model.class_claims import ClassClaims
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def depth_of(case: Case) -> NDArray[np.float32] | None:
 def overlapping(
     maps: ClassMaps,
     rows: Sequence[Row],
-    more: Sequence[Claimant],
+    more: Sequence[ClassClaims],
     settings: Thresholds,
     threshold: float,
 ) -> Generator[Progress, None, tuple[MethodOverlap, ...]]:
@@ -73,7 +73,7 @@ def overlapping(
     made = []
     for row in rows:
         yield Progress(len(made), len(rows), "overlap")
-        made.append(Claimant.own(maps, row).overlap(settings, threshold, maps))
+        made.append(ClassClaims.own(maps, row).overlap(settings, threshold, maps))
     for claimant in more:
         yield Progress(len(made), len(rows), "overlap")
         made.append(claimant.overlap(settings, threshold, maps))
@@ -122,7 +122,7 @@ def reporting(
 
 def explaining(
     case: Case, bundle: Path | None, device: str, method: str, title: str
-) -> Generator[Progress, None, Claimant]:
+) -> Generator[Progress, None, ClassClaims]:
     """Maps of core and edema by a method, on every slice on which the networks see them."""
     keep_triton_out()
     yield Progress(0, 1, "loading the bundle")
@@ -132,4 +132,4 @@ def explaining(
     prepared = yield from preparing(case, work.loaded(bundle), device)
     made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)
     maps = yield from made.run()
-    return Claimant(title, maps.core, maps.edema)
+    return ClassClaims(title, maps.core, maps.edema)

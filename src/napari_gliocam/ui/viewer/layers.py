@@ -12,6 +12,8 @@ from typing import Any
 from weakref import WeakSet
 
 from napari.layers import Labels, Layer
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.case import Modality
 from napari_gliocam.class_maps import Row
@@ -20,7 +22,7 @@ from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.jobs.open_path import LabelsAlone
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
-from napari_gliocam.ui.model.state import OpenCase, unwrap
+from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
 from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.layer_data import (
     PLANES,
@@ -31,7 +33,7 @@ from napari_gliocam.ui.viewer.layer_data import (
     Tag,
     tag_of,
 )
-from napari_gliocam.ui.viewer.other_layers import ForeignLayers
+from napari_gliocam.ui.viewer.other_layers import OtherLayers
 
 
 class CaseLayers:
@@ -45,7 +47,7 @@ class CaseLayers:
     def __init__(self, viewer: Any) -> None:
         self.viewer = unwrap(viewer)
         self._set_aside: WeakSet[Layer] = WeakSet()
-        self.foreign = ForeignLayers(self.viewer)
+        self.others = OtherLayers(self.viewer)
 
     # ---- finding
 
@@ -76,7 +78,7 @@ class CaseLayers:
 
     def adopt(self, source: Source, modality: Modality) -> None:
         """Make a case of a layer of others."""
-        layer, opened = self.foreign.case_of(source, modality)
+        layer, opened = self.others.case_of(source, modality)
         self.viewer.layers.remove(layer)
         self.add_case(opened)
 
@@ -86,6 +88,7 @@ class CaseLayers:
         """Add the layers of a case and look at it."""
         for data in layer_data.case_data(opened):
             self.viewer.add_layer(Layer.create(*data))
+            _breathe()
         self.activate(opened)
 
     def activate(self, opened: OpenCase) -> None:
@@ -178,6 +181,7 @@ class CaseLayers:
                 if self.find(opened, "map", ("aggregate", target)) is None:
                     data = layer_data.map_data(opened, "aggregate", target, visible=False)
                     self._insert(data, opened)
+                    _breathe()
             for layer, tag in self.tagged():
                 if tag.opened is opened and tag.role == "map":
                     row, target = tag.what
@@ -201,6 +205,7 @@ class CaseLayers:
         if layer is None:
             with self._selection_kept():
                 self.viewer.add_layer(Layer.create(*layer_data.result_data(opened)))
+            self.draw_outlines()
         elif layer.data is not opened.shown.labels:
             layer.data = opened.shown.labels
         else:
@@ -215,6 +220,22 @@ class CaseLayers:
             layer.data = opened.shown.labels
         elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def draw_outlines(self) -> None:
+        """Draw each segmentation as an outline where that is chosen, or where maps lie under it."""
+        outline = state_of(self.viewer).outline
+        for layer, tag in self.tagged():
+            if tag.role == "result" and isinstance(layer, Labels):
+                contour = int(outline or bool(self.shown_maps(tag.opened)))
+                if layer.contour != contour:
+                    layer.contour = contour
+
+    def close_case(self, opened: OpenCase) -> None:
+        """Remove every layer of a case."""
+        with self.batched():
+            for layer, tag in self.tagged():
+                if tag.opened is opened:
+                    self.viewer.layers.remove(layer)
 
     def discard_strokes(self, opened: OpenCase) -> None:
         """Forget what was painted by hand."""
@@ -374,3 +395,10 @@ class CaseLayers:
             selection.update(kept)
             if active in kept:
                 selection.active = active
+
+
+def _breathe() -> None:
+    """Let the window paint between two layers: napari takes up to 0.1 s for each."""
+    app = QApplication.instance()
+    if app is not None:
+        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)

@@ -13,7 +13,7 @@ from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
 
 
-class Follower:
+class LiveUpdate:
     """Applies new settings to the labels of a case.
 
     Parameters

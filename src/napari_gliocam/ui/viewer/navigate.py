@@ -135,6 +135,13 @@ def toggle_overlay(viewer: Any) -> None:
         layer.visible = not layer.visible
 
 
+def toggle_outline(viewer: Any) -> None:
+    """Draw the segmentations of a viewer as outlines, or filled."""
+    state = state_of(viewer)
+    state.outline = not state.outline
+    CaseLayers(viewer).draw_outlines()
+
+
 def flip_refinement(viewer: Any) -> None:
     """Show the labels before refinement instead of those after, or the other way round."""
     opened = case_in_work(viewer)

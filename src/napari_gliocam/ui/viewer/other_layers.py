@@ -15,7 +15,7 @@ from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.layer_data import KEY, Tag, tag_of
 
 
-class ForeignLayers:
+class OtherLayers:
     """The image layers of a viewer that are not ours.
 
     Parameters

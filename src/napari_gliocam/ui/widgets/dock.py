@@ -16,7 +16,32 @@ PLUGIN = "napari-gliocam"
 HEIGHT = 820
 
 
-class Dock(QWidget):
+class ViewerWidget(QWidget):
+    """A widget in a dock of a viewer, which learns when that is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._docked = False
+
+    def end_with(self, close: Callable[[], None]) -> None:
+        """Call this when the window is gone: nothing may report to the widget any more."""
+        self.destroyed.connect(partial(_end, close))
+
+    def event(self, event: QEvent) -> bool:
+        """Taken out of its dock, it is closed; napari itself does not notify it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is not None:
+                self._docked = True
+            elif self._docked:
+                self.undocked()
+        return bool(super().event(event))
+
+    def undocked(self) -> None:
+        """Stop what reports to the widget: the user closed its dock."""
+        raise NotImplementedError
+
+
+class Dock(ViewerWidget):
     """A dock of one viewer.
 
     Parameters
@@ -29,7 +54,6 @@ class Dock(QWidget):
 
     def __init__(self, name: str, width: int) -> None:
         super().__init__()
-        self._docked = False
         self._width = width
         self.setObjectName(name)
         self.message_view = MessageView()
@@ -50,26 +74,9 @@ class Dock(QWidget):
         outer.addWidget(self.message_view)
         outer.addWidget(Column(body), 1)
 
-    def end_with(self, close: Callable[[], None]) -> None:
-        """Call this when the window is gone: nothing may report to the dock any more."""
-        self.destroyed.connect(partial(_end, close))
-
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its views want, as high as a small screen allows."""
         return QSize(self._width, HEIGHT)
-
-    def event(self, event: QEvent) -> bool:
-        """Taken out of its dock, it is closed; napari itself does not tell it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._docked = True
-            elif self._docked:
-                self.undocked()
-        return bool(super().event(event))
-
-    def undocked(self) -> None:
-        """The user closed the dock."""
-        raise NotImplementedError
 
 
 def _end(close: Callable[[], None], dock: Any = None) -> None:

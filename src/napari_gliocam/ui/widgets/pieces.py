@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 #: Milliseconds between two updates while a slider is dragged.
 FRAME_MS = 33
@@ -90,37 +91,27 @@ class Column(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-class Elided(QLabel):
-    """One line of text that ends in an ellipsis where the panel is narrow."""
+class Elided(QElidingLabel):
+    """One line of plain text that ends in an ellipsis where the panel is narrow."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def set_text(self, text: str) -> None:
-        """Show this text; the whole of it is the tooltip."""
-        self._text = text
-        self.setToolTip(text)
-        self._elide()
+    def set_text(self, text: str, more: str = "") -> None:
+        """Show this text; all of it, and what more there is to say, is the tooltip."""
+        self.setText(text)
+        self.setToolTip(tooltip("\n".join(part for part in (text, more) if part)))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """As narrow as the panel wants it."""
-        return QSize(40, super().minimumSizeHint().height())
-
-    def resizeEvent(self, event: object) -> None:  # noqa: N802
-        """Cut the text anew."""
-        super().resizeEvent(event)
-        self._elide()
-
-    def _elide(self) -> None:
-        mode = Qt.TextElideMode.ElideRight
-        self.setText(self.fontMetrics().elidedText(self._text, mode, max(self.width(), 40)))
+        return QSize(40, int(super().minimumSizeHint().height()))
 
 
 def tooltip(text: str) -> str:
     """Return a text as a tooltip that Qt wraps and never reads as html, wherever it came from."""
-    return f"<p>{escape(text)}</p>" if text else ""
+    return "".join(f"<p>{escape(line)}</p>" for line in text.split("\n")) if text else ""
 
 
 def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:

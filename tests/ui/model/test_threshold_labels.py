@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,9 +9,9 @@ from hypothesis import strategies as st
 
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.ui.model.threshold_labels import LiveLabels
+from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
-from .conftest import make_case, make_maps
+from ...gui.conftest import make_case, make_maps
 
 MAPS = make_maps(make_case())
 unit = st.floats(0, 1)
@@ -26,7 +24,7 @@ def test_ends_where_one_call_would(
 ) -> None:
     wanted = Thresholds(tumour, class_, exclusive, gate)
     expected = apply_thresholds(MAPS, wanted)
-    live = LiveLabels(MAPS, Thresholds())
+    live = ThresholdLabels(MAPS, Thresholds())
     live.step()
     live.change(wanted, (slice(4, 5),))
     np.testing.assert_array_equal(live.labels[4], expected.labels[4])
@@ -44,15 +42,15 @@ def test_ends_where_one_call_would(
 
 def test_array_is_written_in_place() -> None:
     array = np.full(MAPS.grid.shape, 9, dtype=np.uint8)
-    live = LiveLabels(MAPS, Thresholds(), array)
+    live = ThresholdLabels(MAPS, Thresholds(), array)
     live.finish()
     assert live.labels is array
     assert array.max() <= 2
     assert live.segmentation().labels is not array
 
 
-def test_steps_are_small(case: Any) -> None:
-    live = LiveLabels(MAPS, Thresholds())
+def test_steps_are_small() -> None:
+    live = ThresholdLabels(MAPS, Thresholds())
     steps = 1
     while live.step(4):
         steps += 1

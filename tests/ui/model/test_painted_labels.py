@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_gliocam.ui.model.painted_labels import Shown
+from napari_gliocam.ui.model.painted_labels import PaintedLabels
 
 SHAPE = (3, 4, 5)
 LABELS = arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
@@ -16,7 +16,7 @@ LABELS = arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
 
 @given(LABELS, LABELS, LABELS)
 def test_strokes_lie_over_every_base(first: np.ndarray, painted: np.ndarray, second: np.ndarray):
-    shown = Shown(first)
+    shown = PaintedLabels(first)
     shown.labels[...] = painted
     assert shown.take_strokes(first, exclusive=False) == ()
     touched = painted != first
@@ -30,7 +30,7 @@ def test_strokes_lie_over_every_base(first: np.ndarray, painted: np.ndarray, sec
 
 def test_undone_strokes_are_none():
     base = np.zeros(SHAPE, np.uint8)
-    shown = Shown(base)
+    shown = PaintedLabels(base)
     shown.labels[1, 2] = 1
     shown.take_strokes(base)
     assert shown.painted == 5
@@ -45,7 +45,7 @@ def test_undone_strokes_are_none():
 @pytest.mark.parametrize(("value", "exclusive"), [(4, False), (255, True), (3, True)])
 def test_a_value_that_is_no_class_is_taken_back(value: int, exclusive: bool):
     base = np.full(SHAPE, 2, np.uint8)
-    shown = Shown(base)
+    shown = PaintedLabels(base)
     shown.labels[0, 0] = 1
     shown.labels[2, 1:3] = value
     assert shown.take_strokes(base, exclusive=exclusive) == (value,)
@@ -57,7 +57,7 @@ def test_a_value_that_is_no_class_is_taken_back(value: int, exclusive: bool):
 
 def test_a_part_follows():
     base = np.zeros(SHAPE, np.uint8)
-    shown = Shown(base)
+    shown = PaintedLabels(base)
     shown.labels[1, 0, 0] = 1
     shown.take_strokes(base)
     other = np.full(SHAPE, 2, np.uint8)

@@ -1,0 +1,310 @@
+"""Views beside the canvas: the two other planes, or another modality of the same slice.
+
+They are linked to the canvas: they show its layers at its point, and a click moves that point.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import qthrottled
+
+from napari_gliocam.case import Modality
+from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, marks_of, plane_of
+from napari_gliocam.ui.widgets.dock import ViewerWidget
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice
+
+TITLE = "Side views"
+FRAME_MS = 33
+_MARK = QColor("#FFD54F")
+
+
+def compose(
+    layers: CaseLayers, opened: OpenCase, plane: Plane, index: int, modality: Modality | None = None
+) -> NDArray[np.uint8]:
+    """Return a slice of a case as the canvas would show it, upright, as (rows, columns, RGB).
+
+    Parameters
+    ----------
+    layers : CaseLayers
+    opened : OpenCase
+    plane : {"axial", "coronal", "sagittal"}
+    index : int
+        Of the slice, within the case.
+    modality : Modality or None
+        Shown instead of the images in the canvas.
+    """
+    across, rows, columns = ORDERS[plane]
+    shape = opened.case.grid.shape
+    picture = np.zeros((shape[rows], shape[columns], 3), dtype=np.float32)
+    for layer, tag in layers.tagged():
+        if tag.opened is not opened or not isinstance(layer, Image | Labels):
+            continue
+        image = tag.role in ("modality", "volume")
+        shown = tag.what == modality if image and modality is not None else layer.visible
+        if shown and layer.data.shape == shape:
+            colours = _coloured(layer, np.asarray(layer.data).take(index, axis=across))
+            alpha = colours[..., 3:] * layer.opacity
+            picture = picture * (1 - alpha) + colours[..., :3] * alpha
+    if rows == 0:
+        picture = picture[::-1]
+    return np.ascontiguousarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
+
+
+def _coloured(layer: Any, part: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a slice of a layer as RGBA in [0, 1]."""
+    if isinstance(layer, Labels):
+        if layer.contour:
+            inside = np.ones(part.shape, dtype=np.bool_)
+            for axis in (0, 1):
+                for step in (1, -1):
+                    inside &= part == np.roll(part, step, axis)
+            part = np.where(inside, 0, part)
+        return np.asarray(layer.colormap.map(part), dtype=np.float32)
+    low, high = layer.contrast_limits
+    grey = np.clip((part.astype(np.float32) - low) / (high - low), 0, 1) ** layer.gamma
+    coloured = layer.colormap.map(grey.ravel()).reshape(*part.shape, 4)
+    return np.asarray(coloured, dtype=np.float32)
+
+
+class SideView(QWidget):
+    """One picture with marks and a cross; emits where it was clicked, as fractions of it."""
+
+    pointed = Signal(float, float)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setMinimumSize(120, 120)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.picture: NDArray[np.uint8] | None = None
+        self.marks: dict[str, str] = {}
+        self._sides = (1.0, 1.0)
+        self._cross = (0.5, 0.5)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As large as a glance needs."""
+        return QSize(240, 240)
+
+    def show_picture(
+        self,
+        picture: NDArray[np.uint8] | None,
+        sides_mm: tuple[float, float] = (1.0, 1.0),
+        cross: tuple[float, float] = (0.5, 0.5),
+        marks: dict[str, str] | None = None,
+    ) -> None:
+        """Show a picture of this height and width in mm, with a cross at fractions of them."""
+        self.picture, self._sides, self._cross = picture, sides_mm, cross
+        self.marks = marks or {}
+        self.update()
+
+    def _frame(self) -> QRectF:
+        height, width = self._sides
+        scale = min(self.width() / width, self.height() / height)
+        size = width * scale, height * scale
+        return QRectF((self.width() - size[0]) / 2, (self.height() - size[1]) / 2, *size)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw picture, cross and marks."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor("black"))
+        if self.picture is None:
+            painter.end()
+            return
+        rows, columns, _ = self.picture.shape
+        image = QImage(
+            self.picture.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888
+        )
+        frame = self._frame()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(frame, image)
+        x = frame.left() + self._cross[1] * frame.width()
+        y = frame.top() + self._cross[0] * frame.height()
+        painter.setPen(QColor(255, 255, 255, 90))
+        painter.drawLine(QPointF(x, frame.top()), QPointF(x, frame.bottom()))
+        painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
+        painter.setPen(_MARK)
+        for side, flag in (
+            ("left", Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
+            ("right", Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
+            ("top", Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter),
+            ("bottom", Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter),
+        ):
+            painter.drawText(
+                self.rect().adjusted(4, 2, -4, -2), int(flag), self.marks.get(side, "")
+            )
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        """Go to the point under the mouse."""
+        if event is not None and self.picture is not None:
+            frame, at = self._frame(), event.position()
+            self.pointed.emit(
+                min(max((at.y() - frame.top()) / frame.height(), 0.0), 1.0),
+                min(max((at.x() - frame.left()) / frame.width(), 0.0), 1.0),
+            )
+
+    mouseMoveEvent = mousePressEvent  # noqa: N815
+
+
+class SideViews(ViewerWidget):
+    """The dock with the two planes that the canvas does not show, or with another modality.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    planes : bool
+        True: the two other planes; False: the plane of the canvas in another modality.
+    """
+
+    def __init__(self, viewer: Any, planes: bool) -> None:
+        super().__init__()
+        self.setObjectName("gliocam-side-views")
+        self._viewer = unwrap(viewer)
+        self._layers = CaseLayers(viewer)
+        self._planes = planes
+        self._closed = False
+        self.views = [SideView(f"view {n}") for n in range(2 if planes else 1)]
+        self.modalities = Choice("The modality beside the canvas")
+        self.modalities.activated.connect(self.refresh)
+        self.modalities.setVisible(not planes)
+        row = QHBoxLayout()
+        row.setSpacing(SPACING)
+        for number, view in enumerate(self.views):
+            view.pointed.connect(partial(self._on_pointed, number))
+            row.addWidget(view)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.modalities)
+        outer.addLayout(row, 1)
+        self._later = qthrottled(self.refresh, timeout=FRAME_MS)
+        self._watched: list[Any] = []
+        for signal, slot in self._signals():
+            signal.connect(slot)
+        self._on_layers()
+        self.end_with(self.close_views)
+
+    def _signals(self) -> list[tuple[Any, Any]]:
+        dims, layers = self._viewer.dims.events, self._viewer.layers.events
+        current = state_of(self._viewer).events.current
+        return [
+            (dims.point, self._on_changed),
+            (dims.order, self._on_changed),
+            (layers.inserted, self._on_layers),
+            (layers.removed, self._on_layers),
+            (current, self._on_layers),
+        ]
+
+    def undocked(self) -> None:
+        """Look away from the viewer."""
+        self.close_views()
+
+    def close_views(self) -> None:
+        """Hear nothing of the viewer any more."""
+        if self._closed:
+            return
+        self._closed = True
+        for signal, slot in self._signals():
+            signal.disconnect(slot)
+        self._unwatch()
+
+    def _unwatch(self) -> None:
+        for layer in self._watched:
+            for signal in _changes(layer):
+                signal.disconnect(self._on_changed)
+        self._watched.clear()
+
+    def _on_layers(self, event: Any = None) -> None:
+        self._unwatch()
+        self._watched = [la for la, _ in self._layers.tagged() if isinstance(la, Image | Labels)]
+        for layer in self._watched:
+            for signal in _changes(layer):
+                signal.connect(self._on_changed)
+        opened = state_of(self._viewer).current
+        there = [] if opened is None else [m for m in Modality if m in opened.case.volumes]
+        chosen = self.modalities.currentText()
+        titles = [m.title for m in there]
+        self.modalities.fill(titles, titles.index(chosen) if chosen in titles else 0)
+        self._on_changed()
+
+    def _on_changed(self, event: Any = None) -> None:
+        if not self._closed:
+            self._later()
+
+    def shown(self) -> list[Plane]:
+        """Return the plane of each view."""
+        canvas = plane_of(self._viewer.dims.order) if self._viewer.dims.ndim == 3 else "axial"
+        return [plane for plane in PLANES if (plane != canvas) == self._planes]
+
+    def refresh(self, event: Any = None) -> None:
+        """Draw all views at the point of the canvas."""
+        if self._closed:
+            return
+        opened, dims = state_of(self._viewer).current, self._viewer.dims
+        if opened is None or dims.ndim != 3:
+            for view in self.views:
+                view.show_picture(None)
+            return
+        grid = opened.case.grid
+        at = np.round((np.asarray(dims.point) - grid.origin) / grid.spacing).astype(int)
+        at = np.clip(at, 0, np.subtract(grid.shape, 1))
+        title = self.modalities.currentText()
+        modality = None if self._planes else next((m for m in Modality if m.title == title), None)
+        for view, plane in zip(self.views, self.shown(), strict=True):
+            across, rows, columns = ORDERS[plane]
+            picture = compose(self._layers, opened, plane, int(at[across]), modality)
+            down = (at[rows] + 0.5) / grid.shape[rows]
+            view.show_picture(
+                picture,
+                (
+                    grid.shape[rows] * grid.spacing[rows],
+                    grid.shape[columns] * grid.spacing[columns],
+                ),
+                (1 - down if rows == 0 else down, (at[columns] + 0.5) / grid.shape[columns]),
+                marks_of(ORDERS[plane], "up" if rows == 0 else "down", "right"),
+            )
+
+    def _on_pointed(self, number: int, down: float, right: float) -> None:
+        opened = state_of(self._viewer).current
+        if opened is None:
+            return
+        grid = opened.case.grid
+        _, rows, columns = ORDERS[self.shown()[number]]
+        for axis, fraction in ((rows, 1 - down if rows == 0 else down), (columns, right)):
+            index = min(int(fraction * grid.shape[axis]), grid.shape[axis] - 1)
+            self._viewer.dims.set_point(axis, grid.origin[axis] + index * grid.spacing[axis])
+
+
+def _changes(layer: Any) -> list[Any]:
+    events = layer.events
+    return [events.visible, events.opacity, events.set_data] + (
+        [events.contour] if isinstance(layer, Labels) else [events.contrast_limits, events.gamma]
+    )
+
+
+def toggle_side_views(viewer: Any, planes: bool) -> None:
+    """Open the dock of the other planes or of another modality, or close it again."""
+    window = getattr(unwrap(viewer), "window", None)
+    if window is None:
+        return
+    open_one = next((w for w in _open_views(window)), None)
+    if open_one is not None:
+        window.remove_dock_widget(open_one)
+        if open_one._planes == planes:
+            return
+    area = "bottom" if planes else "right"
+    window.add_dock_widget(SideViews(viewer, planes), name=TITLE, area=area, tabify=False)
+
+
+def _open_views(window: Any) -> list[SideViews]:
+    widgets = window._qt_window.findChildren(SideViews)
+    return [widget for widget in widgets if not widget._closed]
