@@ -4,6 +4,8 @@ import importlib.metadata
 import json
 from types import SimpleNamespace
 
+import nibabel
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -92,3 +94,31 @@ def test_lightning_is_there_and_runs_no_code_from_checkpoints(given, tmp_path, m
 )
 def test_durations_in_words(seconds, words):
     assert minutes(seconds) == words
+
+
+def test_blank_slices_are_kept_where_the_recipe_says_so(given, tmp_path):
+    cases = write_cases(tmp_path / "cases", 3)
+    for file in (cases / "case0").iterdir():
+        image = nibabel.load(file)
+        array = np.asarray(image.dataobj).copy()
+        array[:, :, :2] = 0
+        nibabel.save(nibabel.Nifti1Image(array, image.affine), file)
+    given = SimpleNamespace(folder=given.folder, cases=cases)
+    done = run(given, "--out", tmp_path / "new", "--plan")
+    assert "46 labelled slices" in done.output
+    assert "2 labelled slices show less than 5 cm²" in done.output.replace("\n", " ")
+    keep = tmp_path / "keep.toml"
+    keep.write_text(TINY + 'data.blank = "keep"\n')
+    done = run(given, "--out", tmp_path / "new", "--plan", "--recipe", keep)
+    assert "48 labelled slices" in done.output
+    assert "less than 5 cm²" not in done.output
+
+
+@pytest.mark.parametrize("what", ["--out", "--work", "--cache"])
+def test_a_folder_that_cannot_be_made_is_found_before_anything_runs(given, tmp_path, what):
+    long = tmp_path / ("x" * 300)
+    line = {"--out": tmp_path / "new", what: long}
+    done = run(given, *(word for pair in line.items() for word in pair))
+    assert done.exit_code == 1
+    assert "name too long" in done.output.replace("\n", " ")
+    assert not (tmp_path / "new" / "bundle.json").exists()

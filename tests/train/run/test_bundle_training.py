@@ -174,6 +174,25 @@ def test_going_on_pools_as_the_bundle_does(recipe, slices, tmp_path, monkeypatch
     assert load_bundle(tmp_path / "bundle").info.pooling == "gap"
 
 
+def test_slices_of_air_are_left_out_with_a_word(recipe, tmp_path):
+    slices = blob_slices(32)
+    slices.images[[3, 9]] = 0
+
+    def stop(report):
+        reports.append(report)
+        return True
+
+    reports = []
+    run(recipe, slices, tmp_path, report=stop)
+    assert reports[0].note == "2 slices show nothing but air and are left out."
+    reports = []
+    keep = replace(recipe, data=replace(recipe.data, blank="keep"))
+    run(keep, slices, tmp_path / "keep", report=stop)
+    assert not any(report.note for report in reports)
+    with np.load(tmp_path / "keep" / "work" / "rows.npz") as rows:
+        assert len(rows["train"]) + len(rows["validation"]) == 32
+
+
 def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
     with pytest.raises(TrainingError, match="goes on from a bundle"):
         run(tiny(read_recipe("finetune")), slices, tmp_path)

@@ -76,6 +76,7 @@ def request_(cases, start, tmp_path):
         bundle=str(start),
         cache=str(cases / "cache"),
         device="cpu",
+        threads=1,
     )
 
 
@@ -96,6 +97,7 @@ def unbroken(cases, start, tmp_path_factory):
         bundle=str(start),
         cache=str(cases / "cache"),
         device="cpu",
+        threads=1,
     )
     assert run_request(request, emitted.append) == out
     return request, emitted
@@ -217,7 +219,7 @@ def wait_for(process, is_it):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
 def test_the_process_works_on_when_nobody_listens_and_stops_by_a_line(request_):
-    with start_process(replace(request_, threads=1), stdin=subprocess.PIPE) as process:
+    with start_process(request_, stdin=subprocess.PIPE) as process:
         wait_for(process, lambda e: e["kind"] == "training")
         process.stdout.close()  # the window is gone
         with (

@@ -82,7 +82,8 @@ def comparing(
         tagged = {s: tags[name][n] for s, n in enumerate(numbers) if n in tags[name]}
         kept = {s: (t.tumour, t.core, t.edema) for s, t in tagged.items() if not t.skipped}
         places, present = list(kept), np.array(list(kept.values()), dtype=bool).reshape(-1, 3)
-        slices.append((present, *(x.maps.probabilities[places] for x in (old, new))))
+        scores = old.maps.probabilities[places], new.maps.probabilities[places]
+        slices.append((present, *scores))
         if pictures is not None:
             _picture(case, old.labels, new.labels, pictures / f"{done:02d}.png")
     return BeforeAfter(

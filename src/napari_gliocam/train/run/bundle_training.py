@@ -8,11 +8,11 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import SliceDataset
+from napari_gliocam.train.data.batches import Batched, SliceDataset
 from napari_gliocam.train.data.slice_set import SliceSet, check_slices, drop_blank, split_cases
-from napari_gliocam.train.recipe.fields import Augment, Fit, Recipe
+from napari_gliocam.train.recipe.fields import Augment, Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 from napari_gliocam.train.run.checkpoints import blend_weights, stage_folder, weights_digest
 from napari_gliocam.train.run.events import Reporter
@@ -41,9 +41,6 @@ from napari_gliocam.train.stages.stage import Stage
 
 T = TypeVar("T")
 Network = Literal["tumour", "classes"]
-
-#: Columns of the labels that each network learns.
-COLUMNS: Mapping[Network, tuple[int, ...]] = {"tumour": (0,), "classes": (1, 2)}
 
 #: Errors of files in the work folder that are missing or damaged.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -103,6 +100,30 @@ def train_bundle(
         return None
 
 
+def make_stage(name: str, net: GliocamNet, recipe: Recipe) -> Stage:
+    """Return a new stage, which trains a part of the networks in place.
+
+    Parameters
+    ----------
+    name : str
+        Kind and network, such as ``"classifier.tumour"``.
+    net : GliocamNet
+        All networks.
+    recipe : Recipe
+        The settings.
+    """
+    kind, network = name.split(".")
+    settings = getattr(getattr(recipe, kind), network)
+    if kind == "aggregate" and network == "tumour":
+        return TumourStage(net.tumour_attention, net.design, settings)
+    if kind == "aggregate":
+        return ClassStage(net.class_attention, net.design, settings)
+    part, columns = (net.tumour, (0,)) if network == "tumour" else (net.classes, (1, 2))
+    if kind == "pretrain":
+        return PretrainStage(part, columns, settings)
+    return ClassifierStage(part, columns, settings, net.design.pooling)
+
+
 @dataclass(eq=False)
 class _Run:
     recipe: Recipe
@@ -145,7 +166,7 @@ class _Run:
             _check_folder(work, recipe, slices, start)
         file = work / "rows.npz"
         train, validation = _once(
-            fabric, file, lambda: _write_rows(file, recipe, slices), _read_rows
+            fabric, file, lambda: _write_rows(file, recipe, slices, report), _read_rows
         )
         channels = slices.images.shape[1]
         design = start.design if start and recipe.start == "bundle" else recipe.network.design
@@ -170,8 +191,8 @@ class _Run:
         return out
 
     def _train(self) -> Polarity:
-        for network in COLUMNS:
-            self._backbone(network)
+        self._backbone("tumour")
+        self._backbone("classes")
         self.net.eval()
         device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
         polarity = self._polarity(device)
@@ -182,20 +203,16 @@ class _Run:
     # ---- stages
 
     def _backbone(self, name: Network) -> None:
-        network, columns = getattr(self.net, name), COLUMNS[name]
+        network = getattr(self.net, name)
         before = {k: v.clone() for k, v in network.state_dict().items()}
         network.to(memory_format=torch.channels_last)
         first, then = getattr(self.recipe.pretrain, name), getattr(self.recipe.classifier, name)
         if first.loss != "none":
             train = self._dataset(self.train, first.augment, views=2, stage=1)
             check = self._dataset(self.validation, first.augment, views=2, stage=2)
-            with _seeded(self.recipe.seed, 1):
-                stage: Stage = PretrainStage(network, columns, first)
-            self._fit(f"pretrain.{name}", stage, train, check, first.fit)
+            self._stage(f"pretrain.{name}", train, check)
         train = self._dataset(self.train, then.augment, stage=3)
-        check = self._dataset(self.validation, None)
-        stage = ClassifierStage(network, columns, then, self.net.design.pooling)
-        self._fit(f"classifier.{name}", stage, train, check, then.fit)
+        self._stage(f"classifier.{name}", train, self._dataset(self.validation, None))
         blend_weights(network, before, then.blend)
 
     def _polarity(self, device: torch.device) -> Polarity:
@@ -233,37 +250,35 @@ class _Run:
             shutil.rmtree(maps, ignore_errors=True)
             cache_exit_maps(net, self.slices, rows, maps, features=wanted)
 
-        def fit(name: str, stage: Stage, settings: Fit) -> None:
-            data = ExitMaps(maps, places[: len(train)]), ExitMaps(maps, places[len(train) :])
-            self._fit(f"aggregate.{name}", stage, *data, settings)
+        def fit(name: str) -> None:
+            self._stage(
+                name, ExitMaps(maps, places[: len(train)]), ExitMaps(maps, places[len(train) :])
+            )
             self.net.eval().to(device)
 
         _once(self.fabric, maps, write_maps, lambda folder: ExitMaps(folder, places))
-
-        with _seeded(self.recipe.seed, 2):
-            tumour = TumourStage(net.tumour_attention, net.design, recipe.tumour)
-            classes = ClassStage(net.class_attention, net.design, recipe.classes)
-        fit("tumour", tumour, recipe.tumour.fit)
+        fit("aggregate.tumour")
         _once(
             self.fabric,
             maps / "tumour.npy",
             lambda: add_tumour(self.net, maps),
             lambda file: np.load(file, mmap_mode="r"),
         )
-        fit("classes", classes, recipe.classes.fit)
+        fit("aggregate.classes")
 
-    def _fit(self, name: str, stage: Stage, train: Any, check: Any, fit: Fit) -> None:
-        if fit.epochs == 0:
+    def _stage(self, name: str, train: Batched, validation: Batched) -> None:
+        if self.recipe.fits()[f"{name}.fit"].epochs == 0:
             return
         if len(train) == 0:
             raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")
-        folder = stage_folder(self.work, name)
+        with _seeded(self.recipe.seed, 1):
+            stage = make_stage(name, self.net, self.recipe)
         run_stage(
             name,
             stage,
             train,
-            check,
-            folder,
+            validation,
+            stage_folder(self.work, name),
             self.machine,
             seed=self.recipe.seed,
             report=self.report,
@@ -364,11 +379,14 @@ def _once(
     return read(file)
 
 
-def _write_rows(file: Path, recipe: Recipe, slices: SliceSet) -> None:
+def _write_rows(file: Path, recipe: Recipe, slices: SliceSet, report: Reporter | None) -> None:
     """Choose rows to train and to validate with; looking for blank slices reads them all."""
     train, validation = split_cases(slices, recipe.data.validation, recipe.seed)
     if recipe.data.blank == "drop":
         train, validation = drop_blank(slices, train), drop_blank(slices, validation)
+        dropped = len(slices) - len(train) - len(validation)
+        if dropped:
+            note(report, "slices", f"{dropped} slices show nothing but air and are left out.")
     with replacing(file) as part:
         np.savez(part, train=train, validation=validation)
 

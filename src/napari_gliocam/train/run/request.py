@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,10 @@ class TrainingRequest:
     @property
     def finished(self) -> bool:
         """True if the folder holds a bundle whose training is over."""
-        done = (self.work_dir / DONE_FILE).exists() or not self.work_dir.exists()
-        return done and (self.out_dir / INFO_FILE).exists()
+        with suppress(OSError):  # a name that no file can have
+            done = (self.work_dir / DONE_FILE).exists() or not self.work_dir.exists()
+            return done and (self.out_dir / INFO_FILE).exists()
+        return False
 
     @property
     def outside(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,13 +13,11 @@ from napari_gliocam.device import choose_device
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.data.batches import SliceDataset
+from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.data.case_set import CaseSet
-from napari_gliocam.train.recipe.fields import Fit, Recipe
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.run.bundle_training import make_stage
 from napari_gliocam.train.run.events import Plan
-from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
-from napari_gliocam.train.stages.classifier import ClassifierStage
-from napari_gliocam.train.stages.contrastive import PretrainStage
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
 from napari_gliocam.train.stages.stage import Stage
 
@@ -66,38 +63,26 @@ def estimating_time(
 def _seconds_a_step(
     name: str, cases: CaseSet, recipe: Recipe, net: GliocamNet, device: torch.device
 ) -> float:
-    kind, network = name.split(".")
-    part: Fit
-    stage: Stage
-    columns = (0,) if network == "tumour" else (1, 2)
     fresh = GliocamNet.of(cases.slices.images.shape[1], net.design)  # a timed step must not teach
-    if kind == "aggregate":
-        part = getattr(recipe.aggregate, network).fit
-        attention = fresh.tumour_attention if network == "tumour" else fresh.class_attention
-        chosen = TumourStage if network == "tumour" else ClassStage
-        stage = chosen(attention, net.design, getattr(recipe.aggregate, network))
-        maps = _map_batch(min(part.batch, len(cases.slices)), cases, device)
-        return _timed(stage.to(device), lambda: maps, part, device)
-    settings = getattr(getattr(recipe, kind), network)
-    part = settings.fit
-    backbone = getattr(fresh, network)
-    if kind == "pretrain":
-        stage = PretrainStage(backbone, columns, replace(settings))
-    else:
-        stage = ClassifierStage(backbone, columns, settings, net.design.pooling)
+    stage = make_stage(name, fresh, recipe).to(device)
+    fit = stage.fit
+    if name.startswith("aggregate"):
+        maps = _map_batch(min(fit.batch, len(cases.slices)), cases, device)
+        return _timed(stage, lambda: maps, device)
     rows = np.arange(len(cases.slices))
-    data = SliceDataset(cases.slices, rows, settings.augment, views=2 if kind == "pretrain" else 1)
-    chosen_rows = np.random.default_rng(0).permutation(rows)[: part.batch]
-    keys = [(0, int(row)) for row in np.sort(chosen_rows)]
+    kind, network = name.split(".")
+    how = getattr(getattr(recipe, kind), network).augment
+    data = SliceDataset(cases.slices, rows, how, views=2 if kind == "pretrain" else 1)
+    chosen = np.random.default_rng(0).permutation(rows)[: fit.batch]
+    keys = [(0, int(row)) for row in np.sort(chosen)]
 
-    def batch() -> object:
-        made = data.__getitems__(keys)
-        return type(made)(*(field.to(device) for field in made))
+    def batch() -> SliceBatch:
+        return SliceBatch(*(field.to(device) for field in data.__getitems__(keys)))
 
-    return _timed(stage.to(device), batch, part, device)
+    return _timed(stage, batch, device)
 
 
-def _timed(stage: Stage, batch: Callable[[], object], fit: Fit, device: torch.device) -> float:
+def _timed(stage: Stage, batch: Callable[[], object], device: torch.device) -> float:
     learned = [p for p in stage.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, 0.0)
     started = 0.0
@@ -106,7 +91,9 @@ def _timed(stage: Stage, batch: Callable[[], object], fit: Fit, device: torch.de
             _wait(device)
             started = time.perf_counter()
         given = batch()
-        with torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bf16-mixed"):
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=stage.fit.precision == "bf16-mixed"
+        ):
             loss: Tensor = torch.stack(list(stage.terms(given).values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -25,7 +25,7 @@ from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class _AggregateStage(Stage):
-    """What both stages share: fore- and background of a map, and the bank of earlier ones."""
+    """The common part of both stages: fore- and background of a map, the bank of vectors."""
 
     batch_type = MapBatch
 
@@ -43,14 +43,14 @@ class _AggregateStage(Stage):
             self.projection = attention.project if own else nn.Conv2d(channels, 1, 1)  # type: ignore[assignment]
 
     def attend(self, batch: MapBatch, maps: Tensor) -> Tensor:
-        """Weights of the exits for some maps, (B, 4, C, h, w)."""
+        """Return the weights of the exits for some maps, (B, 4, C, h, w)."""
         weights: Tensor = self.network(
             batch.images, seen_by_attention(maps, batch.brain, self.design.map_range)
         )
         return weights
 
     def region(self, batch: MapBatch) -> Tensor:
-        """Where fore- and background are looked at, (B, 1, h, w)."""
+        """Return the part of the slice whose fore- and background are compared, (B, 1, h, w)."""
         if self.features.region == "image":
             return torch.ones_like(batch.brain)
         if self.features.region == "brain":
@@ -61,7 +61,7 @@ class _AggregateStage(Stage):
         return torch.where(ring.sum(dim=(1, 2, 3), keepdim=True) > 20, ring, batch.brain)
 
     def compared(self, map_: Tensor, batch: MapBatch, region: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of fore- and background of a map (B, 1, h, w), both (B, D): paper 1, Eq. 6."""
+        """Return vectors (B, D) of fore- and background of a map (B, 1, h, w): paper 1, Eq. 6."""
         if self.projection is not None:
             image = self.projection(batch.images) * region
             return (image * map_).flatten(1), (image * (1 - map_)).flatten(1)
@@ -75,22 +75,22 @@ class _AggregateStage(Stage):
         return mean(inside), mean(outside)
 
     def apart(self, foreground: Tensor, background: Tensor, key: str) -> Tensor:
-        """L_c of one class; validation leaves the bank alone."""
+        """Return L_c of one class; validation leaves the bank alone."""
         if len(foreground) < 3:
             return foreground.sum() * 0.0
         bank = self.bank if self.training else Bank(0)
         return class_loss(foreground, background, bank, key, self.features.similarity)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the bank: without it a run that goes on would differ."""
+        """Add the bank: without it a run that goes on would differ."""
         checkpoint["bank"] = self.bank.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the bank up again."""
+        """Restore the bank."""
         self.bank.restore(checkpoint["bank"])
 
     def on_train_start(self) -> None:
-        """A checkpoint is read before the device is known."""
+        """Move the bank to the device, which is not known when a checkpoint is read."""
         kept = self.bank.state().items()
         self.bank.restore({k: (f.to(self.device), b.to(self.device)) for k, (f, b) in kept})
 
@@ -101,9 +101,11 @@ class TumourStage(_AggregateStage):
     Parameters
     ----------
     attention : Module
-        `napari_gliocam.nets.gliocam.GliocamNet.tumour_attention`.
+        The network that learns: `napari_gliocam.nets.gliocam.GliocamNet.tumour_attention`.
     design : Design
+        Design of the networks.
     recipe : TumourAggregate
+        Weights of the terms, features, optimisation.
     """
 
     def __init__(self, attention: nn.Module, design: Design, recipe: TumourAggregate) -> None:
@@ -113,7 +115,7 @@ class TumourStage(_AggregateStage):
         self.recipe = recipe
 
     def terms(self, batch: MapBatch) -> Terms:
-        """Whatever has a weight."""
+        """Return the terms that have a weight."""
         recipe = self.recipe
         maps = batch.maps[:, :, :1]
         weights = self.attend(batch, maps)
@@ -135,9 +137,11 @@ class ClassStage(_AggregateStage):
     Parameters
     ----------
     attention : Module
-        `napari_gliocam.nets.gliocam.GliocamNet.class_attention`.
+        The network that learns: `napari_gliocam.nets.gliocam.GliocamNet.class_attention`.
     design : Design
+        Design of the networks.
     recipe : ClassAggregate
+        Weights of the terms, features, optimisation.
     """
 
     def __init__(self, attention: nn.Module, design: Design, recipe: ClassAggregate) -> None:
@@ -146,7 +150,7 @@ class ClassStage(_AggregateStage):
         self.recipe = recipe
 
     def terms(self, batch: MapBatch) -> Terms:
-        """Eq. 9, and the pull towards equal weights."""
+        """Return the terms of Eq. 9, and the pull towards equal weights."""
         recipe, kind = self.recipe, self.features.similarity
         guided = guide(batch.maps[:, :, 1:], batch.tumour, self.design.guidance)
         weights = self.attend(batch, guided)

@@ -1,4 +1,4 @@
-"""What makes several processes learn as one would: rows of all of them, sums over all of them.
+"""Rows and sums over all processes that train together, so that they learn as one would.
 
 Batches are dealt out row by row (`napari_gliocam.train.data.batches`); DDP averages the gradients.
 A loss that compares rows with each other, or divides by a count of pixels, must look at the rows
@@ -12,18 +12,19 @@ from torch import Tensor, distributed
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if _together() else 1
 
 
 def gather_rows(rows: Tensor, views: int = 1) -> Tensor:
-    """The rows of all processes in the order in which one process would have them.
+    """Return the rows of all processes in the order in which one process would have them.
 
     Parameters
     ----------
     rows : Tensor, (V * B_r, ...)
-        This process's, V views one after the other; B_r may differ by one between processes.
+        Rows of this process, V views one after the other; B_r may differ by one between processes.
     views : int
+        Number of views V.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def gather_rows(rows: Tensor, views: int = 1) -> Tensor:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """A value's mean over the processes, without gradient; a count to divide by, for one."""
+    """Return the mean of a value over the processes, without gradient."""
     if not _together():
         return value.detach()
     total = value.detach().clone()
@@ -57,11 +58,12 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def mean_over_rows(values: Tensor) -> Tensor:
-    """The mean of this process's rows, weighted so that the mean over processes is that of all.
+    """Return the mean of this process's rows, so weighted that the mean over processes is right.
 
     Parameters
     ----------
     values : Tensor, (B_r, ...)
+        Values of this process's rows.
     """
     if not _together():
         return values.mean()

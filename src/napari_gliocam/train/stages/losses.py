@@ -18,18 +18,19 @@ from napari_gliocam.train.stages.distributed import mean_over_processes, mean_ov
 def classifier_loss(
     logits: Sequence[Tensor], labels: Tensor, weights: Sequence[float], kind: str = "bce"
 ) -> Tensor:
-    """Weighted sum over exits of the cross-entropy (paper 1, Eq. 2).
+    """Return the weighted sum over exits of the cross-entropy (paper 1, Eq. 2).
 
     Parameters
     ----------
     logits : 4 Tensor, (B, C)
         Image-level logits of each exit.
     labels : Tensor, (B, C)
-        0 or 1.
+        Image-level labels, 0 or 1.
     weights : 4 float
-        w_l.
+        Weight w_l of each exit.
     kind : {"bce", "focal"}
-        Focal: each term times ``(1 - p)^2``, p the probability of what is true (Lin et al. 2017).
+        Cross-entropy; or focal: each term times ``(1 - p)^2``, p the probability of the true label
+        (Lin et al. 2017).
     """
     losses = []
     for weight, exit_ in zip(weights, logits, strict=True):
@@ -41,11 +42,12 @@ def classifier_loss(
 
 
 def similarity(a: Tensor, b: Tensor, kind: str = "shifted", eps: float = 1e-3) -> Tensor:
-    """Similarity of every vector in ``a`` with every one in ``b``, (N, D), (M, D) -> (N, M).
+    """Return the similarity of every vector in ``a`` with every one in ``b``, (N, M).
 
     Parameters
     ----------
-    a, b : Tensor
+    a, b : Tensor, (N, D), (M, D)
+        The vectors.
     kind : {"shifted", "cosine"}
         ``(1 + cos) / 2``, or the papers' cosine: negative ones are clamped and have no gradient.
     eps : float
@@ -56,14 +58,14 @@ def similarity(a: Tensor, b: Tensor, kind: str = "shifted", eps: float = 1e-3) -
 
 
 def sim_min(a: Tensor, b: Tensor, kind: str = "shifted") -> Tensor:
-    """Push two sets of vectors apart: mean of ``-log(1 - s)`` (SimMin of paper 2, Eq. 3)."""
+    """Return SimMin, the mean of ``-log(1 - s)``: pushes two sets apart (paper 2, Eq. 3)."""
     return -torch.log(1 - similarity(a, b, kind)).mean()
 
 
 def sim_max(
     a: Tensor, others: Tensor | None = None, alpha: float = 0.25, kind: str = "shifted"
 ) -> Tensor:
-    """Pull a set together: mean of ``-log(s) exp(-alpha rank)`` (SimMax of paper 2, Eq. 3).
+    """Return SimMax, the mean of ``-log(s) exp(-alpha rank)``: pulls a set together (Eq. 3).
 
     The most similar pairs count most.  The pair of a vector with itself is left out.
     """
@@ -84,7 +86,7 @@ class Bank:
     Parameters
     ----------
     size : int
-        Vectors a class; 0 keeps none.
+        Number of vectors of each class; 0 keeps none.
     """
 
     def __init__(self, size: int = 128) -> None:
@@ -92,11 +94,11 @@ class Bank:
         self._kept: dict[str, tuple[Tensor, Tensor]] = {}
 
     def get(self, key: str) -> tuple[Tensor, Tensor] | None:
-        """Kept foreground and background vectors of a class."""
+        """Return the kept foreground and background vectors of a class."""
         return self._kept.get(key)
 
     def put(self, key: str, foreground: Tensor, background: Tensor) -> None:
-        """Keep the newest vectors."""
+        """Add vectors; the oldest make room."""
         old = self._kept.get(key)
         new = (foreground.detach(), background.detach())
         if old is not None:
@@ -104,26 +106,27 @@ class Bank:
         self._kept[key] = (new[0][: self.size], new[1][: self.size])
 
     def state(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """For a checkpoint."""
+        """Return all vectors, for a checkpoint."""
         return dict(self._kept)
 
     def restore(self, state: dict[str, tuple[Tensor, Tensor]]) -> None:
-        """From a checkpoint."""
+        """Take the vectors of a checkpoint."""
         self._kept = dict(state)
 
 
 def class_loss(
     foreground: Tensor, background: Tensor, bank: Bank, key: str, kind: str = "shifted"
 ) -> Tensor:
-    """L_c of paper 1, Eq. 5: foreground like foreground, background like background, not across.
+    """Return L_c (paper 1, Eq. 5): foregrounds are alike, backgrounds are alike, both differ.
 
     Parameters
     ----------
     foreground, background : Tensor, (N, D)
         Features inside and outside a map (Eq. 6).
     bank : Bank
+        Vectors of earlier batches; those of this batch are added.
     key : str
-        The class.
+        Name of the class in the bank.
     kind : {"shifted", "cosine"}
         As in `similarity`.
     """
@@ -140,11 +143,12 @@ def class_loss(
 def separability_loss(
     core: Tensor, edema: Tensor, kind: str = "shifted", pairs: str = "all"
 ) -> Tensor:
-    """L_sep of paper 1, Eq. 7: core and edema foregrounds differ.
+    """Return L_sep (paper 1, Eq. 7): foregrounds of core and edema differ.
 
     Parameters
     ----------
     core, edema : Tensor, (N, D), (M, D)
+        Foreground vectors of the two classes.
     kind : {"shifted", "cosine"}
         As in `similarity`.
     pairs : {"all", "same-image"}
@@ -160,18 +164,18 @@ def separability_loss(
 def agreement_loss(
     class_maps: Tensor, tumour: Tensor, labels: Tensor, region: Tensor, kind: str = "bce"
 ) -> Tensor:
-    """L_agree of paper 1, Eq. 8: the larger class map agrees with the tumour map.
+    """Return L_agree (paper 1, Eq. 8): the larger class map agrees with the tumour map.
 
     Parameters
     ----------
     class_maps : Tensor, (B, 2, h, w)
-        In [0, 1] (any with "logits"), positive polarity.
+        Core and edema in [0, 1] (any values with "logits"), in positive polarity.
     tumour : Tensor, (B, 1, h, w)
-        Target in [0, 1], no gradient.
+        Target in [0, 1], without gradient.
     labels : Tensor, (B, 2)
-        A class the slice does not show takes no part.
+        Image-level labels; a class that the slice does not show takes no part.
     region : Tensor, (B, 1, h, w)
-        Brain.
+        1 in the brain.
     kind : {"bce", "logits"}
         Eq. 8 as it stands; or with a sigmoid in front (the papers' code).
     """
@@ -186,7 +190,7 @@ def agreement_loss(
 
 
 def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
-    """How much of the image's variance two phases leave unexplained (Chan & Vese 2001).
+    """Return the part of the image's variance that two phases leave (Chan & Vese 2001).
 
     ``J = sum_k sum_R P_k |x - mu_k|^2 / sum_R |x - mean|^2`` with P = (M, 1 - M): 1 when the
     map says nothing, 0 when it parts the region into two flat phases.
@@ -194,11 +198,11 @@ def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
     Parameters
     ----------
     map_ : Tensor, (B, 1, h, w)
-        In [0, 1].
+        A map in [0, 1].
     images : Tensor, (B, C, h, w)
-        Normalised; clipped to [-3, 4] here.
+        Normalised images; clipped to [-3, 4] here.
     region : Tensor, (B, 1, h, w)
-        Where it is measured: brain near the lesion.
+        Part of the slice to measure in: brain near the lesion.
     """
     phases = torch.cat([map_, 1 - map_], dim=1) * region
     x = images.clamp(-3, 4)
@@ -211,12 +215,14 @@ def two_phase_contrast(map_: Tensor, images: Tensor, region: Tensor) -> Tensor:
 
 
 def uniformity(attention: Tensor, region: Tensor) -> Tensor:
-    """KL of attention weights against equal ones, a pull towards the plain average.
+    """Return the KL divergence of attention from equal weights: a pull to the plain average.
 
     Parameters
     ----------
     attention : Tensor, (B, 4, C, h, w)
+        Weights of the exits.
     region : Tensor, (B, 1, h, w)
+        1 in the brain.
     """
     exits, classes = attention.shape[1:3]
     kl = (attention * torch.log(exits * attention.clamp_min(1e-6))).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Which way round each exit was learned, settled without any mask.
+"""Decide without any mask which way round each exit was learned.
 
 A classifier may be right about the slice while its map is low where the lesion is: averaging and
 normalisation without parameters allow it, and both papers' code finds and silently flips it.
@@ -6,7 +6,7 @@ Two votes on slices that show the class, a slice at a time:
 
 1. A lesion is the smaller part of the brain, so the map's tail points to it: the sign of the
    map's skewness in the brain.
-2. What the network calls the class by must be the lesion: of the tenth of the brain where the map
+2. The network must find the class by the lesion: of the tenth of the brain where the map
    is highest and that where it is lowest, the one whose replacement by average brain lowers the
    image-level logit more.
 """
@@ -34,12 +34,12 @@ INVERTED_BELOW = -0.25
 
 @dataclass(frozen=True)
 class Polarity:
-    """What was decided, and by how much.
+    """The polarity of each exit, and the votes for it.
 
     Parameters
     ----------
     signs : dict of str to list of 4 int
-        For tumour, core, edema: 1 where an exit's high values mean lesion, else -1.
+        For tumour, core and edema: 1 where high values of an exit mean lesion, else -1.
     skewness, occlusion : dict of str to list of 4 float
         Mean vote over the slices, in [-1, 1].
     """
@@ -59,21 +59,24 @@ def settle_polarity(
     seed: int = 0,
     batch: int = 32,
 ) -> Polarity:
-    """Decide the polarity of each exit and class, see the module.
+    """Decide the polarity of each exit and class; see the module for the two votes.
 
     Parameters
     ----------
     net : GliocamNet
-        In evaluation mode; its present polarity plays no part.
+        The networks in evaluation mode; their present polarity plays no part.
     slices : SliceSet
+        All slices.
     rows : ndarray of int
-        Those to look at: training patients.
+        The rows of ``slices`` to look at: training patients.
     how : {"auto", "normal", "inverted"}
-        "normal" and "inverted" ask for no vote.
+        By votes, or the same for all exits without a vote.
     most : int
-        Slices a class, drawn by seed.
+        Largest number of slices of each class, drawn by seed.
     seed : int
+        Seed of the draw.
     batch : int
+        Slices a batch.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def settle_polarity(
 
 @torch.inference_mode()
 def _votes(net: GliocamNet, images: Tensor, column: int) -> Tensor:
-    """-1, 0 or 1 of both questions, each slice and exit, (2, B, 4)."""
+    """Return both votes, -1, 0 or 1, for each slice and exit, (2, B, 4)."""
     images = images.float().to(net.signs.device)
     brain = (images != 0).any(dim=1, keepdim=True).float()
     part, row = (net.tumour, 0) if column == 0 else (net.classes, column - 1)
@@ -124,7 +127,7 @@ def _votes(net: GliocamNet, images: Tensor, column: int) -> Tensor:
 
 
 def _skewness(map_: Tensor, brain: Tensor) -> Tensor:
-    """Third moment of a map over the brain, (B, 1, h, w) -> (B,); the scale does not matter."""
+    """Return the third moment of maps (B, 1, h, w) over the brain, (B,); its scale is arbitrary."""
     height, width = map_.shape[-2:]
     inside = (F.adaptive_avg_pool2d(brain, (height, width)) > 0.5).float()
     count = inside.sum(dim=(1, 2, 3)).clamp_min(1)
@@ -133,7 +136,7 @@ def _skewness(map_: Tensor, brain: Tensor) -> Tensor:
 
 
 def _occlude(images: Tensor, brain: Tensor, map_: Tensor, part: float = 0.1) -> Tensor:
-    """Images with the brain's mean where the map is highest in the brain."""
+    """Return images with the brain's mean where the map is highest in the brain."""
     size = (images.shape[-2], images.shape[-1])
     full = F.interpolate(map_, size=size, mode="bilinear", align_corners=False)
     full = full.masked_fill(brain < 0.5, -torch.inf).flatten(1)

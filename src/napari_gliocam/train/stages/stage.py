@@ -1,4 +1,4 @@
-"""What every stage of a training shares: optimiser, schedule, and what it refuses."""
+"""The base of every stage of a training: optimiser, schedule, checks of batches and losses."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ Terms = dict[str, Tensor]
 
 
 class LossError(TrainingError):
-    """The loss is no longer a number; what was kept before is as it was."""
+    """The loss is no longer a number; the weights kept before are as they were."""
 
 
 class Stage(LightningModule):
     """A stage: a network that learns from one kind of batch.
 
-    A subclass names its batch, sets ``self.network`` and says in `terms` what the loss is.
+    A subclass names its batch, sets ``self.network`` and returns the loss in `terms`.
 
     Parameters
     ----------
     fit : Fit
+        Settings of the optimisation.
     """
 
-    #: The only kind of batch that is taken; neither has a field for a mask.
+    #: The only kind of batch that is accepted; none has a field for a mask.
     batch_type: ClassVar[type]
-    #: What leaves the stage.
+    #: The network that leaves the stage.
     network: nn.Module
 
     def __init__(self, fit: Fit) -> None:
@@ -44,11 +45,11 @@ class Stage(LightningModule):
         self.fit = fit
 
     def terms(self, batch: Any) -> Terms:
-        """The weighted terms of the loss, each a scalar."""
+        """Return the weighted terms of the loss, each a scalar."""
         raise NotImplementedError
 
     def training_step(self, batch: Any, index: int) -> Tensor:
-        """One step; Lightning does the rest."""
+        """Return the loss of a batch; raise `LossError` if it is no number."""
         loss = self._loss(batch, "train")
         if mean_over_processes(torch.isfinite(loss).float()) < 1:  # all of them stop, or none
             raise LossError(
@@ -59,11 +60,11 @@ class Stage(LightningModule):
         return loss
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """The same loss on a batch of the validation patients."""
+        """Log the same loss for a batch of the validation patients."""
         self._loss(batch, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """As the recipe says."""
+        """Return optimiser and schedule of the recipe."""
         fit = self.fit
         learned = [p for p in self.parameters() if p.requires_grad]
         optimiser: torch.optim.Optimizer
@@ -108,7 +109,7 @@ def _schedule(optimiser: torch.optim.Optimizer, fit: Fit, steps: int) -> LRSched
 
 
 def _cosine(fit: Fit, steps: int) -> Callable[[int], float]:
-    """Factor of the rate at a step: 1 while it is held, then half a cosine down to the floor."""
+    """Return the factor of the rate by step: 1 while held, then half a cosine to the floor."""
     held = steps * min(1.0, fit.hold / max(fit.epochs, 1))
     floor = min(1.0, fit.floor / fit.rate) if fit.rate else 0.0
 
