@@ -303,8 +303,7 @@ class _Runner:
         dtype = torch.float32
         if device.type == "cuda":
             dtype = torch.float16
-        net = net.to(device).to(memory_format=torch.channels_last)
-        return cls(net, device, dtype, BATCH[device.type])
+        return cls(net.on(device), device, dtype, BATCH[device.type])
 
     def run(self, stack: SliceStack, where: slice, into: _Collected) -> None:
         import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,10 @@ def test_manifest_lists_the_keys_that_are_bound() -> None:
 def test_case_reader_is_preferred_where_nobody_else_is(gliocam: Any, preferences: Any) -> None:
     assert set(preferences.extension2reader.values()) == {"napari-gliocam"}
     assert {"*.nii", "*.nii.gz"} <= set(preferences.extension2reader)
+    for name in ("a.nii", "a.NII", "a.nii.gz", "a.NII.GZ", "a.Nii.gz"):
+        assert any(fnmatchcase(name, pattern) for pattern in preferences.extension2reader)
     preferences.extension2reader = {"*.gz": "other", "*.nii": "other"}
     preference.prefer_case_reader()
     assert preferences.extension2reader["*.nii"] == "other"
     assert "*.nii.gz" not in preferences.extension2reader
+    assert not any("[gG][zZ]" in pattern for pattern in preferences.extension2reader)

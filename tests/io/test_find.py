@@ -281,6 +281,17 @@ def test_patterns_name_what_the_names_do_not_tell(tmp_path):
     assert (set(one.modalities), set(two.modalities)) == (set(Modality), {FLAIR, T1, T1CE})
 
 
+def test_a_pattern_chooses_between_two_files_of_one_modality(tmp_path):
+    touch(tmp_path, "P1_flair.nii", "P1_flair_bet.nii", "P1_t1ce.nii", "P1_t2.nii")
+    (files,) = find_cases(tmp_path)
+    assert "two FLAIR files" in files.problem
+    assert "--flair" in files.problem
+    for pattern in ("P1_flair_bet.nii", "*_flair_bet.nii"):
+        (files,) = find_cases(tmp_path, patterns={FLAIR: pattern})
+        assert files.problem is None
+        assert names(files)["flair"] == "P1_flair_bet.nii"
+
+
 def test_patterns_in_a_folder_of_several_cases(tmp_path):
     for case in ("anna", "berta"):
         touch(tmp_path, *(f"{case}_{part}.nii" for part in ("flair", "k", "t2", "t1")))

@@ -39,6 +39,10 @@ def test_choices_come_back(tmp_path, refinement):
         '{"software": "other"}',
         json.dumps({"software": SOFTWARE}),
         json.dumps({"software": SOFTWARE, "settings": {"colour": 1}}),
+        json.dumps({"software": SOFTWARE, "settings": {"exclusive": "no"}}),
+        json.dumps({"software": SOFTWARE, "settings": {"tumour_threshold": [1]}}),
+        json.dumps({"software": SOFTWARE, "settings": {}, "refinement": 3}),
+        json.dumps({"software": SOFTWARE, "settings": {}, "refinement": 0.5}),
         json.dumps({"software": SOFTWARE, "settings": {}, "refinement": {"method": "magic"}}),
         json.dumps({"software": SOFTWARE, "settings": {}, "refinement": {"crf": {}}}),
         json.dumps(

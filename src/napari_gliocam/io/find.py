@@ -268,15 +268,20 @@ def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[File
         # The first "*" is the case; names are compared without .nii.gz, however it is spelled.
         expression = translate(stem(pattern)).replace(".*", "(?P<case>.*)", 1)
         fitting = compile(expression, IGNORECASE)
+        chosen: dict[int, FileName] = {}
         for index, path in enumerate(niftis):
-            fits = fitting.match(stem(path.name))
-            if fits is None:
-                if told[index].modality is modality:
-                    told[index] = FileName(stem(path.name), Role.UNKNOWN)
-                continue
-            case = fits.groupdict().get("case") or ""
-            named = parse_name(f"{case}_flair")
-            told[index] = FileName(named.case, Role.MODALITY, modality, named.before)
+            if fits := fitting.match(stem(path.name)):
+                named = parse_name(f"{fits.groupdict().get('case') or ''}_flair")
+                chosen[index] = FileName(named.case, Role.MODALITY, modality, named.before)
+        ids = {name.id for name in chosen.values()}
+        for index, path in enumerate(niftis):
+            if told[index].modality is modality and index not in chosen:
+                # Another file was chosen instead; where none was, this one is asked for.
+                instead = told[index].id in ids or () in ids
+                role = Role.OTHER if instead else Role.UNKNOWN
+                told[index] = FileName(stem(path.name), role)
+        for index, name in chosen.items():
+            told[index] = name
     return told
 
 

@@ -168,11 +168,15 @@ def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
         raise GliocamError(f"{path.name} is not the json of a result; choose the one beside it.")
     try:
         settings = Thresholds(**content["settings"])
-    except (KeyError, TypeError) as error:
+        for name, value in asdict(settings).items():
+            usual = getattr(Thresholds, name)
+            if isinstance(value, bool) != isinstance(usual, bool):
+                raise TypeError(name)
+        return settings, Refinement.of(content.get("refinement"))
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise GliocamError(
             f"The settings in {path.name} are none of this version; choose them anew."
         ) from error
-    return settings, Refinement.of(content.get("refinement"))
 
 
 def describe(

@@ -32,6 +32,9 @@ from napari_gliocam.nets.design import (
 from napari_gliocam.nets.multi_exit import EXITS, MultiExitResNet, pool
 from napari_gliocam.targets import TARGETS, Target
 
+#: The exits whose mean is the image-level logit of a bundle.
+IMAGE_EXITS = (2, 3, 4)
+
 
 class Maps(NamedTuple):
     """What the networks say of a batch of slices.
@@ -125,6 +128,16 @@ class GliocamNet(nn.Module):
         """The networks of a design."""
         return cls(in_channels, **asdict(design), polarity=polarity)
 
+    def on(self, device: torch.device) -> GliocamNet:
+        """Move the networks to a device, laid out as its 2-D convolutions are fastest there.
+
+        The 3-D convolutions of the attention "conv3d" know no such layout and keep theirs.
+        """
+        for module in self.to(device).modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=torch.channels_last)
+        return self
+
     def set_polarity(self, polarity: Mapping[Target, Sequence[int]]) -> None:
         """Say which exits were learned the other way round, see the class."""
         for target, signs in polarity.items():
@@ -133,7 +146,7 @@ class GliocamNet(nn.Module):
             self.signs[:, TARGETS.index(target)] = torch.tensor(signs, dtype=torch.float32)
 
     def forward(self, images: Tensor, brain: Tensor) -> Maps:
-        """All maps of a batch.
+        """Return all maps of a batch.
 
         Parameters
         ----------
@@ -142,22 +155,55 @@ class GliocamNet(nn.Module):
             1 in the brain, 0 in air.
         """
         learned = self.exits(images)
-        image_logits = torch.stack(
-            [pool(e.float(), brain, self.design.pooling) for e in learned[1:]]
-        ).mean(dim=0)
+        logits = self.image_logits([learned[e - 1] for e in IMAGE_EXITS], brain)
         exits = self.turned(learned)
         aggregates, guided, attention = self.weighed(images, [e.float() for e in exits], brain)
-        native = [self._native(e, brain) for e in exits]
-        return Maps(aggregates, guided, native, image_logits, attention)
+        return Maps(aggregates, guided, [self.unit(e, brain) for e in exits], logits, attention)
+
+    def network_of(self, target: Target) -> MultiExitResNet:
+        """Return the network that knows a target."""
+        return self.tumour if target == "tumour" else self.classes
 
     def exits(self, images: Tensor) -> list[Tensor]:
-        """Logits of tumour, core, edema of each exit as they were learned, (B, 3, h_l, w_l)."""
+        """Return logits of tumour, core, edema of each exit as learned, (B, 3, h_l, w_l)."""
         pairs = zip(self.tumour(images), self.classes(images), strict=True)
         return [torch.cat(pair, dim=1) for pair in pairs]
 
     def turned(self, exits: list[Tensor]) -> list[Tensor]:
-        """Exits in positive polarity: high means lesion."""
+        """Return exits in positive polarity, high means lesion, from 4 (B, 3, h_l, w_l)."""
         return [e * s.to(e)[:, None, None] for e, s in zip(exits, self.signs, strict=True)]
+
+    def pool(self, logits: Tensor, brain: Tensor) -> Tensor:
+        """Return the image-level logits of one exit's map as learned, (B, C, h, w) -> (B, C)."""
+        return pool(logits.float(), brain, self.design.pooling)
+
+    def image_logits(self, exits: Sequence[Tensor], brain: Tensor) -> Tensor:
+        """Return the image-level logits (B, C) from `IMAGE_EXITS` as learned, (B, C, h_l, w_l)."""
+        return torch.stack([self.pool(e, brain) for e in exits]).mean(dim=0)
+
+    def unit(self, logits: Tensor, brain: Tensor) -> Tensor:
+        """Return one turned exit's maps in [0, 1] at their own resolution, (B, C, h_l, w_l)."""
+        if self.design.map_range == "sigmoid":
+            return logits.sigmoid()
+        height, width = logits.shape[-2:]
+        inside = nn.functional.adaptive_avg_pool2d(brain, (height, width))
+        return stretch(logits.float(), inside)
+
+    def enlarged(self, exits: list[Tensor], brain: Tensor) -> Tensor:
+        """Return maps in [0, 1] of all turned exits on the network grid, (B, 4, C, H, W)."""
+        return self._in_range(exit_maps(exits, brain, self.design.map_range), brain)
+
+    @staticmethod
+    def mean_with_exits(aggregate: Tensor, exits: Tensor) -> Tensor:
+        """Return AME-CAM's final map (paper 2, end of section 2): the mean of aggregate and exits.
+
+        Parameters
+        ----------
+        aggregate : Tensor, (B, C, H, W)
+        exits : Tensor, (B, 4, C, H, W)
+            From `enlarged`.
+        """
+        return (aggregate + exits.sum(dim=1)) / (EXITS + 1)
 
     def aggregate(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
@@ -194,7 +240,7 @@ class GliocamNet(nn.Module):
         if raw:
             classes, guided = stretch(classes, brain), stretch(guided, brain[:, None])
         if self.design.final_map == "mean":
-            tumour = (tumour + self._in_range(tumour_maps, brain).sum(dim=1)) / (EXITS + 1)
+            tumour = self.mean_with_exits(tumour, self._in_range(tumour_maps, brain))
         if self.design.sharing:
             classes = share(classes, tumour)
         aggregates = torch.cat([tumour, classes], dim=1)
@@ -202,11 +248,3 @@ class GliocamNet(nn.Module):
 
     def _in_range(self, maps: Tensor, brain: Tensor) -> Tensor:
         return stretch(maps, brain[:, None]) if self.design.map_range == "raw" else maps
-
-    def _native(self, logits: Tensor, brain: Tensor) -> Tensor:
-        """An exit's maps in [0, 1] at their own resolution."""
-        if self.design.map_range == "sigmoid":
-            return logits.sigmoid()
-        height, width = logits.shape[-2:]
-        inside = nn.functional.adaptive_avg_pool2d(brain, (height, width))
-        return stretch(logits.float(), inside)

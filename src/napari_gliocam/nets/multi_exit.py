@@ -1,4 +1,4 @@
-"""ResNet-18 with an internal classifier after each residual stage (paper 2, section 2.1)."""
+"""ResNet-18 with an internal classifier after each residual stage (paper 2, section 2)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class MultiExitResNet(nn.Module):
         self.exits = nn.ModuleList(nn.Conv2d(w, classes, 1) for w in widths)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Output of each stage, (B, C_l, h_l, w_l)."""
+        """Return the output of each stage, (B, C_l, h_l, w_l), from (B, in_channels, H, W)."""
         x = self.stem(images)
         out = []
         for stage in self.stages:
@@ -80,8 +80,36 @@ class MultiExitResNet(nn.Module):
             out.append(x)
         return out
 
+    def exits_after(self, layer: int, activation: Tensor, exits: Sequence[int]) -> list[Tensor]:
+        """Return the maps of some exits from the output of a stage.
+
+        Parameters
+        ----------
+        layer : int
+            The stage, from 1; 0 for the images.
+        activation : Tensor, shape (B, C_l, h_l, w_l)
+            Its output.
+        exits : sequence of int
+            Exits from 1, in order; those before ``layer`` do not depend on the activation and are
+            left out.
+
+        Returns
+        -------
+        list of Tensor, each (B, classes, h_l, w_l)
+            Logits as learned, see `forward`.
+        """
+        found = []
+        for number in range(layer, max(exits) + 1):
+            if number == 0:
+                activation = self.stem(activation)
+            elif number > layer:
+                activation = self.stages[number - 1](activation)
+            if number in exits:
+                found.append(self.exits[number - 1](activation))
+        return found
+
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Activation maps of the four exits.
+        """Return the activation maps of the four exits.
 
         Parameters
         ----------
@@ -94,9 +122,7 @@ class MultiExitResNet(nn.Module):
             Logits, unbounded, as learned: see `GliocamNet` for their polarity.  ``h_l`` is H
             divided by the exit's stride, rounded up.
         """
-        return [
-            exit_(feature) for exit_, feature in zip(self.exits, self.features(images), strict=True)
-        ]
+        return self.exits_after(0, images, range(1, EXITS + 1))
 
 
 def _stage(

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from napari_gliocam.cams.methods.base import finish_steps
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-from napari_gliocam.cams.methods.menu import MENU
 from napari_gliocam.cams.methods.multiscale import MultiScale
 from napari_gliocam.cams.methods.registry import METHODS, make_method
 from napari_gliocam.cams.run.batch import Batch
@@ -34,7 +33,7 @@ def softmax_weights(batch, target, layer):
     """Gradient of the pooled logit by the exit's map: the softmax of r M over the brain."""
     from napari_gliocam.cams.run.batch import inside_of
 
-    logits = batch.exit_logits(target, layer)
+    logits = batch.learned(target, layer)[:, 0]
     inside = inside_of(batch.brain, logits.shape[-2:])
     scaled = (3.0 * logits).masked_fill(~inside, -torch.inf)
     return scaled.flatten(1).softmax(dim=1).reshape(logits.shape)
@@ -43,10 +42,9 @@ def softmax_weights(batch, target, layer):
 @pytest.mark.parametrize("layer", [1, 4])
 def test_gradcam_before_an_exit_is_that_exits_map_without_bias(batch, layer):
     exit_ = batch.net.tumour.exits[layer - 1]
-    expected = (batch.exit_logits("tumour", layer) - exit_.bias).relu()
+    expected = (batch.learned("tumour", layer)[:, 0] - exit_.bias).relu()
     found = make_method("gradcam").maps(batch, ("tumour",), ExplainedLayer(layer))[0]
-    size = expected[0].numel()
-    assert torch.allclose(found * size, expected, atol=1e-5)
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", [2, 4])
@@ -54,9 +52,10 @@ def test_layercam_before_an_exit(batch, layer):
     weight = batch.net.classes.exits[layer - 1].weight[1, :, 0, 0]
     activation = batch.activation("edema", layer)
     positive = torch.einsum("c,bchw->bhw", weight.relu(), activation)
-    expected = softmax_weights(batch, "edema", layer) * positive
+    weights = softmax_weights(batch, "edema", layer)
+    expected = weights * positive * weights[0].numel()
     found = make_method("layercam").maps(batch, ("edema",), ExplainedLayer(layer))[0]
-    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_gradcam_plusplus_before_an_exit(batch):
@@ -93,7 +92,7 @@ def test_scorecam_by_hand(batch):
         from napari_gliocam.nets.multi_exit import lse_pool
 
         with torch.no_grad():
-            scores.append(lse_pool(masked.exit_logits("core", 4)[:, None], batch.brain)[0, 0])
+            scores.append(lse_pool(masked.learned("core", 4), batch.brain)[0, 0])
     weights = torch.stack(scores).softmax(dim=0)
     expected = torch.einsum("c,bchw->bhw", weights, activation)
     found = make_method("scorecam").maps(batch, ("core",), ExplainedLayer(4))[0]
@@ -101,19 +100,17 @@ def test_scorecam_by_hand(batch):
 
 
 def test_constant_channels_share_one_pass_and_change_nothing(batch, monkeypatch):
-    from napari_gliocam.cams.methods import scorecam
-
     batch = batch.one(0)
     activation = batch.activation("core", 4)
     activation[:, ::2] = 0.0
     passes = []
-    score_from = scorecam.score_from
+    scores = Batch.scores
 
-    def counted(part, images, *rest):
+    def counted(self, target, images, *rest):
         passes.append(len(images))
-        return score_from(part, images, *rest)
+        return scores(self, target, images, *rest)
 
-    monkeypatch.setattr(scorecam, "score_from", counted)
+    monkeypatch.setattr(Batch, "scores", counted)
     method = make_method("scorecam")
     found = method.maps(batch, ("core", "edema"), ExplainedLayer(4))
     alive = activation.shape[1] // 2
@@ -180,6 +177,32 @@ def test_multi_scale_is_the_mean_of_its_scales(batch):
     both = MultiScale(method.method, scales=(1.0, 2.0)).maps(batch, ("core",), ExplainedLayer(4))
     grown = torch.nn.functional.interpolate(small, large.shape[-2:], mode="bilinear")
     assert torch.allclose(both, (grown + large) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gradcam", "gradcam++", "smoothgradcam++", "layercam"])
+def test_every_scale_of_a_gradient_method_counts_the_same(name, make_net):
+    """Shares of the mean on slices that look the same at every scale: noise-free and constant."""
+    batch = Batch(make_net(), torch.full((1, 3, 64, 64), 1.5), torch.ones(1, 1, 64, 64))
+    settings = {"sigma": 0.0} if name == "smoothgradcam++" else {}
+    for normalise_scales in (False, True):
+        method = make_method(f"multiscale:{name}", normalise_scales=normalise_scales, **settings)
+        assert method.describe()["normalise_scales"] is normalise_scales
+    parts = [
+        MultiScale(make_method(name, **settings), (s,)).maps(batch, ("tumour",), ExplainedLayer(1))
+        for s in (0.5, 1.0, 1.5, 2.0)
+    ]
+    middles = [float(p[0, 0, p.shape[2] // 2, p.shape[3] // 2]) for p in parts]
+    shares = np.array(middles) / sum(middles)
+    assert np.abs(shares - 0.25).max() < 0.05, shares
+
+
+def test_normalised_scales_are_each_in_0_1(batch):
+    each = make_method("multiscale:gradcam", normalise_scales=True)
+    maps = each.maps(batch, TARGETS, ExplainedLayer(3))
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    plain = make_method("multiscale:gradcam").maps(batch, TARGETS, ExplainedLayer(3))
+    assert not torch.allclose(relative(maps), relative(plain), atol=1e-2)
 
 
 # ---- what holds for every method
@@ -291,14 +314,14 @@ def test_cancelled_scorecam_keeps_the_channels_that_are_scored(prepared, monkeyp
     assert np.corrcoef(half.ravel(), whole.core[6].ravel())[0, 1] > 0.3
 
 
-def test_the_menu_is_the_registry_without_torch():
-    assert [entry.name for entry in MENU] == list(METHODS)
-    for entry in MENU:
-        method = make_method(entry.name)
+def test_the_menu_says_what_the_methods_say_and_needs_no_torch():
+    for name, entry in METHODS.items():
+        method = make_method(name)
+        assert method.name == name
         assert (entry.title, entry.layered) == (method.title, method.layered)
         assert entry.slow == (method.unit is not None)
     compared = ("comparison", "sheet", "ensemble", "threshold_grid")
-    rooms = ("methods.menu", "run.raw_maps", *(f"compare.{name}" for name in compared))
+    rooms = ("methods.registry", "run.raw_maps", *(f"compare.{name}" for name in compared))
     code = "; ".join(f"import napari_gliocam.cams.{room}" for room in rooms)
     code += "; import sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,11 +1,11 @@
-"""What every explanation method is."""
+"""Base class of the explanation methods."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_gliocam.targets import Target
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.run.batch import Batch
+
+
+#: Where the published libraries read a paper differently, the reading that is followed.
+#: ``paper``: the formulas as printed.  The other two give the same values as those packages
+#: (torch-cam 0.5, grad-cam 1.5), to compare with results made with them.
+Convention = Literal["paper", "torch-cam", "pytorch-grad-cam"]
 
 
 @dataclass(frozen=True)
@@ -37,26 +43,26 @@ Steps = Generator[Step, None, "Tensor"]
 
 
 class Method(ABC):
-    """A way to say which pixels made a network answer as it did.
+    """A way to show which pixels made a network answer as it did.
 
     A method gives raw maps; `napari_gliocam.cams.run.explain` brings them into [0, 1] and onto the
     case's grid.
     """
 
-    #: What a user types.
+    #: The name that a user types.
     name: str
-    #: What a user reads.
+    #: The name that a user reads.
     title: str
     #: Whether the raw maps are probabilities in [0, 1], so that they need no min-max.
     bounded: bool = False
     #: Whether the maps depend on the layer that is chosen.
     layered: bool = True
-    #: What the steps of a method count that takes one slice at a time; None for batches.
+    #: Unit of the steps of a method that takes one slice at a time; None for batches.
     unit: str | None = None
 
     @abstractmethod
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Raw maps of a batch.
+        """Return the raw maps of a batch.
 
         Parameters
         ----------
@@ -73,7 +79,9 @@ class Method(ABC):
         """
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
-        """As `maps`, with pauses where a batch takes long; nothing stays open across one.
+        """Make the maps as `maps` does, with pauses where a batch takes long.
+
+        Nothing stays open across a pause.
 
         Yields
         ------
@@ -83,7 +91,7 @@ class Method(ABC):
         return self.maps(batch, targets, explained)
 
     def describe(self) -> dict[str, Any]:
-        """Name and settings with plain values, for the json."""
+        """Return name and settings as plain values, for the json."""
         return {"name": self.name, **vars(self)}
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class GradientMethod(Method):
-    """Maps from the activations of a layer and the score's gradient by them."""
+    """Base of the methods that combine a layer's activations and the score's gradient by them."""
 
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Raw maps, (T, B, h, w), 0 or more."""
+        """Return raw maps, (T, B, h, w), 0 or more."""
         gradients = batch.gradients(targets, explained)
         with torch.no_grad():
             return torch.stack(
@@ -39,18 +39,20 @@ class GradientMethod(Method):
 class GradCAM(GradientMethod):
     """GradCAM (Selvaraju et al. 2017; paper 5, appendix B).
 
-    ``ReLU(sum_k a_k A_k)`` with ``a_k = mean over the layer of dy/dA_k``.  At the layer right
-    before an exit this is that exit's own map without its bias, cut at 0.
+    ``ReLU(sum_k a_k A_k)`` with ``a_k`` the sum of ``dy/dA_k`` over the layer, where the paper
+    takes the mean.  The factor leaves a map in [0, 1] as it is, and at several scales every scale
+    counts the same: right before an exit ``a_k`` is the classifier's weight (paper 3, Eq. 1), and
+    the map is the exit's own without its bias, cut at 0.
     """
 
     name = "gradcam"
     title = "GradCAM"
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
-        """Channels weighted by their mean gradient."""
-        return weigh_channels(gradient.mean(dim=(2, 3)), activation)
+        """Weigh each channel by the sum of its gradient."""
+        return weigh_channels(gradient.sum(dim=(2, 3)), activation)
 
 
 def weigh_channels(weights: Tensor, activation: Tensor) -> Tensor:
-    """``sum_k w_k A_k``: (B, C) and (B, C, h, w) -> (B, h, w)."""
+    """Return ``sum_k w_k A_k``: (B, C) and (B, C, h, w) -> (B, h, w)."""
     return torch.einsum("bc,bchw->bhw", weights, activation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.base import Convention
 from napari_gliocam.cams.methods.gradcam import GradientMethod, weigh_channels
 
 if TYPE_CHECKING:

@@ -24,6 +24,9 @@ SCALES = (0.5, 1.0, 1.5, 2.0)
 class MultiScale(Method):
     """Mean of a method's maps over scales of the slice (paper 3, Eq. 3); min-max comes after.
 
+    Maps of a gradient method do not depend on the number of the layer's pixels (paper 3, Eq. 1),
+    so no scale outweighs another by its size.
+
     The slice is resized bilinearly to the nearest multiple of 16 pixels, its maps to the
     largest of the scales' maps.  With the scale 1 alone it is the method itself.
 
@@ -32,17 +35,17 @@ class MultiScale(Method):
     method : Method
     scales : tuple of float
         Larger than 0.
-    each : bool
+    normalise_scales : bool
         Whether each scale's map is brought into [0, 1] before the mean, which the paper does
         not say; else a scale with larger raw values counts more.
     """
 
     def __init__(
-        self, method: Method, scales: tuple[float, ...] = SCALES, each: bool = False
+        self, method: Method, scales: tuple[float, ...] = SCALES, normalise_scales: bool = False
     ) -> None:
         self.method = method
         self.scales = scales
-        self.each = each
+        self.normalise_scales = normalise_scales
         self.name = f"multiscale:{method.name}"
         self.title = f"{method.title}, multi-scale"
         self.bounded = method.bounded
@@ -50,11 +53,11 @@ class MultiScale(Method):
         self.unit = method.unit
 
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Raw maps, (T, B, h, w), of the largest size that a scale gives."""
+        """Return raw maps, (T, B, h, w), of the largest size that a scale gives."""
         return self._mean([self.method.maps(b, targets, explained) for b in self._resized(batch)])
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
-        """As `maps`; ``so_far()`` is the mean of the scales that are begun."""
+        """Make the maps step by step; ``so_far()`` is the mean of the scales that are begun."""
         finished: list[Tensor] = []
         for number, scaled in enumerate(self._resized(batch)):
             work = self.method.steps(scaled, targets, explained)
@@ -72,11 +75,11 @@ class MultiScale(Method):
         return self._mean(finished)
 
     def describe(self) -> dict[str, object]:
-        """Name and settings, those of the method within."""
+        """Return name and settings, with those of the method within."""
         return {
             "name": self.name,
             "scales": list(self.scales),
-            "each": self.each,
+            "normalise_scales": self.normalise_scales,
             "method": self.method.describe(),
         }
 
@@ -89,7 +92,7 @@ class MultiScale(Method):
 
     def _mean(self, maps: list[Tensor]) -> Tensor:
         size = max((m.shape[-2:] for m in maps), key=lambda shape: shape[0] * shape[1])
-        if self.each:
+        if self.normalise_scales:
             maps = [_unit(m) for m in maps]
         return torch.stack([_enlarge(m, (size[0], size[1])) for m in maps]).mean(dim=0)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
-from napari_gliocam.cams.methods.convention import Convention
-from napari_gliocam.cams.methods.explained_layer import COLUMN, part_of, score_from
+from napari_gliocam.cams.methods.base import Convention, Method, Step, Steps, finish_steps
+from napari_gliocam.cams.methods.explained_layer import COLUMN
 from napari_gliocam.cams.methods.gradcam import weigh_channels
 from napari_gliocam.targets import Target
 
@@ -27,13 +26,14 @@ class ScoreCAM(Method):
     """ScoreCAM (Wang et al. 2020, Eq. 5 to 7).
 
     ``ReLU(sum_k w_k A_k)`` with ``w = softmax over the channels of y(X * s(Up(A_k)))``: each
-    channel of the layer, enlarged and brought into [0, 1], masks the slice, and what the score
-    makes of the rest is its weight.  The softmax does not feel the paper's baseline ``y(X_b)``.
+    channel of the layer, enlarged and brought into [0, 1], masks the slice, and its weight is the
+    score of the masked slice.  The softmax does not depend on the paper's baseline ``y(X_b)``.
+    The score is the image-level logit as the network learned it, whatever an exit's polarity.
 
-    It needs no gradient, but a pass of the network for every channel.  What saves time and
-    leaves the values as they are: classes of one network share the passes, and those end at the
-    exit that is asked for; a channel that is constant over the slice masks all of it, so such
-    channels share one score; masked slices are made when they are scored.
+    It needs no gradient, but a pass of the network for every channel.  Three things save time
+    and leave the values as they are: classes of one network share the passes, and those end at
+    the exit that is asked for; a channel that is constant over the slice masks all of it, so
+    such channels share one score; masked slices are made when they are scored.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ class ScoreCAM(Method):
         self.convention = convention
 
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Raw maps, (T, B, h, w), 0 or more."""
+        """Return raw maps, (T, B, h, w), 0 or more."""
         slices = (batch.one(index) for index in range(len(batch)))
         return torch.cat([finish_steps(self.steps(s, targets, explained)) for s in slices], dim=1)
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
-        """As `maps` for one slice, a chunk of channels at a time.
+        """Make the maps of one slice as `maps` does, a chunk of channels at a time.
 
         Yields
         ------
@@ -65,44 +65,47 @@ class ScoreCAM(Method):
         """
         if len(batch) != 1:
             raise ValueError(f"ScoreCAM takes one slice at a time, not {len(batch)}")
-        by_network: dict[str, Target] = {COLUMN[t][0]: t for t in targets}
+        networks = {batch.net.network_of(t): t for t in targets}
         masks = {
-            n: self.channels(batch.activation(t, explained.layer)) for n, t in by_network.items()
+            n: self.channels(batch.activation(t, explained.layer)) for n, t in networks.items()
         }
-        scores = {n: self._no_scores(masks[n], batch, t) for n, t in by_network.items()}
+        scores = {n: m.new_full((len(m), n.classes), -torch.inf) for n, m in masks.items()}
 
         def so_far() -> Tensor:
             maps = []
             for target in targets:
-                name, column = COLUMN[target]
                 activation = batch.activation(target, explained.layer)
-                maps.append(self.weigh(activation, scores[name][:, column]))
+                known = scores[batch.net.network_of(target)][:, COLUMN[target]]
+                maps.append(self.weigh(activation, known))
             return torch.stack(maps)
 
         size = CHUNK[batch.images.device.type]
         done, total = 0, sum(len(m) for m in masks.values())
-        for name, target in by_network.items():
-            varying, constant = self.split(masks[name])
+        for network, target in networks.items():
+            varying, constant = self.split(masks[network])
             chunks = [(some, some) for some in torch.split(varying, size)]
             chunks.append((constant[:1], constant))
             for some, alike in chunks:
                 if len(some):
-                    scores[name][alike] = self._score(batch, target, masks[name][some], explained)
+                    with torch.inference_mode():
+                        masked = batch.images * self.enlarge(masks[network][some], batch)
+                        masked = masked.contiguous(memory_format=torch.channels_last)
+                        scores[network][alike] = batch.scores(target, masked, 0, explained.exits)
                     done += len(alike)
                     yield Step(done, total, so_far)
         return so_far()
 
     def channels(self, activation: Tensor) -> Tensor:
-        """What masks a slice, one after the other: (1, C, h, w) -> (C, h, w)."""
+        """Return the masks of a slice: (1, C, h, w) -> (C, h, w)."""
         return activation[0]
 
     def split(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """Numbers of the channels to score, one by one, and of those that are constant."""
+        """Return the numbers of the channels to score one by one, and of the constant ones."""
         varies = channels.amax(dim=(1, 2)) > channels.amin(dim=(1, 2))
         return torch.nonzero(varies)[:, 0], torch.nonzero(~varies)[:, 0]
 
     def enlarge(self, channels: Tensor, batch: Batch) -> Tensor:
-        """Masks of the size of the slice: (K, h, w) -> (K, 1, H, W) in [0, 1]."""
+        """Return masks of the size of the slice: (K, h, w) -> (K, 1, H, W) in [0, 1]."""
         size, aligned = batch.images.shape[-2:], self.convention == "pytorch-grad-cam"
         masks = channels[:, None]
         if self.convention == "torch-cam":
@@ -110,26 +113,14 @@ class ScoreCAM(Method):
         masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=aligned)
         return masks if self.convention == "torch-cam" else unit(masks)
 
-    def _score(
-        self, batch: Batch, target: Target, channels: Tensor, explained: ExplainedLayer
-    ) -> Tensor:
-        """Scores of the slice behind some masks, (K, classes)."""
-        with torch.inference_mode():
-            masked = batch.images * self.enlarge(channels, batch)
-            masked = masked.contiguous(memory_format=torch.channels_last)
-            return score_from(part_of(batch.net, target), masked, batch.brain, 0, explained.exits)
-
-    def _no_scores(self, channels: Tensor, batch: Batch, target: Target) -> Tensor:
-        return channels.new_full((len(channels), part_of(batch.net, target).classes), -torch.inf)
-
     def weigh(self, activation: Tensor, scores: Tensor) -> Tensor:
-        """The map from the scores of the channels, -inf for those without: -> (1, h, w)."""
+        """Return the map (1, h, w) from the scores of the channels, -inf for those without."""
         if not torch.isfinite(scores).any():
             return torch.zeros_like(activation[:, 0])
         return weigh_channels(scores.softmax(dim=0)[None], activation).relu()
 
 
 def unit(masks: Tensor) -> Tensor:
-    """Min-max of each (K, 1, H, W); 0 where it is constant."""
+    """Scale each of (K, 1, H, W) to [0, 1] by its minimum and maximum; 0 where it is constant."""
     low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
     return (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)

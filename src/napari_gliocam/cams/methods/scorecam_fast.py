@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.base import Convention
 from napari_gliocam.cams.methods.scorecam import ScoreCAM, unit
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
-from napari_gliocam.cams.methods.convention import Convention
+from napari_gliocam.cams.methods.base import Convention, Method, Step, Steps, finish_steps
 from napari_gliocam.cams.methods.gradcam import weigh_channels
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.targets import Target

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from napari_gliocam.cams.methods.explained_layer import (
-    COLUMN,
-    MEAN_EXITS,
-    ExplainedLayer,
-    part_of,
-    score_from,
-)
-from napari_gliocam.targets import Target
+from napari_gliocam.cams.methods.explained_layer import COLUMN, ExplainedLayer
+from napari_gliocam.nets.gliocam import IMAGE_EXITS
+from napari_gliocam.nets.multi_exit import EXITS
+from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.nets.multi_exit import MultiExitResNet
 
 
 class Batch:
-    """Slices and what the networks make of them, computed when it is first asked for.
+    """Slices, and the networks' features on them, computed when they are first needed.
 
     The networks are read stage by stage, so no hook is ever placed on them; parameters, their
     gradients and the mode of the networks stay as they are.
@@ -47,68 +45,115 @@ class Batch:
         self.net = net
         self.images = images
         self.brain = brain
-        self._features: dict[str, list[Tensor]] = {}
+        self._features: dict[MultiExitResNet, list[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.images)
 
     def one(self, index: int) -> Batch:
-        """One slice of it, with the features that are there."""
+        """Return one slice, with its features as far as they are computed."""
         where = slice(index, index + 1)
         part = Batch(self.net, self.images[where], self.brain[where])
         part._features = {k: [f[where] for f in v] for k, v in self._features.items()}
         return part
 
     def activation(self, target: Target, layer: int) -> Tensor:
-        """Output of a stage of the network that knows a target, (B, C_l, h_l, w_l), >= 0."""
-        part, done = part_of(self.net, target), self._features.setdefault(COLUMN[target][0], [])
+        """Return the output of a stage of a target's network, (B, C_l, h_l, w_l), 0 or more."""
+        network = self.net.network_of(target)
+        done = self._features.setdefault(network, [])
         with torch.no_grad():  # inference mode would bar the gradients at this layer
             while len(done) < layer:
-                done.append(part.stages[len(done)](done[-1] if done else part.stem(self.images)))
+                before = done[-1] if done else network.stem(self.images)
+                done.append(network.stages[len(done)](before))
         return done[layer - 1]
 
-    def exit_logits(self, target: Target, exit_: int) -> Tensor:
-        """Map of an exit for a target before the sigmoid, (B, h_l, w_l)."""
-        activation = self.activation(target, exit_)
+    def learned(self, target: Target, exit_: int) -> Tensor:
+        """Return an exit's logits for a target as learned, (B, 1, h_l, w_l)."""
+        activation, column = self.activation(target, exit_), COLUMN[target]
         with torch.no_grad():
-            maps: Tensor = part_of(self.net, target).exits[exit_ - 1](activation)
-        return maps[:, COLUMN[target][1]]
+            (maps,) = self.net.network_of(target).exits_after(exit_, activation, (exit_,))
+        return maps[:, column : column + 1]
+
+    def turned(self, target: Target) -> list[Tensor]:
+        """Return the logits of the four exits in positive polarity, each (B, 1, h_l, w_l)."""
+        return [self._sign(target, e) * self.learned(target, e) for e in range(1, EXITS + 1)]
+
+    def exit_map(self, target: Target, exit_: int) -> Tensor:
+        """Return an exit's map in [0, 1] as `GliocamNet.forward` does, (B, h_l, w_l)."""
+        logits = self._sign(target, exit_) * self.learned(target, exit_)
+        with torch.no_grad():
+            return self.net.unit(logits, self.brain)[:, 0]
+
+    def aggregates(self) -> Tensor:
+        """Return the networks' aggregates of tumour, core, edema, (B, 3, H, W)."""
+        exits = [torch.cat(maps, dim=1) for maps in zip(*map(self.turned, TARGETS), strict=True)]
+        with torch.no_grad():
+            return self.net.aggregate(self.images, exits, self.brain)[0]
+
+    def scores(
+        self, target: Target, activation: Tensor, layer: int, exits: Sequence[int]
+    ) -> Tensor:
+        """Return image-level logits of a target's network from the output of a layer.
+
+        Parameters
+        ----------
+        target : Target
+        activation : Tensor, (B, C_l, h_l, w_l)
+            Output of stage ``layer``; images, (B, in_channels, H, W), for layer 0.
+        layer : int
+        exits : sequence of int
+            The score is the mean of their logits; those before ``layer`` do not depend on the
+            activation and are left out of the sum, not of the number that divides it.
+
+        Returns
+        -------
+        Tensor, (B, 1 or 2)
+            As the networks learned them: high where the slice shows the class.
+        """
+        maps = self.net.network_of(target).exits_after(layer, activation, exits)
+        pooled = [self.net.pool(logits, self.brain) for logits in maps]
+        return torch.stack(pooled).sum(dim=0) / len(exits)
 
     def gradients(self, targets: tuple[Target, ...], explained: ExplainedLayer) -> list[Tensor]:
-        """Gradient of each target's score by the layer, each (B, C_l, h_l, w_l).
+        """Return the gradient of each target's score by the layer, each (B, C_l, h_l, w_l).
 
-        The score is summed over the batch: in evaluation mode no slice sees another, so one
-        backward pass yields the gradients of all.  It begins at the score and ends at the
-        layer; no stage before it takes part.
+        The score is the networks' own, with their pooling; an exit that was learned the other way
+        round counts with its polarity, so that a positive gradient speaks for lesion.  It is
+        summed over the batch: in evaluation mode no slice sees another, so one backward pass
+        yields the gradients of all.  No stage before the layer takes part.
         """
         found: dict[Target, Tensor] = {}
-        for name in ("tumour", "classes"):
-            known = [t for t in dict.fromkeys(targets) if COLUMN[t][0] == name]
+        for network in (self.net.tumour, self.net.classes):
+            known = [t for t in dict.fromkeys(targets) if self.net.network_of(t) is network]
             if not known:
                 continue
             leaf = self.activation(known[0], explained.layer).detach().requires_grad_()
+            exits = [e for e in explained.exits if e >= explained.layer]
             with torch.enable_grad():
-                part = part_of(self.net, known[0])
-                scores = score_from(part, leaf, self.brain, explained.layer, explained.exits)
+                maps = network.exits_after(explained.layer, leaf, exits)
+                pooled = [self.net.pool(logits, self.brain) for logits in maps]
                 for target in known:
+                    signs = torch.stack([self._sign(target, e) for e in exits])
+                    logits = torch.stack([p[:, COLUMN[target]].sum() for p in pooled])
+                    score = (signs * logits).sum()
                     (found[target],) = torch.autograd.grad(
-                        scores[:, COLUMN[target][1]].sum(), leaf, retain_graph=target != known[-1]
+                        score / len(explained.exits), leaf, retain_graph=target != known[-1]
                     )
         return [found[target] for target in targets]
 
     def probabilities(self, target: Target) -> Tensor:
-        """Image-level probability of a target as the bundle gives it, (B,)."""
-        part, (_, column) = part_of(self.net, target), COLUMN[target]
-        logits = torch.zeros(len(self), device=self.images.device)
-        for number in MEAN_EXITS:
-            activation = self.activation(target, number)
-            with torch.no_grad():
-                logits += score_from(part, activation, self.brain, number, (number,))[:, column]
-        return (logits / len(MEAN_EXITS)).sigmoid()
+        """Return the image-level probability of a target as `GliocamNet.forward` does, (B,)."""
+        exits = [self.learned(target, e) for e in IMAGE_EXITS]
+        with torch.no_grad():
+            return self.net.image_logits(exits, self.brain)[:, 0].sigmoid()
+
+    def _sign(self, target: Target, exit_: int) -> Tensor:
+        """Return 1, or -1 for an exit that was learned the other way round."""
+        return self.net.signs[exit_ - 1, TARGETS.index(target)]
 
 
 def inside_of(brain: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixels of a map that lie in the brain, (B, 1, H, W) -> bool (B, h, w).
+    """Return the pixels of a map that lie in the brain, (B, 1, H, W) -> bool (B, h, w).
 
     The same ones that `lse_pool` pools over.
     """

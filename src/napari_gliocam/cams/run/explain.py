@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_gliocam.cams.methods.base import Method
-from napari_gliocam.cams.methods.explained_layer import ExplainedLayer, part_of
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
 from napari_gliocam.cams.run.raw_maps import GATE, Normalise, RawMaps
@@ -136,7 +136,7 @@ class Explaining:
         self.slices = 0
         self.seconds_left: float | None = None
         for target in self.targets:
-            self.explained.check(part_of(prepared.bundle.net, target))
+            self.explained.check(prepared.bundle.net.network_of(target))
         if self.normalise == "none" and not self.method.bounded:
             raise GliocamError(
                 f"The maps of {self.method.title} have no scale of their own; normalise them by "

@@ -104,8 +104,6 @@ def preparing(
     maps: ClassMaps | None = None,
 ) -> Generator[Progress, None, Prepared]:
     """As `prepare`, with progress."""
-    import torch
-
     from napari_gliocam.device import choose_device
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.segmentation import check_modalities
@@ -117,7 +115,7 @@ def preparing(
     stack = yield from cutting_slices(
         case, info.modalities, pixel_mm=info.pixel_mm, normalisation=info.normalisation
     )
-    bundle.net.to(torch_device).to(memory_format=torch.channels_last)
+    bundle.net.on(torch_device)
     known = None if maps is None else maps.probabilities[list(stack.frame.indices)]
     return Prepared(case, bundle, stack, torch_device, known)
 

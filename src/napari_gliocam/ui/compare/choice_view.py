@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.cams.compare.request import CompareRequest
-from napari_gliocam.cams.methods.menu import MENU
+from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS, Target
@@ -187,9 +187,9 @@ def _method_list() -> QListWidget:
     methods = QListWidget()
     methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    for entry in MENU:
+    for name, entry in METHODS.items():
         item = QListWidgetItem(entry.title)
-        item.setData(Qt.ItemDataRole.UserRole, entry.name)
+        item.setData(Qt.ItemDataRole.UserRole, name)
         hints = [entry.paper]
         if not entry.layered:
             hints.append("one for all layers")
@@ -197,7 +197,7 @@ def _method_list() -> QListWidget:
             hints.append("slow: a pass of the network for each channel")
         item.setToolTip("; ".join(hints))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        _tick(item, entry.name in _CHOSEN)
+        _tick(item, name in _CHOSEN)
         methods.addItem(item)
     methods.setFixedHeight(int(_LINES * max(methods.sizeHintForRow(0), 18)))
     return methods

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_gliocam.case import Modality
 from napari_gliocam.class_maps import Row
+from napari_gliocam.io import suggested_name
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.progress import Progress
@@ -184,7 +185,7 @@ class Workspace(Dock):
             return
         source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        path = self._ask_path(folder / f"{safe_name(opened.case.name)}_gliocam_seg.nii.gz")
+        path = self._ask_path(folder / suggested_name(opened.case))
         if path:
             self.save(path)
 

@@ -14,9 +14,12 @@ from typing import Any
 
 PLUGIN = "napari-gliocam"
 _BUILTIN = "napari"
+#: Patterns with a path that each matches; napari compares letter by letter.
 _PATTERNS = {
     "*.nii": "case_flair.nii",
     "*.nii.gz": "case_flair.nii.gz",
+    "*.[nN][iI][iI]": "case_flair.nii",
+    "*.[nN][iI][iI].[gG][zZ]": "case_flair.nii.gz",
     f"*[Bb][Rr][Aa][Tt][Ss]*{os.sep}": f"{os.sep}BraTS{os.sep}",
 }
 
@@ -40,7 +43,7 @@ def prefer_case_reader() -> None:
     free = {
         pattern: PLUGIN
         for pattern, example in _PATTERNS.items()
-        if not any(fnmatch(example, other) for other in chosen)
+        if not any(fnmatch(example, one) and reader != PLUGIN for one, reader in chosen.items())
     }
-    if free:
+    if not free.keys() <= chosen.keys():
         settings.extension2reader = {**chosen, **free}

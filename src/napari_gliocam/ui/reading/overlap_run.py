@@ -7,7 +7,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_gliocam.cams.methods.menu import MENU
+from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.latest import Latest
@@ -18,7 +18,7 @@ from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Methods that need the networks: their names by their titles.
-ADDABLE = {e.title: e.name for e in MENU if e.name in ("gradcam", "layercam", "amecam", "scorecam")}
+ADDABLE = {METHODS[name].title: name for name in ("gradcam", "layercam", "scorecam", "amecam")}
 _FIRST = next(iter(OWN.values()))
 
 

@@ -1,0 +1,139 @@
+"""Every CAM path gives the maps and scores of `GliocamNet.forward`, whatever the design."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
+from napari_gliocam.cams.methods.registry import METHODS, make_method
+from napari_gliocam.cams.run.batch import Batch
+from napari_gliocam.cams.run.explain import explain
+from napari_gliocam.cams.run.prepare import prepare
+from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.design import Attention, Design, FinalMap, MapRange, Norm, Pooling
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.nets.multi_exit import pool
+from napari_gliocam.progress import finish
+from napari_gliocam.segmentation import compute_maps
+from napari_gliocam.targets import TARGETS
+from napari_gliocam.train.recipe.toml_file import read_recipe
+
+MIXED = {"tumour": [-1, 1, -1, 1], "core": [1, -1, -1, -1], "edema": [-1, -1, 1, 1]}
+POLARITIES = ({}, MIXED)
+
+
+def alive(net):
+    """Random statistics and attention, so that no channel is dead and no weight is even."""
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+        for attention in (net.tumour_attention, net.class_attention):
+            for parameter in attention.parameters():
+                parameter.normal_(0, 0.3)
+    return net.eval()
+
+
+def slices():
+    generator = torch.Generator().manual_seed(1)
+    brain = torch.zeros(2, 1, 48, 32)
+    brain[:, :, 5:-3, 4:-6] = 1
+    return torch.randn(2, 3, 48, 32, generator=generator) * brain, brain
+
+
+def path(name, batch, layer=4):
+    return make_method(name).maps(batch, TARGETS, ExplainedLayer(layer)).transpose(0, 1)
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("map_range", get_args(MapRange))
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+@pytest.mark.parametrize("norm", get_args(Norm))
+def test_cams_are_those_of_the_networks(norm, pooling, map_range):
+    images, brain = slices()
+    for attention, final_map, polarity in product(
+        get_args(Attention), get_args(FinalMap), POLARITIES
+    ):
+        design = Design(
+            width=4,
+            norm=norm,
+            pooling=pooling,
+            map_range=map_range,
+            attention=attention,
+            final_map=final_map,
+            guidance="product",
+        )
+        torch.manual_seed(0)
+        net = alive(GliocamNet.of(3, design, polarity))
+        with torch.inference_mode():
+            maps = net(images, brain)
+            other = "aggregate" if final_map == "mean" else "mean"
+            twin = GliocamNet.of(3, replace(design, final_map=other), polarity).eval()
+            twin.load_state_dict(net.state_dict())
+            tumour = {final_map: maps.aggregates[:, 0], other: twin(images, brain).aggregates[:, 0]}
+            learned = net.exits(images)
+        batch = Batch(net, images, brain)
+        for layer in (1, 2, 3, 4):
+            close(path("exit", batch, layer), maps.exits[layer - 1])
+        close(path("guided", batch), maps.aggregates)
+        ame, average = path("amecam", batch), path("average", batch)
+        close(ame[:, 0], tumour["mean"])
+        close(average[:, 0], (5 * ame[:, 0] - tumour["aggregate"]) / 4)
+        close(ame[:, 1:], (4 * average[:, 1:] + maps.aggregates[:, 1:]) / 5)
+        for column, target in enumerate(TARGETS):
+            close(batch.probabilities(target), maps.logits[:, column].sigmoid())
+            sign = polarity.get(target, [1] * 4)[2]
+            leaf = batch.activation(target, 3).requires_grad_()
+            exit_ = net.network_of(target).exits[2](leaf)
+            score = sign * pool(exit_, brain, pooling)[:, max(column - 1, 0)]
+            (expected,) = torch.autograd.grad(score.sum(), leaf)
+            leaf.requires_grad_(False)
+            close(batch.gradients((target,), ExplainedLayer(3))[0], expected)
+            with torch.no_grad():
+                found = batch.scores(target, images, 0, (3,))[:, max(column - 1, 0)]
+            close(found, pool(learned[2], brain, pooling)[:, column])
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_gradcam_before_an_exit_is_the_turned_exit_map_without_its_bias(pooling):
+    net = alive(GliocamNet(width=4, pooling=pooling, polarity=MIXED))
+    images, brain = slices()
+    batch = Batch(net, images, brain)
+    for layer, target in product((1, 4), TARGETS):
+        column = {"tumour": 0, "core": 0, "edema": 1}[target]
+        bias = net.network_of(target).exits[layer - 1].bias[column]
+        with torch.no_grad():
+            logits = net.network_of(target).exits[layer - 1](batch.activation(target, layer))
+        expected = (MIXED[target][layer - 1] * (logits[:, column] - bias)).relu()
+        found = make_method("gradcam").maps(batch, (target,), ExplainedLayer(layer))[0]
+        close(found.detach(), expected.detach())
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper", "released"])
+def test_a_bundle_of_each_recipe_segments_and_is_explained_by_every_method(recipe, case):
+    """The designs of the shipped recipes, random weights, on the device as `segment` runs them."""
+    design = replace(read_recipe(recipe).network.design, width=4)
+    torch.manual_seed(0)
+    net = alive(GliocamNet.of(3, design))
+    bundle = Bundle(BundleInfo(recipe, "random numbers", "CC0-1.0", **vars(design)), net)
+    maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
+    ready = prepare(case, bundle, "cpu", maps=maps)
+    for name in METHODS:
+        made = explain(ready, name, TARGETS, scope=6)
+        for target in TARGETS:
+            assert np.isfinite(made.of(target)).all()
+            assert made.of(target).min() >= 0
+            assert made.of(target).max() <= 1
+    guided = explain(ready, "guided", TARGETS)
+    for target in TARGETS:  # nothing is averaged over slices here
+        assert np.abs(guided.of(target) - maps.of(target)).max() < 1e-5
