@@ -241,7 +241,7 @@ def evaluation_of(measured: Iterable[Measured], request: EvaluationRequest) -> E
     if request.against is not None and records:
         against = compare_with(records, request.settings, request.against)
     failed = [
-        {"case": one.case, "source": str(one.source), "error": one.error}
+        {"case": one.case, "source": one.source.name, "error": one.error}
         for one in every
         if one.error
     ]
@@ -250,7 +250,7 @@ def evaluation_of(measured: Iterable[Measured], request: EvaluationRequest) -> E
 
 def _source(request: EvaluationRequest) -> dict[str, Any]:
     if request.results is not None:
-        return {"results": str(request.results)}
+        return {"results": request.results.resolve().name}
     from napari_gliocam.nets.bundle import read_bundle_info
 
     try:
