@@ -27,7 +27,7 @@ from napari_gliocam.io.naming import (
     readable,
     stem,
 )
-from napari_gliocam.io.together import Group, unite
+from napari_gliocam.io.together import Group, owners, unite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -243,22 +243,28 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
     rest = [path for path in niftis if path not in taken]
     told = dict(zip(rest, _tell(rest, patterns), strict=True))
     found = unite({path: name for path, name in told.items() if name.modality is not None})
-    cases = [_case(group, told, alone=len(found) == 1 and not numbered) for group in found]
+    alone = len(found) == 1 and not numbered
+    others = {path: name for path, name in told.items() if name.modality is None}
+    mine: dict[int, dict[Path, FileName]] = {id(group): {} for group in found}
+    for path, group in owners(found, others).items():
+        if alone or len(found) > 1 or group.has_id(others[path]):
+            mine[id(group)][path] = others[path]
+    cases = [_case(group, mine[id(group)], alone=alone) for group in found]
     cases = _asked(cases, told)
     named = {path for files in cases for path in files.paths}
-    others = []
+    without = []
     for path, name in told.items():
         if path in named:
             continue
         if msd.is_msd_volume(path, name.role):
-            others.append(_msd_case(path))
+            without.append(_msd_case(path))
         elif name.role is Role.LABELS:
             parent = path.resolve().parent.name
-            others.append(CaseFiles(readable(name.case or parent), labels=path))
+            without.append(CaseFiles(readable(name.case or parent), labels=path))
         elif name.role not in (Role.MAP, Role.RESULT):
-            others.append(CaseFiles(readable(stem(path.name)), unknown=(path,)))
+            without.append(CaseFiles(readable(stem(path.name)), unknown=(path,)))
     channels = [_nnunet_case(case) for case in numbered]
-    return sorted([*cases, *others, *channels], key=lambda files: files.name)
+    return sorted([*cases, *without, *channels], key=lambda files: files.name)
 
 
 def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[FileName]:
@@ -285,8 +291,17 @@ def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[File
     return told
 
 
-def _case(group: Group, told: Mapping[Path, FileName], *, alone: bool) -> CaseFiles:
-    """Make a case of a group of images, with its labels and the files that tell nothing."""
+def _case(group: Group, others: Mapping[Path, FileName], *, alone: bool) -> CaseFiles:
+    """Make a case of a group of images, with its labels and the files that tell nothing.
+
+    Parameters
+    ----------
+    group : Group
+    others : mapping of Path to FileName
+        Its files that are no images by their name.
+    alone : bool
+        Whether it is the only case of its folder.
+    """
     modalities: dict[Modality, Path] = {}
     twice: dict[Modality, list[Path]] = {}
     for path, name in group.files.items():
@@ -294,14 +309,14 @@ def _case(group: Group, told: Mapping[Path, FileName], *, alone: bool) -> CaseFi
         first = modalities.setdefault(name.modality, path)
         if first != path:
             twice.setdefault(name.modality, [first]).append(path)
-    mine = [p for p, n in told.items() if n.modality is None and (alone or group.owns(n))]
-    labels = [path for path in mine if told[path].role is Role.LABELS and group.has_id(told[path])]
+    named = [path for path, name in others.items() if name.role is Role.LABELS]
+    labels = [path for path in named if group.has_id(others[path])]
     if alone and not labels:
-        labels = [path for path in mine if told[path].role is Role.LABELS]
+        labels = named
     unknown = [
         path
-        for path in mine
-        if told[path].role in (Role.UNKNOWN, Role.OTHER, Role.LABELS) and path not in labels[:1]
+        for path, name in others.items()
+        if name.role in (Role.UNKNOWN, Role.OTHER, Role.LABELS) and path not in labels[:1]
     ]
     if len(labels) > 1:
         unknown, labels = [*unknown, labels[0]], []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_gliocam.io.naming import FileName, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_gliocam.case import Modality
 
@@ -50,12 +50,33 @@ class Group:
         """Return True if a file has an ID of this group, or none at all."""
         return not name.id or name.id in self.ids
 
-    def owns(self, name: FileName) -> bool:
-        """Return True if a file's name begins with the group's ID."""
-        if name.id:
-            return name.id in self.ids
-        words = tuple(re.findall(r"[^\W_]+", name.case.lower()))
-        return any(one and words[: len(one)] == one for one in (*self.ids, self.before))
+
+def owners(groups: Sequence[Group], others: Mapping[Path, FileName]) -> dict[Path, Group]:
+    """Tell to which images the other files of a folder belong.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    others : mapping of Path to FileName
+        Files that are no images by their name.
+
+    Returns
+    -------
+    dict of Path to Group
+        With the same ID, or the longest with which the name begins; where there is one group
+        alone, all of them belong to it.
+    """
+    if len(groups) == 1:
+        return dict.fromkeys(others, groups[0])
+    by_id = {one: group for group in groups for one in (*group.ids, group.before) if one}
+    found = {}
+    for path, name in others.items():
+        words = name.id or tuple(re.findall(r"[^\W_]+", name.case.lower()))
+        lengths = [len(words)] if name.id else range(len(words), 0, -1)
+        owner = next((by_id[words[:n]] for n in lengths if words[:n] in by_id), None)
+        if owner is not None:
+            found[path] = owner
+    return found
 
 
 def unite(images: Mapping[Path, FileName]) -> list[Group]:
@@ -93,8 +114,8 @@ def _group(files: Mapping[Path, FileName]) -> Group:
     befores = {one.before for one in files.values()}
     # With some names "flair_P01" and some "P01_t1" the words before the modality tell nothing.
     before = befores.pop() if len(befores) == 1 else ()
-    folder = Path(os.path.commonpath([path.absolute().parent.resolve() for path in files]))
-    return Group(readable(name.case or folder.name), files, frozenset({name.id}), before)
+    title = name.case or Path(os.path.commonpath([p.resolve().parent for p in files])).name
+    return Group(readable(title), files, frozenset({name.id}), before)
 
 
 def _merged(groups: Iterable[Group]) -> Group:
