@@ -2,6 +2,9 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
@@ -124,6 +127,173 @@ def test_a_damaged_description_is_one_sentence_with_the_file(bundle, damage):
         read_bundle_info(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def value(*path, to):
+    """A manipulation of the description: an entry, found by its path, becomes another."""
+
+    def change(raw):
+        place = raw
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return change
+
+
+WRONG_NUMBERS = [-1.5, 1e9, "1.5", None, True, [1.5], {"a": 1}, float("nan"), float("inf"), 10**400]
+WRONG = {
+    ("pixel_mm",): [*WRONG_NUMBERS, 0],
+    ("across_slices_mm",): WRONG_NUMBERS,
+    ("tumour_threshold",): WRONG_NUMBERS,
+    ("class_threshold",): WRONG_NUMBERS,
+    ("width",): [*WRONG_NUMBERS, 0, 8.0],
+    ("normalisation", "low_percentile"): [*WRONG_NUMBERS, 99.9],
+    ("normalisation", "clip_high"): [-5.0],
+    ("normalisation",): [[0.5, 99.5], {"extra": 1}],
+    ("strides",): [[0, 0, 0, 0], [2, 4, 8], 2, ["2", 4, 8, 8], [2.0, 4, 8, 8]],
+    ("modalities",): [["t2", "t2", "t2"], [], "t2", [1], ["t1ce", "t1", "t2", "flair", "flair"]],
+    ("optional_modalities",): [["t1"], None],
+    ("polarity",): [[1, 1, 1, 1], {}, {"tumour": [1, 1, 1, 1]}],
+    ("polarity", "core"): [["1"] * 4, [1.0] * 4, [1, 1, 1, 0], "1111"],
+    ("name",): [1, None, [], "a\nb", "\x1b[31m", "x" * 300],
+    ("origin",): [1, None, "a\nb"],
+    ("norm",): [1, None, "x", []],
+    ("guidance",): [1, None, "x", []],
+    ("sharing",): [1, "true", None],
+    ("training",): [[], "x", None],
+}
+MANIPULATED = [value(*path, to=wrong) for path, all_wrong in WRONG.items() for wrong in all_wrong]
+
+
+@pytest.mark.parametrize("change", MANIPULATED)
+def test_a_manipulated_description_is_refused_in_one_sentence(bundle, change):
+    _, folder = bundle
+    raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    change(raw)
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    refused(folder)
+
+
+def refused(folder, file=INFO_FILE):
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    assert str(folder / file) in str(caught.value)
+    assert "choose another" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "3", '"x"', "[]", "{", "[" * 100_000, '{"training":' * 100_000),
+        '{"format": 1, "training": ' + '{"a":' * 500 + "1" + "}" * 501,
+        b"\xff\xfe\x00",
+        " " * (1 << 21),
+    ],
+    ids=range(11),
+)
+def test_text_that_is_no_description_is_refused(bundle, text):
+    _, folder = bundle
+    (folder / INFO_FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
+    refused(folder)
+
+
+@given(
+    path=st.sampled_from(
+        [("pixel_mm",), ("width",), ("strides",), ("modalities",), ("polarity", "core"), ("norm",)]
+    ),
+    to=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+    ),
+)
+def test_whatever_stands_in_a_description_it_is_read_or_refused(tmp_path_factory, path, to):
+    folder = tmp_path_factory.mktemp("bundle")
+    raw = BundleInfo("tiny", "", "CC0-1.0", width=8).to_json()
+    raw = json.loads(json.dumps(raw))
+    value(*path, to=to)(raw)
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    try:
+        info = read_bundle_info(folder)
+    except BundleError:
+        return
+    assert 0.25 <= info.pixel_mm <= 10
+    assert len(set(info.modalities)) == len(info.modalities)
+
+
+WEIGHT, MEAN, VARIANCE, COUNT = (
+    "tumour.exits.0.weight",
+    "tumour.stem.1.running_mean",
+    "tumour.stem.1.running_var",
+    "tumour.stem.1.num_batches_tracked",
+)
+DAMAGES = {
+    "nan weight": (WEIGHT, lambda v: v * float("nan")),
+    "infinite weight": (WEIGHT, lambda v: v + float("inf")),
+    "weights too large": ("tumour.stages.3.1.bn1.weight", lambda v: v.float() + 3e38),
+    "nan mean": (MEAN, lambda v: v * float("nan")),
+    "infinite variance": (VARIANCE, lambda v: v + float("inf")),
+    "negative variance": (VARIANCE, lambda v: v - 5),
+    "another shape": (WEIGHT, lambda v: v[:, :2]),
+    "whole numbers": (WEIGHT, lambda v: v.int()),
+    "a count with a fraction": (COUNT, lambda v: v.float()),
+    "complex": (WEIGHT, lambda v: v.to(torch.complex64)),
+    "missing": (WEIGHT, None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_manipulated_weights_are_refused_in_one_sentence(bundle, damage):
+    _, folder = bundle
+    name, change = DAMAGES[damage]
+    state = load_file(folder / WEIGHTS_FILE)
+    tensor = state.pop(name)
+    if change is not None:
+        state[name] = change(tensor).contiguous()
+    save_file(state, folder / WEIGHTS_FILE)
+    refused(folder, WEIGHTS_FILE)
+
+
+def test_a_tensor_too_many_is_refused(bundle):
+    _, folder = bundle
+    state = load_file(folder / WEIGHTS_FILE)
+    save_file(state | {"extra": torch.zeros(1)}, folder / WEIGHTS_FILE)
+    refused(folder, WEIGHTS_FILE)
+
+
+def test_memory_is_taken_only_for_what_the_file_holds(bundle, monkeypatch):
+    """A width of 512 would take 5.7 GB; the file of a network of width 8 is refused before."""
+    _, folder = bundle
+    raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    (folder / INFO_FILE).write_text(json.dumps(raw | {"width": 512}), encoding="utf-8")
+    made = []
+    of = GliocamNet.of
+
+    def counted(*arguments):
+        net = of(*arguments)
+        made.append(next(net.parameters()).device.type)
+        return net
+
+    monkeypatch.setattr(GliocamNet, "of", counted)
+    refused(folder, WEIGHTS_FILE)
+    assert made == ["meta"]
+    monkeypatch.setattr("napari_gliocam.nets.bundle._LARGEST_NETS", 1000)
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    refused(folder, WEIGHTS_FILE)
+
+
+def test_statistics_and_weights_beyond_float16_are_saved_as_they_are(tmp_path):
+    net = GliocamNet(width=8).eval()
+    norm = net.tumour.stem[1]
+    norm.running_var[:] = torch.tensor([1e6, 1e-9, 70000, 1, 1, 1, 1, 1])
+    with torch.no_grad():
+        net.classes.stages[3][1].bn2.weight[0] = 1e5
+    save_bundle(net, BundleInfo("tiny", "", "CC0-1.0", width=8), tmp_path)
+    loaded = load_bundle(tmp_path).net
+    torch.testing.assert_close(loaded.tumour.stem[1].running_var, norm.running_var)
+    assert loaded.classes.stages[3][1].bn2.weight[0] == 1e5
+    assert load_file(tmp_path / WEIGHTS_FILE)[WEIGHT].dtype == torch.float16
 
 
 @pytest.mark.parametrize("damage", ["truncate", "garbage", "missing", "foreign", "nan"])

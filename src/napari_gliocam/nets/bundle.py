@@ -6,7 +6,7 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -14,49 +14,58 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
-from napari_gliocam.nets.design import DEFAULT_STRIDES, Design
+from napari_gliocam.nets.design import Design
 from napari_gliocam.slices import Normalisation
 from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_gliocam.nets.gliocam import GliocamNet
 
 WEIGHTS_FILE = "bundle.safetensors"
 INFO_FILE = "bundle.json"
-#: Changes when a bundle of before can no longer be read.
+#: Changes when earlier bundles can no longer be read.
 FORMAT = 1
+#: More than any bundle that we write needs; a larger one is refused before memory is taken.
+_LARGEST_JSON, _LARGEST_NETS, _DEEPEST = 1 << 20, 1 << 31, 20
+_FLOATS = ("F16", "BF16", "F32", "F64")
+#: Takes an entry's name and value, and returns the value or raises `ValueError`.
+_Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
 class BundleInfo(Design):
-    """What a bundle says of itself, and how its networks are built (see `Design`).
+    """A bundle's description, and the design of its networks (see `Design`).
 
     Parameters
     ----------
     name : str
+        The name that a user reads.
     origin : str
-        Where the weights come from, one line.
+        Source of the weights, one line.
     licence : str
         SPDX name.
     modalities : tuple of Modality
         The networks' channels in order.
     optional_modalities : tuple of Modality
-        Those it was trained to do without.
+        Modalities that it was trained to do without.
     pixel_mm : float
-        In-plane pixel of a network slice.
+        In-plane pixel of a network slice, 0.25 to 10.
     polarity : dict of str to list of int
         For tumour, core, edema: per exit 1 where high means lesion, -1 where the network
         learned it the other way round.
     across_slices_mm : float
-        How far the maps are averaged over neighbouring slices, see
+        Standard deviation of the average over neighbouring slices, 0 to 50, see
         `napari_gliocam.across_slices.smooth_across_slices`; 0: each slice by itself.
     tumour_threshold, class_threshold : float
-        The paper's.
+        Thresholds of the maps, in [0, 1]; by default those of paper 1.
     normalisation : Normalisation
+        How intensities become network input.
     training : dict
         Recipe, data, seed, hours, machine: free form, shown in the model card.
     path : Path or None
-        The folder it was read from.
+        Folder that it was read from.
     """
 
     name: str
@@ -76,7 +85,7 @@ class BundleInfo(Design):
     path: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All fields but the path, with plain values."""
+        """Return all fields but the path, as plain values."""
         plain = asdict(self)
         plain.pop("path")
         return {"format": FORMAT, **plain}
@@ -84,11 +93,12 @@ class BundleInfo(Design):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """Networks in evaluation mode, and what they are.
+    """Networks in evaluation mode, and their description.
 
     Parameters
     ----------
     info : BundleInfo
+        The description.
     net : GliocamNet
         float32, on the device that it ran on last.
     """
@@ -98,12 +108,12 @@ class Bundle:
 
 
 def bundled_path() -> Path:
-    """Folder of the bundle that ships with the package."""
+    """Return the folder of the bundle that ships with the package."""
     return Path(str(files("napari_gliocam") / "weights" / "default"))
 
 
 def read_bundle_info(path: str | Path | None = None) -> BundleInfo:
-    """Read a bundle's json alone; torch is not needed.
+    """Read a bundle's description alone; torch is not needed.
 
     Parameters
     ----------
@@ -123,22 +133,148 @@ def read_bundle_info(path: str | Path | None = None) -> BundleInfo:
             "napari-gliocam wrote, or leave the bundle out to use the one that ships."
         )
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        if file.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"larger than {_LARGEST_JSON >> 20} MiB")
+        raw = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if raw.pop("format") != FORMAT:
             raise BundleError(
                 f'The bundle "{folder}" was written by another version of napari-gliocam; '
                 "train or export it again with this one."
             )
-        raw["modalities"] = tuple(Modality(m) for m in raw["modalities"])
-        raw["optional_modalities"] = tuple(Modality(m) for m in raw["optional_modalities"])
-        raw["strides"] = tuple(raw.get("strides", DEFAULT_STRIDES))
-        raw["normalisation"] = Normalisation(**raw["normalisation"])
-        return BundleInfo(**raw, path=folder)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        return BundleInfo(**_checked(raw), path=folder)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise BundleError(
             f'"{file}" is damaged or not a bundle\'s description ({error}); '
             "copy the bundle again or choose another."
         ) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _checked(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `BundleInfo` from a description, each of its type and in its range.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If one is missing, of another type, or out of range.
+    """
+    required = ("name", "origin", "licence", "modalities", "optional_modalities", "normalisation")
+    for name in required:
+        raw[name]
+    unknown = sorted(set(raw) - set(_FIELDS))
+    if unknown:
+        raise ValueError(f'unknown entry "{unknown[0]}"')
+    fields = {name: _FIELDS[name](name, value) for name, value in raw.items()}
+    if not set(fields["optional_modalities"]) <= set(fields["modalities"]):
+        raise ValueError("optional_modalities: not among the modalities")
+    return fields
+
+
+def _text(longest: int) -> _Check:
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+            raise ValueError(f"{name}: give a line of text of at most {longest} characters")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float, *, whole: bool = False) -> _Check:
+    def check(name: str, value: Any) -> float:
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            kind = "whole number" if whole else "number"
+            raise ValueError(f"{name}: give a {kind} between {low:g} and {high:g}")
+        return value if whole else float(value)
+
+    return check
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: give true or false")
+    return value
+
+
+def _list_of(check: _Check, counts: range, *, distinct: bool = False) -> _Check:
+    def check_list(name: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) not in counts:
+            raise ValueError(f"{name}: give a list of {counts.start} to {counts.stop - 1} entries")
+        found = tuple(check(name, entry) for entry in value)
+        if distinct and len(set(found)) < len(found):
+            raise ValueError(f"{name}: an entry stands there twice")
+        return found
+
+    return check_list
+
+
+def _polarity(name: str, value: Any) -> dict[Target, list[int]]:
+    signs = _list_of(_number(-1, 1, whole=True), range(4, 5))
+    if not isinstance(value, dict) or set(value) != set(TARGETS):
+        raise ValueError(f"{name}: give four signs for each of {', '.join(TARGETS)}")
+    found = {target: list(signs(f"{name} of {target}", value[target])) for target in TARGETS}
+    for target, four in found.items():
+        if 0 in four:
+            raise ValueError(f"{name} of {target}: give 1 or -1")
+    return found
+
+
+def _normalisation(name: str, value: Any) -> Normalisation:
+    percentile, clip = _number(0, 100), _number(-1000, 1000)
+    checks = {
+        "low_percentile": percentile,
+        "high_percentile": percentile,
+        "clip_low": clip,
+        "clip_high": clip,
+    }
+    if not isinstance(value, dict) or not set(value) <= set(checks):
+        raise ValueError(f"{name}: give {', '.join(checks)}")
+    found = Normalisation(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
+    if found.low_percentile >= found.high_percentile or found.clip_low >= found.clip_high:
+        raise ValueError(f"{name}: a lower bound must be less than its upper one")
+    return found
+
+
+def _free_form(name: str, value: Any, depth: int = 0) -> dict[str, Any]:
+    """Return a table as it is, unless it is nested deeper than one that we write."""
+    if depth > _DEEPEST or (depth == 0 and not isinstance(value, dict)):
+        raise ValueError(f"{name}: give a table, nested at most {_DEEPEST} deep")
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, (dict, list)):
+            _free_form(name, part, depth + 1)
+    found: dict[str, Any] = value
+    return found
+
+
+_modalities = _list_of(lambda name, value: Modality(value), range(1, 5), distinct=True)
+_choice = _text(40)  # one of a few words; `Design` knows them
+#: Type and range of every entry of a description, for `_checked`.
+_FIELDS: dict[str, _Check] = {
+    "name": _text(200),
+    "origin": _text(2000),
+    "licence": _text(200),
+    "modalities": _modalities,
+    "optional_modalities": _list_of(lambda name, value: Modality(value), range(5), distinct=True),
+    "pixel_mm": _number(0.25, 10),
+    "polarity": _polarity,
+    "across_slices_mm": _number(0, 50),
+    "tumour_threshold": _number(0, 1),
+    "class_threshold": _number(0, 1),
+    "normalisation": _normalisation,
+    "training": _free_form,
+    "width": _number(1, 512, whole=True),
+    "strides": _list_of(_number(1, 32, whole=True), range(4, 5)),
+    "norm": _choice,
+    "pooling": _choice,
+    "map_range": _choice,
+    "attention": _choice,
+    "guidance": _choice,
+    "sharing": _flag,
+    "final_map": _choice,
+}
 
 
 def load_bundle(path: str | Path | None = None) -> Bundle:
@@ -155,8 +291,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         If it is missing, damaged, or its weights do not fit its description.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     from napari_gliocam.nets.gliocam import GliocamNet
 
@@ -164,25 +299,67 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     assert info.path is not None
     file = info.path / WEIGHTS_FILE
     try:
-        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(file).items()}
+        if not file.is_file():
+            raise OSError("there is no such file")
+        with torch.device("meta"):  # shapes alone: nothing is allocated before they are checked
+            wanted = GliocamNet.of(len(info.modalities), info.design).state_dict()
+        with safe_open(file, framework="pt") as stream:
+            _check_shapes(wanted, {k: stream.get_slice(k) for k in stream.keys()})  # noqa: SIM118
+            state = {name: stream.get_tensor(name) for name in wanted}
+        for name, value in state.items():
+            _check_values(name, value)
         net = GliocamNet.of(len(info.modalities), info.design, info.polarity)
-        net.load_state_dict(state)
+        net.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
+        _try_out(net.eval(), len(info.modalities))
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BundleError(
             f'The weights "{file}" are missing, damaged or do not fit the bundle\'s description '
             f"({reason}); copy the bundle again or choose another."
         ) from error
-    if not all(torch.isfinite(p).all() for p in net.parameters()):
-        raise BundleError(
-            f'The weights "{file}" hold values that are no numbers; copy the bundle again or '
-            "choose another."
-        )
-    return Bundle(info, net.eval())
+    return Bundle(info, net)
+
+
+def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a file holds these tensors, of these shapes, within the budget."""
+    if set(wanted) != set(found):
+        name = min(set(wanted) ^ set(found))
+        raise ValueError(f'"{name}" is {"missing" if name in wanted else "not expected"}')
+    for name, value in wanted.items():
+        if tuple(found[name].get_shape()) != tuple(value.shape):
+            raise ValueError(f'"{name}" is {found[name].get_shape()}, not {list(value.shape)}')
+        kind = found[name].get_dtype()
+        if (kind in _FLOATS) != value.is_floating_point():
+            raise ValueError(f'"{name}" is of the type {kind}')
+    total = sum(value.nbytes for value in wanted.values())
+    if total > _LARGEST_NETS:
+        raise ValueError(f"{total >> 20} MiB of weights, more than {_LARGEST_NETS >> 20}")
+
+
+def _check_values(name: str, value: Tensor) -> None:
+    """Raise `ValueError` if a weight, or a statistic of batch norm, cannot be right."""
+    if not value.isfinite().all():
+        raise ValueError(f'"{name}" holds values that are no numbers')
+    if name.endswith("running_var") and value.min() < 0:
+        raise ValueError(f'"{name}" holds a negative variance')
+
+
+def _try_out(net: GliocamNet, channels: int) -> None:
+    """Raise `ValueError` if the networks answer a slice of a ramp by values that are no numbers."""
+    import torch
+
+    ramp = torch.linspace(-3, 3, channels * 32 * 32).reshape(1, channels, 32, 32)
+    with torch.inference_mode():
+        maps = net(ramp, torch.ones(1, 1, 32, 32))
+    if not all(m.isfinite().all() for m in (maps.logits, maps.aggregates, *maps.exits)):
+        raise ValueError("the networks do not give numbers")
 
 
 def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
-    """Write a bundle: fp16 weights and json.
+    """Write a bundle: weights and json, both or none.
+
+    Weights are stored as float16 where they fit.  Statistics of batch norm stay float32, in which
+    a large variance does not become infinite, nor a small one 0.
 
     Parameters
     ----------
@@ -190,18 +367,24 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
     info : BundleInfo
     folder : Path
         Made if it is missing.
+
+    Raises
+    ------
+    SaveError
+        If it cannot be written.
     """
     import torch
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous()
-        for k, v in net.state_dict().items()
-    }
+    from napari_gliocam.io.atomic import write_files
+
+    statistics = {name for name, _ in net.named_buffers()}
+    state = {}
+    for name, value in net.state_dict().items():
+        small = value.to(torch.float16) if value.is_floating_point() else value
+        fits = name not in statistics and bool(small.isfinite().all())
+        state[name] = (small if fits else value).contiguous()
     weights = save(state, {"name": info.name, "licence": info.licence})
     text = json.dumps(info.to_json(), indent=2, ensure_ascii=False) + "\n"
-    for file, content in ((WEIGHTS_FILE, weights), (INFO_FILE, text.encode())):
-        temporary = folder / f"{file}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(folder / file)
+    contents = {folder / WEIGHTS_FILE: weights, folder / INFO_FILE: text.encode()}
+    write_files(contents, overwrite=True)
