@@ -231,7 +231,7 @@ WEIGHT, MEAN, VARIANCE, COUNT = (
 DAMAGES = {
     "nan weight": (WEIGHT, lambda v: v * float("nan")),
     "infinite weight": (WEIGHT, lambda v: v + float("inf")),
-    "weights too large": ("tumour.stages.3.1.bn1.weight", lambda v: v.float() + 3e38),
+    "weights too large": ("tumour.stem.1.weight", lambda v: v.float() + 3e38),
     "nan mean": (MEAN, lambda v: v * float("nan")),
     "infinite variance": (VARIANCE, lambda v: v + float("inf")),
     "negative variance": (VARIANCE, lambda v: v - 5),
