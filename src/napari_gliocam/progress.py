@@ -1,8 +1,8 @@
-"""What long work yields while it runs."""
+"""Progress of long work, and the one driver of its generators."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,11 +26,25 @@ class Progress:
     what: str
 
 
-def finish(work: Generator[Progress, None, T]) -> T:
-    """Run a generator of progress to its end and return its result."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+def finish(
+    work: Generator[Progress, None, T], report: Callable[[Progress], object] | None = None
+) -> T:
+    """Run a generator of progress to its end and return its result.
+
+    Parameters
+    ----------
+    work : generator of Progress
+        The work; closed if ``report`` raises.
+    report : callable, optional
+        Called with each `Progress`.
+    """
+    try:
+        while True:
+            progress = next(work)
+            if report is not None:
+                report(progress)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        work.close()

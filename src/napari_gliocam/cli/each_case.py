@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from napari_gliocam.cli import batch as cli_batch
 from napari_gliocam.cli.batch import Planned, Request
-from napari_gliocam.cli.console import Bar, Report
+from napari_gliocam.cli.console import Bar
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress
+from napari_gliocam.progress import Progress, finish
 
 T = TypeVar("T")
 #: Works on one case with a `Bundle`, or with None where no network runs.
@@ -52,19 +52,8 @@ def each_case(
                 if networks and bundle is None:
                     report(Progress(0, 1, "loading the networks"))
                     bundle = cli_batch.open_bundle(request)
-                one = _drive(work(item, bundle), report)
+                one = finish(work(item, bundle), report)
             except GliocamError as error:  # of the bundle or the device: the same for every case
                 broken = str(error)
                 one = outcome(item.name, item.source, error=broken)
         yield one
-
-
-def _drive(work: Generator[Progress, None, T], report: Report) -> T:
-    try:
-        while True:
-            report(next(work))
-    except StopIteration as stop:
-        done: T = stop.value
-        return done
-    finally:
-        work.close()

@@ -16,7 +16,7 @@ from napari_gliocam.cli.batch import named_case
 from napari_gliocam.cli.console import INTERRUPTED, bar, say, sentences
 from napari_gliocam.cli.options import T1, T2, Flair, T1ce, images_of
 from napari_gliocam.errors import GliocamError, SaveError
-from napari_gliocam.progress import Progress
+from napari_gliocam.progress import Progress, finish
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
@@ -234,7 +234,7 @@ def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explai
     methods = [make_method(name) for name in request.methods]
     for number, path in enumerate(request.bundles, start=1):
         with bar(case.name, "slices") as report:
-            prepared = _finish(preparing(case, load_bundle(path), request.device), report)
+            prepared = finish(preparing(case, load_bundle(path), request.device), report)
             works = {
                 _name(method, request, number): Explaining(
                     prepared,
@@ -248,7 +248,7 @@ def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explai
                 for method in methods
             }
             if scope == "lesion":
-                prepared = _finish(asking(prepared, targets), report)
+                prepared = finish(asking(prepared, targets), report)
         for name, work in works.items():
             work.prepared = prepared
             yield name, work
@@ -271,15 +271,6 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _finish(work: Any, report: Callable[[Progress], None]) -> Any:
-    """Run a generator of progress to its end, reporting, and return its result."""
-    while True:
-        try:
-            report(next(work))
-        except StopIteration as end:
-            return end.value
 
 
 def _name(method: Method, request: Request, bundle: int) -> str:

@@ -20,7 +20,7 @@ from napari_gliocam.cli.console import (
     sentences,
 )
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.progress import Progress
+from napari_gliocam.progress import Progress, finish
 
 if TYPE_CHECKING:
     from napari_gliocam.train.run.events import Event, TrainingReport
@@ -118,18 +118,18 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
 
 
 def _plan(request: TrainingRequest, *, as_json: bool) -> None:
-    from napari_gliocam.train.run.events import drive, event_to_json
+    from napari_gliocam.train.run.events import event_to_json
     from napari_gliocam.train.run.gathering import gathering
     from napari_gliocam.train.run.time_estimate import estimating_time
 
     with bar("Training", unit="") as report:
         printer = _Printer(report, as_json=False, quiet=False)
-        given = drive(gathering(request), printer)
+        given = finish(gathering(request), printer)
         for sentence in given.warnings:
             say(sentence)
         net = given.new_networks()
         work = estimating_time(given.cases, given.plan, given.recipe, net, request.device)
-        seconds = drive(work, printer)
+        seconds = finish(work, printer)
     if as_json:
         typer.echo(json.dumps({**event_to_json(given.plan), "seconds": seconds}))
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +24,7 @@ import numpy as np
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import GliocamError, SaveError, TrainingError
-from napari_gliocam.io.atomic import write_files
+from napari_gliocam.io.atomic import check_writable, write_files
 from napari_gliocam.io.find import CaseFiles, find_cases
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.nifti import load_nifti
@@ -240,7 +239,7 @@ def indexing(
     wanted = [files for name, files in found.items() if name not in cases]
     if not wanted:
         return _in_order(index, found)
-    _check_folder(cache)
+    check_writable(cache)
     done, saved = 0, time.monotonic()
     yield Progress(0, len(wanted), "preparing cases")
     size = max(8, 4 * workers)
@@ -383,21 +382,8 @@ def _content(files: CaseFiles) -> str:
         if path not in digests:
             with suppress(OSError), path.open("rb") as stream:
                 digests[path] = file_digest(stream, "sha256").hexdigest()
-    told = [(role, digests.get(path, "")) for role, path in roles.items()]
-    return sha256(json.dumps(sorted(told)).encode()).hexdigest()[:16]
-
-
-def _check_folder(cache: Path) -> None:
-    """Raise `SaveError` if prepared slices cannot be written, before any case is read."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache):
-            pass
-    except OSError as error:
-        raise SaveError(
-            f'Prepared slices cannot be kept in "{cache}" ({error.strerror or error}); name '
-            "another folder for them (--cache)."
-        ) from error
+    parts = sorted((role, digests.get(path, "")) for role, path in roles.items())
+    return sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _in_order(index: CaseIndex, found: Mapping[str, CaseFiles]) -> CaseIndex:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from napari_gliocam.progress import Progress
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -207,27 +205,3 @@ def event_from_json(values: dict[str, Any]) -> Event:
     except (KeyError, TypeError) as error:
         raise ValueError(f"no event of a training: {error}") from error
     return event
-
-
-def drive(work: Generator[Progress, None, T], emit: Emit) -> T:
-    """Run a generator to its end and emit its progress.
-
-    Parameters
-    ----------
-    work : generator of Progress
-        The work.
-    emit : callable
-        Takes each `Progress`.
-
-    Returns
-    -------
-    The result of the generator.
-    """
-    try:
-        while True:
-            emit(next(work))
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        work.close()

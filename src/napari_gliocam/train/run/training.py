@@ -14,9 +14,10 @@ from typing import Any
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.progress import finish
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.checkpoints import BEST, WEIGHTS, load_best_so_far
-from napari_gliocam.train.run.events import BetterWeights, Emit, Note, TrainingReport, drive
+from napari_gliocam.train.run.events import BetterWeights, Emit, Note, TrainingReport
 from napari_gliocam.train.run.finish import BEST_SO_FAR, finishing
 from napari_gliocam.train.run.fit import Machine, first_process
 from napari_gliocam.train.run.gathering import Gathered, gathering
@@ -59,8 +60,9 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
         if first:
             request.save()
             request.stop_file.unlink(missing_ok=True)
+            remove_parts(request.out_dir)
             remove_parts(request.work_dir)
-        given = drive(gathering(request), emit)
+        given = finish(gathering(request), emit)
         for sentence in given.warnings:
             emit(Note(sentence))
         emit(given.plan)
@@ -81,7 +83,7 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
             if watch.write_best(request.out_dir):
                 emit(Note("Stopped; the best weights so far are kept."))
             return None
-        compared = drive(finishing(request, given), emit)
+        compared = finish(finishing(request, given), emit)
         for problem in compared.problems:
             emit(Note(problem))
         emit(compared)
