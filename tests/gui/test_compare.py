@@ -99,6 +99,9 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
     assert shown[0].name == "T1ce, GradCAM 4 core"
     assert shown[1].name.startswith("GradCAM 4\ncore, Dice 0.")
     assert shown[1].name_overlay.visible
+    marks = viewer.canvas.overlays
+    assert marks["gliocam_left"].visible
+    assert not marks["gliocam_top"].visible, "the name is there"
     for group in range(4):  # what lies in one cell belongs together
         layers = shown[STRIDE * group :][:STRIDE]
         tags = [layer.metadata["napari-gliocam"].what for layer in layers]
@@ -150,6 +153,7 @@ def test_closing_restores_the_viewer(compare: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert looks(compare.viewer) != before
     compare.dock.figures_view.close_button.click()
+    assert compare.viewer.canvas.overlays["gliocam_top"].visible
     assert looks(compare.viewer) == before
     assert compare.dock.figures_view.expert.rowCount() == 0
 

@@ -11,12 +11,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.model.class_claims import OWN, ClassClaims
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.dock import open_dock
+from napari_gliocam.ui.reading.work import OWN
 
 from .conftest import press_on_canvas
 
@@ -42,7 +43,7 @@ def settle(reading: Any, qtbot: Any) -> Any:
             last is not None
             and session._depth is not None
             and not session._rest.isActive()
-            and not any(session.latest.running(n) for n in ("measure", "table", "compare"))
+            and not any(session.latest.running(n) for n in ("measure", "table", "compare", "row"))
             and np.array_equal(last.result.labels, opened.result.labels)
         )
 
@@ -196,9 +197,9 @@ def test_a_method_that_needs_the_networks_is_added(
 
     maps, view = reading.opened.maps, reading.dock.overlap_view
 
-    def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> ClassClaims:
+    def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> ClassMaps:
         assert method == "layercam"
-        return ClassClaims(title, maps.core, maps.edema)
+        return replace(maps, name=title)
 
     monkeypatch.setattr(reading_work, "explaining", explaining)
     view.add.setCurrentText("LayerCAM")

@@ -27,6 +27,12 @@ def test_choices_are_the_request(qtbot: Any) -> None:
     assert request.methods == ("gradcam", "multiscale:gradcam", "exit", "multiscale:exit")
     assert (request.targets, request.layers) == (("core", "edema"), (2, 4))
     assert (request.score, request.scope, request.gate) == ("mean", "lesion", True)
+    assert (request.normalise, request.normalise_scales) == (None, False)
+    view.normalise.setCurrentIndex(1)
+    view.alike.setChecked(True)
+    assert (view.request().normalise, view.request().normalise_scales) == ("volume", True)
+    view.scales.setCurrentIndex(0)
+    assert not view.request().normalise_scales, "one scale is not a mean"
     view.set_modalities([Modality.FLAIR], Modality.FLAIR)
     assert view.modality.currentText() == "FLAIR"
     view.set_ready(True, 71)
@@ -43,7 +49,7 @@ def test_progress_counts_channels_and_slices(qtbot: Any) -> None:
     view.set_running(True)
     view.set_progress(Progress(12, 512, "ScoreCAM"), Place(1, 2, 12, 256), 8.0)
     words = view.run.stage.toolTip()
-    assert "8 s left" in words
+    assert "ScoreCAM: 8 s left" in words, "the end of a line is cut where the dock is narrow"
     assert "channel 12 of 256" in words
     assert "slice 1 of 2" in words
 

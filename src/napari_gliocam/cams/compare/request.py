@@ -33,6 +33,9 @@ class CompareRequest:
         How maps come into [0, 1]; each slice by itself by default.
     gate : bool
         Whether slices on which the networks deny the class are 0.
+    normalise_scales : bool
+        At several scales, whether each scale's map is brought into [0, 1] before the mean, so
+        that all scales count alike; the paper does not.
     """
 
     methods: tuple[str, ...]
@@ -42,6 +45,7 @@ class CompareRequest:
     scope: Scope = "lesion"
     normalise: Normalise | None = None
     gate: bool = True
+    normalise_scales: bool = False
 
     def explainings(self, prepared: Prepared) -> list[Explaining]:
         """Return the work of each method and layer, in order.
@@ -55,7 +59,9 @@ class CompareRequest:
         from napari_gliocam.cams.methods.registry import make_method
         from napari_gliocam.cams.run.explain import Explaining
 
-        methods = [make_method(name) for name in self.methods]
+        methods = [
+            make_method(name, normalise_scales=self.normalise_scales) for name in self.methods
+        ]
         layers = [ExplainedLayer(layer, self.score) for layer in self.layers]
         return [
             Explaining(

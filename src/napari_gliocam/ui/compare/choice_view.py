@@ -1,4 +1,4 @@
-"""What to compare: methods, classes, layers, slices; Run, progress, Cancel.  Viewer-agnostic."""
+"""Methods, classes, layers and slices to compare; Run, progress, Cancel.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
@@ -35,13 +36,14 @@ _SCORES: dict[str, int | Literal["mean"] | None] = {
     "Mean of exits 2 to 4": "mean",
     **{f"Exit {n}": n for n in LAYERS},
 }
+_NORMALISE: dict[str, Literal["volume"] | None] = {"By slice": None, "By volume": "volume"}
 _SCALES = ("One scale", "Four scales", "Both")
 _CHOSEN = ("gradcam", "layercam")
-_LINES = 9.5
+_LINES = 7.5
 
 
 class ChoiceView(QWidget):
-    """Emits what is to be compared."""
+    """Offer the choices of a comparison; emit requests to run and to cancel it."""
 
     run_requested = Signal()
     cancel_requested = Signal()
@@ -67,22 +69,37 @@ class ChoiceView(QWidget):
         for number in LAYERS:
             box = QCheckBox(str(number))
             box.setToolTip(
-                f"Output of residual stage {number}, and its exit; deep is coarse and sure"
+                f"Output of residual stage {number}, and its exit; deeper stages are coarser and "
+                "more certain"
             )
             box.setChecked(number == LAYERS[-1])
             self.layers[number] = box
-        self.scope = Choice("Which slices get a map")
+        self.scope = Choice("Slices that get a map")
         self.scope.fill(list(SCOPES), 0)
         self.scope.activated.connect(lambda _: self.scope_chosen.emit())
         self.score = Choice("The image-level logit that is explained")
         self.score.fill(list(_SCORES), 0)
         self.scales = Choice("Four: at 0.5, 1, 1.5 and 2 times the size, averaged (paper 3)")
         self.scales.fill(list(_SCALES), 0)
-        self.modality = Choice("What lies under the maps; automatic: T1ce under core, else FLAIR")
+        self.scales.activated.connect(self._on_scales)
+        self.normalise = Choice(
+            "Bring maps into [0, 1] slice by slice, which leaves probabilities as they are, or by "
+            "the extremes of the whole volume"
+        )
+        self.normalise.fill(list(_NORMALISE), 0)
+        self.alike = QCheckBox("Scales alike")
+        self.alike.setToolTip(
+            "Four scales: bring each scale's map into [0, 1] before the mean, so that no scale "
+            "outweighs another; the paper does not"
+        )
+        self.alike.setEnabled(False)
+        self.modality = Choice("The image under the maps; automatic: T1ce under core, else FLAIR")
         self.modality.fill(["Automatic", *(m.title for m in Modality)], 0)
         self.modality.activated.connect(self._on_modality)
         self.gate = QCheckBox("Gate")
-        self.gate.setToolTip("No map on slices on which the networks deny the class")
+        self.gate.setToolTip(
+            "Hide the map on slices where the image-level probability of the class is below 0.5"
+        )
         self.gate.setChecked(True)
 
         grid = QGridLayout()
@@ -93,6 +110,7 @@ class ChoiceView(QWidget):
                 ("Classes", _row(*self.classes.values())),
                 ("Layers", _row(*self.layers.values())),
                 ("Score", _row(self.score, self.scales)),
+                ("Range", _row(self.normalise, self.alike)),
                 ("Slices", _row(self.scope, self.gate)),
                 ("Over", self.modality),
             )
@@ -110,22 +128,24 @@ class ChoiceView(QWidget):
         self.set_ready(False)
 
     def set_modalities(self, present: Sequence[Modality], chosen: Modality | None) -> None:
-        """Offer what the case has."""
+        """Offer the modalities of the case."""
         model = self.modality.model()
+        assert isinstance(model, QStandardItemModel)
         for index, modality in enumerate(Modality, start=1):
             model.item(index).setEnabled(modality in present)
         self.modality.setCurrentIndex(0 if chosen is None else 1 + list(Modality).index(chosen))
 
     def choose(self, *names: str) -> None:
-        """Tick these methods and no other."""
+        """Tick these methods and no others."""
         for item in self._items():
             _tick(item, item.data(Qt.ItemDataRole.UserRole) in names)
 
     def _items(self) -> list[QListWidgetItem]:
-        return [self.methods.item(row) for row in range(self.methods.count())]
+        items = (self.methods.item(row) for row in range(self.methods.count()))
+        return [item for item in items if item is not None]
 
     def request(self) -> CompareRequest:
-        """What is chosen; with the scope "this slice", that of the slice is left open."""
+        """Return the choices; the scope "this slice" is filled in by the session."""
         names = [
             item.data(Qt.ItemDataRole.UserRole)
             for item in self._items()
@@ -145,15 +165,17 @@ class ChoiceView(QWidget):
             score=_SCORES[self.score.currentText()],
             scope="case" if self.scope.currentIndex() == 2 else "lesion",
             gate=self.gate.isChecked(),
+            normalise=_NORMALISE[self.normalise.currentText()],
+            normalise_scales=self.alike.isChecked() and four,
         )
 
     @property
     def this_slice(self) -> bool:
-        """Whether the slice in view is asked for."""
+        """Whether the slice in view is asked for, whatever it is."""
         return self.scope.currentIndex() == 0
 
     def set_ready(self, ready: bool, index: int | None = None) -> None:
-        """Whether there is a case, and on which slice of it the viewer stands."""
+        """Show whether there is a case to run on, and the slice in view."""
         self.run.set_ready(ready)
         on_slice = self.this_slice and index is not None
         self.run.button.setText(f"Run on slice {index}" if on_slice else "Run")
@@ -167,12 +189,16 @@ class ChoiceView(QWidget):
         self.run.set_progress(progress)
         if place is None:
             return
-        words = f"{progress.what}: channel {place.channel} of {place.channels}"
+        words = [f"channel {place.channel} of {place.channels}"]
         if place.slices > 1:
-            words += f", slice {place.slice} of {place.slices}"
-        if left is not None and left >= 2:
-            words += f", {duration(left)} left"
-        self.run.stage.set_text(words)
+            words.append(f"slice {place.slice} of {place.slices}")
+        if left is not None and left >= 2:  # first, since a narrow dock cuts the end
+            words.insert(0, f"{duration(left)} left")
+        title = progress.what.partition(" (")[0]
+        self.run.stage.set_text(f"{title}: {', '.join(words)}")
+
+    def _on_scales(self, index: int) -> None:
+        self.alike.setEnabled(index > 0)
 
     def _on_cancel(self) -> None:
         self.run.set_cancelling()
@@ -183,7 +209,7 @@ class ChoiceView(QWidget):
 
 
 def _method_list() -> QListWidget:
-    """Every method with a box to tick."""
+    """Return a list with a box to tick for each method."""
     methods = QListWidget()
     methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -208,7 +234,7 @@ def _tick(item: QListWidgetItem, chosen: bool) -> None:
 
 
 def _row(*widgets: QWidget) -> QWidget:
-    """Widgets beside each other; boxes to tick take the room they need."""
+    """Return widgets beside each other; check boxes take the room they need."""
     holder = QWidget()
     layout = QHBoxLayout(holder)
     layout.setContentsMargins(0, 0, 0, 0)

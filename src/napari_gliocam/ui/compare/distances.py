@@ -72,7 +72,7 @@ def measuring(
         spoken = made[part, None, None]
         mask = (maps.of(target)[part] > threshold) & spoken
         truth = mask_of(case.expert.labels[part], target) & spoken
-        spacing = case.grid.spacing
+        spacing: tuple[float, ...] = case.grid.spacing
         if len(mask) == 1:
             mask, truth, spacing = mask[0], truth[0], spacing[1:]
         defined = mask.any() or truth.any()

@@ -125,7 +125,7 @@ class Figures:
     def remove(self, key: Key) -> None:
         """Forget a map."""
         for known in (self._maps, self._made, self._values, self._fixed, self._hd95):
-            known.pop(key, None)  # type: ignore[attr-defined]
+            known.pop(key, None)
 
     def set_result(self, labels: NDArray[np.uint8] | None) -> None:
         """Compare with the labels of a result from now on; None where there is none."""

@@ -21,9 +21,10 @@ from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.colormaps import map_colormap
-from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement
-from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
+from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement, tag_of
+from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
+from napari_gliocam.ui.viewer.planes import camera_of
 
 #: Layers of a cell: the image, the map, the expert's outline where the case has expert labels, the
 #: outline of what exceeds the threshold.
@@ -75,7 +76,7 @@ class CompareGrid:
         else:
             self.close()
             self._opened = opened
-            grid, camera = _grid(self._viewer), _camera(self._viewer)
+            grid, camera = _grid(self._viewer), camera_of(self._viewer)
             self._before = {
                 "grid": {name: getattr(grid, name) for name in _GRID},
                 "camera": {name: getattr(camera, name) for name in _CAMERA},
@@ -95,7 +96,7 @@ class CompareGrid:
         self._opened = self._before = None  # first: whoever hears of a layer may come here again
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        grid, camera = _grid(self._viewer), _camera(self._viewer)
+        grid, camera = _grid(self._viewer), camera_of(self._viewer)
         grid.enabled = False  # else it is laid out anew for every layer that goes
         self._remove_cells()
         for name, value in before["grid"].items():
@@ -130,7 +131,7 @@ class CompareGrid:
             self._write_name(self._layer(key, "map"))
         if tuple(grid.shape) != shape:
             grid.shape = shape
-            camera = _camera(viewer)
+            camera = camera_of(viewer)
             centre = compare_layout.centre_for(shape, room, self._brain_box())
             camera.center = (*camera.center[:-2], *centre)
             camera.zoom = compare_layout.zoom_for(shape, room, brain)
@@ -311,10 +312,10 @@ class CompareGrid:
         """What is chosen, else T1ce under core and FLAIR under the rest."""
         volumes = opened.case.volumes
         best = Modality.T1CE if target == "core" else Modality.FLAIR
-        for modality in (state_of(self._viewer).under, best):
-            if modality in volumes:
-                return modality
-        return next(iter(volumes))
+        chosen = state_of(self._viewer).under
+        if chosen is not None and chosen in volumes:
+            return chosen
+        return best if best in volumes else next(iter(volumes))
 
     def _image(self, opened: OpenCase, key: Key, modality: Modality) -> LayerData:
         volume, arguments, kind = layer_data.image_data(opened, modality, visible=True)
@@ -368,11 +369,6 @@ _CAMERA = ("center", "zoom", "angles")
 
 
 def _grid(viewer: Any) -> Any:
-    """The grid's model, where napari 0.9 and where 0.8 keeps it."""
-    canvas = getattr(viewer, "canvas", None)
+    """Return the grid's model, where napari 0.9 and where 0.8 keeps it."""
+    canvas: Any = getattr(viewer, "canvas", None)
     return canvas.grid if hasattr(canvas, "grid") else viewer.grid
-
-
-def _camera(viewer: Any) -> Any:
-    scene = getattr(viewer, "scene", None)
-    return scene.camera if hasattr(scene, "camera") else viewer.camera

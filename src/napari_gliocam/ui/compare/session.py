@@ -33,7 +33,8 @@ from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
-from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
+from napari_gliocam.ui.viewer.layer_data import tag_of
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Figures follow a threshold when it has rested for so long.
 _REST_MS = 200
@@ -232,10 +233,10 @@ class CompareSession:
 
     def _begin(self, opened: OpenCase, maps: ClassMaps, comparing: Comparing) -> None:
         """The first map of a run takes the place of the comparison before."""
-        known = self.figures
-        self.figures = Figures(opened.case, maps.asked_slices)
-        for method in known.methods if known is not None else ():
-            self.figures.set_threshold(method, known.threshold(method))
+        known, self.figures = self.figures, Figures(opened.case, maps.asked_slices)
+        if known is not None:
+            for method in known.methods:
+                self.figures.set_threshold(method, known.threshold(method))
         self.maps, self.ensemble = [], None
         self.grid.open(opened, comparing.keys)
         self._follow(opened)

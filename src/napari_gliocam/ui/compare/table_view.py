@@ -85,10 +85,12 @@ class FigureTable(QTableWidget):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumHeight(130)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
+        lines, header = self.verticalHeader(), self.horizontalHeader()
+        assert lines is not None
+        assert header is not None
+        lines.hide()
+        lines.setDefaultSectionSize(22)
         self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
-        header = self.horizontalHeader()
         header.setMinimumSectionSize(30)
         for column, (title, tip, name) in enumerate(columns):
             item = QTableWidgetItem(title)

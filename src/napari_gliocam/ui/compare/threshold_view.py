@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.ui.compare.ensemble import choices, title_of
-from napari_gliocam.ui.widgets.pieces import FRAME_MS, SPACING, Choice, Elided, Section
+from napari_gliocam.ui.widgets.pieces import (
+    FRAME_MS,
+    SPACING,
+    Choice,
+    Elided,
+    Section,
+    threshold_slider,
+)
 
 
 class MethodThresholds(QWidget):
@@ -98,9 +105,9 @@ class MethodThresholds(QWidget):
         if thresholds and list(thresholds) == list(self.sliders):
             return
         kept = (self.ensemble_label, self.ensemble, self.ensemble_use)
-        while self._grid.count():
-            widget = self._grid.takeAt(0).widget()
-            if widget not in kept:
+        while (item := self._grid.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None and widget not in kept:
                 widget.setParent(None)
                 widget.deleteLater()
         self.sliders.clear()
@@ -108,10 +115,7 @@ class MethodThresholds(QWidget):
         for line, (method, threshold) in enumerate(thresholds.items()):
             name = Elided()
             name.set_text(method)
-            slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-            slider.setRange(0.0, 1.0)
-            slider.setSingleStep(0.01)
-            slider.setDecimals(2)
+            slider = threshold_slider()
             slider.setValue(threshold)
             slider.valueChanged.connect(qthrottled(self._emitter(method), timeout=FRAME_MS))
             use = _use_button()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from psygnal import Signal
 
 from napari_gliocam.cams.methods.registry import METHODS
-from napari_gliocam.measure.classes.class_overlap import MethodOverlap
+from napari_gliocam.class_maps import ClassMaps, Row
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.latest import Latest
-from napari_gliocam.ui.model.class_claims import OWN, ClassClaims, own_rows
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
+from napari_gliocam.ui.reading.work import OWN, own_rows
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Methods that need the networks: their names by their titles.
@@ -42,8 +44,8 @@ class OverlapRun:
         self._layers = layers
         self._latest = latest
         self._opened: OpenCase | None = None
-        self._added: dict[str, ClassClaims] = {}
-        self._claimant: ClassClaims | None = None
+        self._added: dict[str, ClassMaps] = {}
+        self._drawn: ClassMaps | None = None
         self.method = _FIRST
         self.threshold = 0.5
 
@@ -51,8 +53,9 @@ class OverlapRun:
         """Work on another case, or on other maps of the same."""
         self._latest.drop("explain")
         self._latest.drop("table")
+        self._latest.drop("row")
         self.stage_changed.emit("")
-        self._opened, self._claimant, self.method = opened, None, _FIRST
+        self._opened, self._drawn, self.method = opened, None, _FIRST
         self._added.clear()
         if opened is not None:
             self.follow_threshold(opened.settings.class_threshold)
@@ -66,15 +69,30 @@ class OverlapRun:
             self.threshold_changed.emit(threshold)
 
     def methods(self) -> list[str]:
-        """Methods whose claims can be looked at."""
+        """Return the methods whose overlap can be drawn."""
         if self._opened is None or self._opened.maps is None:
             return []
         return [*(OWN[row] for row in own_rows(self._opened.maps)), *self._added]
 
     def choose(self, title: str) -> None:
-        """Look at another method's claims."""
-        self.method, self._claimant = title, None
-        self.draw()
+        """Draw another method; its maps are enlarged on another thread."""
+        self.method, self._drawn = title, self._added.get(title)
+        opened = self._opened
+        there = self._drawn is not None or title == _FIRST
+        if opened is None or opened.maps is None or there:
+            self.draw()
+            return
+        maps, row = opened.maps, self._row
+        self._latest.run("row", lambda: maps.row(row), partial(self._on_row, maps, title))
+
+    @property
+    def _row(self) -> Row:
+        return next(row for row, title in OWN.items() if title == self.method)
+
+    def _on_row(self, maps: ClassMaps, title: str, enlarged: ClassMaps) -> None:
+        if self._opened is not None and self._opened.maps is maps and self.method == title:
+            self._drawn = enlarged
+            self.draw()
 
     def set_threshold(self, threshold: float, part: tuple[slice, ...] | None) -> None:
         """Cut the class maps elsewhere, the part in view at once; the result stays as it is."""
@@ -92,30 +110,28 @@ class OverlapRun:
             self._layers.remove_drawing(self._opened, "claims")
 
     def draw(self, part: tuple[slice, ...] | None = None) -> None:
-        """Draw the claims, or a part of them."""
+        """Draw core, edema and overlap of the method, or a part of them."""
         opened = self._opened
         layer = None if opened is None else self._layers.drawing(opened, "claims")
         if opened is None or layer is None or opened.maps is None:
             return
-        if self._claimant is None:
-            self._claimant = self._added.get(self.method)
-        if self._claimant is None:
-            row = next(row for row, title in OWN.items() if title == self.method)
-            self._claimant = ClassClaims.own(opened.maps, row)
+        maps = opened.maps if self.method == _FIRST else self._drawn
+        if maps is None:
+            return  # being enlarged
+        settings = replace(opened.settings, class_threshold=self.threshold)
         where = EVERYWHERE if part is None else part
-        self._claimant.cut(opened.settings, self.threshold, layer.data, where)
+        claims_of(maps, settings=settings, where=where, out=layer.data)
         layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def tabulate(self) -> None:
         """Count the overlap of every method."""
-        opened, threshold = self._opened, self.threshold
+        opened = self._opened
         if opened is None or opened.maps is None:
             return
-        maps, settings, more = opened.maps, opened.settings, tuple(self._added.values())
+        maps, more = opened.maps, tuple(self._added.values())
+        settings = replace(opened.settings, class_threshold=self.threshold)
         self._latest.run(
-            "table",
-            lambda: reading_work.overlapping(maps, own_rows(maps), more, settings, threshold),
-            self._on_counted,
+            "table", lambda: reading_work.overlapping(maps, more, settings), self._on_counted
         )
 
     def _on_counted(self, rows: tuple[MethodOverlap, ...]) -> None:
@@ -146,13 +162,12 @@ class OverlapRun:
     def _on_end(self, sentence: Any = None) -> None:
         self.stage_changed.emit("")
 
-    def _on_added(self, opened: OpenCase, claimant: ClassClaims) -> None:
+    def _on_added(self, opened: OpenCase, maps: ClassMaps) -> None:
         self._on_end()
         if opened is self._opened:
-            self._added[claimant.title] = claimant
-            self.method, self._claimant = claimant.title, None
+            self._added[maps.name] = maps
+            self.choose(maps.name)
             self.methods_changed.emit()
-            self.draw()
             self.tabulate()
 
 

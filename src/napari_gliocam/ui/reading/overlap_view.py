@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
 
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Choice,
+    row_label,
+    swatch_label,
+    threshold_slider,
+)
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
@@ -42,10 +47,7 @@ class OverlapView(QWidget):
             "Core only, edema only and their overlap as three colours on the slice"
         )
         self.show_button.clicked.connect(self.shown_requested)
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0.0, 1.0)
-        self.threshold.setSingleStep(0.01)
-        self.threshold.setDecimals(2)
+        self.threshold = threshold_slider()
         self.threshold.setToolTip(
             "A voxel belongs to a class where its map exceeds this; follows the panel's class "
             "threshold"

@@ -70,9 +70,12 @@ class SliceChart(QWidget):
     def _curve(self, colour: str, width: int, style: Any = Qt.PenStyle.SolidLine) -> Any:
         return self.plot.plot(pen=pg.mkPen(colour, width=width, style=style))
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Follow napari's theme."""
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+        if event is not None and event.type() in (
+            QEvent.Type.PaletteChange,
+            QEvent.Type.StyleChange,
+        ):
             self._take_theme()
         super().changeEvent(event)
 

@@ -1,4 +1,4 @@
-"""What the Reading dock has computed on other threads."""
+"""Work of the Reading dock that runs on other threads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.class_maps import ClassMaps, Row
-from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
+from napari_gliocam.class_maps import ROWS, ClassMaps, Row
+from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
@@ -23,12 +23,17 @@ from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
-from napari_gliocam.ui.model.class_claims import ClassClaims
+
+#: The rows of a bundle's own maps, as they are called beside other methods.
+OWN: dict[Row, str] = {
+    row: {"aggregate": "Result's maps", "guided": "Average, guided"}.get(row, row.capitalize())
+    for row in reversed(ROWS)
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A result in numbers.
+    """The figures of a result.
 
     Parameters
     ----------
@@ -58,38 +63,49 @@ def measuring(
 
 
 def depth_of(case: Case) -> NDArray[np.float32] | None:
-    """How deep in the brain every voxel lies."""
+    """Return the depth of every voxel below the brain's surface."""
     return brain_depth(case.brain, case.grid.spacing)
 
 
+def own_rows(maps: ClassMaps) -> list[Row]:
+    """Return the rows of a bundle's own maps that have both classes, the aggregate first."""
+    return [row for row in OWN if maps.has(row, "core") and maps.has(row, "edema")]
+
+
 def overlapping(
-    maps: ClassMaps,
-    rows: Sequence[Row],
-    more: Sequence[ClassClaims],
-    settings: Thresholds,
-    threshold: float,
+    maps: ClassMaps, more: Sequence[ClassMaps], settings: Thresholds
 ) -> Generator[Progress, None, tuple[MethodOverlap, ...]]:
-    """The table of methods; the maps of a row are enlarged and let go."""
-    made = []
+    """Make the table of methods: every row of the result's maps, then other methods.
+
+    Parameters
+    ----------
+    maps : ClassMaps
+        The result's; a row is enlarged, cut and let go.
+    more : sequence of ClassMaps
+    settings : Thresholds
+    """
+    made: list[MethodOverlap] = []
+    rows = own_rows(maps)
     for row in rows:
         yield Progress(len(made), len(rows), "overlap")
-        made.append(ClassClaims.own(maps, row).overlap(settings, threshold, maps))
-    for claimant in more:
+        labels = claims_of(maps, row=row, settings=settings)
+        made.append(method_overlap(OWN[row], labels, maps.grid))
+    for other in more:
         yield Progress(len(made), len(rows), "overlap")
-        made.append(claimant.overlap(settings, threshold, maps))
+        made.append(method_overlap(other.name, claims_of(other, settings=settings), maps.grid))
     return tuple(made)
 
 
 def comparing(
     result: Segmentation, other: NDArray[Any]
 ) -> Generator[Progress, None, Mapping[Target, LabelComparison]]:
-    """The figures of each class."""
+    """Compare a result with a reference, class by class."""
     yield Progress(0, 1, "comparing")
     return compare_labels(result.labels, other, result.grid.spacing)
 
 
 def read_other(path: str | Path, case: Case) -> ExpertLabels:
-    """Labels of another reader, or another result, on the grid of the case."""
+    """Read labels of another reader, or another result, on the grid of the case."""
     from napari_gliocam.io.read import read_labels
 
     return read_labels(path, case.grid, case_name=case.name).expert
@@ -122,8 +138,20 @@ def reporting(
 
 def explaining(
     case: Case, bundle: Path | None, device: str, method: str, title: str
-) -> Generator[Progress, None, ClassClaims]:
-    """Maps of core and edema by a method, on every slice on which the networks see them."""
+) -> Generator[Progress, None, ClassMaps]:
+    """Make maps of core and edema by a method, on every slice on which the networks see them.
+
+    Parameters
+    ----------
+    case : Case
+    bundle : Path or None
+        The folder of the bundle; None for the one that ships.
+    device : str
+    method : str
+        Its name in `napari_gliocam.cams.methods.registry`.
+    title : str
+        Its name for a reader.
+    """
     keep_triton_out()
     yield Progress(0, 1, "loading the bundle")
     from napari_gliocam.cams.run.explain import Explaining
@@ -132,4 +160,4 @@ def explaining(
     prepared = yield from preparing(case, work.loaded(bundle), device)
     made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)
     maps = yield from made.run()
-    return ClassClaims(title, maps.core, maps.edema)
+    return replace(maps, name=title)

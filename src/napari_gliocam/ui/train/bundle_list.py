@@ -50,6 +50,7 @@ class BundleListView(QWidget):
         self.list.setRootIsDecorated(False)
         self.list.setFixedHeight(_HEIGHT)
         header = self.list.header()
+        assert header is not None
         header.setStretchLastSection(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -25,6 +25,7 @@ from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
+_ENDS = {"done": "Done", "stopped": "Stopped; Resume goes on", "failed": "Failed"}
 _UNDEFINED = "Not defined: the validation patients do not show both kinds of slices"
 
 
@@ -158,8 +159,7 @@ class TrainProgressView(QWidget):
         elif isinstance(event, BeforeAfter):
             self._fill([row for row in event.rows if row.case == "all"])
         elif isinstance(event, End):
-            words = {"done": "Done", "stopped": "Stopped; Resume goes on", "failed": "Failed"}
-            self.stage.set_text(words[event.state])
+            self.stage.set_text(_ENDS[event.state])
             self.use_button.setVisible(event.state != "failed")
 
     def show_pictures(self, folder: Path) -> None:

@@ -83,6 +83,7 @@ class TagView(QWidget):
         self.list.setFixedHeight(_LIST_HEIGHT)
         self.list.setToolTip("Double-click opens a case")
         header = self.list.header()
+        assert header is not None
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
@@ -143,6 +144,7 @@ class TagView(QWidget):
             self.list.addTopLevelItems([QTreeWidgetItem(["", ""]) for _ in rows])
         for line, row in enumerate(rows):
             item = self.list.topLevelItem(line)
+            assert item is not None
             item.setText(0, row.name)
             item.setText(1, str(row.tagged) + (f" of {row.total}" if row.total else ""))
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -94,6 +94,9 @@ class UprightView:
             camera_of(viewer).events.orientation,
         ):
             signal.connect(self._turn)
+        self._grid = getattr(getattr(viewer, "canvas", None), "grid", None)
+        if self._grid is not None:
+            self._grid.events.enabled.connect(self._turn)
         self._turn()
 
     def _turn(self, event: Any = None) -> None:
@@ -156,7 +159,9 @@ class UprightView:
                     position=places[side], font_size=13, gridded=True, box=True
                 )
             overlays[key].text = letters[side]
-            overlays[key].visible = visible
+            # the pictures of a comparison have their names at the top
+            crowded = side == "top" and self._grid is not None and self._grid.enabled
+            overlays[key].visible = visible and not crowded
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
+from superqt import QElidingLabel, QLabeledDoubleSlider
 
 #: Milliseconds between two updates while a slider is dragged.
 FRAME_MS = 33
@@ -107,6 +107,16 @@ class Elided(QElidingLabel):
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """As narrow as the panel wants it."""
         return QSize(40, int(super().minimumSizeHint().height()))
+
+
+def threshold_slider(tip: str = "") -> QLabeledDoubleSlider:
+    """Return a slider from 0 to 1 with its value beside it, which can be typed."""
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0.0, 1.0)
+    slider.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt annotates whole numbers
+    slider.setDecimals(2)
+    slider.setToolTip(tip)
+    return slider
 
 
 def tooltip(text: str) -> str:
