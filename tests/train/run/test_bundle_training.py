@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from napari_gliocam import segment
+from napari_gliocam.cli.main import app
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
@@ -22,6 +24,7 @@ from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.stages.classifier import ClassifierStage
 
+from ..case_files import write_case
 from ..conftest import blob_slices, same_weights
 
 ABOUT = BundleInfo("tiny", "blobs", "CC0-1.0")
@@ -199,7 +202,7 @@ def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_recipe_that_ships_runs(name, tiny, tmp_path):
+def test_every_recipe_that_ships_trains_a_bundle_that_every_command_runs(name, tiny, tmp_path):
     recipe = tiny(read_recipe(name))
     slices = blob_slices(24)
     reports = []
@@ -211,6 +214,14 @@ def test_every_recipe_that_ships_runs(name, tiny, tmp_path):
     assert inverted is (name == "released")
     pretrained = {r.stage for r in reports if r.stage.startswith("pretrain")}
     assert len(pretrained) == (2 if name in ("paper", "released") else 0)
+
+    case = write_case(tmp_path, "one")
+    for command in ("segment", "evaluate", "explain"):
+        line = [command, case, "--bundle", tmp_path / "bundle", "--out", tmp_path / command]
+        line += ["--device", "cpu", *(["--scope", "4"] if command == "explain" else [])]
+        done = CliRunner().invoke(app, [str(word) for word in line])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+        assert any((tmp_path / command).rglob("*.*")), command
 
 
 def test_a_folder_of_another_training_is_refused(recipe, slices, unbroken):
