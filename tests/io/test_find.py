@@ -154,6 +154,8 @@ WRITTEN = {
     "glued": "P1_flair P1_T1w P1_T1Gd P1_T2w",
     "dark fluid": "t2_tirm_tra_dark-fluid t1_se_tra t1_se_tra_km t2_tse_tra",
     "dark fluid 3-D": "A_t2_spc_da-fl_sag A_t1_mprage_sag A_t1_mprage_sag_km A_t2_tse_tra",
+    "dcm2niix": "anat_t2_tirm_tra_dark-fluid_20200101101500_5 anat_t1_se_20200101101900_7 "
+    "anat_t1_se_km_20200101103000_9 anat_t2_tse_tra_20200101101200_4",
     "BIDS": "sub-01_ses-T1_FLAIR sub-01_ses-T1_T1w sub-01_ses-T1_ce-gadolinium_T1w "
     "sub-01_ses-T1_T2w",
     "BIDS entities": "sub-t2_acq-3d_run-1_FLAIR sub-t2_T1w sub-t2_ce-dotarem_acq-mprage_T1w "
@@ -230,7 +232,58 @@ def test_one_folder_for_each_modality(tmp_path):
     assert find_case(tmp_path / "P01").modalities == files.modalities
     assert find_case(tmp_path / "P01" / "T2" / "t2.nii.gz").modalities == files.modalities
     touch(tmp_path / "P01" / "T2", "again_t2.nii.gz")
-    assert len(find_cases(tmp_path)) == 4  # two files in one: each folder is a case
+    (files,) = find_cases(tmp_path)
+    assert "two T2 files" in files.problem
+
+
+def test_folders_of_modalities_with_many_cases(tmp_path):
+    for part in ("flair", "t1", "t1ce", "t2", "seg"):
+        touch(tmp_path / "named" / part, f"P01_{part}.nii", f"P02_{part}.nii")
+    for part in ("flair", "t1", "t1ce", "t2"):
+        touch(tmp_path / "plain" / part, "P01.nii", "P02.nii")
+    for root in ("named", "plain"):
+        one, two = find_cases(tmp_path / root)
+        assert (one.name, two.name) == ("P01", "P02")
+        assert set(one.modalities) == set(two.modalities) == set(Modality)
+        assert (one.labels is not None) == (root == "named")
+        last = list(one.modalities.values())[-1]
+        assert find_case(last).modalities == one.modalities
+
+
+def test_folders_of_time_points_that_look_like_modalities(tmp_path):
+    for time_point in ("T1", "T2"):
+        touch(tmp_path / time_point, *(f"{part}.nii" for part in ("flair", "t1", "t1ce", "t2")))
+    one, two = find_cases(tmp_path)
+    assert (one.name, two.name) == ("T1", "T2")
+    assert one.problem is two.problem is None
+
+
+def test_a_modality_in_a_folder_of_its_own_belongs_to_the_files_above(tmp_path):
+    folder = touch(tmp_path / "P01", "P01_flair.nii", "P01_t1.nii", "P01_t1ce.nii")
+    touch(folder / "T2", "P01_t2.nii")
+    for path in (folder, folder / "P01_t1.nii", folder / "T2" / "P01_t2.nii"):
+        assert set(find_case(path).modalities) == set(Modality)
+    (files,) = find_cases(tmp_path)
+    assert set(files.modalities) == set(Modality)
+
+
+def test_brats_2015_with_a_folder_for_each_file(tmp_path):
+    for number, part in enumerate(["MR_Flair", "MR_T1", "MR_T1c", "MR_T2", "OT"]):
+        name = f"VSD.Brain.XX.O.{part}.{54511 + number}"
+        touch(tmp_path / "brats_2013_pat0001_1" / name, f"{name}.nii")
+    (files,) = find_cases(tmp_path)
+    assert set(files.modalities) == set(Modality)
+    assert files.labels.name == "VSD.Brain.XX.O.OT.54515.nii"
+
+
+@pytest.mark.parametrize("end", [".mha", ".hdr", ".mgz", ".nrrd"])
+def test_a_modality_in_another_format_is_asked_for(tmp_path, end):
+    touch(tmp_path, "P01_flair.nii", "P01_t1.nii", "P01_t1ce.nii", f"P01_t2{end}")
+    (files,) = find_cases(tmp_path)
+    assert f"P01_t2{end}" in files.problem
+    assert "convert it" in files.problem
+    touch(tmp_path, "P01_t2.nii")
+    assert find_case(tmp_path).problem is None
 
 
 def make_nnunet(root, described=True, case="P01", channels=4):

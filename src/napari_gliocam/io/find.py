@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import msd, nnunet
-from napari_gliocam.io.foreign import what_else
+from napari_gliocam.io.foreign import is_foreign_image, what_else
 from napari_gliocam.io.naming import (
     FileName,
     Role,
@@ -190,7 +190,8 @@ def case_of_files(
 
 
 def _case_of_folder(folder: Path, patterns: Mapping[Modality, str]) -> CaseFiles:
-    niftis = _niftis(_children(folder)) or _files_of_modality_folders(folder)
+    niftis = _niftis(_children(folder))
+    niftis += _files_of_modality_folders(folder, 1 if niftis else 2)
     if not niftis:
         inside = any(niftis for _, niftis, _ in _folders(folder, seen=set()))
         remedy = "; choose one of the case folders in it" if inside else what_else(folder)
@@ -228,12 +229,19 @@ def _case_of_file(path: Path) -> CaseFiles:
         niftis = _niftis(_children(path.parent))
     except CaseError:  # a folder that may be entered, but not listed
         niftis = [path]
-    if len(niftis) == 1 and _is_modality_folder(path.parent):
-        niftis = _files_of_modality_folders(path.parent.parent) or niftis
+    if _is_modality_folder(path.parent) and _files_of_modality_folders(path.parent.parent, 1):
+        above = _niftis(_children(path.parent.parent))
+        niftis = above + _files_of_modality_folders(path.parent.parent, 1)
+    else:
+        niftis += _files_of_modality_folders(path.parent, 1)
     for files in _group(niftis, {}):
-        if any(path.name == other.name for other in files.paths):
+        if any(_same(path, other) for other in files.paths):
             return files
     return CaseFiles(name, unknown=(path,))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.absolute().parent == other.absolute().parent
 
 
 def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[CaseFiles]:
@@ -250,7 +258,7 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
         if alone or len(found) > 1 or group.has_id(others[path]):
             mine[id(group)][path] = others[path]
     cases = [_case(group, mine[id(group)], alone=alone) for group in found]
-    cases = _asked(cases, told)
+    cases = [_converted(files) for files in _asked(cases, told)]
     named = {path for files in cases for path in files.paths}
     without = []
     for path, name in told.items():
@@ -270,6 +278,16 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
 def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[FileName]:
     """Read the names; what a pattern tells of a file counts more."""
     told = parse_names(path.name for path in niftis)
+    by_folder: dict[Path, list[int]] = {}
+    for index, path in enumerate(niftis):
+        by_folder.setdefault(path.parent, []).append(index)
+    for folder, indices in by_folder.items():
+        named = parse_name(folder.name)
+        unknown = all(told[index].role is Role.UNKNOWN for index in indices)
+        if unknown and named.modality is not None and not named.case:
+            for index in indices:  # "flair/P01.nii"
+                word = f"{stem(niftis[index].name)}_{named.modality}"
+                told[index] = parse_name(word)
     for modality, pattern in patterns.items():
         # The first "*" is the case; names are compared without .nii.gz, however it is spelled.
         expression = translate(stem(pattern)).replace(".*", "(?P<case>.*)", 1)
@@ -365,6 +383,29 @@ def _asked(cases: list[CaseFiles], told: Mapping[Path, FileName]) -> list[CaseFi
     return asked
 
 
+def _converted(files: CaseFiles) -> CaseFiles:
+    """Ask for a modality that lies beside the others in another format."""
+    missing = [modality for modality in Modality if modality not in files.modalities]
+    if files.problem or not missing or not files.modalities:
+        return files
+    folder = next(iter(files.modalities.values())).parent
+    try:
+        others = [path for path in _children(folder) if is_foreign_image(path)]
+    except CaseError:
+        return files
+    words = {path: parse_name(path.stem) for path in others}
+    there = [path for path, name in words.items() if name.modality in missing]
+    if not there:
+        return files
+    title = words[there[0]].modality
+    assert title is not None
+    return replace(
+        files,
+        problem=f"{files.name} has no {title.title} that can be read, and {there[0].name} lies "
+        "beside its files; convert it to .nii.gz, or move it out of the folder.",
+    )
+
+
 def _nnunet_case(case: nnunet.NumberedCase) -> CaseFiles:
     modalities, problem = case.modalities()
     unknown = () if modalities else case.channels
@@ -402,21 +443,37 @@ def _distinct(cases: list[tuple[Path, CaseFiles]], root: Path) -> list[CaseFiles
     return named
 
 
-def _files_of_modality_folders(folder: Path) -> list[Path]:
-    """Return the files of a case that has a folder for each modality, one file in each."""
+def _files_of_modality_folders(folder: Path, least: int = 2) -> list[Path]:
+    """Return the files in folders that are named by a modality or labels, such as ``T2/``.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder above them.
+    least : int
+        Fewer files than this are left to their own folders.
+
+    Returns
+    -------
+    list of Path
+        Empty where such a folder holds another modality, too: then its name means something else,
+        such as a time point.
+    """
     found = []
     for child in _children(folder):
-        if _is_modality_folder(child):
-            inside = _niftis(_children(child))
-            if len(inside) > 1:
-                return []
-            found += inside
-    return found if len(found) > 1 else []
+        if not _is_modality_folder(child):
+            continue
+        inside = _niftis(_children(child))
+        shown = {name.modality for name in parse_names(path.name for path in inside)} - {None}
+        if not shown <= {parse_name(child.name).modality}:
+            return []
+        found += inside
+    return found if len(found) >= least else []
 
 
 def _is_modality_folder(folder: Path) -> bool:
     """Return True if a folder's name tells a modality or labels."""
-    if not folder.is_dir() or folder.name.startswith("."):
+    if not folder.is_dir() or folder.name.startswith(".") or folder.name.lower() == "labelstr":
         return False
     return parse_name(folder.name).role in (Role.MODALITY, Role.LABELS)
 
@@ -456,14 +513,14 @@ def _folders(folder: Path, *, seen: set[Path]) -> Iterator[tuple[Path, list[Path
         seen.add(real)
         children = _children(folder)
         niftis = _niftis(children)
-        parts = [] if niftis else _files_of_modality_folders(folder)
+        parts = _files_of_modality_folders(folder, 1 if niftis else 2)
     except CaseError as error:
         yield folder, [], str(error)
         return
     except OSError as error:
         yield folder, [], _unreadable(folder, error)
         return
-    yield folder, niftis or parts, None
+    yield folder, [*niftis, *parts], None
     done = {path.parent for path in parts}
     for child in children:
         if child.is_dir() and not child.name.startswith(".") and child not in done:

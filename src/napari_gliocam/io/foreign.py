@@ -24,6 +24,11 @@ _BY_SUFFIX = {
 _LOOKED_AT = 400
 
 
+def is_foreign_image(path: Path) -> bool:
+    """Return True if a file's ending is that of another image format."""
+    return path.suffix.lower() in _BY_SUFFIX
+
+
 def what_else(folder: Path) -> str:
     """Say what a folder holds instead of NIfTI files and what to do, as the end of a sentence.
 

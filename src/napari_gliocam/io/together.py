@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_gliocam.case import Modality
 
-_DATE = re.compile(r"(19|20)\d{6}")
+#: A date, or a date with the time.
+_DATE = re.compile(r"((19|20)\d{6})(\d{6})?")
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,10 @@ def _is_one_case(groups: list[Group]) -> bool:
     total = sum(len(group.modalities) for group in groups)
     if total != len(frozenset().union(*(group.modalities for group in groups))):
         return False
-    if any(_DATE.fullmatch(word) for words in behind for word in words):
-        return False
-    if all(len(words) == 1 and words[0].isdigit() for words in behind):
+    dated = [_DATE.fullmatch(word) for words in behind for word in words]
+    if len({date.group(1) for date in dated if date}) > 1:
+        return False  # of several days
+    if all(word.isdigit() for words in behind for word in words):
         return True  # a running number for each file
     has_number = any(any(c.isdigit() for c in word) for word in groups[0].before)
     return has_number and not any(c.isdigit() for words in behind for w in words for c in w)
