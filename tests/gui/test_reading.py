@@ -53,6 +53,24 @@ def test_one_file_opens_the_case(case_folder: Path) -> None:
         assert data.shape == tag.opened.case.grid.shape
 
 
+def test_a_choice_is_offered_and_said_where_a_name_tells_nothing(case_folder: Path) -> None:
+    (case_folder / "BraTS2021_00000_t2.nii.gz").rename(case_folder / "BraTS2021_00000_new.nii.gz")
+    layers = read(str(case_folder))
+    assert names(layers) == ["T1", "T1ce", "FLAIR", "expert labels"]
+    opened = layers[0][1]["metadata"][KEY].opened
+    assert "BraTS2021_00000_new.nii.gz" in opened.case.warnings[0]
+    assert "choose it in the panel" in opened.case.warnings[0]
+    assert [source.title for source in opened.pool][-1] == "BraTS2021_00000_new.nii.gz"
+
+
+def test_a_result_beside_its_case_opens_alone(case_folder: Path) -> None:
+    seg = case_folder / "BraTS2021_00000_seg.nii.gz"
+    seg.rename(case_folder / "BraTS2021_00000_gliocam_seg.nii.gz")
+    ((_, _, kind),) = read(str(case_folder / "BraTS2021_00000_gliocam_seg.nii.gz"))
+    assert kind == "labels"
+    assert names(read(str(case_folder))) == ["T1", "T2", "T1ce", "FLAIR"]
+
+
 def test_four_files_at_once_open_one_case(case_folder: Path) -> None:
     paths = sorted(str(p) for p in case_folder.glob("*.nii.gz"))
     assert len(read(paths)) == 5

@@ -400,6 +400,11 @@ def test_a_result_of_this_program_is_never_taken_for_labels(tmp_path):
     assert find_case(tmp_path).labels is None
     touch(tmp_path, "P01_seg.nii.gz")
     assert find_case(tmp_path).labels.name == "P01_seg.nii.gz"
+    # Opened by itself it is what it is.
+    result = tmp_path / "P01_gliocam_seg.nii.gz"
+    assert find_case(result) == CaseFiles("P01", labels=result)
+    alone = touch(tmp_path / "out", "P01_gliocam_seg.nii.gz", "P01_core_map.nii.gz")
+    assert find_case(alone).labels == alone / "P01_gliocam_seg.nii.gz"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

@@ -300,19 +300,20 @@ def find_result(folder: Path, name: str) -> Path:
     folder : Path
     name : str
         Of the case: ``folder/CASE/CASE_seg.nii.gz`` as `segment` writes it,
-        ``folder/CASE_seg.nii.gz`` or ``folder/CASE.nii.gz``; ``.nii`` too.
+        ``folder/CASE_seg.nii.gz``, ``folder/CASE_gliocam_seg.nii.gz`` as the panel suggests, or
+        ``folder/CASE.nii.gz``; ``.nii`` too.
 
     Raises
     ------
     CaseError
         There are none.
     """
-    from napari_gliocam.io.naming import safe_name
+    from napari_gliocam.io.naming import RESULT_WORD, safe_name
 
     stem = safe_name(name)
     candidates = [
         folder / f"{path}{suffix}"
-        for path in (f"{stem}/{stem}_seg", f"{stem}_seg", stem)
+        for path in (f"{stem}/{stem}_seg", f"{stem}_seg", f"{stem}_{RESULT_WORD}_seg", stem)
         for suffix in (".nii.gz", ".nii")
     ]
     for path in candidates:

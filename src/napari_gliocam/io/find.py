@@ -225,6 +225,9 @@ def _case_of_file(path: Path) -> CaseFiles:
             return _msd_case(volume)
         channels = nnunet.channels_of(path)
         return _case_of_file(channels[0]) if channels else CaseFiles(name, labels=path)
+    told = parse_name(path.name)
+    if told.role is Role.RESULT:
+        return CaseFiles(readable(told.case) or name, labels=path)
     try:
         niftis = _niftis(_children(path.parent))
     except CaseError:  # a folder that may be entered, but not listed
@@ -266,7 +269,7 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
             continue
         if msd.is_msd_volume(path, name.role):
             without.append(_msd_case(path))
-        elif name.role is Role.LABELS:
+        elif name.role is Role.LABELS or (name.role is Role.RESULT and not found):
             parent = path.resolve().parent.name
             without.append(CaseFiles(readable(name.case or parent), labels=path))
         elif name.role not in (Role.MAP, Role.RESULT):
