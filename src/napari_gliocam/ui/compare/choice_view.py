@@ -132,7 +132,9 @@ class ChoiceView(QWidget):
         model = self.modality.model()
         assert isinstance(model, QStandardItemModel)
         for index, modality in enumerate(Modality, start=1):
-            model.item(index).setEnabled(modality in present)
+            item = model.item(index)
+            assert item is not None
+            item.setEnabled(modality in present)
         self.modality.setCurrentIndex(0 if chosen is None else 1 + list(Modality).index(chosen))
 
     def choose(self, *names: str) -> None:

@@ -74,7 +74,7 @@ class PairRow:
 
 
 class Figures:
-    """The maps of one comparison and what they amount to.
+    """Maps of one comparison, and their figures.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
 
 
 def as_csv(rows: list[MethodRow], pairs: list[PairRow]) -> str:
-    """The same table as `napari-gliocam explain` writes, with thresholds and distances."""
+    """Return the table that `napari-gliocam explain` writes, with thresholds and distances."""
     figures = [ComparisonFigure("iou", p.target, p.method, p.other, p.iou) for p in pairs]
     for row in rows:
         for name in (

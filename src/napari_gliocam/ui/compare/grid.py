@@ -93,7 +93,7 @@ class CompareGrid:
         opened, before = self._opened, self._before
         if opened is None or before is None:
             return
-        self._opened = self._before = None  # first: whoever hears of a layer may come here again
+        self._opened = self._before = None  # first: removing a layer may call this again
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         grid, camera = _grid(self._viewer), camera_of(self._viewer)
@@ -166,7 +166,7 @@ class CompareGrid:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Whatever is changed within is laid out once, at the end.
+        """Lay the cells out once, at the end, for all changes within.
 
         With its grid on, napari goes through all layers for each one that comes or goes.
         """
@@ -199,7 +199,7 @@ class CompareGrid:
             layer.name_overlay.visible = True
 
     def drop_stale(self) -> None:
-        """A run has ended: maps of the one before that nothing came for go."""
+        """Remove the maps of the run before that this one did not replace."""
         for key in list(self._stale):
             self.remove(key)
         self._stale.clear()
@@ -266,7 +266,7 @@ class CompareGrid:
         layer.events.visible.connect(self._on_visible)
 
     def _on_visible(self, event: Any) -> None:
-        """Somebody shows or hides what waits: it is to be so when the comparison is closed."""
+        """Remember whether a waiting layer is to be shown when the comparison is closed."""
         layer = event.source
         if self._hiding or self._opened is None:
             return
@@ -278,7 +278,7 @@ class CompareGrid:
             self._waits(layer)
 
     def _on_inserted(self, event: Any) -> None:
-        """What comes meanwhile, such as a result, waits behind the comparison."""
+        """Keep a layer that comes meanwhile, such as a result, behind the comparison."""
         tag = tag_of(event.value)
         if self._opened is not None and (tag is None or tag.role != "cell"):
             self._set_aside(event.value)
@@ -292,7 +292,7 @@ class CompareGrid:
     # ---- helpers
 
     def _layer(self, key: Key, part: str) -> Layer | None:
-        """A layer of a cell; None where the user deleted it."""
+        """Return a layer of a cell; None where the user deleted it."""
         assert self._opened is not None
         return self._layers.find(self._opened, "cell", (key, part))
 
@@ -309,7 +309,7 @@ class CompareGrid:
         return float(high[0] - low[0]), float(high[1] - low[1])
 
     def _under(self, opened: OpenCase, target: Target) -> Modality:
-        """What is chosen, else T1ce under core and FLAIR under the rest."""
+        """Return the modality that is chosen, else T1ce under core and FLAIR under the rest."""
         volumes = opened.case.volumes
         best = Modality.T1CE if target == "core" else Modality.FLAIR
         chosen = state_of(self._viewer).under

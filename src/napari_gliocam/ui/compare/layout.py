@@ -32,7 +32,7 @@ def zoom_for(shape: tuple[int, int], room: Size, picture: Size) -> float:
 
 
 def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64]) -> Size:
-    """Where a cell looks at, in mm: the picture lies away from its name at the upper left.
+    """Return the centre of a cell in mm: the picture lies away from its name at the upper left.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ class CompareRun:
         self._looked = time.monotonic()
 
     def _end(self) -> int:
-        """The run is over; how many maps it brought."""
+        """End the run; return how many methods it brought."""
         self._take()
         made, self._job = self._taken, None
         self._comparing = self._opened = None

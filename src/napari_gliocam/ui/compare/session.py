@@ -41,7 +41,7 @@ _REST_MS = 200
 
 
 class CompareSession:
-    """Carries out what the views of the dock ask for.
+    """Carries out the requests of the views.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class CompareSession:
         return None if opened is None else navigate.slice_in_view(self.viewer, opened.case.grid)
 
     def _on_case(self, event: Any = None) -> None:
-        """Another case is in work, or none: a comparison of this one would be in its way."""
+        """Close the comparison of a case when another one is in work."""
         compared = self.grid.opened
         if compared is not None and compared is not self.opened:
             if compared in self.layers.open_cases():
@@ -156,7 +156,7 @@ class CompareSession:
             self._on_case()
 
     def _on_tidy(self) -> None:
-        """Layers have gone: what is left of a cell, or of a comparison, goes as well."""
+        """Remove the rest of a cell, or of a comparison, whose layers have gone."""
         if self.grid.opened is None:
             return
         if self.grid.opened is not self.opened:
@@ -232,7 +232,7 @@ class CompareSession:
             self.measure()
 
     def _begin(self, opened: OpenCase, maps: ClassMaps, comparing: Comparing) -> None:
-        """The first map of a run takes the place of the comparison before."""
+        """Put a run in the place of the comparison before."""
         known, self.figures = self.figures, Figures(opened.case, maps.asked_slices)
         if known is not None:
             for method in known.methods:
@@ -242,7 +242,7 @@ class CompareSession:
         self._follow(opened)
 
     def _on_running(self, running: bool) -> None:
-        """At the end of a run: what needs all maps, and what there is no map of."""
+        """Finish the comparison at the end of a run: remove old maps, combine the new ones."""
         if not running:
             self.grid.drop_stale()
             self.set_ensemble(self._rule)
@@ -256,7 +256,7 @@ class CompareSession:
         self.grid.lay_out([(m.name, target) for m in self._all_maps() for target in m.targets])
 
     def close_comparison(self) -> None:
-        """The viewer as it was before."""
+        """Remove the comparison; the viewer is as it was before."""
         self._rest.stop()
         self._distances.stop()
         self._follow(None)
@@ -274,7 +274,7 @@ class CompareSession:
         self.ready_changed.emit()
 
     def threshold(self, method: str) -> float:
-        """Where the maps of a method are cut."""
+        """Return the threshold of a method, in [0, 1]."""
         return THRESHOLD if self.figures is None else self.figures.threshold(method)
 
     def set_threshold(self, method: str, threshold: float) -> None:
@@ -290,7 +290,7 @@ class CompareSession:
         self._rest.start()
 
     def set_ensemble(self, rule: Ensemble | None) -> None:
-        """Let the methods vote by this rule as one more of them; None: not at all."""
+        """Show the methods combined by a rule as one more of them; None for none."""
         self._rule = rule
         figures = self.figures
         if figures is None:
@@ -359,7 +359,7 @@ class CompareSession:
     # ---- a method as the result
 
     def can_use(self, method: str) -> bool:
-        """Whether a method has a map of core or of edema."""
+        """Return True if a method has a map of core or of edema."""
         return any(can_be_result(maps) for maps in self._all_maps() if maps.name == method)
 
     @property
@@ -382,7 +382,7 @@ class CompareSession:
         self.say(f"{method}{at} is the result now; Close comparison shows it.")
 
     def undo_result(self) -> None:
-        """Back to what Segment found."""
+        """Bring back what Segment found."""
         opened = self.opened
         if opened is not None and can_undo(opened):
             self.say(undo_result(opened, self.layers))
@@ -404,7 +404,7 @@ class CompareSession:
 
 
 def _timer(parent: QObject, milliseconds: int, slot: Any) -> QTimer:
-    """Calls once, when nobody has started it again for so long."""
+    """Return a timer that calls once, when it was not started again for a while."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)

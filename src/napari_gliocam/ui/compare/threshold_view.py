@@ -22,7 +22,7 @@ from napari_gliocam.ui.widgets.pieces import (
 
 
 class MethodThresholds(QWidget):
-    """Emits thresholds while they are dragged, and what is to become of a method."""
+    """Offer a threshold for each method; emit it during a drag, and requests to use a method."""
 
     threshold_requested = Signal(str, float)
     ensemble_requested = Signal(object)
@@ -101,7 +101,7 @@ class MethodThresholds(QWidget):
         self.hint.setVisible(not thresholds)
 
     def _set_sliders(self, thresholds: Mapping[str, float]) -> None:
-        """A row for each method; those that are there stay, a drag goes on."""
+        """Show a row for each method; rows that are there stay, so that a drag goes on."""
         if thresholds and list(thresholds) == list(self.sliders):
             return
         kept = (self.ensemble_label, self.ensemble, self.ensemble_use)

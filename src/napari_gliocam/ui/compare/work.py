@@ -25,7 +25,7 @@ Key = tuple[str, Target]
 
 @dataclass(frozen=True)
 class Place:
-    """Where long work is.
+    """The progress of a slow method.
 
     Parameters
     ----------

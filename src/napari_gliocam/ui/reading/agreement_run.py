@@ -64,7 +64,7 @@ class AgreementRun:
         self.compared.emit({})
 
     def follow_expert(self) -> None:
-        """The expert labels of the case came, went, or mean something else now."""
+        """Take the expert labels anew: they came, went, or are read by another scheme."""
         expert = None if self._opened is None else self._opened.case.expert
         if expert is not None and expert not in self.others:
             self.others = [expert, *self.others[1:]]

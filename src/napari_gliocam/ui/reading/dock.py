@@ -112,7 +112,7 @@ class ReadingDock(Dock):
         self.lay_out(slices, self.tabs, report, growing=self.tabs)
 
     def undocked(self) -> None:
-        """What was drawn goes."""
+        """Remove everything that was drawn."""
         self.session.close()
 
     def _connect(self) -> None:

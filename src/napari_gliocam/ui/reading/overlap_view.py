@@ -20,7 +20,7 @@ from napari_gliocam.ui.widgets.pieces import (
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
-_HEADINGS = ("Method", "ml", "% of union", "Dice", "Largest on slices")
+_HEADINGS = ("Method", "ml", "% of union", "Dice", "Slices")
 _UNDEFINED = "Not defined: the method finds neither core nor edema"
 _LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "overlap"}
 
@@ -73,7 +73,7 @@ class OverlapView(QWidget):
         for label, text in _LEGEND.items():
             legend.addWidget(swatch_label(text, CLASS_COLOURS[label]))
         self.table = TextTable()
-        self.table.setToolTip("Double-click a row to go to the slice with its largest overlap")
+        self.table.setToolTip("Slices with the largest overlap; double-click goes to the first")
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.stage = QLabel()
         self.stage.setWordWrap(True)

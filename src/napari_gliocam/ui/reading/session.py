@@ -1,4 +1,4 @@
-"""What the Reading dock does: measures the result, reads voxels, draws, reports."""
+"""The work behind the dock "Reading": measure the result, read voxels, draw, report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REST_MS = 120
 
 
 class ReadingSession:
-    """Carries out what the views of the Reading dock ask for.
+    """Carries out the requests of the views.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class ReadingSession:
 
     @property
     def waiting(self) -> str:
-        """What is to be done, or is being done, before there are figures."""
+        """A sentence for the time before there are figures."""
         opened = self.opened
         if opened is None:
             return "Open a case, then click Segment in the panel."
@@ -162,7 +162,7 @@ class ReadingSession:
         return "Measuring…"
 
     def _on_settled(self, result: Any = None) -> None:
-        """Say nothing any more once nothing is to be measured."""
+        """Take the status away once nothing is to be measured."""
         kinds = ("measure", "table", "compare")
         if not self._rest.isActive() and not any(self.latest.running(kind) for kind in kinds):
             self.status_changed.emit("")
@@ -218,7 +218,7 @@ class ReadingSession:
             navigate.go_to_slice(self.viewer, self.opened.case.grid, index)
 
     def part(self) -> tuple[slice, ...] | None:
-        """What of the case is in view."""
+        """Return the part of the case in view."""
         opened = self.opened
         return None if opened is None else navigate.part_in_view(self.viewer, opened.case.grid)
 
@@ -232,7 +232,7 @@ class ReadingSession:
         self.voxel_changed.emit(self.read(tuple(event.position)))
 
     def read(self, position: tuple[float, ...]) -> VoxelReading | None:
-        """The voxel at a place of the world, in mm."""
+        """Return the voxel at a place of the world, in mm; None outside the case."""
         opened = self.opened
         if opened is None or len(position) < 3:
             return None
@@ -269,7 +269,7 @@ class ReadingSession:
             self.go_to(index)
 
     def drawings(self) -> set[str]:
-        """What is drawn now."""
+        """Return the names of what is drawn now."""
         opened = self.opened
         if opened is None:
             return set()

@@ -17,7 +17,7 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 
-HEIGHT = 200
+HEIGHT = 185
 _NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
 
 
@@ -33,11 +33,10 @@ class SliceChart(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.setToolTip("Click to go to a slice")
+        self.plot.setToolTip("Axial slices from feet to head; click to go to one")
         self.plot.getPlotItem().showAxis("right")
         self.plot.setLabel("left", "mm²")
         self.plot.setLabel("right", "probability")
-        self.plot.setLabel("bottom", "slice")
         for name in ("left", "right", "bottom"):
             self.plot.getAxis(name).enableAutoSIPrefix(False)
         self.probabilities = {
@@ -80,7 +79,7 @@ class SliceChart(QWidget):
         super().changeEvent(event)
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
-        """The style sheet is known now."""
+        """Take the theme's colours: the style sheet is known now."""
         self._take_theme()
         super().showEvent(event)
 

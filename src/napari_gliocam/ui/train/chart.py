@@ -117,7 +117,7 @@ class TrainChart(QWidget):
                 _add_curve(plot, name, points, colours[_quantity(name)])
             if kind == "AUC":
                 lowest = min((v for points in shown.values() for v in points.values()), default=0.5)
-                plot.setYRange(min(lowest, 0.9), 1.0, padding=0.03)
+                plot.setYRange(min(lowest, 0.9), 1.0, padding=0.08)
         words = [
             f'<span style="color:{colours[q]}">⬤</span>&nbsp;{escape(q).replace(" ", "&nbsp;")}'
             for q in quantities

@@ -133,7 +133,7 @@ class TrainProgressView(QWidget):
         self.use_button.hide()
 
     def set_running(self, running: bool) -> None:
-        """A training starts or has ended."""
+        """Show that a training starts, or that it has ended."""
         if running:
             self.show()
             self.chart.clear()

@@ -59,7 +59,7 @@ class Choices:
 
 
 class TrainSession:
-    """Carries out what the views of the dock ask for.
+    """Carries out the requests of the views.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class TrainSession:
         self._look_for_unfinished()
 
     def close(self) -> None:
-        """Nothing may report to the dock any more; a training works on."""
+        """Report nothing to the dock any more; a training works on."""
         if self._closed:
             return
         self._closed = True
@@ -211,7 +211,7 @@ class TrainSession:
     # ---- a training
 
     def request(self, choices: Choices) -> TrainingRequest:
-        """What a training would be asked for."""
+        """Return the request for a training."""
         bundle = self.state.bundle
         own = bundle is not None and bundle.path not in (None, bundled_path())
         return TrainingRequest(
@@ -226,7 +226,7 @@ class TrainSession:
         )
 
     def summarise(self, choices: Choices) -> Job | None:
-        """Count what there is, and time a few steps."""
+        """Count cases and slices, and time a few steps."""
         if self._job is not None or not self._ready():
             return None
         request = self.request(choices)
@@ -235,7 +235,7 @@ class TrainSession:
         return job
 
     def train(self, choices: Choices) -> bool:
-        """Start a training; whether it was started."""
+        """Start a training; return whether it was started."""
         request = self.request(choices)
         if not self._ready() or self.process.running:
             return False
@@ -326,7 +326,7 @@ class TrainSession:
         return job
 
     def cancel(self) -> None:
-        """Stop what runs on the engine."""
+        """Stop the work on the engine."""
         if self._job is not None:
             self._job.cancel()
 
@@ -368,7 +368,7 @@ class TrainSession:
     # ---- bundles
 
     def show_bundles(self) -> None:
-        """Say which bundles there are."""
+        """Emit the bundles that there are."""
         self.bundles_changed.emit(list_bundles(self.folder))
 
     def use(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cases with how far they are tagged, and what is said of the slice in view.  Viewer-agnostic."""
+"""Cases with their tagged slices, and the label of the slice in view.  Viewer-agnostic."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LIST_HEIGHT = 112
 
 
 class TagView(QWidget):
-    """Emits what the user asks for; shows what it is told."""
+    """Show cases and the label of the slice in view; emit labels and requests."""
 
     folder_requested = Signal()
     labels_requested = Signal()
@@ -129,7 +129,7 @@ class TagView(QWidget):
         self.set_here(None)
 
     def set_place(self, folder: Path | None, labels: Path | None) -> None:
-        """Say where cases and labels are."""
+        """Show the folder of cases and the file of labels."""
         self.folder.set_text("none" if folder is None else folder.name)
         self.folder.setToolTip(tooltip(str(folder or "No folder is open")))
         self.labels.set_text("none" if labels is None else labels.name)
@@ -138,7 +138,7 @@ class TagView(QWidget):
         self.derive_button.setEnabled(folder is not None)
 
     def set_cases(self, rows: Sequence[CaseRow]) -> None:
-        """Show every case with how far it is."""
+        """Show every case with the number of its tagged slices."""
         if self.list.topLevelItemCount() != len(rows):
             self.list.clear()
             self.list.addTopLevelItems([QTreeWidgetItem(["", ""]) for _ in rows])

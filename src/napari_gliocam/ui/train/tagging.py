@@ -1,4 +1,4 @@
-"""Tags of the cases of a folder: put with keys on the slice in view, on disk at once."""
+"""Tags of the cases of a folder: given by keys to the slice in view, on disk at once."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Tagging:
         ]
 
     def close(self) -> None:
-        """Look at the viewer no more; what is being saved is saved."""
+        """Follow the viewer no more; what is being saved is saved."""
         for emitter, slot in self._connections():
             emitter.disconnect(slot)
         for job in self._jobs:
@@ -114,7 +114,7 @@ class Tagging:
 
     @staticmethod
     def usual_file(folder: Path) -> Path:
-        """Where tags go if nobody says otherwise."""
+        """Return the file that tags go to by default."""
         return folder / FILE_NAME
 
     def take(self, found: Found) -> None:
@@ -148,13 +148,13 @@ class Tagging:
         )
 
     def rows(self) -> list[CaseRow]:
-        """Every case with how far it is."""
+        """Return every case with the number of its tagged slices."""
         return [
             CaseRow(name, len(self.tags.of(name)), self._totals.get(name)) for name in self._cases
         ]
 
     def source(self, name: str) -> Path | None:
-        """A file of a case."""
+        """Return a file of a case."""
         return next(iter(self._cases[name].paths), None) if name in self._cases else None
 
     # ---- the slice in view
@@ -166,7 +166,7 @@ class Tagging:
         return opened if opened is not None and self._name(opened) else None
 
     def here(self) -> Here | None:
-        """What is said of the slice in view."""
+        """Return the slice in view and its tag; None where no case of the folder is in view."""
         opened = self.opened
         if opened is None:
             return None
@@ -177,7 +177,7 @@ class Tagging:
         return Here(name, number, self.tags.of(name).get(number))
 
     def look(self, event: Any = None) -> None:
-        """Another slice, or another case, may be in view."""
+        """Emit the slice in view: another one, or another case, may have come."""
         opened = self.opened
         if opened is not None and self._name(opened) not in self._totals:
             self._totals[self._name(opened)] = opened.case.grid.shape[0]
@@ -259,7 +259,7 @@ class Tagging:
             navigate.go_to_slice(self.viewer, opened.case.grid, index + by)
 
     def rest_shows_nothing(self) -> None:
-        """Every slice of the case in view without a tag shows neither core nor edema."""
+        """Tag the other slices of the case in view as showing neither core nor edema."""
         opened = self.opened
         if opened is None:
             return
@@ -268,7 +268,7 @@ class Tagging:
         self._put({(name, number): Tag() for number in slices if number not in known})
 
     def _name(self, opened: OpenCase) -> str:
-        """The folder's name for a case in the viewer; empty for a stranger."""
+        """Return the folder's name for a case in the viewer; empty for any other case."""
         sources = set(opened.case.sources.values())
         for name, files_ in self._cases.items():
             if sources & set(files_.paths):

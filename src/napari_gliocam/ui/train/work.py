@@ -1,4 +1,4 @@
-"""What the dock "Train" has done on the engine's thread; nothing else here imports torch."""
+"""Work of the dock "Train" on the engine's thread; nothing else here imports torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 @dataclass(frozen=True)
 class Summary:
-    """What a training would be given, and how long it would take.
+    """A summary of the data of a training, and the time it would take.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def look_through(folder: Path, labels: Path) -> Found:
 
 
 def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
-    """Count what there is and time a few steps; needs Lightning."""
+    """Count cases and slices, and time a few steps; needs Lightning."""
     keep_triton_out()
     from napari_gliocam.device import describe
     from napari_gliocam.train.run.gathering import gathering
@@ -77,7 +77,7 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
 
 
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
-    """Tags of all cases that have expert labels."""
+    """Derive tags of all cases that have expert labels."""
     from napari_gliocam.nets.bundle import read_bundle_info
     from napari_gliocam.train.data.case_index import Preparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags

@@ -205,18 +205,25 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
     """The diameters of tumour (white) and core (black) of each lesion, each on its slice."""
     lines: list[Line] = []
     colours: list[str] = []
-    sizes: list[str] = []  # once for both, on the longer one; of the core on the other one
+    sizes: list[str] = []  # one text for each lesion and slice, above its first line
     for lesion in measures.lesions or (measures.case,):
-        for name, region, colour, labelled in (
-            ("tumour", lesion.tumour, "white", 0),
-            ("core", lesion.core, "black", 1),
+        texts: dict[float, int] = {}
+        for name, region, colour in (
+            ("tumour", lesion.tumour, "white"),
+            ("core", lesion.core, "black"),
         ):
             found = region.diameters
-            size = f"{name} {found.long_mm:.1f} × {found.perpendicular_mm:.1f} mm"
-            for number, line in enumerate(region.diameters.lines):
-                lines.append(line)
-                colours.append(colour)
-                sizes.append(size if number == labelled else "")
+            if not found.lines:
+                continue
+            text = texts.setdefault(found.lines[0].start[0], len(lines))
+            lines += found.lines
+            colours += [colour] * len(found.lines)
+            sizes += [""] * len(found.lines)
+            words = f"{name} {found.long_mm:.1f} × {found.perpendicular_mm:.1f} mm"
+            sizes[text] = f"{sizes[text]}\n{words}".strip()
+    middle = (opened.case.grid.shape[2] - 1) / 2
+    columns = [line.start[2] + line.end[2] for line in lines]
+    leftwards = bool(columns) and float(np.mean(columns)) / 2 > middle  # so that it stays in view
     arguments = {
         "name": "diameters",
         "opacity": 1.0,  # of the text, too
@@ -229,7 +236,7 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
             "string": "{size}",
             "color": "white",  # black is not read on a dark image
             "size": 12,
-            "anchor": "upper_left",
+            "anchor": "upper_right" if leftwards else "upper_left",
         },
         "metadata": {KEY: Tag(opened, "drawing", "diameters")},
         **placement(opened.case.grid),

@@ -305,6 +305,9 @@ class CaseLayers:
                 self.remove_drawing(opened, other)
         if self.drawing(opened, drawing) is None:
             self._add_on_top(layer_data.drawing_data(opened, drawing))
+            if (diameters := self.drawing(opened, "diameters")) is not None:
+                layers = self.viewer.layers
+                layers.move(layers.index(diameters), len(layers))
         if (result := self.result(opened)) is not None:
             result.visible = False
 
