@@ -1,4 +1,4 @@
-"""How good the bundle is, beside trivial rivals, other CAMs and its own parts.
+"""How good the bundle is, beside baselines without a network, other CAMs and its own parts.
 
     python benchmarks/quality.py [CASE ...] [--ablations DIR] [--out DIR]
 
@@ -29,7 +29,7 @@ from napari_gliocam.measure import (
     CaseRecord,
     Convention,
     Evaluation,
-    rivals,
+    baselines,
     score_labels,
     summarise,
 )
@@ -99,7 +99,7 @@ def measure(
 ) -> Iterator[CaseRecord]:
     """A record a row of the table."""
     assert case.expert is not None
-    for name, labels in rivals(case).items():
+    for name, labels in baselines(case).items():
         yield score_labels(
             labels, case.expert.labels, case.grid.spacing, case=case.name, method=name
         )

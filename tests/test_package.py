@@ -116,7 +116,7 @@ def test_only_the_user_interface_imports_napari_and_qt(path):
 @each(CORE)
 def test_nothing_but_the_commands_that_open_it_imports_the_user_interface(path):
     ui = {name for name in imported_by(parse(path)) if name.startswith("napari_gliocam.ui")}
-    if path == SOURCE / "cli" / "main.py":
+    if path == SOURCE / "cli" / "window.py":
         ui = {name for name in ui if not name.startswith("napari_gliocam.ui.demo")}
     assert not ui
 

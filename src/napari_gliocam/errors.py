@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from napari_gliocam.threshold import Segmentation
-
 
 class GliocamError(Exception):
     """Base of every error that is shown to a user as it is, without a traceback."""
@@ -34,19 +29,3 @@ class SaveError(GliocamError):
 
 class TrainingError(GliocamError):
     """A recipe, or the slices to train with, cannot be used as they are."""
-
-
-class RefinementError(GliocamError):
-    """The networks ran and the refinement failed.
-
-    Parameters
-    ----------
-    sentence : str
-        The reason and the remedy.
-    unrefined : Segmentation
-        The result before the refinement.
-    """
-
-    def __init__(self, sentence: str, unrefined: Segmentation) -> None:
-        super().__init__(sentence)
-        self.unrefined = unrefined

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps, NetworkTrace
-from napari_gliocam.errors import CaseError, DeviceError, GliocamError, RefinementError
+from napari_gliocam.errors import CaseError, DeviceError, GliocamError
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine.ingredients import Ingredients
@@ -32,6 +32,22 @@ if TYPE_CHECKING:
 
 #: Slices a batch; small enough on the CPU that Cancel answers within half a second.
 BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
+
+
+class RefinementError(GliocamError):
+    """The networks ran and the refinement failed.
+
+    Parameters
+    ----------
+    sentence : str
+        The reason and the remedy.
+    unrefined : Segmentation
+        The result before the refinement.
+    """
+
+    def __init__(self, sentence: str, unrefined: Segmentation) -> None:
+        super().__init__(sentence)
+        self.unrefined = unrefined
 
 
 def segment(

@@ -121,8 +121,17 @@ def test_saved_labels_are_measured_without_a_network(run, cases, results, tmp_pa
     }
 
 
-def test_the_table_has_conventions_rivals_and_n(run, cases, results, tmp_path):
+def test_the_short_table_has_cases_and_baselines(run, cases, results, tmp_path):
     result = run(cases, "--results", results, "--out", tmp_path / "out")
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 15
+    assert max(map(len, lines[:-1])) <= 80
+    for word in ("BraTS2021_00001", "BraTS2021_00002", "mean of 2", "baseline: all brain"):
+        assert word in result.stdout
+
+
+def test_the_tables_have_conventions_baselines_and_n(run, cases, results, tmp_path):
+    result = run(cases, "--results", results, "--out", tmp_path / "out", "--verbose")
     for word in (
         *("BraTS2021_00001", "present-slices", "volume", "all-slices", "pooled", "image-level"),
         *("Dice", "IoU", "HD95 (mm)", "nothing", "all brain", "intensity", "n = 2"),
@@ -286,7 +295,7 @@ def test_an_earlier_evaluation_is_kept_and_nothing_runs(run, cases, results, tmp
     out.mkdir()
     (out / "summary.csv").write_text("mine")
     found = import_module("napari_gliocam.cli.evaluate")
-    monkeypatch.setattr(found, "measure_all", lambda *_: pytest.fail("a case was measured"))
+    monkeypatch.setattr(found, "each_case", lambda *_: pytest.fail("a case was measured"))
     result = run(cases, "--results", results, "--out", out)
     assert result.exit_code == 1
     assert "summary.csv exists" in the_sentence(result)
@@ -349,7 +358,7 @@ def test_ctrl_c_writes_nothing(run, cases, results, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(found, "measure_case", interrupted)
+    monkeypatch.setattr(found, "measuring", interrupted)
     result = run(cases, "--results", results, "--out", tmp_path / "out")
     assert result.exit_code == 130
     assert "nothing was written" in the_sentence(result)
@@ -408,3 +417,18 @@ def test_a_real_case_agrees_with_itself(run, shared_cases, tmp_path, name):
             figures = own["figures"][group][target]
             assert figures["dice"] == figures["iou"] == 1
             assert figures.get("hd95_mm", 0) == 0
+
+
+def test_without_names(run, cases, results, tmp_path):
+    first = run(cases, "--results", results, "--out", tmp_path / "first")
+    assert first.exit_code == 0
+    (cases / "BraTS2021_00003").mkdir()
+    out = tmp_path / "out"
+    against = ["--against", tmp_path / "first" / "evaluation.json"]
+    line = (cases, "--results", results, "--out", out, "--no-names", *against)
+    assert run(*line).exit_code == 0
+    for path in out.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "BraTS" not in text
+        assert str(tmp_path) not in text
+        assert "case 2" in text or path.name == "summary.csv"

@@ -116,7 +116,7 @@ def test_python_and_the_table_of_a_training_take_what_segment_saves(
     assert made.settings == Thresholds(*thresholds) == bundle_thresholds(bundle.info)
     assert made.refinement == Refinement()
     sources, tags = {"one": case}, {"one": dict.fromkeys(range(5), Tag(core=True, edema=True))}
-    rows = finish(comparing(sources, tags, bundle, bundle, tmp_path / "pictures", "cpu"))
+    table = finish(comparing(sources, tags, bundle, bundle, device="cpu"))
     wanted = score(made.labels, read.expert.labels)
-    own = {row.target: (row.before, row.after) for row in rows if row.case == "one"}
+    own = {row.target: (row.before, row.after) for row in table.rows if row.case == "one"}
     assert own == {target: (value, value) for target, value in wanted.items()}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from importlib import import_module
 
 import nibabel as nib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_gliocam.cli import report_batch as cli_report_batch
 from napari_gliocam.cli.main import app
 from napari_gliocam.report import picture
 
@@ -233,15 +233,16 @@ def test_a_bad_bundle_is_said_once(cases, tmp_path):
 
 
 def test_ctrl_c_keeps_the_table_of_what_is_done(cases, results, tmp_path, monkeypatch):
-    report_case, calls = cli_report_batch.report_case, []
+    found = import_module("napari_gliocam.cli.report")
+    reporting, calls = found.reporting, []
 
     def stop_at_the_second(*arguments):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return report_case(*arguments)
+        return reporting(*arguments)
 
-    monkeypatch.setattr(cli_report_batch, "report_case", stop_at_the_second)
+    monkeypatch.setattr(found, "reporting", stop_at_the_second)
     done = run(cases, "--result", results, "--out", tmp_path / "out")
     assert done.exit_code == 130
     assert "Stopped with 1 of 2 cases reported" in done.stderr
@@ -255,3 +256,18 @@ def test_a_bad_option_is_refused_before_anything_runs(cases, tmp_path):
     file = tmp_path / "file"
     file.write_text("x")
     assert "is a file, not a folder" in run(cases, "--out", file).stderr
+
+
+def test_without_names_and_pictures(cases, results, tmp_path):
+    out = tmp_path / "out"
+    done = run(cases, "--result", results, "--out", out, "--no-names")
+    assert done.exit_code == 0, done.output
+    for path in out.rglob("*"):
+        assert "BraTS" not in path.name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert "BraTS" not in text
+            assert str(tmp_path) not in text
+            assert "<img" not in text
+    assert [row["case"] for row in table_of(out)] == ["case 1", "case 1", "case 2", "case 2"]
+    assert run(cases, "--result", results, "--out", out, "--no-names").exit_code == 1

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from napari_gliocam.errors import SaveError
+from napari_gliocam.io.tables import csv_of
 from napari_gliocam.measure import FIGURES
 from napari_gliocam.report import read_segmentation, report_files, save_reading, save_table
-from napari_gliocam.report.tables import rows_of, to_csv
+from napari_gliocam.report.tables import rows_of
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_the_json_holds_everything(reading, tmp_path):
 
 
 def test_the_csv_has_a_row_for_the_case_and_for_each_lesion(reading):
-    rows = list(csv.DictReader(io.StringIO(to_csv(rows_of(reading)))))
+    rows = list(csv.DictReader(io.StringIO(csv_of(rows_of(reading)))))
     assert [row["lesion"] for row in rows] == ["case", "1"]
     for figure in FIGURES:
         assert float(rows[0][figure.key]) == pytest.approx(figure.of(reading.measures.case))

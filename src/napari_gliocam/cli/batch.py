@@ -1,82 +1,48 @@
-"""Many cases in one call: which there are, what became of each.
-
-Pure of the terminal: the command line decides how progress and outcomes are shown.
-"""
+"""Many cases in one call: which there are, work on each, and what became of it."""
 
 from __future__ import annotations
 
-import signal
-import threading
+import json
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import typer
+
+from napari_gliocam.cli.console import FAILED, INTERRUPTED, bar, echo, say, stoppable
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
-from napari_gliocam.progress import Progress
-from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.settings import SegmentRequest
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Modality
     from napari_gliocam.io import CaseFiles
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.bundle import Bundle
+
+T = TypeVar("T")
+#: Works on one case with a bundle, or with None where no network runs.
+Work = Callable[["CaseFiles", Any], Generator[Progress, None, T]]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What one call is asked to do with every case.
+class Sources:
+    """The cases of one call.
 
     Parameters
     ----------
-    out : Path
-        Each case gets a folder of its own in it.
-    bundle : Path or None
-        The bundle that ships by default.
-    device : str
-        As in `napari_gliocam.device.choose_device`.
-    thresholds : mapping
-        Fields of `Thresholds` that differ from the bundle's own.
-    refinement : Refinement
-        What is done to the labels after the thresholds.
-    save_maps : bool
-        Whether the three aggregated maps are written too.
-    overwrite : bool
-        Whether earlier results are replaced.
+    cases : tuple of Path
+        Case folders, files of cases, folders of cases.
     images : mapping of str to str
-        A file, or a pattern of names, for modalities that the names do not tell.
+        A file for each modality where ``cases`` is empty; else patterns of names, for modalities
+        that the names do not tell.
     """
 
-    out: Path
-    bundle: Path | None = None
-    device: str = "auto"
-    thresholds: Mapping[str, Any] = field(default_factory=dict)
-    refinement: Refinement = field(default_factory=Refinement)
-    save_maps: bool = False
-    overwrite: bool = False
+    cases: tuple[Path, ...]
     images: Mapping[str, str] = field(default_factory=dict)
-
-    def thresholds_for(self, info: BundleInfo) -> Thresholds:
-        """Return the thresholds for a bundle: its own, but for those that were asked for."""
-        from napari_gliocam.segmentation import bundle_thresholds
-
-        return replace(bundle_thresholds(info), **self.thresholds)
-
-    def files_of(self, name: str) -> list[Path]:
-        """Every file that a case of this name will get: the labels, the json, the maps."""
-        from napari_gliocam.io.naming import safe_name
-
-        stem = safe_name(name)
-        names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
-        if self.save_maps:
-            names += [f"{stem}_{target}_map.nii.gz" for target in TARGETS]
-        return [self.out / stem / name for name in names]
 
 
 @dataclass(frozen=True)
@@ -100,76 +66,49 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a case.
+class Outcome(Generic[T]):
+    """The end of the work on one case.
 
     Parameters
     ----------
     case : str
     source : Path
         The argument it came from.
-    files : tuple of Path
-        What was written: the labels, the json, the maps.
-    facts : dict
-        Volumes, settings, device, seconds, warnings: what the json line says.
-    error : str or None
-        One sentence where it failed; then no file was written.
-    trace : str or None
-        The traceback of ``error``, for who asks for it.
+    result : T or None
+        None where it failed.
+    seconds : float
+    error, trace : str or None
+        One sentence where it failed, and the traceback.
     """
 
     case: str
     source: Path
-    files: tuple[Path, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    result: T | None = None
+    seconds: float = 0.0
     error: str | None = None
     trace: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """One flat object with plain values."""
+    def to_json(self, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return one flat object with plain values, with facts about the result."""
         return {
             "case": self.case,
             "source": str(self.source),
             "status": "failed" if self.error else "done",
             "error": self.error,
-            "files": [str(path) for path in self.files],
-            **self.facts,
+            "files": [],
+            **(facts or {}),
+            "seconds": round(self.seconds, 3),
         }
 
 
-def plan(sources: Iterable[Path], request: Request) -> list[Planned]:
-    """Find the cases, and refuse what would fail or overwrite before any network runs.
+def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Planned]:
+    """Find the cases, each under a name of its own, and refuse some before any network runs.
 
     Parameters
     ----------
-    sources : iterable of Path
-        Case folders, files of cases, folders of cases.  The files of one case, given one by
-        one, are one case.
-    request : Request
-
-    Returns
-    -------
-    list of Planned
-        In the order asked for.
-    """
-    return find_distinct(sources, lambda files: _occupied(files, request), request.images)
-
-
-def find_distinct(
-    sources: Iterable[Path],
-    refuse: Callable[[CaseFiles], str | None],
-    images: Mapping[str, str] = MappingProxyType({}),
-) -> list[Planned]:
-    """Find the cases, each under a name of its own.
-
-    Parameters
-    ----------
-    sources : iterable of Path
-        As in `plan`.
+    sources : Sources
     refuse : callable
-        Says in one sentence why a case is not wanted, or None.
-    images : mapping of str to str, optional
-        A file for each modality where ``sources`` is empty, else a pattern of names.
+        Returns the sentence that says why a case cannot be worked on, or None.
 
     Returns
     -------
@@ -180,45 +119,56 @@ def find_distinct(
 
     planned: list[Planned] = []
     seen: dict[str, tuple[Path, tuple[Path, ...]]] = {}
-    for source, found in _found(list(sources), images):
-        for item in found:
-            if item.files is None:
-                planned.append(item)
-                continue
-            paths = tuple(path.resolve() for path in item.files.paths)
-            name = safe_name(item.name).casefold()
-            first = seen.get(name)
-            if first is None:
-                seen[name] = (source, paths)
-                error = refuse(item.files)
-            elif first[1] == paths:
-                continue  # the same case again, or another file of it
-            else:
-                error = (
-                    f'Two cases are called "{item.name}" ({first[0]} and {source}) and results go '
-                    "by the name; give them in two calls with different --out."
-                )
-            planned.append(replace(item, files=None, error=error) if error else item)
+    for item in _found(sources):
+        if item.files is None:
+            planned.append(item)
+            continue
+        paths = tuple(path.resolve() for path in item.files.paths)
+        name = safe_name(item.name).casefold()
+        first = seen.get(name)
+        if first is None:
+            seen[name] = (item.source, paths)
+            error = refuse(item.files)
+        elif first[1] == paths:
+            continue  # the same case again, or another file of it
+        else:
+            error = (
+                f'Two cases are called "{item.name}" ({first[0]} and {item.source}) and results '
+                "go by the name; give them in two calls with different --out."
+            )
+        planned.append(replace(item, files=None, error=error) if error else item)
     return planned
 
 
-def _found(
-    sources: Sequence[Path], images: Mapping[str, str]
-) -> Iterator[tuple[Path, list[Planned]]]:
-    for source in sources:
-        yield source, _find(source, images)
-    if not sources and images:
-        source = Path(next(iter(images.values())))
+def _found(sources: Sources) -> Iterator[Planned]:
+    from napari_gliocam.io import find_cases
+
+    named = Path(next(iter(sources.images.values()))) if sources.images else Path()
+    for source in sources.cases or (named,):
         try:
-            files = named_case(None, images)
+            if sources.cases:
+                cases = find_cases(source, patterns=_patterns(sources.images))
+            else:
+                cases = [named_case(None, sources.images)]
         except GliocamError as error:
-            yield source, [Planned(source.name, source, error=str(error))]
+            yield Planned(source.name or str(source), source, error=str(error))
+        except OSError as error:
+            sentence = f"{source} cannot be read ({error.strerror or error}); check the path."
+            yield Planned(source.name or str(source), source, error=sentence)
         else:
-            yield source, [Planned(files.name, source, files)]
+            for files in cases:
+                taken = None if files.problem else files
+                yield Planned(files.name, source, taken, files.problem or None)
 
 
 def named_case(case: Path | None, images: Mapping[str, str]) -> CaseFiles:
     """Find one case, by its folder or file, or by the images that were named.
+
+    Parameters
+    ----------
+    case : Path or None
+    images : mapping of str to str
+        As in `Sources`.
 
     Raises
     ------
@@ -250,50 +200,31 @@ def _patterns(images: Mapping[str, str]) -> dict[Modality, str]:
     }
 
 
-def _find(source: Path, images: Mapping[str, str]) -> list[Planned]:
-    from napari_gliocam.io import find_cases
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse to write files that are there or whose folder cannot be written to.
 
-    try:
-        cases = find_cases(source, patterns=_patterns(images))
-    except GliocamError as error:
-        return [Planned(source.name or str(source), source, error=str(error))]
-    except OSError as error:
-        sentence = f"{source} cannot be read ({error.strerror or error}); check the path."
-        return [Planned(source.name or str(source), source, error=sentence)]
-    return [
-        Planned(files.name, source, error=files.problem)
-        if files.problem
-        else Planned(files.name, source, files)
-        for files in cases
-    ]
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of one folder that a command is about to write; at least one.
+    overwrite : bool
+        Whether files that are there may be replaced.
 
-
-def _occupied(files: CaseFiles, request: Request) -> str | None:
-    """Why the results of a case could not be written, as far as can be told now."""
+    Raises
+    ------
+    SaveError
+    """
     from napari_gliocam.io.atomic import check_writable
-    from napari_gliocam.io.sidecar import is_foreign, written_here
 
-    targets = request.files_of(files.name)
-    sources = {path.resolve() for path in files.paths}
+    targets = list(paths)
+    check_writable(targets[0].parent, [path.name for path in targets])
     for path in targets:
-        if path.resolve() in sources and not written_here(path):
-            return f"{path} is one of the case's own files; choose another --out."
-        if path.exists() and not request.overwrite:
-            return f"{path} exists; choose another --out, or replace it (--overwrite)."
-    labels, described, *_ = targets
-    if labels.exists() and request.overwrite and not written_here(labels):
-        return f"{labels} is no result of this program; choose another --out, or move it away."
-    if is_foreign(described, labels):
-        return f"{described} was not saved with {labels.name}; choose another --out."
-    try:
-        check_writable(labels.parent, [path.name for path in targets])
-    except SaveError as error:
-        return str(error)
-    return None
+        if path.exists() and not overwrite:
+            raise SaveError(f"{path} exists; choose another --out, or replace it (--overwrite).")
 
 
 def find_result(folder: Path, name: str) -> Path:
-    """The labels of a case that were saved before.
+    """Find the labels of a case that were saved before.
 
     Parameters
     ----------
@@ -325,7 +256,7 @@ def find_result(folder: Path, name: str) -> Path:
     )
 
 
-def open_bundle(request: Request) -> Bundle:
+def open_bundle(request: SegmentRequest) -> Bundle:
     """Load the bundle, after the cheap checks of what was asked for (imports torch).
 
     Raises
@@ -343,30 +274,118 @@ def open_bundle(request: Request) -> Bundle:
     return load_bundle(request.bundle)
 
 
-def segment_case(
-    item: Planned, request: Request, bundle: Bundle
-) -> Generator[Progress, None, Outcome]:
-    """Read, segment and save one case.
+def each_case(
+    planned: list[Planned], work: Work[T], networks: SegmentRequest | None
+) -> Iterator[Outcome[T]]:
+    """Work on one case after the other, with a bar; failures are outcomes.
+
+    Parameters
+    ----------
+    planned : list of Planned
+    work : callable
+        Makes the generator for a case.
+    networks : SegmentRequest or None
+        Which bundle on which device, loaded once when a case needs it; None: no network runs.
 
     Yields
     ------
-    Progress
+    Outcome
+    """
+    bundle, broken = None, None
+    for number, item in enumerate(planned, start=1):
+        if item.files is None or broken:
+            yield Outcome(item.name, item.source, error=item.error or broken)
+            continue
+        started = time.perf_counter()
+        title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
+        with bar(title) as report:
+            if networks is not None and bundle is None:
+                report(Progress(0, 1, "loading the networks"))
+                try:
+                    bundle = open_bundle(networks)
+                except GliocamError as error:  # the same for every case
+                    broken = str(error)
+                    yield Outcome(item.name, item.source, error=broken)
+                    continue
+            outcome: Outcome[T]
+            try:
+                result = finish(work(item.files, bundle), report)
+                seconds = time.perf_counter() - started
+                outcome = Outcome(item.name, item.source, result, seconds)
+            except Exception as error:  # one strange case must not stop the others
+                sentence = sentence_of(error, item.name)
+                trace = traceback.format_exc()
+                outcome = Outcome(item.name, item.source, error=sentence, trace=trace)
+        yield outcome
+
+
+def run_cases(
+    outcomes: Iterator[Outcome[T]],
+    show: Callable[[T, Outcome[T]], None],
+    *,
+    facts: Callable[[T], Mapping[str, Any]] | None = None,
+    quiet: bool = False,
+    debug: bool = False,
+) -> tuple[list[Outcome[T]], bool]:
+    """Collect the outcomes of cases, and print each as soon as it is there.
+
+    Parameters
+    ----------
+    outcomes : iterator of Outcome
+        Of `each_case`.
+    show : callable
+        Prints what is worth saying of a result.
+    facts : callable, optional
+        Gives what a line of json says of a result; without it words are printed instead.
+    quiet : bool
+        Print neither results nor errors: the command prints them all at its end.
+    debug : bool
+        Print tracebacks, too.
 
     Returns
     -------
-    Outcome
-        Failures are outcomes: only an interruption comes out of here.
+    outcomes : list of Outcome
+        Of all cases, or of those that were done before a signal stopped the work.
+    stopped : bool
     """
-    started = time.perf_counter()
+    done: list[Outcome[T]] = []
     try:
-        return (yield from _segment_case(item, request, bundle, started))
-    except Exception as error:  # one strange case must not stop the others
-        sentence = sentence_of(error, item.name)
-        return Outcome(item.name, item.source, error=sentence, trace=traceback.format_exc())
+        with stoppable():
+            for one in outcomes:
+                repeated = bool(done) and one.error is not None and one.error == done[-1].error
+                done.append(one)
+                if facts is not None:
+                    told = facts(one.result) if one.result is not None else None
+                    typer.echo(json.dumps(one.to_json(told)))
+                elif quiet:
+                    pass
+                elif one.result is not None:
+                    show(one.result, one)
+                elif not repeated:
+                    error = str(one.error)
+                    say(error if one.case in error else f"{one.case}: {error}")
+                if debug and one.trace and not repeated:
+                    say(one.trace)
+    except KeyboardInterrupt:
+        return done, True
+    return done, False
+
+
+def end(outcomes: Iterable[Outcome[Any]], *, stopped: bool = False) -> None:
+    """End a command with the exit status of its cases: 130 stopped, 1 if any failed."""
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+    if any(one.error for one in outcomes):
+        raise typer.Exit(FAILED)
+
+
+def echo_files(title: str, files: Iterable[Path]) -> None:
+    """Print where results went."""
+    echo(f"{title}: {', '.join(map(str, files))}")
 
 
 def sentence_of(error: Exception, name: str) -> str:
-    """What a user reads of an error that a case met."""
+    """Return the sentence a user reads of an error that a case met."""
     if isinstance(error, GliocamError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -375,82 +394,3 @@ def sentence_of(error: Exception, name: str) -> str:
         f'"{name}" failed unexpectedly ({type(error).__name__}: {error}); '
         "run it again with --debug and report what is printed."
     )
-
-
-def _segment_case(
-    item: Planned, request: Request, bundle: Bundle, started: float
-) -> Generator[Progress, None, Outcome]:
-    from napari_gliocam.io import read_case
-    from napari_gliocam.segmentation import segmenting
-
-    if item.files is None:
-        raise CaseError(item.error or f"{item.source} is no case.")
-    yield Progress(0, 1, "reading")
-    # Nobody looks at expert labels here, so their troubles stop nothing.
-    case = read_case(replace(item.files, labels=None))
-    segmentation = yield from segmenting(
-        case,
-        bundle=bundle,
-        device=request.device,
-        thresholds=request.thresholds_for(bundle.info),
-        refinement=request.refinement,
-    )
-    yield Progress(0, 1, "saving")
-    files = _save(segmentation, case, request)
-    provenance = segmentation.maps.provenance
-    facts = {
-        "volumes_ml": segmentation.volumes_ml,
-        "missing_modalities": provenance.get("missing_modalities", []),
-        "slices": provenance.get("slices"),
-        "settings": asdict(segmentation.settings),
-        "refinement": request.refinement.used,
-        "bundle": bundle.info.name,
-        "device": provenance.get("device"),
-        "seconds": round(time.perf_counter() - started, 3),
-        "warnings": list(case.warnings),
-    }
-    return Outcome(item.name, item.source, tuple(files), facts)
-
-
-def _save(segmentation: Any, case: Any, request: Request) -> list[Path]:
-    """Write everything or, where something fails, leave nothing new behind.
-
-    With ``overwrite`` each of the two, maps and labels with json, is replaced whole or not at all.
-    """
-    from napari_gliocam.io import save_maps, save_segmentation
-
-    labels, *_ = request.files_of(case.name)
-    folder_was_there = labels.parent.exists()
-    maps: list[Path] = []
-    with uninterrupted():
-        try:
-            if request.save_maps:
-                maps = save_maps(segmentation.maps, case, labels.parent, request.overwrite)
-            written = save_segmentation(
-                segmentation, labels, case=case, overwrite=request.overwrite
-            )
-        except BaseException:
-            if not request.overwrite:
-                for path in maps:
-                    path.unlink(missing_ok=True)
-            if not folder_was_there:
-                with suppress(OSError):
-                    labels.parent.rmdir()
-            raise
-    return [*written, *maps]
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done, so that files come whole and together."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt

@@ -1,12 +1,14 @@
-"""What every command says and asks in the same way: options, sentences, the bar."""
+"""The terminal: options that every command has, sentences, the bar, signals."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +22,10 @@ FAILED, INTERRUPTED = 1, 130
 Report = Callable[[Progress], None]
 #: Opens a bar of progress with a title.
 Bar = Callable[[str], AbstractContextManager[Report]]
+#: Signals that stop the work; what is done by then is kept.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Device(StrEnum):
@@ -31,18 +37,36 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", metavar="NAME", help="Run there: auto, cpu, cuda or mps."),
+]
 Bundle = Annotated[
     Path | None,
-    typer.Option("--bundle", metavar="DIR", help="Folder of a bundle of weights instead."),
+    typer.Option(
+        "--bundle",
+        metavar="DIR",
+        help="Use the weights in this folder instead of the bundled ones.",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print json instead of words.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
+]
+NoNames = Annotated[
+    bool,
+    typer.Option(
+        "--no-names", help="Number the cases instead of naming them, and leave out pictures."
+    ),
+]
 
 
 @contextmanager
 def bar(title: str, unit: str = "slices") -> Iterator[Report]:
-    """A bar on standard error with the counts of the work; nothing where that is no terminal."""
+    """Show a bar on standard error with the counts of the work; nothing where that is a file."""
     console = _console()
+    title = printable(title)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
@@ -72,9 +96,33 @@ def bar(title: str, unit: str = "slices") -> Iterator[Report]:
         yield report
 
 
+def printable(text: object) -> str:
+    """Return text as it may go to a terminal: control characters from files are spelled out.
+
+    Parameters
+    ----------
+    text : object
+        Names of files, cases and bundles may hold escape codes that a terminal would obey.
+
+    Returns
+    -------
+    str
+        Line breaks stay as they are.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n" else char.encode("unicode_escape").decode()
+        for char in str(text)
+    )
+
+
+def echo(text: object) -> None:
+    """Print a result on standard output, without control characters."""
+    typer.echo(printable(text))
+
+
 def say(sentence: str) -> None:
-    """Print on standard error, as it is: no markup, no wrapping."""
-    _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
+    """Print a sentence on standard error: no markup, no wrapping, no control characters."""
+    _console().print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:
@@ -93,3 +141,38 @@ def sentences(debug: bool) -> Iterator[None]:
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the work in the block as Ctrl-C does."""
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    with _handling(stop, _STOPPING[1:]):
+        yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP wait until the block is done, so that files come whole."""
+    asked: list[int] = []
+    with _handling(lambda number, _: asked.append(number), _STOPPING):
+        yield
+    if asked:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handling(handler: Callable[[int, Any], Any], numbers: list[signal.Signals]) -> Iterator[None]:
+    """Handle signals in the block; they can be handled in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,81 +1,165 @@
-"""What ``napari-gliocam evaluate`` does: cases in, an `Evaluation` out; `cli_tables` shows it."""
+"""The command ``evaluate``: segmentations against expert labels, as files and tables."""
 
 from __future__ import annotations
 
 import json
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from rich.console import Console
 
-from napari_gliocam.cli import batch as cli_batch
-from napari_gliocam.cli.batch import Planned, Request
-from napari_gliocam.cli.console import Bar
-from napari_gliocam.cli.each_case import each_case
-from napari_gliocam.cli.tables import tables
-from napari_gliocam.errors import CaseError, GliocamError, SaveError
-from napari_gliocam.io import read_case, read_labels
-from napari_gliocam.measure.evaluation.record import CaseRecord, evaluating_case, expert_labels
-from napari_gliocam.measure.evaluation.report import (
-    FILE_NAMES,
-    Evaluation,
-    compare_with,
-    load_evaluation,
+from napari_gliocam.cli.batch import (
+    Outcome,
+    Sources,
+    each_case,
+    echo_files,
+    end,
+    find_result,
+    plan,
+    refuse_existing,
+    run_cases,
 )
-from napari_gliocam.measure.scores.conventions import EvaluationSettings
-from napari_gliocam.measure.scores.surface import BRATS_DISTANCE
+from napari_gliocam.cli.console import (
+    INTERRUPTED,
+    AsJson,
+    Debug,
+    NoNames,
+    Overwrite,
+    say,
+    sentences,
+    uninterrupted,
+)
+from napari_gliocam.cli.options import with_shared_options
+from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import Progress
+from napari_gliocam.settings import BRATS_DISTANCE, EvaluationSettings, SegmentRequest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_gliocam.case import Case
+    from napari_gliocam.io import CaseFiles
+    from napari_gliocam.measure.evaluation.record import CaseRecord
+    from napari_gliocam.measure.evaluation.report import Evaluation
     from napari_gliocam.nets.bundle import Bundle
+
+
+@with_shared_options
+def evaluate(
+    sources: Sources,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
+    ],
+    request: SegmentRequest,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Score labels saved earlier; no network runs."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
+    ] = None,
+    hd95: Annotated[
+        str, typer.Option(metavar="NAME", help="Kind of HD95: pooled or max-directed.")
+    ] = EvaluationSettings.hd95,
+    max_distance: Annotated[
+        str,
+        typer.Option(
+            metavar="MM", help="HD95 where one mask is empty: diagonal, brats or a number of mm."
+        ),
+    ] = "diagonal",
+    min_pixels: Annotated[
+        int,
+        typer.Option(metavar="N", help="Leave out slices that show a class in fewer pixels."),
+    ] = EvaluationSettings.min_pixels,
+    label_scheme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
+    ] = None,
+    no_names: NoNames = False,
+    overwrite: Overwrite = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print every convention and measure.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score what segment saves against expert labels, beside baselines without a network.
+
+    Writes evaluation.json, cases.csv and summary.csv. A case that fails does not stop the others;
+    the exit status is 1 if any failed.
+    """
+    try:
+        settings = EvaluationSettings(
+            hd95=hd95,  # type: ignore[arg-type]  # checked there
+            max_distance=parse_distance(max_distance),
+            min_pixels=min_pixels,
+        )
+    except GliocamError as error:
+        raise typer.BadParameter(str(error)) from error
+    asked = EvaluationRequest(request, settings, results, against, label_scheme)
+    with sentences(debug):
+        asked.check(out, overwrite=overwrite)
+        done, stopped = run_cases(
+            each_case(
+                plan(sources, lambda files: None),
+                lambda files, bundle: measuring(files, asked, bundle),
+                None if results else request,
+            ),
+            _say_warnings,
+            quiet=as_json,
+            debug=debug,
+        )
+        if stopped:
+            say("Stopped; nothing was written.")
+            raise typer.Exit(INTERRUPTED)
+        evaluation = evaluation_of(done, asked, no_names=no_names)
+        files = []
+        if evaluation.records:
+            with uninterrupted():
+                files = evaluation.save(out, overwrite=overwrite)
+        if as_json:
+            typer.echo(json.dumps(evaluation.to_json(), allow_nan=False))
+        elif evaluation.records:
+            _print(evaluation, files, verbose=verbose)
+    end(done)
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What one call is asked to measure, and how.
+    """What to score, and how.
 
     Parameters
     ----------
-    run : Request
-        Bundle, device, thresholds and refinement; ``out`` gets the files of the evaluation.
+    segment : SegmentRequest
     settings : EvaluationSettings
     results : Path or None
-        A folder of labels that were saved before, which are measured instead.
+        A folder of labels that were saved before, which are scored instead.
     against : Path or None
         An earlier evaluation to compare with.
     label_scheme : str or None
         Of the expert labels, where it is not to be detected.
     """
 
-    run: Request
-    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
-    results: Path | None = None
-    against: Path | None = None
-    label_scheme: str | None = None
+    segment: SegmentRequest
+    settings: EvaluationSettings
+    results: Path | None
+    against: Path | None
+    label_scheme: str | None
 
-    def check(self) -> None:
+    def check(self, out: Path, *, overwrite: bool) -> None:
         """Refuse what would fail at the end before anything runs.
 
         Raises
         ------
         GliocamError
         """
-        from napari_gliocam.io.atomic import check_writable
         from napari_gliocam.io.schemes import get_scheme
+        from napari_gliocam.measure.evaluation.report import FILE_NAMES, load_evaluation
 
-        for path in (self.run.out / name for name in FILE_NAMES):
-            if path.exists() and not self.run.overwrite:
-                raise SaveError(
-                    f"{path} exists; choose another --out, or replace it (--overwrite)."
-                )
-        check_writable(self.run.out)
+        refuse_existing((out / name for name in FILE_NAMES), overwrite=overwrite)
         if self.results is not None and not self.results.is_dir():
             raise CaseError(f"{self.results} is no folder of results; check --results.")
         if self.label_scheme is not None:
@@ -85,31 +169,22 @@ class EvaluationRequest:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What became of a case.
+class Scored:
+    """A case that was scored.
 
     Parameters
     ----------
-    case : str
-    source : Path
-        The argument it came from.
     records : tuple of CaseRecord
-        Its own and its rivals'; empty where it failed.
+        Its own and those of the baselines.
     warnings : tuple of str
-    error, trace : str or None
-        One sentence where it failed, and the traceback.
     """
 
-    case: str
-    source: Path
-    records: tuple[CaseRecord, ...] = ()
+    records: tuple[CaseRecord, ...]
     warnings: tuple[str, ...] = ()
-    error: str | None = None
-    trace: str | None = None
 
 
 def parse_distance(text: str) -> float | None:
-    """``--max-distance``: "diagonal" (None), "brats" or a number of mm.
+    """Return ``--max-distance``: "diagonal" (None), "brats" or a number of mm.
 
     Raises
     ------
@@ -126,172 +201,39 @@ def parse_distance(text: str) -> float | None:
         ) from None
 
 
-def run(
-    sources: Iterable[Path],
-    request: EvaluationRequest,
-    bar: Bar,
-    say: Callable[[str], None],
-    *,
-    as_json: bool = False,
-    debug: bool = False,
-) -> None:
-    """Measure, show and save.
-
-    Parameters
-    ----------
-    sources : iterable of Path
-    request : EvaluationRequest
-    bar : callable
-        Opens a bar of progress with a title.
-    say : callable
-        Shows a sentence beside the results.
-    as_json : bool
-        Print the whole evaluation as one object instead of tables.
-    debug : bool
-        Say tracebacks, too.
-
-    Raises
-    ------
-    GliocamError
-        Nothing could be measured or written at all.
-    typer.Exit
-        With status 1 if a case failed.
-    """
-    request.check()
-    measured: list[Measured] = []
-    try:
-        for one in measure_all(sources, request, bar):
-            repeated = bool(measured) and one.error == measured[-1].error
-            measured.append(one)
-            if one.error and not as_json and not repeated:
-                say(one.error if one.case in one.error else f"{one.case}: {one.error}")
-            if one.trace and debug and not repeated:
-                say(one.trace)
-            for warning in one.warnings if not as_json else ():
-                say(f"{one.case}: {warning}")
-    except KeyboardInterrupt:
-        say("Stopped; nothing was written.")
-        raise
-    evaluation = evaluation_of(measured, request)
-    files = []
-    if evaluation.records:
-        with cli_batch.uninterrupted():
-            files = evaluation.save(request.run.out, overwrite=request.run.overwrite)
-    if as_json:
-        typer.echo(json.dumps(evaluation.to_json(), allow_nan=False))
-    elif evaluation.records:
-        console = Console()
-        for table in tables(evaluation):
-            console.print(table)
-        typer.echo(f"Written: {', '.join(map(str, files))}")
-    if evaluation.failed:
-        raise typer.Exit(1)
-
-
-def measure_all(
-    sources: Iterable[Path], request: EvaluationRequest, bar: Bar
-) -> Iterator[Measured]:
-    """Measure one case after the other; the bundle is loaded once, when a case needs it.
-
-    Parameters
-    ----------
-    sources : iterable of Path
-        As in `cli_batch.plan`.
-    request : EvaluationRequest
-    bar : callable
-        Opens a bar of progress with a title.
-    """
-    return each_case(
-        cli_batch.find_distinct(sources, lambda files: None, request.run.images),
-        request.run,
-        lambda item, bundle: measure_case(item, request, bundle),
-        Measured,
-        bar,
-        networks=request.results is None,
-    )
-
-
-def measure_case(
-    item: Planned, request: EvaluationRequest, bundle: Bundle | None
-) -> Generator[Progress, None, Measured]:
-    """Read a case, segment it or read its result, and score it; failures are outcomes.
+def measuring(
+    files: CaseFiles, request: EvaluationRequest, bundle: Bundle | None
+) -> Generator[Progress, None, Scored]:
+    """Read a case, segment it or read its result, and score it.
 
     Yields
     ------
     Progress
     """
-    try:
-        return (yield from _measure_case(item, request, bundle))
-    except Exception as error:  # one strange case must not stop the others
-        sentence = cli_batch.sentence_of(error, item.name)
-        return Measured(item.name, item.source, error=sentence, trace=traceback.format_exc())
+    from napari_gliocam.io import read_case
+    from napari_gliocam.measure.evaluation.record import evaluating_case, expert_labels
 
-
-def evaluation_of(measured: Iterable[Measured], request: EvaluationRequest) -> Evaluation:
-    """Put the cases of a run together.
-
-    Raises
-    ------
-    GliocamError
-        The evaluation to compare with does not fit.
-    """
-    every = list(measured)
-    records = [record for one in every for record in one.records]
-    against = None
-    if request.against is not None and records:
-        against = compare_with(records, request.settings, request.against)
-    failed = [
-        {"case": one.case, "source": one.source.name, "error": one.error}
-        for one in every
-        if one.error
-    ]
-    return Evaluation(records, request.settings, _source(request), failed, against)
-
-
-def _source(request: EvaluationRequest) -> dict[str, Any]:
-    if request.results is not None:
-        return {"results": request.results.resolve().name}
-    from napari_gliocam.nets.bundle import read_bundle_info
-
-    try:
-        info = read_bundle_info(request.run.bundle)
-    except GliocamError:  # then every case says so
-        return {}
-    return {
-        "bundle": info.name,
-        "origin": info.origin,
-        "device": request.run.device,
-        "settings": asdict(request.run.thresholds_for(info)),
-        "refinement": request.run.refinement.used,
-    }
-
-
-def _measure_case(
-    item: Planned, request: EvaluationRequest, bundle: Bundle | None
-) -> Generator[Progress, None, Measured]:
-    if item.files is None:
-        raise CaseError(item.error or f"{item.source} is no case.")
     yield Progress(0, 1, "reading")
-    case = read_case(item.files, label_scheme=request.label_scheme)
+    case = read_case(files, label_scheme=request.label_scheme)
     expert_labels(case)  # before the networks run for nothing
     warnings = [*case.warnings]
+    result: Any
     if request.results is not None:
-        labels, doubts = read_result(case, request.results)
+        result, doubts = read_result(case, request.results)
         warnings += doubts
-        records = yield from evaluating_case(case, labels, settings=request.settings)
     else:
         from napari_gliocam.segmentation import segmenting
 
-        assert bundle is not None
-        segmentation = yield from segmenting(
+        asked = request.segment
+        result = yield from segmenting(
             case,
             bundle=bundle,
-            device=request.run.device,
-            thresholds=request.run.thresholds_for(bundle.info),
-            refinement=request.run.refinement,
+            device=asked.device,
+            thresholds=asked.thresholds,
+            refinement=asked.refinement,
         )
-        records = yield from evaluating_case(case, segmentation, settings=request.settings)
-    return Measured(item.name, item.source, tuple(records), tuple(warnings))
+    records = yield from evaluating_case(case, result, settings=request.settings)
+    return Scored(tuple(records), tuple(warnings))
 
 
 def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -301,7 +243,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     ----------
     case : Case
     folder : Path
-        As in `cli_batch.find_result`.
+        As in `find_result`.
 
     Returns
     -------
@@ -313,7 +255,9 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     CaseError
         There are none, they are the expert's own, or lie on another grid.
     """
-    path = cli_batch.find_result(folder, case.name)
+    from napari_gliocam.io import read_labels
+
+    path = find_result(folder, case.name)
     if case.expert and case.expert.source and path.resolve() == case.expert.source.resolve():
         raise CaseError(
             f"{path} is the expert's own file, which agrees with itself; "
@@ -321,3 +265,86 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
         )
     read = read_labels(path, case.grid, case_name=case.name)
     return read.expert.labels, read.warnings
+
+
+def evaluation_of(
+    outcomes: Sequence[Outcome[Scored]], request: EvaluationRequest, *, no_names: bool = False
+) -> Evaluation:
+    """Put the cases of a run together.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+    request : EvaluationRequest
+    no_names : bool
+        Whether cases are numbered and the sentences of failures left out, for they name files.
+
+    Raises
+    ------
+    GliocamError
+        The evaluation to compare with does not fit.
+    """
+    from napari_gliocam.measure.evaluation.report import Evaluation, compare_with
+
+    every = [one.result.records if one.result else () for one in outcomes]
+    against = None
+    if request.against is not None and any(every):
+        records = [record for records in every for record in records]
+        against = compare_with(records, request.settings, request.against)
+    failed = [
+        {"case": one.case, "source": one.source.name, "error": one.error}
+        for one in outcomes
+        if one.error
+    ]
+    if no_names:
+        numbers = range(1, len(every) + 1)
+        every = [
+            tuple(replace(record, case=f"case {number}") for record in records)
+            for number, records in zip(numbers, every, strict=True)
+        ]
+        failed = [
+            {"case": f"case {number}"}
+            for number, one in zip(numbers, outcomes, strict=True)
+            if one.error
+        ]
+        against = against and against.without_names()
+    records = [record for records in every for record in records]
+    return Evaluation(records, request.settings, _source(request), failed, against)
+
+
+def _source(request: EvaluationRequest) -> dict[str, Any]:
+    """Return what made the labels; folders may name a patient and stay out."""
+    if request.results is not None:
+        return {"results": request.results.resolve().name}
+    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.segmentation import bundle_thresholds
+
+    asked = request.segment
+    try:
+        info = read_bundle_info(asked.bundle)
+    except GliocamError:  # then every case says so
+        return {}
+    return {
+        "bundle": info.name,
+        "origin": info.origin,
+        "device": asked.device,
+        "settings": asdict(asked.thresholds or bundle_thresholds(info)),
+        "refinement": asked.refinement.used,
+    }
+
+
+def _say_warnings(scored: Scored, outcome: Outcome[Scored]) -> None:
+    for warning in scored.warnings:
+        say(f"{outcome.case}: {warning}")
+
+
+def _print(evaluation: Evaluation, files: Iterable[Path], *, verbose: bool) -> None:
+    """Print tables that fit into 80 columns, and where the files are."""
+    from rich.console import Console
+
+    from napari_gliocam.cli.evaluate_tables import short_tables, tables
+
+    console = Console()
+    for table in tables(evaluation) if verbose else short_tables(evaluation):
+        console.print(table)
+    echo_files("Written", files)

@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from napari_gliocam.cli.batch import named_case
-from napari_gliocam.cli.console import INTERRUPTED, bar, say, sentences
-from napari_gliocam.cli.options import T1, T2, Flair, T1ce, images_of
+from napari_gliocam.cli.batch import Sources, named_case
+from napari_gliocam.cli.console import (
+    INTERRUPTED,
+    AsJson,
+    Debug,
+    Device,
+    DeviceOption,
+    Overwrite,
+    bar,
+    echo,
+    say,
+    sentences,
+    stoppable,
+)
+from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 
@@ -47,10 +59,10 @@ class Scale(StrEnum):
 
 
 @dataclass(frozen=True)
-class Request:
+class ExplainRequest:
     """What one call is asked for; the options of `explain`, checked."""
 
-    case: Path | None
+    sources: Sources
     out: Path
     methods: list[str]
     targets: list[str]
@@ -64,76 +76,85 @@ class Request:
     bundles: list[Path | None] = field(default_factory=lambda: [None])
     device: str = "auto"
     overwrite: bool = False
-    images: dict[str, str] = field(default_factory=dict)
 
 
+@with_shared_options
 def explain(
+    sources: Sources,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="The case gets a folder in it.")
     ],
-    case: Annotated[
-        Path | None, typer.Argument(metavar="CASE", help="A case's folder, or a file of it.")
-    ] = None,
-    flair: Flair = None,
-    t1ce: T1ce = None,
-    t2: T2 = None,
-    t1: T1 = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="gradcam, gradcam++, smoothgradcam++, layercam, scorecam, exit, average, amecam, "
             "guided; multiscale:NAME for several scales. Repeat it to compare.  [default: "
-            "gradcam, layercam, exit, guided]"
+            "gradcam, layercam, exit, guided]",
         ),
     ] = None,
     class_: Annotated[
-        list[Class] | None, typer.Option("--class", help="Repeatable.  [default: core, edema]")
+        list[Class] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="tumour, core or edema. Repeat it for several.  [default: core, edema]",
+        ),
     ] = None,
-    layer: Annotated[int, typer.Option(help="Residual stage that is explained, 1 to 4.")] = 4,
+    layer: Annotated[
+        int, typer.Option(metavar="N", help="Residual stage that is explained, 1 to 4.")
+    ] = 4,
     score: Annotated[
-        str, typer.Option(help='Logit that is explained: "exit" (the layer\'s), "mean", or 1 to 4.')
+        str,
+        typer.Option(
+            metavar="NAME",
+            help='Logit that is explained: "exit" (the layer\'s), "mean", or 1 to 4.',
+        ),
     ] = "exit",
     scope: Annotated[
-        str, typer.Option(help='"lesion" (slices that show the class), "case", or a slice.')
+        str,
+        typer.Option(
+            metavar="NAME", help='"lesion" (slices that show the class), "case", or a slice.'
+        ),
     ] = "lesion",
     normalise: Annotated[
-        Scale | None, typer.Option(help="Bring maps into [0, 1] by slice or by volume.")
+        Scale | None,
+        typer.Option(metavar="NAME", help="Bring maps into [0, 1] by: slice, volume or none."),
     ] = None,
     gate: Annotated[
         bool, typer.Option(help="0 on slices where the networks deny the class.")
     ] = True,
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="A voxel counts where a map exceeds this.")
+        float,
+        typer.Option(
+            metavar="X", min=0.0, max=1.0, help="A voxel counts where a map exceeds this."
+        ),
     ] = 0.5,
     ensemble: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help='Combine all maps: union, intersection, smaller, larger ("or", "and", "<", ">"), '
-            "or a number of votes. Repeatable."
+            "or a number of votes. Repeatable.",
         ),
     ] = None,
     bundle: Annotated[
         list[Path] | None,
         typer.Option("--bundle", metavar="DIR", help="Other weights; repeat it for an ensemble."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier results.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Figures on standard output.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    device: DeviceOption = Device.AUTO,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Compare CAMs on a case: NIfTI maps, a contact sheet and a table of figures.
 
     Ctrl-C stops the method under way; what is done by then is written.
     """
-    try:
-        _, images = images_of([case] if case else None, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
-    except GliocamError as error:
-        raise typer.BadParameter(str(error)) from error
-    request = Request(
-        case=case,
-        images=images,
+    if len(sources.cases) > 1:
+        raise typer.BadParameter("explain takes one CASE at a time.")
+    request = ExplainRequest(
+        sources=sources,
         out=out,
         methods=list(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
         targets=[c.value for c in class_ or (Class.CORE, Class.EDEMA)],
@@ -145,20 +166,23 @@ def explain(
         threshold=threshold,
         ensembles=list(dict.fromkeys(ensemble or [])),
         bundles=[*bundle] if bundle else [None],
-        device=device,
+        device=device.value,
         overwrite=overwrite,
     )
     with sentences(debug):
-        facts, stopped = run(request, bar, say)
+        with stoppable():
+            facts, stopped = run(request, bar, say)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
-            typer.echo("\n".join(_lines(facts)))
+            echo("\n".join(_lines(facts)))
         if stopped:
             raise typer.Exit(INTERRUPTED)
 
 
-def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
+def run(
+    request: ExplainRequest, bar: Bar, say: Callable[[str], None]
+) -> tuple[dict[str, Any], bool]:
     """Do everything; return the facts, and whether the user stopped it.
 
     Raises
@@ -173,7 +197,7 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
     from napari_gliocam.io.write import pack_volume
 
     ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
-    case = read_case(named_case(request.case, request.images))
+    case = read_case(named_case(next(iter(request.sources.cases), None), request.sources.images))
     stem = safe_name(case.name)
     folder = request.out.expanduser() / stem
     table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
@@ -221,7 +245,7 @@ def run(request: Request, bar: Bar, say: Callable[[str], None]) -> tuple[dict[st
     return facts, stopped
 
 
-def _works(request: Request, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
+def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
     """Every method with every bundle; the case is cut into slices once a bundle."""
     from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
     from napari_gliocam.cams.methods.registry import make_method
@@ -273,7 +297,7 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
     return False
 
 
-def _name(method: Method, request: Request, bundle: int) -> str:
+def _name(method: Method, request: ExplainRequest, bundle: int) -> str:
     layer = f" {request.layer}" if method.layered else ""
     return f"{method.title}{layer}" + (f", bundle {bundle}" if len(request.bundles) > 1 else "")
 

@@ -1,16 +1,32 @@
-"""What ``napari-gliocam info`` says: versions, devices, bundle."""
+"""The command ``info``: versions, devices, bundle."""
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from napari_gliocam import __version__
+from napari_gliocam.cli.console import FAILED, AsJson, Bundle, Debug, echo, sentences
 from napari_gliocam.errors import GliocamError
 
 PACKAGES = ("torch", "napari", "nibabel", "numpy", "npe2", "superqt")
+
+
+def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Print versions, devices and the bundle of weights."""
+    with sentences(debug):
+        facts = gather(bundle)
+        if as_json:
+            typer.echo(json.dumps(facts, indent=2))
+        else:
+            echo("\n".join(lines(facts)))
+        if "error" in facts["bundle"]:
+            raise typer.Exit(FAILED)
 
 
 def gather(bundle: Path | None) -> dict[str, Any]:
@@ -33,7 +49,7 @@ def gather(bundle: Path | None) -> dict[str, Any]:
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
-    """The facts as lines of text."""
+    """Return the facts as lines of text."""
     flat = dict(facts)
     flat["qt"] = flat["qt"] or 'no binding (pip install "napari-gliocam[all]" brings one)'
     flat["devices"] = "; ".join(
@@ -60,7 +76,7 @@ def _version(name: str) -> str | None:
 
 
 def _qt() -> str | None:
-    """The Qt bindings that are installed, the one that napari takes first."""
+    """Return the Qt bindings that are installed, the one that napari takes first."""
     found = [f"{name} {_version(name)}" for name in ("PyQt6", "PySide6") if _version(name)]
     return ", ".join(found) or None
 

@@ -1,156 +1,324 @@
-"""Options that commands have in common: images by name, thresholds and refinement."""
+"""Options of commands, made from the fields of the dataclasses that they fill.
+
+Default, choices and help are those of the dataclass, and so is the check of a value: a setting
+is stated once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from enum import StrEnum
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
-from napari_gliocam.errors import GliocamError
-from napari_gliocam.refine.parameters import (
-    CRF_PRESETS,
-    ComponentParameters,
-    FitParameters,
-    Refinement,
-)
-from napari_gliocam.settings import Thresholds
+from napari_gliocam.cli.batch import Sources
+from napari_gliocam.cli.console import Bundle, Device, DeviceOption
+from napari_gliocam.errors import BundleError, GliocamError
+from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
+from napari_gliocam.settings import SegmentRequest, Thresholds, field_docs
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+#: Words for a switch that is off, where "--no-..." would not say it.
+_OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
+_BUNDLE_SETS = ("tumour_threshold", "class_threshold")
 
 
-class Refine(StrEnum):
-    """What is done to the labels after the thresholds (`refine.parameters.Method`)."""
-
-    NONE = "none"
-    CRF = "crf"
-    BOUNDARY_FIT = "boundary-fit"
-    BOUNDARY_FIT_CRF = "boundary-fit+crf"
-
-
-class CrfPreset(StrEnum):
-    """Names in `refine.parameters.CRF_PRESETS`."""
-
-    PAPER_2 = "paper 2"
-    DEEPLAB = "DeepLab"
-
-
-class CrfEngine(StrEnum):
-    """Names in `refine.parameters.BACKENDS`."""
-
-    TORCH = "torch"
-    PYDENSECRF = "pydensecrf"
-
-
-REFINED = Refinement()
-REFINE = Refine(REFINED.method)
-
-TumourThreshold = Annotated[
-    float | None,
-    typer.Option(min=0.0, max=1.0, help="Tumour where its map exceeds this; else the bundle's."),
-]
-ClassThreshold = Annotated[
-    float | None,
-    typer.Option(min=0.0, max=1.0, help="Class where its map exceeds this; else the bundle's."),
-]
-Overlapping = Annotated[
-    bool, typer.Option("--overlapping", help="A voxel may be core and edema (label 3).")
-]
-NoGate = Annotated[
-    bool, typer.Option("--no-gate", help="Look at slices that the networks call healthy, too.")
-]
-RefineBy = Annotated[Refine, typer.Option(help="Refine the labels after the thresholds.")]
-Crf = Annotated[CrfPreset, typer.Option(case_sensitive=False, help="Kernels of the dense CRF.")]
-CrfVolume = Annotated[
-    bool,
-    typer.Option("--crf-volume/--crf-slices", help="One CRF in 3-D, or one for each slice."),
-]
-CrfBackend = Annotated[CrfEngine, typer.Option(help="Ours, or the package pydensecrf (extra crf).")]
-MinInside = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="BoundaryFit keeps clusters that lie inside by this."),
-]
-Components = Annotated[
-    bool, typer.Option(help="Drop small parts of the tumour, fill holes and necrosis.")
-]
-
-Like = Annotated[
-    Path | None,
-    typer.Option(metavar="JSON", help="Take thresholds and refinement from an earlier result."),
-]
-
-_IMAGE = "{} file; with CASE a pattern, “*_{}.nii*”."
-Flair = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("FLAIR", "fl"))]
-T1ce = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T1ce", "gd"))]
-T2 = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T2", "tse"))]
-T1 = Annotated[str | None, typer.Option(metavar="FILE", help=_IMAGE.format("T1", "mpr"))]
-
-
-def images_of(
-    cases: Sequence[Path] | None, **named: str | None
-) -> tuple[list[Path], dict[str, str]]:
-    """Return the cases and the images that were named.
+def options_of(
+    kind: type,
+    part: str,
+    *,
+    prefix: str = "",
+    panel: str | None = None,
+    leave_out: Collection[str] = (),
+) -> list[inspect.Parameter]:
+    """Make an option of each field of a dataclass; its value is None where it is not given.
 
     Parameters
     ----------
-    cases : sequence of Path or None
-        What was given as ``CASE``.
-    **named : str or None
-        A file or a pattern for each modality, by its name in files.
+    kind : type
+        A dataclass with a numpy docstring and plain fields: bool, int, float, str or Literal.
+    part : str
+        The parameters are called ``part__field``, see `given_for`.
+    prefix : str
+        The options are called ``--prefix-field``.
+    panel : str, optional
+        Heading of the options in the help.
+    leave_out : collection of str
+        Fields that get no option.
+
+    Returns
+    -------
+    list of inspect.Parameter
+        For the signature of a command.
+    """
+    hints, docs = get_type_hints(kind), field_docs(kind)
+    made = []
+    for field in fields(kind):
+        if field.name in leave_out:
+            continue
+        hint, text = hints[field.name], docs.get(field.name, "").replace("``", "").rstrip(".")
+        stem = "-".join(filter(None, (prefix, field.name.replace("_", "-"))))
+        default = field.default if field.default is not MISSING else None
+        shown, metavar, name = default, None, f"--{stem}"
+        if hint is bool:
+            name += f"/{_OFF.get(field.name, f'--no-{stem}')}"
+            shown = None
+        elif get_origin(hint) is Literal:
+            choices = ", ".join(map(str, get_args(hint)))
+            text, hint, metavar = f"{text}: {choices}" if text else f"One of {choices}", str, "NAME"
+        else:
+            metavar = {int: "N", float: "X"}.get(hint)
+        if kind is Thresholds and field.name in _BUNDLE_SETS:
+            shown = "the bundle's"
+        elif hint is bool and default is not None:
+            shown = "on" if default else "off"
+        if isinstance(shown, float):
+            shown = f"{shown:g}"
+        text += f"  [default: {shown}]" if shown is not None else ""
+        option = typer.Option(
+            name, help=text, metavar=metavar, show_default=False, rich_help_panel=panel
+        )
+        made.append(_parameter(f"{part}__{field.name}", hint, option))
+    return made
+
+
+def given_for(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a part that were given on the command line.
+
+    Parameters
+    ----------
+    part : str
+        As in `options_of`.
+    values : mapping of str to value
+        All parameters of the command; None where an option was not given.
+    """
+    start = f"{part}__"
+    return {
+        name.removeprefix(start): value
+        for name, value in values.items()
+        if name.startswith(start) and value is not None
+    }
+
+
+def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command options in the place of its parameters `Sources` and `SegmentRequest`.
+
+    Parameters
+    ----------
+    command : callable
+        A command with a parameter of the type `Sources`, or `SegmentRequest`, or both.
+
+    Returns
+    -------
+    callable
+        The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1``; and
+        with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
+        refinement.  A value out of its range is a wrong usage.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+    own: list[inspect.Parameter] = []
+    added: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.annotation in _SHARED:
+            parameters, makers[parameter.name] = _SHARED[parameter.annotation]
+            added += parameters()
+        else:
+            own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        mine = {p.name: values.pop(p.name) for p in own}
+        try:
+            made = {name: make(values) for name, make in makers.items()}
+        except GliocamError as error:
+            raise typer.BadParameter(str(error)) from error
+        command(**mine, **made)
+
+    run.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    return run
+
+
+def _sources_parameters() -> list[inspect.Parameter]:
+    cases = typer.Argument(
+        metavar="CASE", help="A case's folder, a file of it, or a folder of cases."
+    )
+    images = [
+        _parameter(
+            modality,
+            str,
+            typer.Option(
+                f"--{modality}",
+                metavar="FILE",
+                rich_help_panel="Files whose names do not tell their modality",
+                help=f'This file, or files such as "{pattern}", show {title}.',
+            ),
+        )
+        for modality, title, pattern in (
+            ("flair", "FLAIR", "*_fl.nii.gz"),
+            ("t1ce", "T1ce", "*_gd.nii.gz"),
+            ("t2", "T2", "*_tse.nii.gz"),
+            ("t1", "T1", "*_mpr.nii.gz"),
+        )
+    ]
+    return [_parameter("cases", list[Path], cases), *images]
+
+
+def sources_of(values: Mapping[str, Any]) -> Sources:
+    """Return the cases and images that the options name.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+        ``cases`` and a file or pattern for each modality, each None where it is not given.
 
     Raises
     ------
     GliocamError
         Neither a case nor an image was named.
     """
-    images = {modality: text for modality, text in named.items() if text}
-    if not cases and not images:
+    images = {name: values[name] for name in ("flair", "t1ce", "t2", "t1") if values[name]}
+    if not values["cases"] and not images:
         raise GliocamError("Name a CASE, or its files with --flair, --t1ce, --t2 and --t1.")
-    return list(cases or ()), images
+    return Sources(tuple(values["cases"] or ()), images)
 
 
-def settings_of(
-    tumour_threshold: float | None,
-    class_threshold: float | None,
-    overlapping: bool,
-    no_gate: bool,
-) -> dict[str, Any]:
-    """Return the fields of `Thresholds` that the options set; the bundle sets the others.
+def request_of(values: Mapping[str, Any]) -> SegmentRequest:
+    """Make the request that the options ask for.
 
-    Raises
-    ------
-    GliocamError
-        A value is out of its range.
-    """
-    given = {"tumour_threshold": tumour_threshold, "class_threshold": class_threshold}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    chosen |= {"exclusive": False} if overlapping else {}
-    chosen |= {"gate": False} if no_gate else {}
-    Thresholds(**chosen)
-    return chosen
-
-
-def refinement_of(
-    refine: Refine,
-    crf: CrfPreset,
-    crf_volume: bool,
-    crf_backend: CrfEngine,
-    min_inside: float,
-    components: bool,
-) -> Refinement:
-    """The refinement that the options ask for.
+    Parameters
+    ----------
+    values : mapping of str to value
+        Of the parameters that `with_shared_options` adds.
 
     Raises
     ------
     GliocamError
-        A value is out of its range.
+        A value is out of its range, has no effect, or the file of ``--like`` cannot be read.
     """
-    return Refinement(
-        method=refine.value,
-        crf=replace(CRF_PRESETS[crf], volume=crf_volume, backend=crf_backend.value),
-        fit=FitParameters(min_inside=min_inside),
-        components=ComponentParameters() if components else None,
+    thresholds, refinement = None, Refinement()
+    bundle: Path | None = values["bundle"]
+    if values["like"] is not None:
+        from napari_gliocam.io.sidecar import read_choices  # needs NumPy
+
+        thresholds, refinement = read_choices(values["like"])
+    if given := given_for("thresholds", values):
+        thresholds = replace(thresholds or _thresholds_of(bundle), **given)
+    return SegmentRequest(
+        bundle, values["device"].value, thresholds, _refinement(refinement, values)
     )
+
+
+def _thresholds_of(bundle: Path | None) -> Thresholds:
+    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.segmentation import bundle_thresholds
+
+    try:
+        return bundle_thresholds(read_bundle_info(bundle))
+    except BundleError:  # every case will say so
+        return Thresholds()
+
+
+def _refinement(base: Refinement, values: Mapping[str, Any]) -> Refinement:
+    changed: dict[str, Any] = {}
+    if values["refine"] is not None:
+        changed["method"] = values["refine"]
+    if values["crf"] is not None:
+        presets = {name.casefold(): preset for name, preset in CRF_PRESETS.items()}
+        if values["crf"].casefold() not in presets:
+            known = ", ".join(CRF_PRESETS)
+            raise GliocamError(f'There is no CRF "{values["crf"]}"; choose one of {known}.')
+        base = replace(base, crf=presets[values["crf"].casefold()])
+    for part, kind in _parts().items():
+        if given := given_for(part, values):
+            changed[part] = replace(getattr(base, part) or kind(), **given)
+    if values["components"] is False:
+        changed["components"] = None
+    elif values["components"] and base.components is None:
+        changed.setdefault("components", _parts()["components"]())
+    refinement = replace(base, **changed)
+    for part in _parts():
+        if part not in refinement.used and (given := given_for(part, values)):
+            option = f"--{part}-{next(iter(given))}".replace("_", "-")
+            raise GliocamError(
+                f'{option} has no effect with the refinement "{refinement.method}"; leave it out '
+                "or choose another by --refine."
+            )
+    return refinement
+
+
+def _parts() -> dict[str, type]:
+    """Return the dataclasses of a refinement by the name of their field."""
+    kinds = {name: _without_none(hint) for name, hint in get_type_hints(Refinement).items()}
+    return {n: kind for n, kind in kinds.items() if isinstance(kind, type) and is_dataclass(kind)}
+
+
+def _request_parameters() -> list[inspect.Parameter]:
+    methods = ", ".join(get_args(get_type_hints(Refinement)["method"]))
+    default, presets = Refinement(), ", ".join(CRF_PRESETS)
+    panel = "Refinement"
+    own: list[tuple[str, Any, str, str, str | None]] = [
+        ("refine", str, "--refine", f"{methods}  [default: {default.method}]", "NAME"),
+        ("crf", str, "--crf", f"Start from these parameters of the CRF: {presets}", "NAME"),
+        (
+            "components",
+            bool,
+            "--components/--no-components",
+            "Drop small parts of the tumour, fill holes and necrosis"
+            f"  [default: {'on' if default.components else 'off'}]",
+            None,
+        ),
+        (
+            "like",
+            Path,
+            "--like",
+            "Take thresholds and refinement from the json of an earlier result; other options "
+            "change them.",
+            "JSON",
+        ),
+    ]
+    parameters = [
+        inspect.Parameter(
+            "bundle", inspect.Parameter.KEYWORD_ONLY, annotation=Bundle, default=None
+        ),
+        inspect.Parameter(
+            "device",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=DeviceOption,
+            default=Device.AUTO,
+        ),
+        *options_of(Thresholds, "thresholds", panel="Thresholds"),
+    ]
+    for name, hint, option, text, metavar in own:
+        made = typer.Option(option, help=text, metavar=metavar, rich_help_panel=panel)
+        parameters.append(_parameter(name, hint, made))
+    for part, kind in _parts().items():
+        title = f"Refinement: {part}"
+        parameters += options_of(kind, part, prefix=part, panel=title)
+    return parameters
+
+
+def _parameter(name: str, hint: Any, option: Any) -> inspect.Parameter:
+    annotation = Annotated[hint | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None
+    )
+
+
+def _without_none(hint: Any) -> Any:
+    """Return the one type of ``X | None``, else the hint itself."""
+    if get_origin(hint) in (Union, UnionType):
+        kept = [one for one in get_args(hint) if one is not type(None)]
+        return kept[0] if len(kept) == 1 else hint
+    return hint
+
+
+#: Parameters of a command that stand for options: which, and how they become one value.
+_SHARED: dict[Any, tuple[Callable[[], list[inspect.Parameter]], Callable[..., Any]]] = {
+    Sources: (_sources_parameters, sources_of),
+    SegmentRequest: (_request_parameters, request_of),
+}

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_gliocam.cli.batch import uninterrupted
-from napari_gliocam.cli.console import Debug, bar, say, sentences
+from napari_gliocam.cli.console import (
+    Debug,
+    Overwrite,
+    bar,
+    echo,
+    say,
+    sentences,
+    stoppable,
+    uninterrupted,
+)
 
 if TYPE_CHECKING:
     from napari_gliocam.phantom.write import PhantomRequest
@@ -31,9 +39,7 @@ def phantom(
     missing: Annotated[
         float, typer.Option(metavar="P", help="Leave out T1, T1ce, T2 with this probability each.")
     ] = 0.0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace cases of an earlier run.")
-    ] = False,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Write synthetic cases with their truth as BraTS folders.
@@ -64,7 +70,7 @@ def _write(request: PhantomRequest) -> None:
     work = writing_phantoms(request)
     done, saving = 0, False
     try:
-        with bar("Synthetic cases", unit="cases") as report:
+        with stoppable(), bar("Synthetic cases", unit="cases") as report:
             while True:
                 # Ctrl-C while files take their places waits until the case is whole.
                 with uninterrupted() if saving else nullcontext():
@@ -73,7 +79,7 @@ def _write(request: PhantomRequest) -> None:
                     break
                 saving = progress.what == "saving"
                 if progress.what == "saved":
-                    typer.echo(request.folder_of(done))
+                    echo(request.folder_of(done))
                     done += 1
                 report(progress)
     except KeyboardInterrupt:

@@ -1,65 +1,54 @@
-"""The command ``napari-gliocam report``: a page for each case, one csv for all."""
+"""The command ``report``: a page for each case, one csv for all."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_gliocam.cli import batch as cli_batch
-from napari_gliocam.cli.batch import Request
+from napari_gliocam.cli.batch import (
+    Outcome,
+    Planned,
+    Sources,
+    each_case,
+    echo_files,
+    end,
+    find_result,
+    plan,
+    refuse_existing,
+    run_cases,
+)
 from napari_gliocam.cli.console import (
-    FAILED,
-    INTERRUPTED,
     AsJson,
-    Bundle,
     Debug,
-    Device,
+    NoNames,
+    Overwrite,
+    echo,
     say,
     sentences,
+    uninterrupted,
 )
-from napari_gliocam.cli.options import (
-    REFINE,
-    REFINED,
-    T1,
-    T2,
-    ClassThreshold,
-    Components,
-    Crf,
-    CrfBackend,
-    CrfEngine,
-    CrfPreset,
-    CrfVolume,
-    Flair,
-    MinInside,
-    NoGate,
-    Overlapping,
-    RefineBy,
-    T1ce,
-    TumourThreshold,
-    images_of,
-    refinement_of,
-    settings_of,
-)
-from napari_gliocam.cli.report_batch import Reported, ReportRequest, plan, report_all
-from napari_gliocam.errors import GliocamError
-from napari_gliocam.settings import MIN_LESION_ML
+from napari_gliocam.cli.options import with_shared_options
+from napari_gliocam.errors import CaseError, SaveError
+from napari_gliocam.progress import Progress
+from napari_gliocam.settings import MIN_LESION_ML, SegmentRequest
+
+if TYPE_CHECKING:
+    from napari_gliocam.case import Case, ExpertLabels
+    from napari_gliocam.io import CaseFiles
+    from napari_gliocam.nets.bundle import Bundle
 
 
+@with_shared_options
 def report(
+    sources: Sources,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
-    cases: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="CASE", help="A case's folder, a file of it, or a folder of cases."),
-    ] = None,
-    flair: Flair = None,
-    t1ce: T1ce = None,
-    t2: T2 = None,
-    t1: T1 = None,
+    request: SegmentRequest,
     result: Annotated[
         Path | None,
         typer.Option(
@@ -74,18 +63,6 @@ def report(
             metavar="FILE", help="Compare one case with these labels, not with its expert labels."
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
-    bundle: Bundle = None,
-    tumour_threshold: TumourThreshold = None,
-    class_threshold: ClassThreshold = None,
-    overlapping: Overlapping = False,
-    no_gate: NoGate = False,
-    refine: RefineBy = REFINE,
-    crf: Crf = CrfPreset.PAPER_2,
-    crf_volume: CrfVolume = REFINED.crf.volume,
-    crf_backend: CrfBackend = CrfEngine.TORCH,
-    min_inside: MinInside = REFINED.fit.min_inside,
-    components: Components = REFINED.components is not None,
     min_lesion: Annotated[
         float, typer.Option(metavar="ML", min=0.0, help="Smaller parts are no lesions, in ml.")
     ] = MIN_LESION_ML,
@@ -93,11 +70,10 @@ def report(
         str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
     ] = None,
     heading: Annotated[
-        str, typer.Option(metavar="TEXT", help="A line of your own on top of each page.")
+        str, typer.Option(metavar="TEXT", help="Print a line of your own on top of each page.")
     ] = "",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier reports.")
-    ] = False,
+    no_names: NoNames = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -107,62 +83,239 @@ def report(
     type as --heading. A case that fails does not stop the others; the exit status is 1 if any
     failed.
     """
-    try:
-        cases, images = images_of(cases, flair=flair, t1ce=t1ce, t2=t2, t1=t1)
-        settings = settings_of(tumour_threshold, class_threshold, overlapping, no_gate)
-        refinement = refinement_of(refine, crf, crf_volume, crf_backend, min_inside, components)
-    except GliocamError as error:
-        raise typer.BadParameter(str(error)) from error
-    run = Request(
-        out, bundle, device.value, settings, refinement, overwrite=overwrite, images=images
-    )
-    request = ReportRequest(run, result, against, label_scheme, min_lesion, heading)
-    with sentences(debug):
-        _run(cases, request, as_json=as_json, debug=debug)
-
-
-def _run(sources: list[Path], request: ReportRequest, *, as_json: bool, debug: bool) -> None:
     from napari_gliocam.report.save import TABLE_NAME, save_table
 
-    planned = plan(sources, request)
-    reported: list[Reported] = []
-    stopped = False
+    asked = ReportRequest(
+        out, request, result, against, label_scheme, min_lesion, heading, no_names, overwrite
+    )
+    with sentences(debug):
+        planned = asked.plan(sources)
+        numbers = {item.name: number for number, item in enumerate(planned, start=1)}
+        done, stopped = run_cases(
+            each_case(
+                planned,
+                lambda files, bundle: reporting(files, asked, bundle, numbers[files.name]),
+                None if result else request,
+            ),
+            _show,
+            facts=Reported.facts if as_json else None,
+            debug=debug,
+        )
+        rows = [row for one in done if one.result for row in one.result.rows]
+        if rows:  # also of what was done before a stop
+            with uninterrupted():
+                table = save_table(rows, out, overwrite=overwrite)
+            if not as_json:
+                echo_files("All cases", [table])
+        if stopped:
+            finished = sum(one.error is None for one in done)
+            say(
+                f"Stopped with {finished} of {len(planned)} cases reported; "
+                f"{TABLE_NAME} holds those."
+            )
+        end(done, stopped=stopped)
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What to report, and how.
+
+    Parameters
+    ----------
+    out : Path
+        Gets the reports.
+    segment : SegmentRequest
+    result : Path or None
+        Labels that were saved before, or a folder of them; then no network runs.
+    against : Path or None
+        Labels to compare with instead of the case's expert labels.
+    label_scheme : str or None
+        Of the expert labels, where it is not to be detected.
+    min_ml : float
+        Smaller parts are no lesions.
+    heading : str
+        On top of each page.
+    no_names : bool
+        Whether cases are numbered and pictures left out.
+    overwrite : bool
+        Whether earlier reports are replaced.
+    """
+
+    out: Path
+    segment: SegmentRequest
+    result: Path | None
+    against: Path | None
+    label_scheme: str | None
+    min_ml: float
+    heading: str
+    no_names: bool
+    overwrite: bool
+
+    def folder_of(self, name: str) -> Path:
+        """Return where the report of a case goes."""
+        from napari_gliocam.io.naming import safe_name
+
+        return self.out / safe_name(name)
+
+    def plan(self, sources: Sources) -> list[Planned]:
+        """Find the cases, and refuse what would fail at the end before any network runs."""
+        from napari_gliocam.io.schemes import get_scheme
+        from napari_gliocam.report.save import TABLE_NAME, report_files
+
+        refuse_existing([self.out / TABLE_NAME], overwrite=self.overwrite)
+        if self.label_scheme is not None:
+            get_scheme(self.label_scheme)
+
+        def refuse(files: CaseFiles) -> str | None:
+            if self.no_names:
+                return None
+            try:
+                refuse_existing(
+                    report_files(self.folder_of(files.name), files.name), overwrite=self.overwrite
+                )
+            except SaveError as error:
+                return str(error)
+            return None
+
+        planned = plan(sources, refuse)
+        for option, path in (("--result", self.result), ("--against", self.against)):
+            if path is None:
+                continue
+            if not path.exists():
+                raise CaseError(f"{path} does not exist; check {option}.")
+            if path.is_dir() and option == "--against":
+                raise CaseError(f"{path} is a folder; name one file as {option}.")
+            if path.is_file() and len(planned) > 1:
+                raise CaseError(
+                    f"{path.name} fits one case, and {len(planned)} were given; name one."
+                )
+        return planned
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A case that was reported.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Page, csv and json.
+    rows : tuple of dict
+        For the csv of all cases; the first row is the case's.
+    said : tuple of str
+        What was found, in words, then warnings.
+    """
+
+    files: tuple[Path, ...]
+    rows: tuple[dict[str, Any], ...]
+    said: tuple[str, ...]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return plain values for a line of json."""
+        return {
+            "files": [str(path) for path in self.files],
+            "said": list(self.said),
+            "measures": self.rows[0] if self.rows else None,
+        }
+
+
+def reporting(
+    files: CaseFiles, request: ReportRequest, bundle: Bundle | None, number: int
+) -> Generator[Progress, None, Reported]:
+    """Read a case, segment it or read its result, measure and save.
+
+    Yields
+    ------
+    Progress
+    """
+    from napari_gliocam.io.sidecar import read_sidecar
+    from napari_gliocam.report.reading import reading_segmentation
+    from napari_gliocam.report.save import save_reading
+    from napari_gliocam.report.tables import rows_of
+    from napari_gliocam.segmentation import segmenting
+
+    yield Progress(0, 1, "reading")
+    case, warnings = _read_case(files, request)
+    expert, doubts = _expert(case, request)
+    source, used = "", None
+    result: Any
+    if request.result is not None:
+        path, labels, more = _result(case, request.result)
+        result, source, doubts = labels, f"read from {path.name}", (*doubts, *more)
+        used = read_sidecar(path)
+        if expert is not None and expert.source and path.resolve() == expert.source.resolve():
+            case, expert = replace(case, expert=None), None  # labels agree with themselves
+    else:
+        asked = request.segment
+        result = yield from segmenting(
+            case,
+            bundle=bundle,
+            device=asked.device,
+            thresholds=asked.thresholds,
+            refinement=asked.refinement,
+        )
+    reading = yield from reading_segmentation(
+        case,
+        result,
+        expert=expert,
+        min_ml=request.min_ml,
+        used=used,
+        source=source,
+        heading=request.heading,
+        warnings=(*warnings, *doubts),
+    )
+    if request.no_names:
+        reading = reading.without_names(f"case {number}")
+    yield Progress(0, 1, "drawing")
+    with uninterrupted():
+        folder = request.folder_of(reading.case.name)
+        written = save_reading(reading, folder, overwrite=request.overwrite)
+    said = (*reading.measures.sentences, *reading.case.warnings, *reading.warnings)
+    return Reported(tuple(written), tuple(rows_of(reading)), said)
+
+
+def _read_case(files: CaseFiles, request: ReportRequest) -> tuple[Case, tuple[str, ...]]:
+    """Read the case; where only its expert labels cannot be read it is reported without them."""
+    from napari_gliocam.io import read_case
+
+    if request.against is not None:
+        files = replace(files, labels=None)
     try:
-        for one in report_all(planned, request):
-            repeated = bool(reported) and one.error == reported[-1].error
-            reported.append(one)
-            if as_json:
-                typer.echo(json.dumps(one.to_json()))
-            elif one.error is None or not repeated:
-                _say(one)
-            if debug and one.trace and not repeated:
-                say(one.trace)
-    except KeyboardInterrupt:
-        stopped = True
-    rows = [row for one in reported for row in one.rows]
-    if rows:  # also of what was done before a stop
-        with cli_batch.uninterrupted():
-            table = save_table(rows, request.run.out, overwrite=request.run.overwrite)
-        if not as_json:
-            typer.echo(f"All cases: {table}")
-    if stopped:
-        done = sum(one.error is None for one in reported)
-        say(f"Stopped with {done} of {len(planned)} cases reported; {TABLE_NAME} holds those.")
-        raise typer.Exit(INTERRUPTED)
-    if any(one.error for one in reported):
-        raise typer.Exit(FAILED)
+        return read_case(files, label_scheme=request.label_scheme), ()
+    except CaseError as error:
+        if files.labels is None:
+            raise
+        case = read_case(replace(files, labels=None))  # says it again if it is not the labels
+        return case, (f"Not compared with expert labels. {error}",)
 
 
-def _say(one: Reported) -> None:
-    """A line for a person: what was found and where it stands, or why nothing does."""
-    if one.error is not None:
-        say(one.error if one.case in one.error else f"{one.case}: {one.error}")
-        return
-    found, *rest = one.said
+def _expert(case: Case, request: ReportRequest) -> tuple[ExpertLabels | None, tuple[str, ...]]:
+    """Return what the labels are compared with, and what is doubtful about it."""
+    from napari_gliocam.io import read_labels
+
+    if request.against is None:
+        return case.expert, ()
+    read = read_labels(request.against, case.grid, scheme=request.label_scheme, case_name=case.name)
+    return read.expert, read.warnings
+
+
+def _result(case: Case, path: Path) -> tuple[Path, Any, tuple[str, ...]]:
+    """Read labels that were saved before, on the case's grid."""
+    from napari_gliocam.io import read_labels
+
+    if path.is_dir():
+        path = find_result(path, case.name)
+    read = read_labels(path, case.grid, case_name=case.name)
+    return path, read.expert.labels, read.warnings
+
+
+def _show(reported: Reported, outcome: Outcome[Reported]) -> None:
+    """Print what was found and where it stands."""
+    found, *rest = reported.said
     for sentence in rest:
-        say(f"{one.case}: {sentence}")
-    row = one.rows[0]
-    typer.echo(
-        f"{one.case}: {found} Core {row['core_ml']:.1f} ml, edema {row['edema_ml']:.1f} ml, "
-        f"{one.seconds:.1f} s, {one.files[0]}"
+        say(f"{outcome.case}: {sentence}")
+    row = reported.rows[0]
+    echo(
+        f"{outcome.case}: {found} Core {row['core_ml']:.1f} ml, edema {row['edema_ml']:.1f} ml, "
+        f"{outcome.seconds:.1f} s, {reported.files[0]}"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_gliocam.io.atomic import write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 #: Beginning of a cell that a spreadsheet takes for a formula, perhaps neutralised already.
@@ -51,6 +51,19 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     for row in (header, *rows):
         writer.writerow([neutral_cell(c) if isinstance(c, str) else c for c in row])
     return out.getvalue()
+
+
+def csv_of(rows: Iterable[Mapping[str, object]]) -> str:
+    """Return rows that name their cells as csv text.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Cells by column; the header names every column that any row has, in order of appearance.
+    """
+    every = list(rows)
+    columns = list(dict.fromkeys(column for row in every for column in row))
+    return csv_text(columns, ([row.get(column) for column in columns] for row in every))
 
 
 def neutral_cell(text: str) -> str:

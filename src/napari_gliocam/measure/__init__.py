@@ -37,7 +37,7 @@ from napari_gliocam.measure.classes.class_overlap import (
     worst_slices,
 )
 from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading, read_voxel
-from napari_gliocam.measure.evaluation.baselines import intensity_threshold, rivals
+from napari_gliocam.measure.evaluation.baselines import baselines, intensity_threshold
 from napari_gliocam.measure.evaluation.figures import FIGURES, MeasuredFigure
 from napari_gliocam.measure.evaluation.paired_test import (
     PairedTest,
@@ -69,10 +69,11 @@ from napari_gliocam.measure.scores.confusion import (
     compare_labels,
     confusion,
 )
-from napari_gliocam.measure.scores.conventions import Convention, EvaluationSettings, Overlap
+from napari_gliocam.measure.scores.conventions import Convention, Overlap
 from napari_gliocam.measure.scores.image_level import ImageLevel, auc
 from napari_gliocam.measure.scores.overlap import dice, iou, score
-from napari_gliocam.measure.scores.surface import BRATS_DISTANCE, hausdorff95
+from napari_gliocam.measure.scores.surface import hausdorff95
+from napari_gliocam.settings import BRATS_DISTANCE, EvaluationSettings
 from napari_gliocam.targets import masks_of
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "SliceOverlap",
     "VoxelReading",
     "auc",
+    "baselines",
     "brain_depth",
     "claims",
     "claims_of",
@@ -129,7 +131,6 @@ __all__ = [
     "method_overlap",
     "paired_test",
     "read_voxel",
-    "rivals",
     "score",
     "score_labels",
     "slice_areas",

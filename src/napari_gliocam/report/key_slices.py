@@ -50,6 +50,8 @@ def key_slices(reading: Reading) -> list[KeySlice]:
 
     Where nothing was found, it is the slice with most brain, as it is.
     """
+    if not reading.with_pictures:
+        return []
     case, labels, areas = reading.case, reading.labels, reading.areas
     flair, t1ce = _under(case, Modality.FLAIR), _under(case, Modality.T1CE)
     if not areas.lesion_slices.size:
@@ -89,7 +91,7 @@ def key_slices(reading: Reading) -> list[KeySlice]:
 
 def agreement_slices(reading: Reading) -> list[KeySlice]:
     """For tumour and core the slice on which they differ most from what they are compared with."""
-    if reading.expert is None:
+    if reading.expert is None or not reading.with_pictures:
         return []
     case, found = reading.case, []
     shown: tuple[tuple[Target, Modality], ...] = (

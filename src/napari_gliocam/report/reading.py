@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,8 @@ class Reading:
         What a user typed, on top of the page.
     warnings : tuple of str
         Beyond those of the case.
+    with_pictures : bool
+        Whether slices are drawn on the page.
     """
 
     case: Case
@@ -70,6 +72,22 @@ class Reading:
     comparison: Mapping[Target, LabelComparison] = field(default_factory=dict)
     heading: str = ""
     warnings: tuple[str, ...] = ()
+    with_pictures: bool = True
+
+    def without_names(self, name: str) -> Reading:
+        """Return the reading without names of cases and files, and without pictures.
+
+        Parameters
+        ----------
+        name : str
+            Takes the place of the case's name.
+        """
+        case = replace(self.case, name=name, sources={}, warnings=())
+        expert = self.expert and replace(self.expert, source=None)
+        source = "read from a file" if self.source else ""
+        return replace(
+            self, case=case, expert=expert, source=source, warnings=(), with_pictures=False
+        )
 
     @property
     def expert_name(self) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import safe_name
+from napari_gliocam.io.tables import csv_of
 from napari_gliocam.report.page import make_page
 from napari_gliocam.report.reading import Reading
-from napari_gliocam.report.tables import rows_of, to_csv, to_json
+from napari_gliocam.report.tables import rows_of, to_json
 
 #: The table of all cases of a run.
 TABLE_NAME = "measures.csv"
@@ -46,11 +47,12 @@ def save_reading(reading: Reading, folder: Path, *, overwrite: bool = False) -> 
     page, table, document = report_files(folder, reading.case.name)
     contents = {
         page: make_page(reading),
-        table: to_csv(rows_of(reading)),
+        table: csv_of(rows_of(reading)),
         document: to_json(reading),
     }
     write_files(
-        {path: text.encode("utf-8") for path, text in contents.items()}, overwrite=overwrite
+        {path: text.encode("utf-8", "backslashreplace") for path, text in contents.items()},
+        overwrite=overwrite,
     )
     return list(contents)
 
@@ -71,5 +73,5 @@ def save_table(rows: Iterable[dict[str, object]], folder: Path, *, overwrite: bo
         The file exists, or cannot be written.
     """
     path = folder / TABLE_NAME
-    write_files({path: to_csv(rows).encode("utf-8")}, overwrite=overwrite)
+    write_files({path: csv_of(rows).encode("utf-8", "backslashreplace")}, overwrite=overwrite)
     return path

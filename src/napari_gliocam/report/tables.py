@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -28,17 +26,6 @@ def rows_of(reading: Reading) -> Iterator[dict[str, Any]]:
             **_figures(row),
             **(_of_the_case(reading) if row.number == WHOLE_CASE else {}),
         }
-
-
-def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Comma-separated with a header of every column that any row has."""
-    every = list(rows)
-    columns = list(dict.fromkeys(column for row in every for column in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(every)
-    return out.getvalue()
 
 
 def to_json(reading: Reading) -> str:

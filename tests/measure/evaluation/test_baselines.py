@@ -3,12 +3,12 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.measure import intensity_threshold, rivals
+from napari_gliocam.measure import baselines, intensity_threshold
 
 
-def test_the_three_rivals(make_case):
+def test_the_three_baselines(make_case):
     case = make_case()
-    found = rivals(case)
+    found = baselines(case)
     assert list(found) == ["nothing", "all brain", "intensity"]
     assert not found["nothing"].any()
     assert np.array_equal(found["all brain"] == 3, case.brain)
@@ -18,14 +18,14 @@ def test_the_three_rivals(make_case):
 
 def test_without_t1ce_all_is_edema(make_case):
     case = make_case(modalities=[Modality.FLAIR])
-    labels = rivals(case)["intensity"]
+    labels = baselines(case)["intensity"]
     assert np.array_equal(labels == 2, case.expert.labels > 0)
     assert not (labels == 1).any()
 
 
 def test_without_flair_there_is_no_threshold(make_case):
     case = make_case(modalities=[Modality.T1CE])
-    assert list(rivals(case)) == ["nothing", "all brain"]
+    assert list(baselines(case)) == ["nothing", "all brain"]
     with pytest.raises(CaseError, match=r'"anna" has no FLAIR'):
         intensity_threshold(case)
 

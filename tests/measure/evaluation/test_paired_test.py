@@ -86,6 +86,6 @@ def test_undefined_figures_leave_the_patient_out(make_record):
 
 
 def test_only_the_method_that_is_asked_for(make_record):
-    records = [make_record("a", 5), make_record("a", 9, "rival")]
+    records = [make_record("a", 5), make_record("a", 9, "baseline")]
     assert figures_by_case(records)["a"][DICE] == pytest.approx(10 / 15)
-    assert figures_by_case(records, "rival")["a"][DICE] == pytest.approx(18 / 19)
+    assert figures_by_case(records, "baseline")["a"][DICE] == pytest.approx(18 / 19)

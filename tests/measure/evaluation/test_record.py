@@ -80,11 +80,11 @@ def test_a_segmentation_brings_probabilities_and_overlap(make_case, segmentation
 
 def test_labels_are_scored_as_they_are(make_case):
     case = make_case()
-    (record,) = evaluate_case(case, case.expert.labels, with_rivals=False)
+    (record,) = evaluate_case(case, case.expert.labels, with_baselines=False)
     assert record.class_overlap is None
     assert record.image_level("core").undefined["auc"]
     both = np.where(case.expert.labels == 1, 3, case.expert.labels)
-    (record,) = evaluate_case(case, both, with_rivals=False)
+    (record,) = evaluate_case(case, both, with_baselines=False)
     assert record.class_overlap.union_fraction == 8 / 32
 
 
@@ -109,7 +109,7 @@ def test_a_healthy_case_has_no_nan(make_case):
 
 def test_json_has_every_figure(make_case):
     case = make_case()
-    (record,) = evaluate_case(case, case.expert.labels, with_rivals=False)
+    (record,) = evaluate_case(case, case.expert.labels, with_baselines=False)
     written = record.to_json()
     for (group, target, metric), value in record.figures():
         assert written["figures"][group][target][metric] == value

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_gliocam.measure import hausdorff95
+from napari_gliocam.measure import BRATS_DISTANCE, hausdorff95
 from napari_gliocam.measure.scores.surface import (
-    BRATS_DISTANCE,
     diagonal,
     surface,
     surface_distances,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +18,7 @@ from napari_gliocam.cams.compare.ensemble import Ensemble, combine_methods
 from napari_gliocam.cams.compare.sheet import SheetColumn, Tile, choose_slices, draw_sheet
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.io.tables import csv_text
 from napari_gliocam.targets import Target, mask_of
 
 Mask = NDArray[np.bool_]
@@ -198,10 +197,10 @@ class Comparison:
 
 def to_csv(figures: Sequence[ComparisonFigure]) -> str:
     """A table with one figure a line: figure, class, method, other, value."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(("figure", "class", "method", "other", "value"))
-    for row in figures:
-        value = "" if np.isnan(row.value) else f"{row.value:.4f}"
-        table.writerow((row.figure, row.target, row.method, row.other, value))
-    return out.getvalue()
+    return csv_text(
+        ("figure", "class", "method", "other", "value"),
+        (
+            (r.figure, r.target, r.method, r.other, "" if np.isnan(r.value) else f"{r.value:.4f}")
+            for r in figures
+        ),
+    )

@@ -1,4 +1,4 @@
-"""What a segmentation has to beat to be worth anything: three rivals without any network."""
+"""What a segmentation has to beat to be worth anything: three baselines without any network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_gliocam.slices import normalise
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 
-def rivals(case: Case) -> dict[str, NDArray[np.uint8]]:
-    """Labels of every rival that the case's modalities allow.
+def baselines(case: Case) -> dict[str, NDArray[np.uint8]]:
+    """Labels of every baseline that the case's modalities allow.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def intensity_threshold(
     """Where FLAIR is bright is tumour, where T1ce is bright in it is core, the rest is edema.
 
     The defaults were once tuned on the cases of BraTS 2021 that this project validates on, so
-    the rival has an advantage.
+    the baseline has an advantage.
 
     Parameters
     ----------

@@ -14,11 +14,10 @@ from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.read import NO_EXPERT
 from napari_gliocam.measure.classes.class_overlap import ClassOverlap, class_overlap
-from napari_gliocam.measure.evaluation.baselines import rivals
+from napari_gliocam.measure.evaluation.baselines import baselines
 from napari_gliocam.measure.scores.conventions import (
     Convention,
     Counts,
-    EvaluationSettings,
     Overlap,
     overlaps,
 )
@@ -29,10 +28,11 @@ from napari_gliocam.measure.scores.image_level import (
     image_level,
 )
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.settings import EvaluationSettings
 from napari_gliocam.targets import BOTH, TARGETS, Target, masks_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 
-#: What the evaluated segmentation is called beside its rivals.
+#: What the evaluated segmentation is called beside its baselines.
 METHOD = "gliocam"
 IMAGE_LEVEL, CLASS_OVERLAP, CLASSES = "image-level", "class-overlap", "core and edema"
 
@@ -193,9 +193,9 @@ def evaluate_case(
     result: Segmentation | NDArray[np.uint8],
     *,
     settings: EvaluationSettings | None = None,
-    with_rivals: bool = True,
+    with_baselines: bool = True,
 ) -> list[CaseRecord]:
-    """Score a case's segmentation, and the trivial rivals beside it.
+    """Score a case's segmentation, and the baselines without a network beside it.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def evaluate_case(
         A segmentation brings probabilities and the overlap of its classes with it; labels show
         the overlap where any of them is 3.
     settings : EvaluationSettings, optional
-    with_rivals : bool
+    with_baselines : bool
 
     Returns
     -------
@@ -217,7 +217,7 @@ def evaluate_case(
     CaseError
         The case has no expert labels, or the labels are on another grid.
     """
-    return finish(evaluating_case(case, result, settings=settings, with_rivals=with_rivals))
+    return finish(evaluating_case(case, result, settings=settings, with_baselines=with_baselines))
 
 
 def evaluating_case(
@@ -225,7 +225,7 @@ def evaluating_case(
     result: Segmentation | NDArray[np.uint8],
     *,
     settings: EvaluationSettings | None = None,
-    with_rivals: bool = True,
+    with_baselines: bool = True,
 ) -> Generator[Progress, None, list[CaseRecord]]:
     """As `evaluate_case`, a method at a time.
 
@@ -256,11 +256,11 @@ def evaluating_case(
             case=case.name,
         )
     ]
-    for name, rival in rivals(case).items() if with_rivals else ():
-        yield Progress(0, 1, f"scoring the rival, {name}")
+    for name, baseline in baselines(case).items() if with_baselines else ():
+        yield Progress(0, 1, f"scoring the baseline {name}")
         records.append(
             score_labels(
-                rival,
+                baseline,
                 expert,
                 spacing,
                 brain=brain,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,12 @@ import napari_gliocam
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
+from napari_gliocam.io.tables import csv_of
 from napari_gliocam.measure.evaluation.paired_test import PairedTest, compare, figures_by_case
 from napari_gliocam.measure.evaluation.record import METHOD, CaseRecord, Key
 from napari_gliocam.measure.evaluation.summary import Figure, summarise
-from napari_gliocam.measure.scores.conventions import Convention, EvaluationSettings
+from napari_gliocam.measure.scores.conventions import Convention
+from napari_gliocam.settings import EvaluationSettings
 
 JSON_NAME, CASES_NAME, SUMMARY_NAME = "evaluation.json", "cases.csv", "summary.csv"
 #: Every file of an evaluation.
@@ -44,6 +44,16 @@ class Against:
     only_here: tuple[str, ...]
     only_there: tuple[str, ...]
     tests: Mapping[Key, PairedTest]
+
+    def without_names(self) -> Against:
+        """Return the same comparison with numbers in the place of the cases' names."""
+        every = dict.fromkeys((*self.common, *self.only_here, *self.only_there))
+        numbers = {name: f"case {number}" for number, name in enumerate(every, start=1)}
+        common, here, there = (
+            tuple(numbers[name] for name in names)
+            for names in (self.common, self.only_here, self.only_there)
+        )
+        return replace(self, common=common, only_here=here, only_there=there)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +118,13 @@ class Evaluation:
         document = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
         contents = {
             folder / JSON_NAME: document + "\n",
-            folder / CASES_NAME: _csv(_case_rows(self.records)),
-            folder / SUMMARY_NAME: _csv(asdict(figure) for figure in self.summary()),
+            folder / CASES_NAME: csv_of(_case_rows(self.records)),
+            folder / SUMMARY_NAME: csv_of(asdict(figure) for figure in self.summary()),
         }
-        write_files({p: text.encode("utf-8") for p, text in contents.items()}, overwrite=overwrite)
+        write_files(
+            {path: text.encode("utf-8", "backslashreplace") for path, text in contents.items()},
+            overwrite=overwrite,
+        )
         return list(contents)
 
 
@@ -143,7 +156,7 @@ def compare_with(
             f"{other} has none of these cases; evaluate the same cases in both runs."
         )
     return Against(
-        str(other),
+        other.name,
         common,
         tuple(case for case in here if case not in there),
         tuple(case for case in there if case not in here),
@@ -233,14 +246,3 @@ def _case_rows(records: Iterable[CaseRecord]) -> Iterable[dict[str, Any]]:
             column = f"{key.group}_{key.metric}".replace("-", "_")
             rows.get(key.target, rows["tumour"])[column] = value
         yield from rows.values()
-
-
-def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Comma-separated with a header of every column that any row has; None is empty."""
-    every = list(rows)
-    columns = list(dict.fromkeys(column for row in every for column in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(every)
-    return out.getvalue()

@@ -13,10 +13,10 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure.scores.conventions import (
     Convention,
     Counts,
-    EvaluationSettings,
     Overlap,
     overlaps,
 )
+from napari_gliocam.settings import EvaluationSettings
 from napari_gliocam.targets import TARGETS, Target, masks_of
 
 #: Values of the array of `confusion`; 0 is a true negative.

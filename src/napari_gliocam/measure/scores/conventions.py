@@ -13,8 +13,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.scores.surface import HD95, hausdorff95
+from napari_gliocam.measure.scores.surface import hausdorff95
+from napari_gliocam.settings import EvaluationSettings
 
 
 class Convention(StrEnum):
@@ -38,46 +38,6 @@ class Convention(StrEnum):
             "all-slices": "mean over all slices; both empty: Dice 1, HD95 0 (paper 1)",
             "pooled": "voxels of all cases together, foreground only",
         }[self.value]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """Choices that change what the figures mean; written beside them.
-
-    Parameters
-    ----------
-    hd95 : {"pooled", "max-directed"}
-        As in `napari_gliocam.measure.scores.surface.hausdorff95`.
-    max_distance : float or None
-        mm that HD95 counts where only one of two masks is empty; None: the diagonal of the
-        slice or volume.
-    min_pixels : int
-        A slice shows a class from this many pixels of the expert on (paper 2: 577); slices with
-        fewer, but some, are left out of the image-level figures.
-    probability : float
-        A slice is called positive at this image-level probability or above, in [0, 1].
-    """
-
-    hd95: HD95 = "pooled"
-    max_distance: float | None = None
-    min_pixels: int = 1
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.hd95 not in ("pooled", "max-directed"):
-            raise GliocamError(
-                f'There is no HD95 "{self.hd95}"; choose "pooled" or "max-directed".'
-            )
-        if self.max_distance is not None and not 0 < self.max_distance < float("inf"):
-            raise GliocamError(
-                f"The largest distance is {self.max_distance:g} mm; choose a number above 0."
-            )
-        if self.min_pixels < 1:
-            raise GliocamError(f"The fewest pixels are {self.min_pixels}; choose 1 or more.")
-        if not 0 <= self.probability <= 1:
-            raise GliocamError(
-                f"The probability is {self.probability:g}; choose a value between 0 and 1."
-            )
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: How two sets of directed distances become one HD95 (`hausdorff95`).
-HD95 = Literal["pooled", "max-directed"]
-
-#: The penalty that much code for BraTS uses where one mask is empty, in mm: the diagonal of
-#: its volume, ``sqrt(240² + 240² + 155²)``; papers 1 and 2 use it for single slices, too.
-BRATS_DISTANCE = 373.12866
+from napari_gliocam.settings import HD95
 
 
 def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

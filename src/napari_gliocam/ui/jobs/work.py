@@ -10,7 +10,6 @@ from typing import Any
 
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps
-from napari_gliocam.errors import RefinementError
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.ingredients import Ingredients as Ingredients
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
@@ -100,7 +99,7 @@ def segment_and_refine(
 ) -> Generator[Progress, None, Segmented]:
     """The maps, and the refined result where a refinement is chosen."""
     keep_triton_out()
-    from napari_gliocam.segmentation import segmenting
+    from napari_gliocam.segmentation import RefinementError, segmenting
 
     yield Progress(0, 1, "loading the bundle")
     try:

@@ -12,27 +12,17 @@ from math import ceil, floor, log10
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from docstring_parser import DocstringStyle, parse
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.settings import field_docs
 from napari_gliocam.ui.widgets.pieces import SPACING, row_label, tooltip
 
 T = TypeVar("T")
 _UNITS = {"mm": "mm", "mm2": "mm²", "ml": "ml", "s": "s"}
-
-
-def field_docs(kind: type) -> dict[str, str]:
-    """Return what the numpy docstring of a class says of each parameter, on one line each."""
-    parsed = parse(kind.__doc__ or "", DocstringStyle.NUMPYDOC)
-    return {
-        name.strip(): " ".join((parameter.description or "").split())
-        for parameter in parsed.params
-        for name in parameter.arg_name.split(",")
-    }
 
 
 def field_title(name: str) -> str:

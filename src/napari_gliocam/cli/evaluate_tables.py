@@ -9,12 +9,15 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from napari_gliocam.cli.console import printable
 from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL, METHOD, CaseRecord
 from napari_gliocam.measure.evaluation.report import Against, Evaluation
 from napari_gliocam.measure.evaluation.summary import IMAGE_LEVEL_POOLED, Figure, patients_with
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.targets import TARGETS
 
+#: Rows of cases in the short table.
+MOST_ROWS = 10
 METRICS = {
     "dice": "Dice",
     "iou": "IoU",
@@ -27,8 +30,34 @@ METRICS = {
 NOTHING = "–"
 
 
+def short_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
+    """Make one table of the whole volumes, cases then baselines, and the comparison."""
+    from napari_gliocam.measure.evaluation.record import METHOD
+
+    own = [record for record in evaluation.records if record.method == METHOD]
+    table = _cases(own[:MOST_ROWS])
+    table.add_section()
+    found = {
+        (f.method, f.target, f.metric): f.mean
+        for f in evaluation.summary()
+        if f.group == Convention.VOLUME
+    }
+    methods = _unique(record.method for record in evaluation.records)
+    for method in methods if len(own) > 1 else methods[1:]:
+        row = []
+        for target in TARGETS:
+            row += [_number(m, found.get((method, target, m))) for m in ("dice", "hd95_mm")]
+        title = f"mean of {len(own)}" if method == METHOD else f"baseline: {method}"
+        table.add_row(title, *row, style="bold" if method == METHOD else "")
+    yield table
+    if len(own) > MOST_ROWS:
+        yield Text(f"{len(own) - MOST_ROWS} more cases are in cases.csv.")
+    if evaluation.against is not None:
+        yield from _against(evaluation.against)
+
+
 def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
-    """Cases, conventions, image level, overlap of the classes, comparison."""
+    """Make all tables: cases, conventions, image level, overlap of the classes, comparison."""
     figures = evaluation.summary()
     records = evaluation.records
     yield _cases([record for record in records if record.method == METHOD])
@@ -47,7 +76,9 @@ def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
 
 
 def _cases(records: Sequence[CaseRecord]) -> Table:
-    table = _table(f"{METHOD}, each case as one volume; HD95 in mm")
+    from napari_gliocam.measure.scores.conventions import Convention
+
+    table = _table("each case as one volume; HD95 in mm")
     table.add_column("case", overflow="fold")
     for target in TARGETS:
         table.add_column(f"{target}\nDice", justify="right")
@@ -57,7 +88,7 @@ def _cases(records: Sequence[CaseRecord]) -> Table:
         for target in TARGETS:
             overlap = record.overlaps[target][Convention.VOLUME]
             row += [_number("dice", overlap.dice), _number("hd95_mm", overlap.hd95)]
-        table.add_row(Text(record.case), *row)
+        table.add_row(Text(printable(record.case)), *row)
     return table
 
 
@@ -95,6 +126,8 @@ def _overlap(figures: Sequence[Figure]) -> Text:
 
 
 def _against(against: Against) -> Iterator[RenderableType]:
+    from napari_gliocam.measure.scores.conventions import Convention
+
     table = _table(f"this run minus {against.name}, {len(against.common)} cases, volume")
     table.add_column("")
     table.add_column("")
@@ -125,12 +158,16 @@ def _against(against: Against) -> Iterator[RenderableType]:
         yield Text(note)
     for cases, where in ((against.only_here, "here"), (against.only_there, against.name)):
         if cases:
-            yield Text(f"Only {where}, not compared: {', '.join(cases)}.")
+            yield Text(printable(f"Only {where}, not compared: {', '.join(cases)}."))
 
 
 def _table(title: str) -> Table:
     return Table(
-        title=Text(title), title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False
+        title=Text(printable(title)),
+        title_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
 
 
