@@ -56,10 +56,12 @@ class Found:
 
 
 def look_through(folder: Path, labels: Path) -> Found:
-    """Find cases and read the tags that were saved."""
-    cases = tuple(files for files in find_cases(folder) if not files.problem)
+    """Find cases and read the tags that were saved; a case that cannot be read is a warning."""
+    found = find_cases(folder)
+    cases = tuple(files for files in found if not files.problem)
+    problems = tuple(files.problem for files in found if files.problem)
     tags, warnings = load_tags(labels) if labels.exists() else (Tags(), ())
-    return Found(folder, cases, labels, tags, warnings)
+    return Found(folder, cases, labels, tags, (*problems, *warnings))
 
 
 def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
