@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -192,6 +193,33 @@ def test_names_too_long_for_a_file_are_cut(tmp_path):
     index = finish(indexing(tmp_path, HOW))
     assert list(index.usable) == [name]
     assert index.packed(name).is_file()
+
+
+def test_a_strange_case_does_not_stop_the_others(cases, monkeypatch):
+    prepare = case_index.prepare_case
+
+    def strange(files, how, packed):
+        if files.name == "case1":
+            raise ZeroDivisionError("a bug")
+        return prepare(files, how, packed)
+
+    monkeypatch.setattr(case_index, "prepare_case", strange)
+    index = finish(indexing(cases, HOW))
+    assert list(index.usable) == ["case0", "case2"]
+    assert "case1 cannot be prepared (ZeroDivisionError: a bug)" in index.problems["case1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is text")
+def test_a_name_that_is_no_text_is_prepared(tmp_path):
+    (tmp_path / "cases").mkdir()
+    folder = write_case(tmp_path / "cases", "x")
+    folder = folder.rename(folder.with_name(os.fsdecode(b"caf\xe9")))
+    for file in folder.iterdir():
+        file.rename(file.with_name(file.name.removeprefix("x_")))
+    index = finish(indexing(tmp_path / "cases", HOW))
+    (name,) = index.usable
+    assert index.packed(name).is_file()
+    assert finish(indexing(tmp_path / "cases", HOW)).cases == index.cases
 
 
 def test_a_cache_that_cannot_be_written_is_found_before_a_case_is_read(cases, prepared, tmp_path):

@@ -355,7 +355,7 @@ def test_a_bundle_of_other_classes_or_modalities_is_refused(request_, start, tmp
     info = read_bundle_info(start)
     net = load_bundle(start).net
     save_bundle(net, replace(info, polarity={"necrosis": [1] * 4}), other)
-    with pytest.raises(GliocamError, match="necrosis"):
+    with pytest.raises(GliocamError, match="polarity: give four signs for each of tumour"):
         run_request(replace(request_, bundle=str(other)), print)
     lacking = tmp_path / "lacking"
     write_case(lacking, "one", without=("flair",))

@@ -293,6 +293,9 @@ def _prepare_if_changed(
         raise
     except GliocamError as error:
         return content, PreparedCase(problem=str(error))
+    except Exception as error:  # one strange case must not stop the others
+        kind = f"{type(error).__name__}: {error}"
+        return content, PreparedCase(problem=f"{files.name} cannot be prepared ({kind}).")
 
 
 def prepare_case(files: CaseFiles, how: Preparation, packed: Path) -> PreparedCase:

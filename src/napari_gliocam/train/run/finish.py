@@ -184,9 +184,12 @@ def _curves(work: Path) -> str:
     for kind, network in STAGES:
         logs = (work / f"{kind}_{network}" / "logs").glob("version_*/metrics.csv")
         for file in sorted(logs, key=lambda f: int(f.parent.name.rpartition("_")[2])):
-            with file.open(newline="", encoding="utf-8", errors="replace") as stream:
+            with (
+                suppress(csv.Error),  # a log that a full disk damaged
+                file.open(newline="", encoding="utf-8", errors="replace") as stream,
+            ):
                 for line in csv.DictReader(stream):
-                    with suppress(ValueError, TypeError):  # a line that a kill cut
+                    with suppress(ValueError, TypeError, KeyError):  # a line that a kill cut
                         row = rows.setdefault((f"{kind}.{network}", int(line.pop("epoch"))), {})
                         row |= {k: v for k, v in line.items() if v}
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))

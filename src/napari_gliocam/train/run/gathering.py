@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, read_bundle_info
+from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.case_index import CaseIndex, Preparation, indexing
 from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
 from napari_gliocam.train.data.synthetic import rehearsing
@@ -89,7 +88,6 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
     start = None
     if recipe.start == "bundle":
         yield Progress(0, 1, "loading the bundle")
-        _check_targets(read_bundle_info(request.bundle or None))
         start = load_bundle(request.bundle or None)
     index = yield from indexing(
         Path(request.cases),
@@ -110,11 +108,3 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
     recipe = fit_to_cases(recipe, len(cases.names))
     plan = make_plan(cases, recipe, index.problems)
     return Gathered(recipe, start, index, tags, cases, plan, (*warnings, *cases.warnings))
-
-
-def _check_targets(info: BundleInfo) -> None:
-    if set(info.polarity) != set(TARGETS):
-        raise TrainingError(
-            f'The bundle "{info.path}" has the classes {", ".join(info.polarity)}, not '
-            f"{', '.join(TARGETS)}; choose another bundle, or train from scratch."
-        )
