@@ -14,6 +14,7 @@ from napari_gliocam.cli.console import (
     Bundle,
     Debug,
     Device,
+    NoNames,
     Report,
     bar,
     say,
@@ -56,13 +57,7 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Checkpoints and logs go there; else into --out."),
     ] = None,
-    case_names: Annotated[
-        bool,
-        typer.Option(
-            "--case-names/--no-case-names",
-            help="Write names and pictures of validation cases into the bundle's folder.",
-        ),
-    ] = True,
+    no_names: NoNames = False,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Count cases and slices, estimate the time; train nothing."),
@@ -92,7 +87,7 @@ def train(
             devices=devices,
             nodes=nodes,
             workers=workers,
-            case_names=case_names,
+            case_names=not no_names,
         )
         if plan:
             _plan(request, as_json=as_json)

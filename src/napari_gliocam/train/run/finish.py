@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -72,8 +72,10 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
         out / CARD_FILE: model_card(after.info, given.plan, compared),
     }
     if compared.rows:
-        shown = [row for row in compared.rows if request.case_names or row.case == ALL]
-        contents[out / TABLE_FILE] = _table(shown)
+        names = {name: name for name in (ALL, *compared.cases)}
+        if not request.case_names:
+            names |= {name: str(number) for number, name in enumerate(compared.cases, start=1)}
+        contents[out / TABLE_FILE] = _table(compared.rows, names)
     write_files(
         {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
         overwrite=True,
@@ -165,10 +167,10 @@ def _plain(text: Any) -> str:
     return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", line)
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: Iterable[Row], names: Mapping[str, str]) -> str:
     cells = [
         (
-            row.case,
+            names[row.case],
             row.measure,
             row.target,
             *("" if v is None else f"{v:.4f}" for v in (row.before, row.after)),

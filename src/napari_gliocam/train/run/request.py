@@ -54,7 +54,8 @@ class TrainingRequest:
     compare : int
         Largest number of validation patients that are segmented before and after.
     case_names : bool
-        Whether names and pictures of validation patients go into the bundle's folder.
+        Whether the validation patients are named and pictured in the bundle's folder; False
+        numbers them.
     """
 
     cases: str
