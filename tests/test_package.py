@@ -121,6 +121,43 @@ def test_nothing_but_the_commands_that_open_it_imports_the_user_interface(path):
     assert not ui
 
 
+#: Distributions whose import has another name.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "pydensecrf": "pydensecrf2",
+}
+
+
+def test_every_import_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {canonical(line) for line in project["dependencies"]}
+    extra = {
+        canonical(line)
+        for name in ("crf", "train")
+        for line in project["optional-dependencies"][name]
+    }
+    used = {}
+    for path in MODULES:
+        for name in imported_by(parse(path)):
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top != "napari_gliocam":
+                used.setdefault(canonical(DISTRIBUTIONS.get(top, top)), set()).add(path)
+    assert not used.keys() - base - extra, "imported and not declared"
+    assert not base - used.keys(), "declared and not imported"
+    in_core = {name: paths for name, paths in used.items() if name in extra - base}
+    for name, paths in in_core.items():
+        rooms = {path.relative_to(SOURCE).parts[:2] for path in paths}
+        wanted = {"train"} if name != "pydensecrf2" else {"refine"}
+        assert {room[0] for room in rooms} <= wanted, f"{name} is an extra"
+
+
+def canonical(line: str) -> str:
+    """Return the name of a distribution in a requirement, as PyPI compares them."""
+    name = re.match(r"[A-Za-z0-9._-]+", line)
+    return re.sub(r"[-_.]+", "-", name[0]).lower() if name else ""
+
+
 def rooms_of_the_architecture() -> dict[str, int]:
     """Return each room's floor; rooms on one line of the list share a floor."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

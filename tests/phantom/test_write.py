@@ -13,7 +13,12 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import write
 from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.phantom.scene import SceneSettings
-from napari_gliocam.phantom.write import PhantomRequest, ValueType, write_phantoms
+from napari_gliocam.phantom.write import (
+    PhantomRequest,
+    ValueType,
+    kind_in_turn,
+    write_phantoms,
+)
 from napari_gliocam.segmentation import segment
 
 SMALL = {"shape": (21, 40, 40), "spacing": (7.0, 6.0, 6.0)}
@@ -192,3 +197,11 @@ def test_progress_counts_cases(tmp_path):
         (1, 2, "saving"),
         (2, 2, "saved"),
     ]
+
+
+def test_kinds_come_in_turn_and_as_often_as_their_weights():
+    weights = SceneSettings().kinds
+    drawn = [kind_in_turn(weights, number) for number in range(100)]
+    assert drawn[:4] == ["both", "none", "both", "edema"]
+    for kind, weight in weights.items():
+        assert abs(drawn.count(kind) / 100 - weight) <= 0.01

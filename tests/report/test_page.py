@@ -13,6 +13,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
+from napari_gliocam.report.key_slices import key_slices
 
 VOID = {"meta", "img", "link", "br"}
 
@@ -101,14 +102,17 @@ def test_what_is_typed_is_on_it_as_words(make_case, make_segmentation):
     assert "script" not in {tag for tag, _ in parsed.tags}
 
 
-def test_pictures_have_true_proportions(page):
+def test_pictures_have_true_proportions(page, make_case, make_segmentation):
+    case = make_case()
+    reading = read_segmentation(case, make_segmentation(case))
     images = [a["src"] for tag, a in Checked(page).tags if tag == "img"]
-    assert len(images) == 2 * 7  # five key slices and two of the comparison, each with its scan
+    count = len(key_slices(reading)) + 2  # two of the comparison
+    assert len(images) == 2 * count  # each with its scan
     shown = [Image.open(io.BytesIO(base64.b64decode(s.partition(",")[2]))) for s in images]
     for image in shown:
         # The brain's 32 rows of 2 mm and 28 columns of 1.5 mm, with 4 of air around.
         assert image.width / image.height == pytest.approx((36 * 1.5) / (40 * 2), rel=0.02)
-    assert [image.mode for image in shown] == ["L", "RGB"] * 7
+    assert [image.mode for image in shown] == ["L", "RGB"] * count
 
 
 def test_the_chart_is_a_picture_of_its_own(page):
@@ -172,3 +176,37 @@ def test_one_modality_and_one_slice(make_case):
     text = Checked(make_page(read_segmentation(flat, labels))).text
     assert "slice 0, T2" in text
     assert "missing" in text
+
+
+def test_no_slice_is_shown_twice(make_case):
+    case = make_case(expert=False)
+    labels = np.zeros(case.grid.shape, dtype=np.uint8)
+    labels[4, 10:20, 10:20] = 2
+    labels[4, 13:16, 13:16] = 1
+    keys = key_slices(read_segmentation(case, labels))
+    assert len({(key.index, key.modality) for key in keys}) == len(keys) == 2
+    assert keys[0].title == "Largest diameter of the tumour, most edema"
+    assert len(keys[0].lines) == 2
+
+
+def test_tumour_in_a_brain_that_has_none_is_said(make_case, make_segmentation):
+    case = make_case()
+    healthy = replace(case.expert, labels=np.zeros_like(case.expert.labels))
+    case = replace(case, expert=healthy)
+    text = Checked(make_page(read_segmentation(case, make_segmentation(case)))).text
+    assert "The expert labels show no tumour" in text
+    assert "are false positives" in text
+
+
+def test_no_words_from_files_are_html(make_case, make_segmentation):
+    hostile = '<img src=x onerror="alert(1)">'
+    case = make_case(hostile)
+    segmentation = make_segmentation(case)
+    provenance = {"bundle": {"name": hostile, "origin": hostile}, "device": hostile}
+    used = {"settings": {"tumour_threshold": hostile}, "provenance": provenance}
+    reading = read_segmentation(
+        case, segmentation, used=used, source=hostile, heading=hostile, warnings=(hostile,)
+    )
+    page = make_page(reading)
+    assert hostile not in page
+    assert Checked(page).text.count(hostile) >= 7

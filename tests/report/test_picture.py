@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -16,20 +17,19 @@ def pixels(png):
 def test_key_slices_show_what_they_say(make_case, make_segmentation):
     case = make_case()
     reading = read_segmentation(case, make_segmentation(case))
-    keys = {key.title: key for key in key_slices(reading)}
-    assert list(keys) == [
-        "Largest diameter of the tumour",
-        "Largest diameter of the core",
-        "Most core",
-        "Most edema",
-        "Most overlap",
-    ]
-    assert keys["Most core"].index == int(reading.areas.core.argmax())
-    overlap = keys["Most overlap"]
+    keys = key_slices(reading)
+    titles = ", ".join(key.title for key in keys).lower()
+    for title in ("largest diameter of the tumour", "largest diameter of the core"):
+        assert title in titles
+    for title, area in (("most core", reading.areas.core), ("most edema", reading.areas.edema)):
+        assert next(k for k in keys if title in k.title.lower()).index == int(area.argmax())
+    overlap = keys[-1]
+    assert overlap.title == "Most overlap"
     assert overlap.index == 3
     assert (overlap.labels == 3).any()
-    long, across = keys["Largest diameter of the core"].lines
-    assert long.start[0] == keys["Largest diameter of the core"].index
+    core = next(key for key in keys if "diameter of the core" in key.title.lower())
+    long, across = core.lines
+    assert long.start[0] == core.index
     assert long.mm >= across.mm
     wrong = agreement_slices(reading)
     assert [key.title.split(",")[0] for key in wrong] == ["Tumour", "Core"]
@@ -39,7 +39,8 @@ def test_key_slices_show_what_they_say(make_case, make_segmentation):
 def test_labels_are_drawn_where_they_are_in_their_colours(make_case, make_segmentation):
     case = make_case()
     reading = read_segmentation(case, make_segmentation(case))
-    key = next(k for k in key_slices(reading) if k.title == "Most edema")
+    key = next(k for k in key_slices(reading) if "most edema" in k.title.lower())
+    key = replace(key, lines=())
     scan, shown = (pixels(picture.draw_slice(case, key, overlay=on)) for on in (False, True))
     changed = np.argwhere((scan != shown).any(axis=2))
     # The lesion's rows 9 to 24 and columns 8 to 21 in a picture of the brain with 4 of air.

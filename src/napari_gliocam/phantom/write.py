@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -213,6 +213,30 @@ def brats_labels(scene: Scene) -> NDArray[np.uint8]:
     return labels
 
 
+def kind_in_turn(weights: Mapping[str, float], number: int) -> str:
+    """Return the kind of a case, so that a few cases show several kinds already.
+
+    Parameters
+    ----------
+    weights : mapping of kind to weight
+        How often each kind comes in the long run.
+    number : int
+        Of the case, from 0.
+
+    Returns
+    -------
+    str
+        Each kind in turn: the one that is furthest behind its weight.
+    """
+    share = {kind: weight / sum(weights.values()) for kind, weight in weights.items()}
+    behind = dict.fromkeys(share, 0.0)
+    for _ in range(number + 1):
+        behind = {kind: behind[kind] + share[kind] for kind in share}
+        kind = max(behind, key=lambda name: behind[name])
+        behind[kind] -= 1
+    return kind
+
+
 def _draw_case(
     request: PhantomRequest, number: int, brain: Anatomy, rng: np.random.Generator
 ) -> dict[Path, bytes]:
@@ -222,9 +246,11 @@ def _draw_case(
     pixel = (request.spacing[1], request.spacing[2])
     fields = Fields(SliceGrid(z, (rows, columns), pixel), rng)
     settings = request.settings or SceneSettings()
-    if request.kind != "mixed":
-        kinds = {"none": 1.0} if request.kind == "healthy" else {"both": 1.0}
-        settings = replace(settings, kinds=kinds)
+    if request.kind == "mixed":
+        kind = kind_in_turn(settings.kinds, number)
+    else:
+        kind = "none" if request.kind == "healthy" else "both"
+    settings = replace(settings, kinds={kind: 1.0})
     lesions = draw_lesions(fields, brain, settings)
     if request.kind in ("enhancing", "low-grade"):
         enhancing = request.kind == "enhancing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +46,10 @@ class KeySlice:
 
 
 def key_slices(reading: Reading) -> list[KeySlice]:
-    """The slices with the largest diameters, most core, most edema, most overlap, most error.
+    """Choose the slices with the largest diameters, most core, most edema and most overlap.
 
-    Where nothing was found, it is the slice with most brain, as it is.
+    No picture is shown twice: what is largest on one slice shares it.  Where nothing was found,
+    it is the slice with most brain, as it is.
     """
     if not reading.with_pictures:
         return []
@@ -80,6 +81,7 @@ def key_slices(reading: Reading) -> list[KeySlice]:
         if area[index] > 0:
             words = f"{area[index]:.0f} mm² {name}"
             found.append(KeySlice(f"Most {name}", words, index, modality, labels[index]))
+    found = _merged(found)
     if reading.claimed is not None and reading.overlap and reading.overlap.worst:
         worst = reading.overlap.worst[0]
         words = f"{worst.mm2:.0f} mm² claimed by core and edema"
@@ -87,6 +89,24 @@ def key_slices(reading: Reading) -> list[KeySlice]:
             KeySlice("Most overlap", words, worst.index, t1ce, reading.claimed[worst.index])
         )
     return found
+
+
+def _merged(found: list[KeySlice]) -> list[KeySlice]:
+    """Make one picture of those that show the same slice of the same modality."""
+    merged: dict[tuple[int, Modality], KeySlice] = {}
+    for key in found:
+        place = key.index, key.modality
+        first = merged.get(place)
+        if first is not None:
+            title = key.title[:1].lower() + key.title[1:]
+            key = replace(
+                first,
+                title=f"{first.title}, {title}",
+                words=f"{first.words}; {key.words}",
+                lines=(*first.lines, *key.lines),
+            )
+        merged[place] = key
+    return list(merged.values())
 
 
 def agreement_slices(reading: Reading) -> list[KeySlice]:

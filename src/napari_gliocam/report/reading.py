@@ -168,6 +168,11 @@ def reading_segmentation(
     if expert is not None:
         yield Progress(0, 1, "comparing")
         comparison = compare_labels(labels, expert.labels, case.grid.spacing)
+        if labels.any() and not expert.labels.any():
+            warnings += (
+                f"The expert labels show no tumour: all {measures.case.tumour.ml:.1f} ml that "
+                "were found are false positives.",
+            )
     return Reading(
         case,
         labels,
