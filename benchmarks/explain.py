@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_gliocam.cams.compare.agreement import iou
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import Prepared, prepare
 from napari_gliocam.io import read_case
+from napari_gliocam.measure.scores.overlap import iou
 from napari_gliocam.nets.multi_exit import lse_pool
 from napari_gliocam.phantom import make_phantom
 

@@ -105,6 +105,33 @@ def test_slices_where_the_networks_deny_the_class_are_0(run, case, tmp_path, mon
     assert not np.asarray(nib.load(tmp_path / "one" / "one_core_gradcam-4.nii.gz").dataobj).any()
 
 
+def test_a_slice_without_lesion_has_no_figures_against_the_expert(run, case, tmp_path):
+    line = (case, "--out", tmp_path, "--method", "gradcam", "--method", "exit", "--scope", "7")
+    line = (*line, "--threshold", "1")  # so that nothing is found, either
+    done = run(*line)
+    assert done.exit_code == 0, done.output
+    assert "1.000" not in done.stdout
+    assert "- (no lesion in the reference)" in done.stdout
+    assert "- (nothing found)" in done.stdout
+    facts = json.loads((tmp_path / "one" / "one_explain.json").read_text())
+    assert {f["value"] for f in facts["figures"]} == {None}
+    table = (tmp_path / "one" / "one_explain.csv").read_text().splitlines()
+    assert all(row.endswith(",") for row in table[1:])
+
+
+def test_scales_are_normalised_where_that_is_asked_for(run, case, tmp_path):
+    line = (case, "--method", "multiscale:gradcam", "--class", "core", "--scope", "4", "--no-gate")
+    values = []
+    for number, option in enumerate(((), ("--normalise-scales",))):
+        out = tmp_path / str(number) / "one"
+        assert run(*line, "--out", out.parent, *option).exit_code == 0
+        written = json.loads((out / "one_explain.json").read_text())["maps"][0]["method"]
+        assert written["normalise_scales"] is bool(option)
+        (file,) = out.glob("*.nii.gz")
+        values.append(np.asarray(nib.load(file).dataobj))
+    assert not np.array_equal(*values)
+
+
 def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):
     line = (case, "--out", tmp_path, "--method", "exit", "--class", "core", "--scope", "4")
     done = run(*line, "--ensemble", ">", bundles=bundles)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cli.batch import Sources, named_case
 from napari_gliocam.cli.console import (
     INTERRUPTED,
@@ -32,7 +33,6 @@ from napari_gliocam.progress import Progress, finish
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
-    from napari_gliocam.cams.methods.base import Method
     from napari_gliocam.cams.run.explain import Explaining, Scope
     from napari_gliocam.case import Case
 
@@ -64,13 +64,7 @@ class ExplainRequest:
 
     sources: Sources
     out: Path
-    methods: list[str]
-    targets: list[str]
-    layer: int = 4
-    score: str = "exit"
-    scope: str = "lesion"
-    normalise: str | None = None
-    gate: bool = True
+    compare: CompareRequest
     threshold: float = 0.5
     ensembles: list[str] = field(default_factory=list)
     bundles: list[Path | None] = field(default_factory=lambda: [None])
@@ -121,6 +115,13 @@ def explain(
         Scale | None,
         typer.Option(metavar="NAME", help="Bring maps into [0, 1] by: slice, volume or none."),
     ] = None,
+    normalise_scales: Annotated[
+        bool,
+        typer.Option(
+            "--normalise-scales",
+            help="With multiscale:NAME, bring each scale's map into [0, 1] before the mean.",
+        ),
+    ] = False,
     gate: Annotated[
         bool, typer.Option(help="0 on slices where the networks deny the class.")
     ] = True,
@@ -153,23 +154,26 @@ def explain(
     """
     if len(sources.cases) > 1:
         raise typer.BadParameter("explain takes one CASE at a time.")
-    request = ExplainRequest(
-        sources=sources,
-        out=out,
-        methods=list(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
-        targets=[c.value for c in class_ or (Class.CORE, Class.EDEMA)],
-        layer=layer,
-        score=score,
-        scope=scope,
-        normalise=normalise.value if normalise else None,
-        gate=gate,
-        threshold=threshold,
-        ensembles=list(dict.fromkeys(ensemble or [])),
-        bundles=[*bundle] if bundle else [None],
-        device=device.value,
-        overwrite=overwrite,
-    )
     with sentences(debug):
+        request = ExplainRequest(
+            sources=sources,
+            out=out,
+            compare=CompareRequest(
+                methods=tuple(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
+                targets=cast("Any", tuple(c.value for c in class_ or (Class.CORE, Class.EDEMA))),
+                layers=(layer,),
+                score=_score(score),
+                scope=_scope(scope),
+                normalise=cast("Any", normalise.value if normalise else None),
+                gate=gate,
+                normalise_scales=normalise_scales,
+            ),
+            threshold=threshold,
+            ensembles=list(dict.fromkeys(ensemble or [])),
+            bundles=[*bundle] if bundle else [None],
+            device=device.value,
+            overwrite=overwrite,
+        )
         with stoppable():
             facts, stopped = run(request, bar, say)
         if as_json:
@@ -234,7 +238,10 @@ def run(
         "threshold": request.threshold,
         "maps": made,
         "ensembles": request.ensembles,
-        "figures": [{k: _plain(v) for k, v in vars(figure).items()} for figure in figures],
+        "figures": [
+            {k: _plain(v) for k, v in vars(figure).items()} | {"words": figure.words}
+            for figure in figures
+        ],
         "files": [str(path) for path in (*contents, table, sheet, sidecar)],
     }
     contents[table] = to_csv(figures).encode()
@@ -247,35 +254,18 @@ def run(
 
 def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
     """Every method with every bundle; the case is cut into slices once a bundle."""
-    from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-    from napari_gliocam.cams.methods.registry import make_method
-    from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import asking, preparing
     from napari_gliocam.nets.bundle import load_bundle
 
-    explained, scope = ExplainedLayer(request.layer, _score(request.score)), _scope(request.scope)
-    targets = cast("Any", request.targets)
-    methods = [make_method(name) for name in request.methods]
     for number, path in enumerate(request.bundles, start=1):
         with bar(case.name, "slices") as report:
             prepared = finish(preparing(case, load_bundle(path), request.device), report)
-            works = {
-                _name(method, request, number): Explaining(
-                    prepared,
-                    method,
-                    targets,
-                    explained=explained,
-                    scope=scope,
-                    normalise=cast("Any", request.normalise),
-                    gate=request.gate,
-                )
-                for method in methods
-            }
-            if scope == "lesion":
-                prepared = finish(asking(prepared, targets), report)
-        for name, work in works.items():
+            works = request.compare.explainings(prepared)
+            if request.compare.scope == "lesion":
+                prepared = finish(asking(prepared, request.compare.targets), report)
+        for work in works:
             work.prepared = prepared
-            yield name, work
+            yield work.name + (f", bundle {number}" if len(request.bundles) > 1 else ""), work
 
 
 def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -> bool:
@@ -295,11 +285,6 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _name(method: Method, request: ExplainRequest, bundle: int) -> str:
-    layer = f" {request.layer}" if method.layered else ""
-    return f"{method.title}{layer}" + (f", bundle {bundle}" if len(request.bundles) > 1 else "")
 
 
 def _score(words: str) -> int | Literal["mean"] | None:
@@ -350,8 +335,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     rows = sorted(facts["figures"], key=lambda row: order.index(row["figure"]))
     lines = [
         f"{row['figure']:<14} {row['target']:<15} "
-        f"{' and '.join(filter(None, (row['method'], row['other']))):<48} "
-        + ("-" if row["value"] is None else f"{row['value']:.3f}")
+        f"{' and '.join(filter(None, (row['method'], row['other']))):<48} " + row["words"]
         for row in rows
     ]
     return [*lines, *(path for path in facts["files"] if path.endswith((".png", ".csv")))]

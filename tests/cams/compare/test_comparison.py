@@ -5,19 +5,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_gliocam.cams.compare.agreement import energy_inside, iou, pairwise_iou, pointing_game
+from napari_gliocam.cams.compare.agreement import (
+    against_expert,
+    energy_inside,
+    pairwise_iou,
+    pointing_game,
+)
 from napari_gliocam.cams.compare.comparison import Comparison, to_csv
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.sheet import choose_slices
 from napari_gliocam.cams.run.explain import explain
-from napari_gliocam.measure.scores.overlap import dice
+from napari_gliocam.measure.scores.overlap import dice, iou
 
 
 def test_figures_by_hand():
     a = np.array([[[True, True, False, False]]])
     b = np.array([[[True, False, True, False]]])
     assert iou(a, b) == pytest.approx(1 / 3)
-    assert iou(a & ~a, b & ~b) == 1
+    empty = a & ~a
+    assert np.isnan(next(iter(pairwise_iou({"x": empty, "y": empty}).values())))
+    assert pairwise_iou({"x": empty, "y": a}) == {("x", "y"): 0.0}
+    map_ = np.float32([[[0.3, 0.1, 0.6, 0.0]]])
+    assert np.isnan(list(against_expert(map_, 0.5, empty).values())).all()
+    assert np.isnan(list(against_expert(map_ * 0, 0.5, empty).values())).all()
+    assert against_expert(map_ * 0, 0.5, a)["dice"] == 0
     assert pairwise_iou({"x": a, "y": a, "z": b}) == {
         ("x", "y"): 1.0,
         ("x", "z"): pytest.approx(1 / 3),

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.measure.scores.overlap import dice
+from napari_gliocam.measure.scores.overlap import dice, iou
 
 
-def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union, in [0, 1]; two empty masks agree: 1."""
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 1.0
+def defined(
+    compare: Callable[[NDArray[np.bool_], NDArray[np.bool_]], float],
+    a: NDArray[np.bool_],
+    b: NDArray[np.bool_],
+) -> float:
+    """Return an agreement of two masks, such as `dice` or `iou`; NaN where both are empty."""
+    return compare(a, b) if a.any() or b.any() else float("nan")
 
 
 def pairwise_iou(masks: Mapping[str, NDArray[np.bool_]]) -> dict[tuple[str, str], float]:
-    """Agreement of each pair of methods.
+    """Return the intersection over union of each pair of methods; NaN where both are empty.
 
     Parameters
     ----------
     masks : mapping of str to ndarray of bool, same shape
         Thresholded maps of one class.
     """
-    return {(a, b): iou(masks[a], masks[b]) for a, b in combinations(masks, 2)}
+    return {(a, b): defined(iou, masks[a], masks[b]) for a, b in combinations(masks, 2)}
 
 
 def energy_inside(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Share of a map's sum that lies in a mask (Wang et al. 2020, section 4.3), in [0, 1].
+    """Return the share of a map's sum that lies in a mask (Wang et al. 2020, section 4.3).
 
-    NaN for a map that is 0 everywhere: it points nowhere.
+    In [0, 1]; NaN for a map that is 0 everywhere, and for a mask without lesion.
     """
     total = float(map_.sum(dtype=np.float64))
-    return float(map_[truth].sum(dtype=np.float64)) / total if total > 0 else float("nan")
+    if total <= 0 or not truth.any():
+        return float("nan")
+    return float(map_[truth].sum(dtype=np.float64)) / total
 
 
 def pointing_game(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Share of the slices with lesion on which the map is highest in it (Zhang et al. 2018).
+    """Return the share of slices with lesion on which the map is highest in it (Zhang et al. 2018).
 
     Parameters
     ----------
@@ -60,14 +65,19 @@ def pointing_game(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
 
 
 def overlap_with_expert(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
-    """Return ``dice`` and ``iou`` of a mask with an expert's, both of shape (S, P, L)."""
+    """Return ``dice`` and ``iou`` of a mask with an expert's, both of shape (S, P, L).
+
+    NaN without lesion in the expert's labels: there is nothing to agree with.
+    """
+    if not truth.any():
+        return {"dice": float("nan"), "iou": float("nan")}
     return {"dice": dice(mask, truth), "iou": iou(mask, truth)}
 
 
 def against_expert(
     map_: NDArray[np.float32], threshold: float, truth: NDArray[np.bool_]
 ) -> dict[str, float]:
-    """Every figure of a map that needs an expert's mask of its class.
+    """Return every figure of a map that needs an expert's mask of its class.
 
     Parameters
     ----------
@@ -80,7 +90,7 @@ def against_expert(
     Returns
     -------
     dict
-        ``dice``, ``iou``, ``energy_inside``, ``pointing_game``.
+        ``dice``, ``iou``, ``energy_inside``, ``pointing_game``; NaN where one is not defined.
     """
     return {
         **overlap_with_expert(map_ > threshold, truth),

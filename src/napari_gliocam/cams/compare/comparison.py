@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.compare.agreement import (
     against_expert,
-    iou,
+    defined,
     overlap_with_expert,
     pairwise_iou,
 )
@@ -19,9 +19,13 @@ from napari_gliocam.cams.compare.sheet import SheetColumn, Tile, choose_slices, 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.io.tables import csv_text
+from napari_gliocam.measure.scores.overlap import iou
 from napari_gliocam.targets import Target, mask_of
 
 Mask = NDArray[np.bool_]
+
+NO_LESION = "no lesion in the reference"
+_AGAINST_EXPERT = ("dice", "iou_expert", "pointing_game")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class ComparisonFigure:
     method: str
     other: str
     value: float
+
+    @property
+    def words(self) -> str:
+        """The value as a reader sees it: three decimals, or a dash and the reason."""
+        if not np.isnan(self.value):
+            return f"{self.value:.3f}"
+        return f"- ({NO_LESION if self.figure in _AGAINST_EXPERT else 'nothing found'})"
 
 
 @dataclass(eq=False)
@@ -122,7 +133,7 @@ class Comparison:
                 rows.append(ComparisonFigure("iou", target, a, b, value))
         for name, maps in self.maps.items():
             if {"core", "edema"} <= set(maps.targets):
-                value = iou(self.mask(name, "core"), self.mask(name, "edema"))
+                value = defined(iou, self.mask(name, "core"), self.mask(name, "edema"))
                 rows.append(ComparisonFigure("overlap", "core and edema", name, "", value))
         return rows + self._measured
 
@@ -191,12 +202,15 @@ class Comparison:
         """The one figure on a picture."""
         for row in self._measured:
             if (row.figure, row.target, row.method) == ("dice", target, name):
-                return f"Dice {row.value:.2f}"
+                return NO_LESION if np.isnan(row.value) else f"Dice {row.value:.2f}"
         return f"{self.mask(name, target).sum() * self.case.grid.voxel_ml:.1f} ml"
 
 
 def to_csv(figures: Sequence[ComparisonFigure]) -> str:
-    """A table with one figure a line: figure, class, method, other, value."""
+    """Return a table with one figure a line: figure, class, method, other, value.
+
+    The value is empty where the figure is not defined.
+    """
     return csv_text(
         ("figure", "class", "method", "other", "value"),
         (

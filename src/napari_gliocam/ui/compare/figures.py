@@ -6,7 +6,6 @@ of the volume, in one row.  Distances take longer; `distances` measures them on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -14,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.cams.compare.agreement import energy_inside, iou, pointing_game
+from napari_gliocam.cams.compare.agreement import defined, energy_inside, pointing_game
 from napari_gliocam.cams.compare.comparison import ComparisonFigure, to_csv
 from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps
-from napari_gliocam.measure.scores.overlap import dice
+from napari_gliocam.measure.scores.overlap import dice, iou
 from napari_gliocam.targets import Target, mask_of, masks_of
 from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.wording import figure
@@ -148,7 +147,7 @@ class Figures:
             if a[1] == b[1]:
                 here = self._on(self._made[a] & self._made[b])
                 pairs.append(
-                    PairRow(a[1], a[0], b[0], _defined(iou, masks[a][here], masks[b][here]))
+                    PairRow(a[1], a[0], b[0], defined(iou, masks[a][here], masks[b][here]))
                 )
         return rows, pairs
 
@@ -171,10 +170,10 @@ class Figures:
         here = self._on(slices)
         mask = self._values[key][here] > self.threshold(key[0])
         if self._truths:
-            value = _defined(dice, mask, self._truths[target][here])
+            value = defined(dice, mask, self._truths[target][here])
             return f"{words}Dice {figure(value, 2, f'– (no {target})')}"
         if self._results:
-            value = _defined(iou, mask, self._results[target][here])
+            value = defined(iou, mask, self._results[target][here])
             return f"{words}IoU with result {figure(value, 2, f'– (no {target})')}"
         return f"{words}{np.count_nonzero(mask) * self.case.grid.voxel_ml:.1f} ml"
 
@@ -216,17 +215,17 @@ class Figures:
         is_mask, here = self._maps[key].is_mask, self._on(self._made[key])
         found: dict[str, float | None] = {}
         if self._results:
-            found["iou_result"] = _defined(iou, mask[here], self._results[target][here])
+            found["iou_result"] = defined(iou, mask[here], self._results[target][here])
         if self._truths:
             truth = self._truths[target][here]
-            found["dice"] = _defined(dice, mask[here], truth)
-            found["iou_expert"] = _defined(iou, mask[here], truth)
+            found["dice"] = defined(dice, mask[here], truth)
+            found["iou_expert"] = defined(iou, mask[here], truth)
             found["hd95"] = self._distance(key)
             if not is_mask:
                 found["energy_inside"], found["pointing_game"] = self._fixed[key]
         core, edema = masks.get((method, "core")), masks.get((method, "edema"))
         if core is not None and edema is not None and target != "tumour":
-            found["overlap"] = _defined(iou, core, edema)
+            found["overlap"] = defined(iou, core, edema)
         volume = np.count_nonzero(mask) * self.case.grid.voxel_ml
         shown = None if is_mask else self.threshold(method)
         return MethodRow(method, target, shown, volume, **found)
@@ -235,11 +234,6 @@ class Figures:
         """Return an index of the voxels of some slices; of all without a copy."""
         chosen = slices[self._slice_of]
         return slice(None) if chosen.all() else chosen
-
-
-def _defined(compare: Callable[[_Mask, _Mask], float], a: _Mask, b: _Mask) -> float:
-    """Return an agreement of two masks; NaN where both are empty."""
-    return compare(a, b) if a.any() or b.any() else float("nan")
 
 
 def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
