@@ -58,11 +58,13 @@ def press(dock: Any, key: str) -> None:
 
 def open_by_name(dock: Any, qtbot: Any, name: str) -> None:
     job = dock.session.open_by_name(name)
+    assert dock.message_view.text.text() == f"Opening {name}…"
     qtbot.waitUntil(lambda: job.ended)
 
 
 def open_folder(dock: Any, qtbot: Any, folder: Path, labels: Path) -> None:
     job = dock.session.open_folder(folder, labels)
+    assert "Looking for cases" in dock.message_view.text.text()
     qtbot.waitUntil(lambda: job.ended)
 
 

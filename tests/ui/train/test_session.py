@@ -18,8 +18,9 @@ from napari_gliocam.ui.compare.result import take_result, undo_result
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.train.process import unfinished
 from napari_gliocam.ui.train.session import TrainSession
+from napari_gliocam.ui.train.work import look_through
 
-from ...gui.conftest import make_case, make_maps
+from ...gui.conftest import make_case, make_maps, write_case
 
 
 @pytest.fixture
@@ -115,3 +116,14 @@ def test_events_name_no_weights_outside_the_bundle(
     assert not shown
     session._on_event(BetterWeights(str(session.folder / "own" / "best")))
     assert shown
+
+
+def test_a_case_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_case(make_case("BraTS2021_00000"), tmp_path / "cases" / "BraTS2021_00000")
+    other = write_case(make_case("BraTS2021_00001"), tmp_path / "cases" / "BraTS2021_00001")
+    for file in other.glob("*t2*"):
+        file.rename(file.with_name("BraTS2021_00001_flair_2.nii.gz"))
+    found = look_through(tmp_path / "cases", tmp_path / "labels.csv")
+    assert [files.name for files in found.cases] == ["BraTS2021_00000"]
+    (sentence,) = found.warnings
+    assert "BraTS2021_00001" in sentence

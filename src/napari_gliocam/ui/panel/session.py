@@ -154,9 +154,9 @@ class Session:
         if isinstance(found, LabelsAlone):
             self.layers.add_labels(found)
             return
-        same = [r for r in self.state.open_cases if r.case.sources == found.case.sources != {}]
-        if same:
-            self.select(same[0])
+        same = self.layers.already_open(found.case)
+        if same is not None:
+            self.select(same)
             self.state.say(f"{found.case.name} is open already.")
             return
         self.layers.add_case(found)

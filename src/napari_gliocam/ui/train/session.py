@@ -28,7 +28,7 @@ from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, Tra
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
-from napari_gliocam.ui.jobs.open_path import read_path
+from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
@@ -135,6 +135,7 @@ class TrainSession:
         """Look through a folder of cases; tags go to ``labels``, beside the cases by default."""
         folder = Path(folder)
         file = Path(labels) if labels is not None else self.tagging.usual_file(folder)
+        self.say(f"Looking for cases in {folder.name}…")
         job = self._keep(
             files().submit(lambda: train_work.look_through(folder, file), "Open the cases")
         )
@@ -143,7 +144,10 @@ class TrainSession:
         return job
 
     def _on_found(self, found: train_work.Found) -> None:
+        self.said.emit(None)
         self.tagging.take(found)
+        if not found.cases:
+            self.say(f"There is no case in {found.folder}; choose another folder.", "warning")
         if found.warnings:
             self.say(" ".join(found.warnings), "warning")
 
@@ -157,24 +161,28 @@ class TrainSession:
         source = self.tagging.source(name)
         if source is None:
             return None
+        self.say(f"Opening {name}…")
         job = self._keep(files().submit(lambda: read_path(source), "Open"))
         job.succeeded.connect(self._on_opened)
         job.failed.connect(self._fail)
         return job
 
-    def _on_opened(self, opened: Any) -> None:
-        if not isinstance(opened, OpenCase):
+    def _on_opened(self, opened: OpenCase | LabelsAlone) -> None:
+        if isinstance(opened, LabelsAlone):
             return
-        same = [r for r in self.layers.open_cases() if r.case.sources == opened.case.sources]
-        if same:
-            self.state.current = same[0]
-            self.layers.focus(same[0])
+        self.said.emit(None)
+        same = self.layers.already_open(opened.case)
+        if same is not None:
+            self.state.current = same
+            self.layers.focus(same)
         else:
             self.layers.add_case(opened)
             if self.state.panels == 0:  # no panel follows the layers
                 self.state.open_cases = self.layers.open_cases()
                 self.state.current = opened
             self.layers.activate(opened)
+            if opened.case.warnings:
+                self.say(" ".join(opened.case.warnings), "warning")
         self.tagging.look()
 
     def derive(self, choices: Choices | None = None) -> Job | None:

@@ -15,7 +15,7 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Case, Modality
 from napari_gliocam.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.targets import TARGETS, Target
@@ -61,6 +61,13 @@ class CaseLayers:
     def open_cases(self) -> tuple[OpenCase, ...]:
         """The cases that have an image in the viewer, in the order they came."""
         return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
+
+    def already_open(self, case: Case) -> OpenCase | None:
+        """Return the case in the viewer that was read from the same files, if there is one."""
+        for opened in self.open_cases():
+            if case.sources and opened.case.sources == case.sources:
+                return opened
+        return None
 
     def find(self, opened: OpenCase, role: layer_data.Role, what: Any = None) -> Layer | None:
         """The layer of a case that shows this, None where there is none (any more)."""
