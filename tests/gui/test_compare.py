@@ -85,7 +85,7 @@ def cells(dock: Any) -> dict[Any, Any]:
     return {(m.name, t): m.of(t) for m in dock.session.maps for t in m.targets}
 
 
-def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
+def check_grid(compared: Any) -> None:
     viewer, dock = compared.viewer, compared.dock
     assert set(cells(dock)) == {
         (method, target) for method in ("GradCAM 4", "LayerCAM 4") for target in ("core", "edema")
@@ -111,7 +111,7 @@ def test_each_method_and_class_is_a_cell_of_the_grid(compared: Any) -> None:
         np.testing.assert_array_equal(layers[2].data, truth)
 
 
-def test_table_has_the_figures(compared: Any) -> None:
+def check_figures(compared: Any) -> None:
     view = compared.dock.figures_view
     assert view.expert.rowCount() == view.result.rowCount() == 4
     assert view.pairs.rowCount() == 2
@@ -127,11 +127,21 @@ def test_table_has_the_figures(compared: Any) -> None:
     assert row.overlap == pytest.approx((a & edema).sum() / (a | edema).sum())
 
 
-def test_table_sorts_as_numbers(compared: Any) -> None:
+def check_sorting(compared: Any) -> None:
     table = compared.dock.figures_view.result
     table.sortItems(1)
     values = [float(table.item(line, 1).text()) for line in range(table.rowCount())]
     assert values == sorted(values)
+
+
+def test_what_a_comparison_shows(compared: Any, qtbot: Any, tmp_path: Path) -> None:
+    """One viewer for all that looks and changes nothing that lasts."""
+    check_grid(compared)
+    check_figures(compared)
+    check_sorting(compared)
+    check_distances(compared, qtbot)
+    check_export(compared, tmp_path, qtbot)
+    check_keys(compared)
 
 
 def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) -> None:
@@ -257,7 +267,7 @@ def test_another_case_closes_the_comparison(compared: Any) -> None:
     assert {layer.metadata["napari-gliocam"].opened for layer in shown} == {other}
 
 
-def test_export_writes_a_csv(compared: Any, tmp_path: Path, qtbot: Any) -> None:
+def check_export(compared: Any, tmp_path: Path, qtbot: Any) -> None:
     job = compared.dock.export(tmp_path / "figures.csv")
     qtbot.waitUntil(lambda: job.ended)
     lines = (tmp_path / "figures.csv").read_text().splitlines()
@@ -349,7 +359,7 @@ def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
     assert len(dock.session.layers.cells()) == STRIDE * 4
 
 
-def test_distances_come_by_themselves(compared: Any, qtbot: Any) -> None:
+def check_distances(compared: Any, qtbot: Any) -> None:
     from napari_gliocam.measure import hausdorff95
 
     view, opened = compared.dock.figures_view, compared.opened
@@ -375,7 +385,7 @@ def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, q
     assert compared.panel.maps_view.buttons["aggregate", "core"].isChecked()
 
 
-def test_keys_work_on_the_comparison(compared: Any) -> None:
+def check_keys(compared: Any) -> None:
     from napari_gliocam.ui.plugin import commands
 
     def names(part: str) -> set[str]:

@@ -114,7 +114,7 @@ def test_nothing_found_is_said(reading: Any, qtbot: Any) -> None:
     assert not len(reading.viewer.layers["diameters"].data)
 
 
-def test_diameters_lie_on_their_slice(reading: Any) -> None:
+def check_diameters(reading: Any) -> None:
     view, session = reading.dock.measures_view, reading.session
     view.diameters_button.click()
     long = session.last.measures.lesions[0].tumour.diameters.long
@@ -129,7 +129,7 @@ def test_diameters_lie_on_their_slice(reading: Any) -> None:
     assert "diameters" not in reading.viewer.layers
 
 
-def test_a_click_on_the_chart_goes_to_the_slice(reading: Any) -> None:
+def check_chart(reading: Any) -> None:
     from napari_gliocam.ui.viewer.navigate import slice_in_view
 
     grid = reading.opened.case.grid
@@ -143,7 +143,7 @@ def test_a_click_on_the_chart_goes_to_the_slice(reading: Any) -> None:
     np.testing.assert_allclose(shown, areas.core)
 
 
-def test_conflicts_are_stepped_through(reading: Any) -> None:
+def check_steps(reading: Any) -> None:
     from napari_gliocam.ui.viewer.navigate import slice_in_view
 
     opened = reading.opened
@@ -159,6 +159,14 @@ def test_conflicts_are_stepped_through(reading: Any) -> None:
     assert seen[: len(expected)] == expected
     press_on_canvas(reading.viewer, commands.NEXT_CONFLICT)
     assert "No slice above" in reading.state.message.text
+
+
+def test_what_a_reading_shows(reading: Any) -> None:
+    """One viewer for all that looks and changes nothing that lasts."""
+    check_diameters(reading)
+    check_chart(reading)
+    check_steps(reading)
+    check_voxel(reading)
 
 
 def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -> None:
@@ -234,7 +242,7 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
     assert "another grid" in reading.state.message.text
 
 
-def test_a_voxel_says_why(reading: Any) -> None:
+def check_voxel(reading: Any) -> None:
     opened, session, view = reading.opened, reading.session, reading.dock.voxel_view
     voxel = tuple(np.argwhere(opened.shown.labels == 1)[0])
     position = reading.viewer.layers["segmentation"].data_to_world(voxel)

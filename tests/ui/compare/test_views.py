@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
@@ -84,7 +86,9 @@ def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:
     nan = float("nan")
     rows = [
         MethodRow("A", "core", 0.5, 1.25, dice=nan, iou_expert=nan, hd95=None, energy_inside=0.5),
-        MethodRow("B", "core", None, 12.5, dice=0.25, iou_expert=0.5, hd95=3.0),
+        MethodRow(
+            "B", "core", None, np.float64(12.5), dice=np.float64(0.25), iou_expert=0.5, hd95=3.0
+        ),
     ]
     view.set_tables(rows, [PairRow("core", "A", "B", nan)])
     line = {view.expert.item(row, 0).text(): row for row in range(2)}["A"]

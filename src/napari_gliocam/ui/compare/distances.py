@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import mask_of
-from napari_gliocam.ui.compare.figures import Figures
+from napari_gliocam.ui.compare.figures import Figures, Version
 from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.jobs.engine import Job, files
 
@@ -41,7 +40,7 @@ class Distances:
         wanted = figures.unknown_distances()
         if not wanted:
             return
-        found: list[tuple[Key, Any, float]] = []
+        found: list[tuple[Key, Version, float]] = []
 
         def take(report: object) -> None:
             if found:
@@ -54,7 +53,9 @@ class Distances:
 
 
 def measuring(
-    case: Case, wanted: list[tuple[Key, ClassMaps, float, Any]], into: list[tuple[Key, Any, float]]
+    case: Case,
+    wanted: list[tuple[Key, ClassMaps, float, Version]],
+    into: list[tuple[Key, Version, float]],
 ) -> Generator[Progress, None, None]:
     """Measure HD95 of maps to the expert's labels, one after the other: key, version, mm.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,8 @@ from napari_gliocam.wording import figure
 #: The threshold of a method that nobody has moved.
 THRESHOLD = 0.5
 
+#: The thresholds that a mask was cut with: its own, or those of an ensemble's members.
+Version = float | tuple[tuple[str, float], ...]
 _Mask = NDArray[np.bool_]
 
 
@@ -96,7 +97,7 @@ class Figures:
         self._made: dict[Key, NDArray[np.bool_]] = {}
         self._values: dict[Key, NDArray[np.float32]] = {}
         self._fixed: dict[Key, tuple[float, float]] = {}
-        self._hd95: dict[Key, tuple[Any, float]] = {}
+        self._hd95: dict[Key, tuple[Version, float]] = {}
         self._thresholds: dict[str, float] = {}
 
     @property
@@ -179,7 +180,7 @@ class Figures:
 
     # ---- distances
 
-    def unknown_distances(self) -> list[tuple[Key, ClassMaps, float, Any]]:
+    def unknown_distances(self) -> list[tuple[Key, ClassMaps, float, Version]]:
         """Return the maps whose distance to the expert's labels is not known.
 
         Returns
@@ -194,15 +195,15 @@ class Figures:
             if self._distance(key) is None
         ]
 
-    def set_distance(self, key: Key, version: Any, hd95: float) -> None:
+    def set_distance(self, key: Key, version: Version, hd95: float) -> None:
         """Take a distance in mm, measured on that version of a map."""
         self._hd95[key] = version, hd95
 
     def _distance(self, key: Key) -> float | None:
-        version, hd95 = self._hd95.get(key, (None, 0.0))
-        return hd95 if version == self._version(key) else None
+        known = self._hd95.get(key)
+        return known[1] if known is not None and known[0] == self._version(key) else None
 
-    def _version(self, key: Key) -> Any:
+    def _version(self, key: Key) -> Version:
         """Return what the mask of a map depends on."""
         if not self._maps[key].is_mask:
             return self.threshold(key[0])
@@ -230,7 +231,7 @@ class Figures:
         shown = None if is_mask else self.threshold(method)
         return MethodRow(method, target, shown, volume, **found)
 
-    def _on(self, slices: NDArray[np.bool_]) -> Any:
+    def _on(self, slices: NDArray[np.bool_]) -> slice | NDArray[np.bool_]:
         """Return an index of the voxels of some slices; of all without a copy."""
         chosen = slices[self._slice_of]
         return slice(None) if chosen.all() else chosen

@@ -193,7 +193,7 @@ class CompareGrid:
             layer.visible = self._viewer.dims.ndisplay == 2
         self._write_name(made[1])
 
-    def _write_name(self, layer: Any) -> None:
+    def _write_name(self, layer: Layer) -> None:
         with suppress(AttributeError):  # napari 0.8 shows no names on pictures
             layer.name_overlay.font_size = self._font_size
             layer.name_overlay.visible = True
@@ -283,7 +283,7 @@ class CompareGrid:
         if self._opened is not None and (tag is None or tag.role != "cell"):
             self._set_aside(event.value)
 
-    def _on_ndisplay(self, event: Any = None) -> None:
+    def _on_ndisplay(self, event: object = None) -> None:
         """Outlines are drawn in two dimensions only."""
         for layer, tag in self._layers.tagged():
             if tag.role == "cell" and tag.what[1] in ("expert", "outline"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from psygnal import Signal
 
@@ -11,7 +10,7 @@ from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.compare.work import Comparing, Place, Ready
 from napari_gliocam.ui.jobs.engine import Job, engine
-from napari_gliocam.ui.model.state import Message, OpenCase, State
+from napari_gliocam.ui.model.state import Level, Message, OpenCase, State
 from napari_gliocam.wording import counted
 
 #: Work that takes longer is announced before most of it has gone by.
@@ -118,7 +117,7 @@ class CompareRun:
         self.running.emit(False)
         return made
 
-    def _say(self, text: str, level: Any = "info") -> None:
+    def _say(self, text: str, level: Level = "info") -> None:
         self.said.emit(Message(text, level))
 
     def _on_progress(self, progress: Progress) -> None:
@@ -143,7 +142,7 @@ class CompareRun:
                 "it and keeps what there is."
             )
 
-    def _on_finished(self, result: Any) -> None:
+    def _on_finished(self, result: object) -> None:
         if not self._end():
             self._say("No slice that was asked for shows brain and the class; choose other slices.")
 

@@ -5,11 +5,13 @@ As `Session` for the panel: the views know no viewer, this knows no widget.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Layer
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
@@ -31,7 +33,7 @@ from napari_gliocam.ui.compare.result import can_be_result, can_undo, take_resul
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
-from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -120,7 +122,7 @@ class CompareSession:
         self._jobs.append(job)
         return job
 
-    def say(self, text: str, level: Any = "info") -> None:
+    def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
         self.said.emit(Message(text, level))
 
@@ -137,7 +139,7 @@ class CompareSession:
         opened = self.opened
         return None if opened is None else navigate.slice_in_view(self.viewer, opened.case.grid)
 
-    def _on_case(self, event: Any = None) -> None:
+    def _on_case(self, event: object = None) -> None:
         """Close the comparison of a case when another one is in work."""
         compared = self.grid.opened
         if compared is not None and compared is not self.opened:
@@ -181,11 +183,11 @@ class CompareSession:
         title = "" if self.ensemble is None else self.ensemble.maps.name
         self.set_ensemble(None if title in {method for method, _ in torn} else self._rule)
 
-    def _on_slice(self, event: Any = None) -> None:
+    def _on_slice(self, event: object = None) -> None:
         self._write_captions()
         self.ready_changed.emit()
 
-    def _on_waiting(self, layer: Any) -> None:
+    def _on_waiting(self, layer: Layer) -> None:
         self.say(f"{layer.name} waits behind the comparison; Close comparison shows it.")
 
     # ---- running
@@ -326,7 +328,7 @@ class CompareSession:
         self._moved.clear()
         self.measure()
 
-    def measure(self, event: Any = None) -> None:
+    def measure(self, event: object = None) -> None:
         """Figures at the present thresholds, in the tables and on the pictures."""
         figures, opened = self.figures, self.grid.opened
         if figures is None or opened is None:
@@ -403,7 +405,7 @@ class CompareSession:
         return job
 
 
-def _timer(parent: QObject, milliseconds: int, slot: Any) -> QTimer:
+def _timer(parent: QObject, milliseconds: int, slot: Callable[[], object]) -> QTimer:
     """Return a timer that calls once, when it was not started again for a while."""
     timer = QTimer(parent)
     timer.setSingleShot(True)

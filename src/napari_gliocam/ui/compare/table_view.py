@@ -57,7 +57,7 @@ class _Number(QTableWidgetItem):
     def __init__(self, value: float | None, digits: int) -> None:
         super().__init__(figure(value, digits))
         undefined = value is not None and isnan(value)
-        self.value = float("-inf") if value is None or undefined else value
+        self.value = float("-inf") if value is None or undefined else float(value)
         if undefined:
             self.setToolTip("Not defined: neither side shows anything here")
         self.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))

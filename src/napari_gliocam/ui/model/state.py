@@ -148,12 +148,15 @@ class OpenCase:
         }
 
 
+Level = Literal["error", "warning", "info"]
+
+
 @dataclass(frozen=True)
 class Message:
     """One sentence for the panel's strip."""
 
     text: str
-    level: Literal["error", "warning", "info"] = "info"
+    level: Level = "info"
 
 
 @dataclass(eq=False)
@@ -216,7 +219,7 @@ class State:
         if self.message is message:
             self.message = None
 
-    def say(self, text: str, level: Literal["error", "warning", "info"] = "info") -> None:
+    def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence."""
         self.message = Message(text, level)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from psygnal import Signal
 
@@ -159,7 +158,7 @@ class OverlapRun:
         """Stop making them."""
         self._latest.cancel("explain")
 
-    def _on_end(self, sentence: Any = None) -> None:
+    def _on_end(self, sentence: object = None) -> None:
         self.stage_changed.emit("")
 
     def _on_added(self, opened: OpenCase, maps: ClassMaps) -> None:

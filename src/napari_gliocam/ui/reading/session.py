@@ -6,10 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
+from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.latest import Latest
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
@@ -21,6 +25,7 @@ from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import PLANES, Drawing
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
+Depth = NDArray[np.float32] | None
 #: Figures are made when nothing was changed for so long; the picture comes first.
 REST_MS = 120
 
@@ -53,7 +58,7 @@ class ReadingSession:
         self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
-        self._depth: tuple[Any, Any] | None = None
+        self._depth: tuple[Case, Depth] | None = None
         self._rest = QTimer(parent)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
@@ -126,20 +131,20 @@ class ReadingSession:
     def _on_labels(self, edition: int) -> None:
         self.refresh()
 
-    def _on_settings(self, settings: Any) -> None:
+    def _on_settings(self, settings: Thresholds) -> None:
         self.overlap.follow_threshold(settings.class_threshold)
         self.overlap.draw(self.part())
         self.refresh()
 
-    def _on_maps(self, maps: Any) -> None:
+    def _on_maps(self, maps: object) -> None:
         self.overlap.follow(self.opened)
         self.refresh()
 
-    def _on_case(self, case: Any) -> None:
+    def _on_case(self, case: object) -> None:
         self.agreement.follow_expert()
         self.refresh()
 
-    def _on_layers(self, event: Any = None) -> None:
+    def _on_layers(self, event: object = None) -> None:
         self.drawings_changed.emit()
 
     # ---- figures
@@ -161,7 +166,7 @@ class ReadingSession:
             return "Segment is running." if running else "Click Segment in the panel."
         return "Measuring…"
 
-    def _on_settled(self, result: Any = None) -> None:
+    def _on_settled(self, result: object = None) -> None:
         """Take the status away once nothing is to be measured."""
         kinds = ("measure", "table", "compare")
         if not self._rest.isActive() and not any(self.latest.running(kind) for kind in kinds):
@@ -183,7 +188,7 @@ class ReadingSession:
             lambda made: self._on_measured(opened, made),
         )
 
-    def _known_depth(self, opened: OpenCase) -> Any:
+    def _known_depth(self, opened: OpenCase) -> Depth:
         case = opened.case
         if self._depth is not None and self._depth[0] is case:
             return self._depth[1]
@@ -195,7 +200,7 @@ class ReadingSession:
             )
         return None
 
-    def _on_depth(self, case: Any, depth: Any) -> None:
+    def _on_depth(self, case: Case, depth: Depth) -> None:
         self._depth = case, depth
         self.refresh()
 
@@ -222,7 +227,7 @@ class ReadingSession:
         opened = self.opened
         return None if opened is None else navigate.part_in_view(self.viewer, opened.case.grid)
 
-    def _on_dims(self, event: Any = None) -> None:
+    def _on_dims(self, event: object = None) -> None:
         index = None
         if self.opened is not None:
             index = navigate.slice_in_view(self.viewer, self.opened.case.grid)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_gliocam.nets.library import Listed
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.train.bundle_list import BundleListView
@@ -182,7 +183,7 @@ class TrainDock(Dock):
     def _show_here(self, here: Here | None) -> None:
         self.tag_view.set_here(here, can_undo=self.session.tagging.can_undo)
 
-    def _show_devices(self, devices: Any = None) -> None:
+    def _show_devices(self, devices: object = None) -> None:
         state = self.session.state
         names, titles = zip(*state.devices, strict=True)
         self.choice_view.set_devices(list(names), list(titles), state.device)
@@ -191,16 +192,16 @@ class TrainDock(Dock):
         self._show_devices()
         self.choice_view.forget_check()
 
-    def _show_theme(self, event: Any = None) -> None:
+    def _show_theme(self, event: object = None) -> None:
         from napari.utils.theme import get_theme
 
         theme = get_theme(self.session.viewer.theme)
         self.progress_view.chart.set_colours(theme.text.as_hex(), theme.background.as_hex())
 
-    def _show_bundles(self, bundles: Any) -> None:
+    def _show_bundles(self, bundles: list[Listed]) -> None:
         bundle = self.session.state.bundle
         self.bundle_view.set_bundles(bundles, None if bundle is None else bundle.path)
 
 
-def _answer(session: TrainSession, answer: str, provider: Any) -> None:
+def _answer(session: TrainSession, answer: str, provider: object) -> None:
     session.tagging.answer(answer)

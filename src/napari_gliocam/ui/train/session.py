@@ -6,6 +6,7 @@ As `Session` for the panel: the views know no viewer, this knows no widget.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,9 +28,9 @@ from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.engine import Job, Work, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
-from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
 from napari_gliocam.ui.train.tagging import Tagging
@@ -117,7 +118,7 @@ class TrainSession:
             job.forget()
         self._jobs.clear()
 
-    def say(self, text: str, level: Any = "info") -> None:
+    def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
         self.said.emit(Message(text, level))
 
@@ -322,7 +323,7 @@ class TrainSession:
                 self.pictures_made.emit(request.out_dir / "pictures")
             self._look_for_unfinished()
 
-    def _work(self, what: Any, name: str) -> Job:
+    def _work(self, what: Work, name: str) -> Job:
         """Run something long on the engine; one at a time."""
         self.said.emit(None)
         self.working.emit(Progress(0, 1, "queued" if not engine().idle else name.lower()))
@@ -344,7 +345,7 @@ class TrainSession:
     def _on_summarised(self, summary: train_work.Summary) -> None:
         self.summarised.emit(summary)
 
-    def _on_worked(self, result: Any = None) -> None:
+    def _on_worked(self, result: object = None) -> None:
         self._job = None
         self.working.emit(None)
 
@@ -410,7 +411,7 @@ class TrainSession:
     def _in_use(self, folder: Path) -> bool:
         return self.state.bundle is not None and self.state.bundle.path == folder
 
-    def _change(self, act: Any, folder: Path) -> bool:
+    def _change(self, act: Callable[[], object], folder: Path) -> bool:
         try:
             act()
         except GliocamError as error:

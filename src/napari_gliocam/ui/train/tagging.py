@@ -176,7 +176,7 @@ class Tagging:
         name, number = self._name(opened), int(file_slices(opened.case.grid)[index])
         return Here(name, number, self.tags.of(name).get(number))
 
-    def look(self, event: Any = None) -> None:
+    def look(self, event: object = None) -> None:
         """Emit the slice in view: another one, or another case, may have come."""
         opened = self.opened
         if opened is not None and self._name(opened) not in self._totals:
