@@ -1,4 +1,5 @@
 import tracemalloc
+import unicodedata
 
 import numpy as np
 import pytest
@@ -89,9 +90,32 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path):
     file = tmp_path / "labels.csv"
     with pytest.raises(TrainingError, match="check the path"):
         list(read_rows(file))
-    file.write_bytes(b"case,slice\xff\xfe\x80,core")
+    file.write_bytes(b"case,slice\xff\xfe\x81,core")  # neither UTF-8 nor Windows-1252
     with pytest.raises(TrainingError, match="CSV UTF-8"):
         list(read_rows(file))
+
+
+SPREADSHEETS = {
+    "a line that names the separator": (";", "sep=;\r\n", str, "utf-8-sig"),
+    "decimal commas": (";", "", lambda number: f"{number},0", "utf-8-sig"),
+    "Windows-1252": (";", "", str, "cp1252"),
+    "UTF-16": ("\t", "", str, "utf-16"),
+}
+
+
+@pytest.mark.parametrize("kind", SPREADSHEETS)
+def test_cases_are_found_however_a_spreadsheet_spells_them(tmp_path, kind):
+    separator, first, number, encoding = SPREADSHEETS[kind]
+    decomposed = unicodedata.normalize("NFD", "Jörg")
+    depths = {"00042": 20, decomposed: 20, "7": 20, "007": 20}
+    rows = [["case", "slice", "core", "edema"]]
+    rows += [[name, number(3), number(1), number(0)] for name in ("42", "Jörg", "007", "0007")]
+    text = first + "".join(separator.join(row) + "\r\n" for row in rows)
+    tags, warnings = load_tags(written(tmp_path, text, encoding), depths)
+    assert {case for case, *_ in tags} == {"00042", decomposed, "007"}
+    assert len(warnings) == 1
+    line = len(text.splitlines())
+    assert f"0007 (line {line})" in warnings[0], "two cases of the folder are 7"
 
 
 def test_many_complaints_are_counted(tmp_path):

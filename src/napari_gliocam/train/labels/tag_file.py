@@ -1,8 +1,9 @@
 """Slice labels as a table: ``case,slice,core,edema``, one row a slice.
 
 ``slice`` counts from 0 in the file's own axial order; ``core`` and ``edema`` are 1 or 0, both empty
-for a slice that was skipped.  Tables that a spreadsheet saved are read as well: other separators,
-a byte order mark, UTF-16, more columns.  A table is read row by row, so that its length does not
+for a slice that was skipped.  Tables that a spreadsheet saved are read as well: other separators
+and a line ``sep=;``, decimal commas, a byte order mark, UTF-16, Windows-1252, more columns, case
+numbers that lost their leading zeros.  A table is read row by row, so that its length does not
 matter.
 """
 
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_gliocam.errors import TrainingError
@@ -22,8 +25,8 @@ COLUMNS = ("case", "slice", "core", "edema")
 #: Name of the file unless another is given.
 FILE_NAME = "gliocam-labels.csv"
 _WORDS = {
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), True),
-    **dict.fromkeys(("0", "0.0", "false", "no", "n"), False),
+    **dict.fromkeys(("1", "1.0", "1,0", "true", "yes", "y", "x"), True),
+    **dict.fromkeys(("0", "0.0", "0,0", "false", "no", "n"), False),
 }
 #: The tags there are; sharing them keeps long tables small in memory.
 _TAGS = {(core, edema): Tag(core, edema) for core in (False, True) for edema in (False, True)}
@@ -125,11 +128,12 @@ def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags
     TrainingError
         If the file is no such table, rows contradict each other, or a slice does not exist.
     """
-    tags, strangers, wrong = Tags(), set[str](), _Listed()
+    tags, strangers, wrong = Tags(), dict[str, int](), _Listed()
     again: dict[bool, list[TagRow]] = {True: [], False: []}
-    for row in read_rows(file):
+    names = None if depths is None else _CaseNames.of(depths)
+    for row in _rows_by_name(file, names):
         if depths is not None and row.case not in depths:
-            strangers.add(row.case)
+            strangers.setdefault(row.case, row.line)
             continue
         if depths is not None and row.number >= depths[row.case]:
             last = depths[row.case] - 1
@@ -139,7 +143,7 @@ def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags
             tags.put(row.case, row.number, row.tag)
         else:
             again[before == row.tag].append(row)
-    lines = _first_lines(file, [*again[True], *again[False]])
+    lines = _first_lines(file, [*again[True], *again[False]], names)
     for row in again[False]:
         wrong.add(
             f"lines {lines[row.case, row.number]} and {row.line} contradict each other about slice "
@@ -151,9 +155,48 @@ def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags
         pairs = _Listed.of(f"{lines[row.case, row.number]} and {row.line}" for row in again[True])
         warnings.append(f'"{file}" has the same label twice in lines {pairs}.')
     if strangers:
-        names = _Listed.of(sorted(strangers))
-        warnings.append(f'"{file}" has labels of cases that are not in the folder: {names}.')
+        listed = _Listed.of(f"{case} (line {line})" for case, line in strangers.items())
+        warnings.append(f'"{file}" has labels of cases that are not in the folder: {listed}.')
     return tags, tuple(warnings)
+
+
+@dataclass(frozen=True)
+class _CaseNames:
+    """The names of a folder's cases, however a table spells them.
+
+    Parameters
+    ----------
+    composed : dict of str to str
+        Names by their composed Unicode form (NFC); some file systems decompose them.
+    numbers : dict of int to str
+        Names that are numbers, by their value; spreadsheets drop leading zeros.
+    """
+
+    composed: dict[str, str]
+    numbers: dict[int, str]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> _CaseNames:
+        """Collect the names of a folder; a value that two names share stands for neither."""
+        names = list(names)
+        values = [int(name) for name in names if name.isdecimal()]
+        return cls(
+            {unicodedata.normalize("NFC", name): name for name in names},
+            {int(n): n for n in names if n.isdecimal() and values.count(int(n)) == 1},
+        )
+
+    def name_of(self, written: str) -> str:
+        """Return the folder's name for a written one, or the written one if there is none."""
+        name = self.composed.get(unicodedata.normalize("NFC", written))
+        if name is None and written.isdecimal():
+            name = self.numbers.get(int(written))
+        return written if name is None else name
+
+
+def _rows_by_name(file: Path, names: _CaseNames | None) -> Iterator[TagRow]:
+    """Read the rows of a table, their cases called as the folder calls them."""
+    for row in read_rows(file):
+        yield row if names is None else replace(row, case=names.name_of(row.case))
 
 
 def read_rows(file: Path) -> Iterator[TagRow]:
@@ -178,10 +221,14 @@ def read_rows(file: Path) -> Iterator[TagRow]:
     wrong = _Listed()
     try:
         with file.open(encoding=_encoding(file), newline="") as stream:
-            separator, places = _columns(file, stream.readline())
+            header, above = stream.readline(), 1
+            told = re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE)
+            if told:
+                header, above = stream.readline(), 2
+            separator, places = _columns(file, header, told and told[1])
             table = csv.reader(stream, delimiter=separator)
             for cells in table:
-                line = table.line_num + 1
+                line = table.line_num + above
                 values = [cells[p].strip() if p < len(cells) else "" for p in places]
                 if not any(cell.strip() for cell in cells):
                     continue
@@ -209,16 +256,26 @@ def read_rows(file: Path) -> Iterator[TagRow]:
 
 
 def _encoding(file: Path) -> str:
+    """Return how a table's text is encoded: by its first bytes, else by trying UTF-8 on it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with file.open("rb") as stream:
-        start = stream.read(2)
-    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        stream.seek(0)
+        try:
+            while part := stream.read(1 << 16):
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            return "cp1252"
+    return "utf-8-sig"
 
 
-def _columns(file: Path, header: str) -> tuple[str, list[int]]:
+def _columns(file: Path, header: str, told: str | None = None) -> tuple[str, list[int]]:
     """Return the separator of a table and the places of its columns."""
     if not header.strip():
         raise TrainingError(f'"{file}" is empty; it needs the columns {", ".join(COLUMNS)}.')
-    separator = max(",;\t|", key=header.count)
+    separator = told or max(",;\t|", key=header.count)
     names = [name.strip().casefold() for name in next(csv.reader([header], delimiter=separator))]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
@@ -229,12 +286,14 @@ def _columns(file: Path, header: str) -> tuple[str, list[int]]:
     return separator, [names.index(name) for name in COLUMNS]
 
 
-def _first_lines(file: Path, rows: Iterable[TagRow]) -> dict[tuple[str, int], int]:
+def _first_lines(
+    file: Path, rows: Iterable[TagRow], names: _CaseNames | None
+) -> dict[tuple[str, int], int]:
     """Return the line that first labels the slice of each row; reads the table again."""
     wanted = {(row.case, row.number) for row in rows}
     lines: dict[tuple[str, int], int] = {}
     if wanted:
-        for row in read_rows(file):
+        for row in _rows_by_name(file, names):
             if (row.case, row.number) in wanted:
                 lines.setdefault((row.case, row.number), row.line)
     return lines
@@ -242,7 +301,7 @@ def _first_lines(file: Path, rows: Iterable[TagRow]) -> dict[tuple[str, int], in
 
 def _number(text: str) -> int:
     try:
-        value = float(text)  # spreadsheets write 12.0
+        value = float(text.replace(",", "."))  # spreadsheets write 12.0 or 12,0
     except ValueError:
         value = -1.0
     if not value.is_integer() or value < 0:
