@@ -397,7 +397,7 @@ def test_a_bundle_tells_no_path_and_names_only_if_it_may(request_, cases, unbrok
     shared = [f for f in request.out_dir.iterdir() if f.is_file()]
     text = "".join(f.read_text() for f in shared if f.suffix in (".json", ".md", ".csv"))
     assert "all,Dice,tumour" in text
-    assert "\n1,Dice,tumour" in text
+    assert "\ncase 1,Dice,tumour" in text
     assert not re.search("case[0-9]", text)
     assert not (request.out_dir / "pictures").exists()
 

@@ -74,7 +74,7 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
     if compared.rows:
         names = {name: name for name in (ALL, *compared.cases)}
         if not request.case_names:
-            names |= {name: str(number) for number, name in enumerate(compared.cases, start=1)}
+            names |= {name: f"case {n}" for n, name in enumerate(compared.cases, start=1)}
         contents[out / TABLE_FILE] = _table(compared.rows, names)
     write_files(
         {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
