@@ -96,7 +96,7 @@ class ChoiceView(QWidget):
         self.modality = Choice("The image under the maps; automatic: T1ce under core, else FLAIR")
         self.modality.fill(["Automatic", *(m.title for m in Modality)], 0)
         self.modality.activated.connect(self._on_modality)
-        self.gate = QCheckBox("Gate")
+        self.gate = QCheckBox("Hide p < 0.5")
         self.gate.setToolTip(
             "Hide the map on slices where the image-level probability of the class is below 0.5"
         )

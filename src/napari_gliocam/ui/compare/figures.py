@@ -91,6 +91,7 @@ class Figures:
             self._region |= (expert > 0) & asked[:, None, None]
         counts = self._region.sum(axis=(1, 2))
         self._slice_of = np.repeat(np.arange(len(asked)), counts)
+        self._starts = [0, *np.cumsum(counts).tolist()]
         self._truths = _masks(None if expert is None else expert[self._region])
         self._results: dict[Target, _Mask] = {}
         self._maps: dict[Key, ClassMaps] = {}
@@ -167,8 +168,9 @@ class Figures:
             if not slices[index]:
                 return "no map of this slice"
             words = "" if np.count_nonzero(slices) == 1 else "slice "
-            slices = np.arange(len(slices)) == index
-        here = self._on(slices)
+            here: slice | NDArray[np.bool_] = slice(*self._starts[index : index + 2])
+        else:
+            here = self._on(slices)
         mask = self._values[key][here] > self.threshold(key[0])
         if self._truths:
             value = defined(dice, mask, self._truths[target][here])

@@ -5,7 +5,6 @@ As `Session` for the panel: the views know no viewer, this knows no widget.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from napari.layers import Layer
 from psygnal import Signal
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.request import CompareRequest
@@ -33,6 +32,7 @@ from napari_gliocam.ui.compare.result import can_be_result, can_undo, take_resul
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.jobs.latest import rest_timer
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import tag_of
@@ -74,9 +74,9 @@ class CompareSession:
         self._followed: OpenCase | None = None
         self._moved: set[str] = set()
         self._closed = False
-        self._rest = _timer(parent, _REST_MS, self._on_rest)
-        self._tidy = _timer(parent, 0, self._on_tidy)
-        self._soon = _timer(parent, 0, lambda: self.runs.get_ready(self.opened))
+        self._rest = rest_timer(parent, _REST_MS, self._on_rest)
+        self._tidy = rest_timer(parent, 0, self._on_tidy)
+        self._soon = rest_timer(parent, 0, lambda: self.runs.get_ready(self.opened))
         for emitter, slot in self._connections():
             emitter.connect(slot)
 
@@ -403,12 +403,3 @@ class CompareSession:
         job.succeeded.connect(lambda result: self.say(f"Saved {path.name} in {path.parent}."))
         job.failed.connect(lambda sentence: self.say(sentence, "error"))
         return job
-
-
-def _timer(parent: QObject, milliseconds: int, slot: Callable[[], object]) -> QTimer:
-    """Return a timer that calls once, when it was not started again for a while."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(slot)
-    return timer

@@ -1,12 +1,32 @@
-"""Jobs of which only the newest of a kind is of use."""
+"""Work of which only the newest of a kind is of use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from qtpy.QtCore import QObject, QTimer
+
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.model.state import State
+
+
+def rest_timer(parent: QObject, milliseconds: int, act: Callable[[], object]) -> QTimer:
+    """Return a timer that acts once, when it was not started again for a while.
+
+    Parameters
+    ----------
+    parent : QObject
+        The timer dies with it.
+    milliseconds : int
+        How long nobody must start it again.
+    act : callable
+    """
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(act)
+    return timer
 
 
 class Latest:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.latest import rest_timer
 from napari_gliocam.ui.model.refined import Change, Refined, acts, measuring_change, title_of
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
@@ -49,8 +50,8 @@ class RefineRun:
         self._following = False
         self._previewing: Job | None = None
         self._measuring: Job | None = None
-        self._pause = _timer(parent, PAUSE_MS, self._preview)
-        self._rest = _timer(parent, REST_MS, self._follow)
+        self._pause = rest_timer(parent, PAUSE_MS, self._preview)
+        self._rest = rest_timer(parent, REST_MS, self._follow)
 
     @property
     def busy(self) -> bool:
@@ -237,14 +238,6 @@ class RefineRun:
         job.succeeded.connect(_taker(refined, made))
         job.failed.connect(lambda sentence: self._state.say(sentence, "error"))
         self._measuring = job
-
-
-def _timer(parent: QObject, milliseconds: int, act: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(act)
-    return timer
 
 
 def _taker(refined: Refined, made: Segmentation) -> Callable[[Change], Any]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.jobs.latest import Latest, rest_timer
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.agreement_run import AgreementRun
@@ -59,10 +59,7 @@ class ReadingSession:
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
         self._depth: tuple[Case, Depth] | None = None
-        self._rest = QTimer(parent)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._measure)
+        self._rest = rest_timer(parent, REST_MS, self._measure)
         self._closed = False
         self.state.events.current.connect(self._on_current)
         self.state.events.running.connect(self._on_settled)
