@@ -42,6 +42,7 @@ from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.segmentation import segment
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.run.events import Event, Plan, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.training import run_request
 
@@ -133,15 +134,15 @@ def main() -> None:
     if not request.finished:
         seen: set[tuple[str, int]] = set()
 
-        def tell(event: dict[str, object]) -> None:
-            place = (str(event.get("stage")), int(str(event.get("epoch", 0))))
-            if event["kind"] == "training" and place not in seen:
-                seen.add(place)
-                console.print(f"{time.perf_counter() - started:5.0f} s", *place)
-            elif event["kind"] == "plan":
-                console.print(event["words"])
+        def emit(event: Event) -> None:
+            if isinstance(event, TrainingReport) and (event.stage, event.epoch) not in seen:
+                seen.add((event.stage, event.epoch))
+                elapsed = time.perf_counter() - started
+                console.print(f"{elapsed:5.0f} s", event.stage, event.epoch)
+            elif isinstance(event, Plan):
+                console.print(event.words)
 
-        run_request(request, tell)
+        run_request(request, emit)
     minutes = (time.perf_counter() - started) / 60
     table = Table(title=f"Dice before and after {minutes:.1f} min on {asked.threads} threads")
     for title in ("cases", *TARGETS):
