@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
@@ -35,6 +36,15 @@ class ViewerWidget(QWidget):
             elif self._docked:
                 self.undocked()
         return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Leave the plugin's name out of the dock's tab, which would be cut beside others."""
+        super().showEvent(event)
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QDockWidget):
+            parent = parent.parentWidget()
+        if parent is not None:
+            parent.setWindowTitle(parent.windowTitle().partition(" (")[0])
 
     def undocked(self) -> None:
         """Stop what reports to the widget: the user closed its dock."""

@@ -1,0 +1,32 @@
+"""The dock that all others are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QDockWidget
+
+from napari_gliocam.ui.widgets.dock import Dock
+
+
+class Empty(Dock):
+    """A dock that counts how often it is closed."""
+
+    closed = 0
+
+    def undocked(self) -> None:
+        self.closed += 1
+
+
+def test_the_tab_is_short_and_closing_is_noticed(qtbot: Any) -> None:
+    holder = QDockWidget("Reading (napari-gliocam)")
+    qtbot.addWidget(holder)
+    dock = Empty("gliocam-empty", 300)
+    holder.setWidget(dock)
+    with qtbot.waitExposed(holder):
+        holder.show()
+    assert holder.windowTitle() == "Reading", "several docks share one row of tabs"
+    assert not dock.closed
+    dock.setParent(None)
+    assert dock.closed == 1
+    dock.deleteLater()
