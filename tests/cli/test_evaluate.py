@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -432,3 +433,21 @@ def test_without_names(run, cases, results, tmp_path):
         assert "BraTS" not in text
         assert str(tmp_path) not in text
         assert "case 2" in text or path.name == "summary.csv"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names in Unicode alone")
+def test_names_that_are_no_text_and_folders_that_cannot_be_read_stop_nothing(
+    run, cases, tmp_path, tiny_bundle
+):
+    strange = os.fsdecode(b"caf\xe9")
+    write_case(cases, strange)
+    locked = cases / "lost+found"
+    locked.mkdir()
+    locked.chmod(0)
+    options = ["--bundle", tiny_bundle, "--device", "cpu"]
+    result = run(cases, "--out", tmp_path / "out", *options)
+    locked.chmod(0o700)
+    assert "Written" in result.stdout
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert len(dice_of(document)) == 3
+    assert (tmp_path / "out" / "cases.csv").read_text(encoding="utf-8").count("caf") == 12

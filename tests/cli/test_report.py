@@ -271,3 +271,17 @@ def test_without_names_and_pictures(cases, results, tmp_path):
             assert "<img" not in text
     assert [row["case"] for row in table_of(out)] == ["case 1", "case 1", "case 2", "case 2"]
     assert run(cases, "--result", results, "--out", out, "--no-names").exit_code == 1
+
+
+def test_the_enhancing_part_is_measured_on_request(cases, results, tmp_path):
+    plain, asked = tmp_path / "plain", tmp_path / "asked"
+    case = cases / "BraTS2021_00001"
+    assert run(case, "--result", results, "--out", plain).exit_code == 0
+    assert "enhancing_ml" not in table_of(plain)[0]
+    done = run(case, "--result", results, "--out", asked, "--enhancing")
+    assert done.exit_code == 0, done.output
+    row = table_of(asked)[0]
+    whole = float(row["enhancing_ml"]) + float(row["not_enhancing_core_ml"])
+    assert whole == pytest.approx(float(row["core_ml"]))
+    page = (asked / "BraTS2021_00001" / "BraTS2021_00001_report.html").read_text(encoding="utf-8")
+    assert "A rule of intensity, no network" in page

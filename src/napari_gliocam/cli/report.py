@@ -66,6 +66,13 @@ def report(
     min_lesion: Annotated[
         float, typer.Option(metavar="ML", min=0.0, help="Smaller parts are no lesions, in ml.")
     ] = MIN_LESION_ML,
+    enhancing: Annotated[
+        bool,
+        typer.Option(
+            "--enhancing",
+            help="Divide the core into what enhances and what does not, by a rule of intensity.",
+        ),
+    ] = False,
     label_scheme: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
     ] = None,
@@ -86,7 +93,16 @@ def report(
     from napari_gliocam.report.save import TABLE_NAME, save_table
 
     asked = ReportRequest(
-        out, request, result, against, label_scheme, min_lesion, heading, no_names, overwrite
+        out,
+        request,
+        result,
+        against,
+        label_scheme,
+        min_lesion,
+        enhancing,
+        heading,
+        no_names,
+        overwrite,
     )
     with sentences(debug):
         planned = asked.plan(sources)
@@ -133,6 +149,8 @@ class ReportRequest:
         Of the expert labels, where it is not to be detected.
     min_ml : float
         Smaller parts are no lesions.
+    enhancing : bool
+        Whether the core is divided by intensity.
     heading : str
         On top of each page.
     no_names : bool
@@ -147,6 +165,7 @@ class ReportRequest:
     against: Path | None
     label_scheme: str | None
     min_ml: float
+    enhancing: bool
     heading: str
     no_names: bool
     overwrite: bool
@@ -259,6 +278,7 @@ def reporting(
         result,
         expert=expert,
         min_ml=request.min_ml,
+        enhancing=request.enhancing,
         used=used,
         source=source,
         heading=request.heading,

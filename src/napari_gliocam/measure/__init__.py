@@ -56,6 +56,7 @@ from napari_gliocam.measure.evaluation.report import Evaluation, compare_with, l
 from napari_gliocam.measure.evaluation.summary import Figure, summarise
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.diameters import Diameters, Line, diameters
+from napari_gliocam.measure.lesion.enhancing import EnhancingCore, enhancing_core
 from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
 from napari_gliocam.measure.lesion.measures import LesionMeasures, Measures, Region, measure_labels
 from napari_gliocam.measure.lesion.shape import sphericity, surface_mm2
@@ -87,6 +88,7 @@ __all__ = [
     "ClassOverlap",
     "Convention",
     "Diameters",
+    "EnhancingCore",
     "Evaluation",
     "EvaluationSettings",
     "ExitReading",
@@ -118,6 +120,7 @@ __all__ = [
     "confusion",
     "diameters",
     "dice",
+    "enhancing_core",
     "evaluate_case",
     "evaluating_case",
     "figures_by_case",

@@ -20,7 +20,7 @@ from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.chart import draw_chart
 from napari_gliocam.report.facts import case_facts, settings_facts
-from napari_gliocam.report.key_slices import KeySlice, agreement_slices, key_slices
+from napari_gliocam.report.key_slices import KeySlice, agreement_slices, in_words, key_slices
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
 from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
@@ -68,6 +68,7 @@ def make_page(reading: Reading) -> str:
         chart=_chart(reading, keys),
         chart_words=_chart_words(reading, keys),
         measures=_measures(reading),
+        enhancing=_enhancing(reading),
         overlap=_overlap(reading),
         comparison=_comparison(reading),
         agreement=_legend(CONFUSION_COLOURS, {1: "both agree", 2: "found here alone", 3: "missed"}),
@@ -169,6 +170,17 @@ def _measures(reading: Reading) -> dict[str, Any]:
         ],
         "more": len(measures.rows) - len(shown),
     }
+
+
+def _enhancing(reading: Reading) -> list[tuple[str, str]]:
+    core = reading.enhancing
+    if core is None:
+        return []
+    return [
+        ("Enhancing core", f"{core.ml:.2f} ml"),
+        ("Core that does not enhance", f"{core.rest_ml:.2f} ml"),
+        ("Enhancing, diameters", in_words(core.diameters)),
+    ]
 
 
 def _overlap(reading: Reading) -> list[tuple[str, str]] | None:

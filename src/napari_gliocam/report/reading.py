@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
 from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.errors import CaseError
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
+from napari_gliocam.measure.lesion.enhancing import EnhancingCore, enhancing_core
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
@@ -56,6 +58,8 @@ class Reading:
         Beyond those of the case.
     with_pictures : bool
         Whether slices are drawn on the page.
+    enhancing : EnhancingCore or None
+        The core divided by a rule of intensity, where it was asked for.
     """
 
     case: Case
@@ -73,6 +77,7 @@ class Reading:
     heading: str = ""
     warnings: tuple[str, ...] = ()
     with_pictures: bool = True
+    enhancing: EnhancingCore | None = None
 
     def without_names(self, name: str) -> Reading:
         """Return the reading without names of cases and files, and without pictures.
@@ -114,6 +119,7 @@ def reading_segmentation(
     source: str = "",
     heading: str = "",
     warnings: tuple[str, ...] = (),
+    enhancing: bool = False,
 ) -> Generator[Progress, None, Reading]:
     """Measure a segmentation for a report.
 
@@ -133,6 +139,9 @@ def reading_segmentation(
     used, source, heading
         As in `Reading`; a `Segmentation` knows what it was made with.
     warnings : tuple of str
+        Beyond those of the case.
+    enhancing : bool
+        Whether the core is divided into what enhances and what does not (`enhancing_core`).
 
     Yields
     ------
@@ -163,6 +172,13 @@ def reading_segmentation(
         claimed = claims_of(segmentation.maps, settings=segmentation.settings)
     elif (labels == BOTH).any():
         claimed = labels
+    divided = None
+    if enhancing:
+        yield Progress(0, 1, "measuring what enhances")
+        try:
+            divided = enhancing_core(case, labels)
+        except CaseError as error:
+            warnings += (str(error),)
     expert = expert or case.expert
     comparison: Mapping[Target, LabelComparison] = {}
     if expert is not None:
@@ -188,6 +204,7 @@ def reading_segmentation(
         comparison,
         heading,
         warnings,
+        enhancing=divided,
     )
 
 

@@ -12,6 +12,7 @@ import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE, plain
 from napari_gliocam.measure.evaluation.figures import FIGURES
+from napari_gliocam.measure.lesion.enhancing import EnhancingCore
 from napari_gliocam.measure.lesion.measures import WHOLE_CASE, LesionMeasures
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.reading import Reading
@@ -52,6 +53,8 @@ def to_json(reading: Reading) -> str:
             "smaller_parts": measures.small,
             "smaller_parts_ml": measures.small_ml,
         },
+        "enhancing": reading.enhancing
+        and {**_enhancing(reading.enhancing), "rule": reading.enhancing.rule},
         "overlap": reading.overlap and asdict(reading.overlap),
         "slices": {
             "core_mm2": reading.areas.core,
@@ -103,6 +106,16 @@ def _lesion(row: LesionMeasures) -> dict[str, Any]:
     return {"lesion": row.number, **_figures(row), "diameters": ends}
 
 
+def _enhancing(core: EnhancingCore) -> dict[str, Any]:
+    return {
+        "enhancing_ml": _rounded(core.ml),
+        "not_enhancing_core_ml": _rounded(core.rest_ml),
+        "enhancing_long_mm": _rounded(core.diameters.long_mm),
+        "enhancing_perpendicular_mm": _rounded(core.diameters.perpendicular_mm),
+        "enhancing_product_mm2": _rounded(core.diameters.product_mm2),
+    }
+
+
 def _of_the_case(reading: Reading) -> dict[str, Any]:
     """Figures that there is one of: lesions, overlap, comparison of the volume."""
     found: dict[str, Any] = {
@@ -111,6 +124,8 @@ def _of_the_case(reading: Reading) -> dict[str, Any]:
         "smaller_parts_ml": reading.measures.small_ml,
         "painted_voxels": reading.painted,
     }
+    if reading.enhancing is not None:
+        found |= _enhancing(reading.enhancing)
     if reading.overlap is not None:
         found |= {f"overlap_{k}": v for k, v in asdict(reading.overlap.overlap).items()}
     for target, comparison in reading.comparison.items():

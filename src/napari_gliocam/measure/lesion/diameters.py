@@ -5,23 +5,17 @@ spacing in the plane.  The outline of a mask is that of marching squares: it run
 middles of the edges between voxels inside and outside, so a row of n voxels is n voxels long.
 """
 
+# mypy: untyped-calls-exclude="skimage"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 Point = tuple[float, float, float]
-
-#: Directions in which a part is measured before pairs of its points are; the widest lies within
-#: half a percent of the diameter, ``1 / cos(pi / 32)``.
-_ANGLES = np.arange(16) * np.pi / 16
-_SLACK = 1 / np.cos(np.pi / 32)
-#: Corners of a cell of four voxels, and the edge between a corner and the next one.
-_EDGES = np.array([[0.0, 0.5], [0.5, 1.0], [1.0, 0.5], [0.5, 0.0]])
 
 
 @dataclass(frozen=True)
@@ -146,11 +140,12 @@ def diameters_by_lesion(
         if bounds[index] <= best[lesion][0]:
             continue
         _, rows, columns = box = boxes[index]
-        points = _extremes(parts[box][0] == index + 1) * scale
-        found = _farthest(points, best[lesion][0])
-        if found is not None:
-            start = np.array([rows.start, columns.start]) * scale
-            best[lesion] = (float(np.hypot(*(found[1] - found[0]))), int(index))
+        part = parts[box][0] == index + 1
+        found = _farthest(np.concatenate(_outlines(part)) * scale)
+        start = np.array([rows.start, columns.start]) * scale
+        length = float(np.hypot(*(found[1] - found[0])))
+        if length > best[lesion][0]:
+            best[lesion] = (length, int(index))
             pairs[lesion] = found + start
     results = []
     for lesion in range(1, count + 1):
@@ -161,7 +156,8 @@ def diameters_by_lesion(
         plane, rows, columns = boxes[index]
         part = parts[boxes[index]][0] == index + 1
         start = np.array([rows.start, columns.start]) * scale
-        across = _across(_outline(part) * scale + start, pairs[lesion])
+        edges = [np.stack([line[:-1], line[1:]], axis=1) for line in _outlines(part)]
+        across = _across(np.concatenate(edges) * scale + start, pairs[lesion])
         depth = plane.start + offset[0]
         results.append(
             Diameters(
@@ -185,54 +181,22 @@ def _line(
     )
 
 
-def _extremes(part: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The points of the outline that can be on its convex hull, (N, 2): ends of rows, columns."""
-    height, width = part.shape
-    rows, columns = np.arange(height), np.arange(width)
-    return np.concatenate(
-        [
-            np.column_stack([rows, part.argmax(axis=1) - 0.5]),
-            np.column_stack([rows, width - 0.5 - part[:, ::-1].argmax(axis=1)]),
-            np.column_stack([part.argmax(axis=0) - 0.5, columns]),
-            np.column_stack([height - 0.5 - part[::-1].argmax(axis=0), columns]),
-        ]
-    )
+def _outlines(part: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Return the outlines of a part and of its holes, each (N, 2); corners that touch join."""
+    from skimage.measure import find_contours
+
+    return [line - 1 for line in find_contours(np.pad(part, 1), 0.5, fully_connected="high")]
 
 
-def _farthest(points: NDArray[np.float64], above: float) -> NDArray[np.float64] | None:
-    """The two points that lie farthest apart, (2, 2); None if that is not above a length."""
-    along = points @ np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
-    widths = along.max(axis=0) - along.min(axis=0)
-    if widths.max() * _SLACK <= above:
-        return None
-    # Whoever is an end of the diameter lies within the slack of the end in some direction.
-    near = along >= along.max(axis=0) - widths.max() * (_SLACK - 1) - 1e-9
-    near |= along <= along.min(axis=0) + widths.max() * (_SLACK - 1) + 1e-9
-    ends = points[near.any(axis=1)]
-    squares = np.square(ends[:, None] - ends[None]).sum(axis=-1)
-    first, second = np.unravel_index(int(squares.argmax()), squares.shape)
-    if squares[first, second] <= above * above:
-        return None
-    pair: NDArray[np.float64] = ends[[first, second]]
+def _farthest(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two points that lie farthest apart, (2, 2): two corners of the convex hull."""
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist, squareform
+
+    corners = points[ConvexHull(points).vertices]
+    first, second = divmod(int(squareform(pdist(corners)).argmax()), len(corners))
+    pair: NDArray[np.float64] = corners[[first, second]]
     return pair
-
-
-def _outline(part: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The outline as lines, (N, 2 ends, 2): marching squares, where corners that touch join."""
-    padded = np.pad(part, 1)
-    corners = padded[:-1, :-1], padded[:-1, 1:], padded[1:, 1:], padded[1:, :-1]
-    crossed = np.stack([corners[i] != corners[(i + 1) % 4] for i in range(4)])
-    saddle = crossed.all(axis=0)
-    lines = []
-    for first, second in combinations(range(4), 2):
-        here = crossed[first] & crossed[second] & ~saddle
-        if second - first != 2:
-            # In a saddle each corner outside is cut off by a line between its two edges.
-            corner = second if second - first == 1 else 0
-            here |= saddle & ~corners[corner]
-        at = np.argwhere(here)[:, None] - 1.0
-        lines.append(at + _EDGES[[first, second]])
-    return np.concatenate(lines)
 
 
 def _across(outline: NDArray[np.float64], pair: NDArray[np.float64]) -> NDArray[np.float64]:
