@@ -1,4 +1,4 @@
-"""Refinement of a segmentation: dense CRF, BoundaryFit, connected components."""
+"""Refinement of a segmentation: adaptation to the patient, CRF, BoundaryFit, components."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 _PUBLIC = {
     "METHODS": "parameters",
+    "AdaptParameters": "parameters",
+    "AdaptedMaps": "adapt",
     "CRF_PRESETS": "parameters",
     "ClusterParameters": "parameters",
     "ComponentParameters": "parameters",
     "CrfParameters": "parameters",
     "FitParameters": "parameters",
     "Refinement": "parameters",
+    "adapt": "adapt",
     "clean_components": "components",
     "cluster_slice": "clusters",
     "dense_crf": "crf",

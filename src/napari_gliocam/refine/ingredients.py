@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.adapt import AdaptedMaps
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ingredients:
-    """Intensities and clusters of one case; made on the way, kept while thresholds move.
+    """What was made of one case's images on the way; kept while thresholds move.
 
     Parameters
     ----------
@@ -29,11 +30,14 @@ class Ingredients:
         Its intensities (`refine.run.image_of`).
     clusters : dict of ClusterParameters to dict of int to Clustering
         Clusters by slice, for each set of parameters.
+    adapted : AdaptedMaps
+        The maps as they were last adapted to the patient.
     """
 
     case: Case | None = None
     image: NDArray[np.float32] | None = None
     clusters: dict[ClusterParameters, dict[int, Any]] = field(default_factory=dict)
+    adapted: AdaptedMaps = field(default_factory=AdaptedMaps)
 
     def prepare(self, case: Case) -> Generator[Progress, None, NDArray[np.float32]]:
         """Return the intensities of a case; drop everything that belongs to another case."""
@@ -77,7 +81,8 @@ class Ingredients:
         """
         from napari_gliocam.refine.run import refine
 
-        image = (yield from self.prepare(case)) if refinement.method != "none" else None
+        needs_image = refinement.fits or refinement.smooths
+        image = (yield from self.prepare(case)) if needs_image else None
         clusters = self.clusters.setdefault(refinement.clusters, {})
         refined = yield from refine(
             segmentation,
@@ -86,6 +91,7 @@ class Ingredients:
             slices=slices,
             clusters=clusters,
             image=image,
+            adapted=self.adapted,
             device=device,
         )
         return refined

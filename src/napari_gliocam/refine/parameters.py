@@ -18,8 +18,8 @@ CLASSES: tuple[Classes, ...] = ("by cluster", "as they are")
 Backend = Literal["torch", "pydensecrf"]
 BACKENDS: tuple[Backend, ...] = ("torch", "pydensecrf")
 
-Method = Literal["none", "crf", "boundary-fit", "boundary-fit+crf"]
-METHODS: tuple[Method, ...] = ("none", "crf", "boundary-fit", "boundary-fit+crf")
+Method = Literal["none", "adapt", "crf", "boundary-fit", "boundary-fit+crf"]
+METHODS: tuple[Method, ...] = ("none", "adapt", "crf", "boundary-fit", "boundary-fit+crf")
 
 
 def _check(
@@ -50,6 +50,55 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         title = name.replace("_", " ")
         raise GliocamError(f'There is no {title} "{value}"; choose one of {", ".join(choices)}.')
+
+
+@dataclass(frozen=True)
+class AdaptParameters:
+    """How the maps are adapted to the patient (see `napari_gliocam.refine.adapt`).
+
+    Parameters
+    ----------
+    evidence : float
+        Weight of this patient's intensities beside the maps, in [0, 2]; 0 leaves the maps alone
+        to decide.
+    tissues : int
+        Gaussians for the healthy tissue around the lesion: white and grey matter, ventricles.
+    balance : float
+        How much of the patient's own ratio of the core map to the edema map is set right, in
+        [0, 1]; 1 takes core and edema for equally likely in the tumour as a whole.
+    depth : float
+        By how much the core is more likely deep in the tumour than at its border, in log-odds,
+        in [0, 10]; 0 leaves depth out.
+    slices : float
+        Weight of the networks' doubt of core in single slices, beside the slices where they are
+        surest, in [0, 2]; 0 leaves it out.
+    denial : float
+        The gate denies a class only where the networks' probability for the slice is below this,
+        in (0, 0.5]; 0.5 keeps the networks' own gate.
+    rounds : int
+        How often the Gaussians are fitted anew to what was found.
+    seed : int
+        Of the voxels that are drawn to learn from; not negative.
+    """
+
+    evidence: float = 0.6
+    tissues: int = 6
+    balance: float = 0.5
+    depth: float = 2.0
+    slices: float = 0.5
+    denial: float = 0.05
+    rounds: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check("evidence", self.evidence, least=0.0, most=2.0)
+        _check("balance", self.balance, least=0.0, most=1.0)
+        _check("depth", self.depth, least=0.0, most=10.0)
+        _check("slices", self.slices, least=0.0, most=2.0)
+        _check("denial", self.denial, above=0.0, most=0.5)
+        for name in ("tissues", "rounds"):
+            _check_count(name, getattr(self, name))
+        _check("seed", self.seed, least=0.0)
 
 
 @dataclass(frozen=True)
@@ -221,7 +270,8 @@ class Refinement:
 
     Parameters
     ----------
-    method : {"none", "crf", "boundary-fit", "boundary-fit+crf"}
+    method : {"none", "adapt", "crf", "boundary-fit", "boundary-fit+crf"}
+    adapt : AdaptParameters
     crf : CrfParameters
     clusters : ClusterParameters
     fit : FitParameters
@@ -230,12 +280,13 @@ class Refinement:
 
     Notes
     -----
-    The default is what the rule in ``benchmarks/refinement.py`` chose: the CRF slice by slice,
-    then components; that parts above 1 ml stay costs 0.001 of Dice there and keeps second lesions.
-    BoundaryFit as in the paper lowered the mean Dice of every target and is there to compare.
+    The default is what the rule in ``benchmarks/refinement.py`` chose: the maps adapted to the
+    patient, then components; that parts above 1 ml stay keeps second lesions.  BoundaryFit as in
+    the paper lowered the mean Dice of every target and is there to compare.
     """
 
-    method: Method = "crf"
+    method: Method = "adapt"
+    adapt: AdaptParameters = field(default_factory=AdaptParameters)
     crf: CrfParameters = field(default_factory=CrfParameters)
     clusters: ClusterParameters = field(default_factory=ClusterParameters)
     fit: FitParameters = field(default_factory=FitParameters)
@@ -261,6 +312,7 @@ class Refinement:
         if used is None:
             return cls.nothing()
         kinds = {
+            "adapt": AdaptParameters,
             "crf": CrfParameters,
             "clusters": ClusterParameters,
             "fit": FitParameters,
@@ -280,6 +332,11 @@ class Refinement:
         return self.method != "none" or self.components is not None
 
     @property
+    def adapts(self) -> bool:
+        """Whether the maps are adapted to the patient."""
+        return self.method == "adapt"
+
+    @property
     def fits(self) -> bool:
         """Whether BoundaryFit runs."""
         return self.method.startswith("boundary-fit")
@@ -294,6 +351,7 @@ class Refinement:
         """What ran, with its parameters, for the json."""
         parts = asdict(self)
         kept = {"method", *["components"] * (self.components is not None)}
+        kept |= {"adapt"} if self.adapts else set()
         kept |= {"crf"} if self.smooths else set()
         kept |= {"clusters", "fit"} if self.fits else set()
         return {name: part for name, part in parts.items() if name in kept}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Modality
 from napari_gliocam.device import choose_device
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.adapt import AdaptedMaps
 from napari_gliocam.refine.boundary_fit import fit_labels
 from napari_gliocam.refine.clusters import Clustering, clustering_slice
 from napari_gliocam.refine.components import bounding_box, clean_components
@@ -21,6 +22,7 @@ from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.refine.threads import in_threads
 from napari_gliocam.refine.unaries import MASK_PROBABILITY, core_share, tumour_probability
 from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case
@@ -74,9 +76,10 @@ def refine(
     slices: Iterable[int] | None = None,
     clusters: Clusters | None = None,
     image: NDArray[np.float32] | None = None,
+    adapted: AdaptedMaps | None = None,
     device: str = "cpu",
 ) -> Generator[Progress, None, Segmentation]:
-    """Refine a segmentation; slices without lesion cost nothing.
+    """Refine a segmentation; to all but the adaptation, slices without lesion cost nothing.
 
     Parameters
     ----------
@@ -93,6 +96,9 @@ def refine(
         while thresholds move.  Empty it when the `ClusterParameters` change.
     image : ndarray, shape (C, S, P, L), optional
         What `image_of` made of the case, if it is at hand.
+    adapted : AdaptedMaps, optional
+        Keeps the posterior of the adaptation, so that it is made once while thresholds move:
+        it depends on the maps and `AdaptParameters` alone.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the CRF runs.
 
@@ -107,17 +113,24 @@ def refine(
         With new labels, ``refinement`` and ``unrefined``.
     """
     before = segmentation.unrefined or segmentation
-    there = slices_with_lesion(before)
-    chosen = there if slices is None else sorted(set(there) & {int(s) for s in slices})
+    chosen = None if slices is None else sorted({int(index) for index in slices})
     labels = before.labels.copy()
-    if refinement.method != "none" and chosen:
-        yield Progress(0, len(chosen), "reading intensities")
-        image = image_of(case) if image is None else image
-        job = _Job(before, case, refinement, image, labels)
-        if refinement.fits:
-            yield from job.fit(chosen, {} if clusters is None else clusters)
-        if refinement.smooths:
-            yield from job.smooth(chosen, device)
+    if refinement.adapts:
+        kept = adapted or AdaptedMaps()
+        posterior = yield from kept.of(before.maps, case, refinement.adapt)
+        for part in [slice(None)] if chosen is None else [slice(i, i + 1) for i in chosen]:
+            apply_thresholds(posterior, before.settings, out=labels, where=part)
+    if refinement.fits or refinement.smooths:
+        there = slices_with_lesion(before)
+        there = there if chosen is None else sorted(set(there) & set(chosen))
+        if there:
+            yield Progress(0, len(there), "reading intensities")
+            image = image_of(case) if image is None else image
+            job = _Job(before, case, refinement, image, labels)
+            if refinement.fits:
+                yield from job.fit(there, {} if clusters is None else clusters)
+            if refinement.smooths:
+                yield from job.smooth(there, device)
     if refinement.components is not None and slices is None:
         yield Progress(0, 1, "components")
         labels = clean_components(labels, refinement.components, voxel_ml=case.grid.voxel_ml)

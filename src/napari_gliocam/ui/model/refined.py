@@ -23,6 +23,7 @@ from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
 TITLES: dict[Method, str] = {
     "none": "none",
+    "adapt": "adaptation to this patient",
     "crf": "dense CRF",
     "boundary-fit": "BoundaryFit",
     "boundary-fit+crf": "BoundaryFit, then dense CRF",

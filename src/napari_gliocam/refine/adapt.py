@@ -1,0 +1,373 @@
+"""Adapt the maps to the patient: learn from these very images what the lesion looks like.
+
+The networks know roughly where a lesion is; how bright it is beside this patient's healthy tissue
+they can only guess.  Here the patient's intensities are modelled without any label, with the maps
+as prior (expectation maximisation with a spatial prior, as in Van Leemput et al. 1999):
+
+1. In the neighbourhood of the tumour map, one Gaussian for the lesion and a mixture for healthy
+   tissue are fitted to voxels weighted by how sure the tumour map is of them.  The log-likelihood
+   ratio of the two is added to the map's logit; the posterior weights the next round.
+2. Inside the tumour found, one Gaussian for core and one for edema are fitted likewise.  A single
+   wide Gaussian takes in enhancing core and necrosis, which lie on either side of edema.  The
+   prior is the ratio of the class maps, the depth of a voxel in the tumour, and whether the
+   networks see core in its slice.
+
+Both posteriors are scaled so that the paper's thresholds cut them at even odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.case import Modality
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.refine.components import bounding_box, holes, kept_components
+from napari_gliocam.refine.gaussians import fit_mixture, quadratic_features
+from napari_gliocam.refine.parameters import AdaptParameters, ComponentParameters
+from napari_gliocam.settings import Thresholds
+
+if TYPE_CHECKING:
+    from napari_gliocam.case import Case
+    from napari_gliocam.class_maps import ClassMaps
+
+#: Channels of the mixtures, where the case has them.
+MODALITIES = (Modality.T1CE, Modality.T2, Modality.FLAIR, Modality.T1)
+#: The neighbourhood: where the tumour map exceeds this, and so far around it in mm.
+REGION_ABOVE, REGION_MM = 0.15, 4.0
+#: With less tumour than this to learn from, in ml, a mixture is not fitted.
+MIN_ML = 0.5
+#: Voxels that the mixtures are fitted to.
+SAMPLES = 6000
+#: Blur of the intensities, of the evidence and of the depth in mm (standard deviation).
+IMAGE_MM, EVIDENCE_MM, DEPTH_MM = 0.7, 1.0, 1.0
+#: The intensities of a voxel weigh no more than this, in units of log-likelihood.
+MOST_EVIDENCE = 4.0
+#: The maps are never surer than this, of a tumour and of one class.
+FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
+#: The tumour loses what is a voxel thin along axes with voxels of up to this size, in mm.
+THIN_MM = 1.5
+#: Every voxel weighs at least this much in a fit, so that no class is empty.
+LEAST_WEIGHT = 1e-6
+#: Logit of what is ruled out.
+NEVER = -30.0
+#: The thresholds and the gate at which odds are even.
+EVEN = Thresholds()
+#: The work in words, for progress.
+STAGE = "adapting to this patient"
+
+
+def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None) -> ClassMaps:
+    """Return the posterior of tumour, core and edema in this patient.
+
+    Parameters
+    ----------
+    maps : ClassMaps
+        The networks' maps of the case.
+    case : Case
+        The case that they are of.
+    parameters : AdaptParameters, optional
+
+    Returns
+    -------
+    ClassMaps
+        Other maps and slice probabilities, in [0, 1], to be cut like the networks' own by the
+        paper's thresholds and gate.  The same maps where they show no tumour, or where the
+        images have no contrast.
+    """
+    return finish(adapting(maps, case, parameters))
+
+
+def adapting(
+    maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
+) -> Generator[Progress, None, ClassMaps]:
+    """As `adapt`, with progress after each round."""
+    parameters = parameters or AdaptParameters()
+    total = 2 * parameters.rounds + 2
+    yield Progress(0, total, STAGE)
+    _check_finite(maps)
+    near = _neighbourhood(maps, case)
+    points = None if near is None else _points(near, case)
+    if points is None:
+        return maps
+    yield Progress(1, total, STAGE)
+
+    sure = np.clip(points.take(maps.tumour), FLOOR_TUMOUR, 1 - FLOOR_TUMOUR)
+    prior = _logit(sure) - _logit(EVEN.tumour_threshold)
+    fit = _Fit(points, np.ones(len(prior), dtype=np.bool_), prior, parameters.tissues, parameters)
+    logit = yield from fit.rounds(1, total)
+    odds = _opened(points.put(logit, NEVER), points.spacing)
+    found = _kept(odds > 0, case.grid.voxel_ml)
+    if np.count_nonzero(found) * case.grid.voxel_ml < MIN_ML:
+        return maps
+
+    prior = _class_prior(maps, points, found, parameters)
+    fit = _Fit(points, found[points.inside], prior, 1, parameters)
+    logit = yield from fit.rounds(1 + parameters.rounds, total)
+    volumes = {
+        "tumour": points.written(maps.tumour, odds[points.inside], EVEN.tumour_threshold),
+        "core": points.written(maps.core, logit, EVEN.class_threshold),
+        "edema": points.written(maps.edema, -logit, EVEN.class_threshold),
+    }
+    yield Progress(total, total, STAGE)
+    return replace(
+        maps,
+        **volumes,
+        probabilities=_opened_gate(maps.probabilities, parameters.denial),
+        provenance={**maps.provenance, "adapted": asdict(parameters)},
+        name=f"{maps.name}, adapted to this patient",
+        trace=None,
+    )
+
+
+@dataclass(eq=False)
+class AdaptedMaps:
+    """The maps that were adapted last, kept while thresholds move.
+
+    Parameters
+    ----------
+    source : ClassMaps or None
+        The networks' maps.
+    parameters : AdaptParameters or None
+    result : ClassMaps or None
+        The posterior made of them.
+    """
+
+    source: ClassMaps | None = None
+    parameters: AdaptParameters | None = None
+    result: ClassMaps | None = None
+
+    def of(
+        self, maps: ClassMaps, case: Case, parameters: AdaptParameters
+    ) -> Generator[Progress, None, ClassMaps]:
+        """Return the posterior of these maps, made anew only where it is not the last one."""
+        if self.result is None or self.source is not maps or self.parameters != parameters:
+            made = yield from adapting(maps, case, parameters)
+            self.source, self.parameters, self.result = maps, parameters, made
+        return self.result
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The N voxels of the neighbourhood with their intensities.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        Where the neighbourhood lies in the case.
+    inside : ndarray of bool, shape of the box
+        The neighbourhood, N voxels.
+    intensities : ndarray of float32, shape (N, C)
+        In units of the spread over the brain, around its median.
+    features : ndarray of float32, shape (N, F)
+        `quadratic_features` of them.
+    spacing : (S, P, L)
+        Voxel size in mm.
+    """
+
+    box: tuple[slice, ...]
+    inside: NDArray[np.bool_]
+    intensities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    spacing: tuple[float, float, float]
+
+    def take(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values of a volume of the case at the points, shape (N,)."""
+        values: NDArray[np.float32] = volume[self.box][self.inside]
+        return values
+
+    def put(self, values: NDArray[np.floating], outside: float = 0.0) -> NDArray[np.float32]:
+        """The points in their box, shape of the box."""
+        volume = np.full(self.inside.shape, outside, dtype=np.float32)
+        volume[self.inside] = values
+        return volume
+
+    def blurred(
+        self, values: NDArray[np.floating], among: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Average values over neighbours among some of the points; leave the others as they are."""
+        from scipy.ndimage import gaussian_filter
+
+        sigma = [EVIDENCE_MM / mm for mm in self.spacing]
+        sums = gaussian_filter(self.put(values * among), sigma, truncate=3.0)[self.inside]
+        counts = gaussian_filter(self.put(among), sigma, truncate=3.0)[self.inside]
+        return np.where(among, sums / np.maximum(counts, 1e-3), values)
+
+    def written(
+        self, volume: NDArray[np.float32], logit: NDArray[np.floating], threshold: float
+    ) -> NDArray[np.float32]:
+        """A copy of a map with the points' odds in it, even where the threshold cuts."""
+        written = volume.copy()
+        written[self.box][self.inside] = _sigmoid(logit + _logit(threshold))
+        return written
+
+
+def _check_finite(maps: ClassMaps) -> None:
+    """Raise if a map holds NaN or infinite voxels."""
+    if not all(np.isfinite(maps.of(target)).all() for target in maps.targets):
+        raise GliocamError(
+            "The maps hold values that are NaN or infinite; compute the maps again or clear "
+            "those voxels."
+        )
+
+
+def _neighbourhood(maps: ClassMaps, case: Case) -> NDArray[np.bool_] | None:
+    """Voxels around the tumour map, shape (S, P, L); None without any tumour."""
+    from scipy.ndimage import maximum_filter1d
+
+    near = maps.tumour > REGION_ABOVE
+    if np.count_nonzero(near) * case.grid.voxel_ml < MIN_ML:
+        return None
+    for axis, mm in enumerate(case.grid.spacing):
+        near = maximum_filter1d(near, 2 * round(REGION_MM / mm) + 1, axis=axis)
+    inside: NDArray[np.bool_] = near & case.brain
+    return inside
+
+
+def _points(near: NDArray[np.bool_], case: Case) -> _Points | None:
+    """The voxels of a neighbourhood; None where no modality has any contrast."""
+    from scipy.ndimage import gaussian_filter
+
+    box = bounding_box(near)
+    if box is None:
+        return None
+    sigma = [IMAGE_MM / mm for mm in case.grid.spacing]
+    channels = []
+    for modality in MODALITIES:
+        volume = case.volumes.get(modality)
+        if volume is None:
+            continue
+        low, middle, high = np.percentile(volume[case.brain], (25, 50, 75))
+        if high > low:
+            scaled = (volume[box].astype(np.float32) - middle) * np.float32(1.349 / (high - low))
+            np.clip(scaled, -6, 10, out=scaled)
+            channels.append(gaussian_filter(scaled, sigma, truncate=3.0)[near[box]])
+    if not channels:
+        return None
+    intensities = np.stack(channels, axis=1)
+    features = quadratic_features(intensities)
+    return _Points(box, near[box], intensities, features, case.grid.spacing)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """One Gaussian against a mixture, learned from some of the points.
+
+    Parameters
+    ----------
+    points : _Points
+    among : ndarray of bool, shape (N,)
+        The points to learn from, at least one.
+    prior : ndarray, shape (N,)
+        Logit of the first class, from the maps.
+    others : int
+        Gaussians of the second class.
+    parameters : AdaptParameters
+    """
+
+    points: _Points
+    among: NDArray[np.bool_]
+    prior: NDArray[np.floating]
+    others: int
+    parameters: AdaptParameters
+
+    def rounds(self, done: int, total: int) -> Generator[Progress, None, NDArray[np.floating]]:
+        """Fit and weigh anew in turns; return the logit of the first class, shape (N,)."""
+        points, seed = self.points, self.parameters.seed
+        known = np.flatnonzero(self.among)
+        rng = np.random.default_rng(seed)
+        sample = np.sort(rng.choice(known, min(SAMPLES, len(known)), replace=False))
+        drawn = points.intensities[sample].astype(np.float64)
+        logit, second = self.prior, None
+        for step in range(1, self.parameters.rounds + 1):
+            sure = _sigmoid(logit[sample]).astype(np.float64)
+            first = fit_mixture(drawn, sure**2 + LEAST_WEIGHT, 1)
+            second = fit_mixture(
+                drawn, (1 - sure) ** 2 + LEAST_WEIGHT, self.others, seed=seed, start=second
+            )
+            evidence = first.log_density(points.features) - second.log_density(points.features)
+            np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE, out=evidence)
+            weight = np.float32(self.parameters.evidence)
+            logit = self.prior + weight * points.blurred(evidence, self.among)
+            yield Progress(done + step, total, STAGE)
+        return logit
+
+
+def _class_prior(
+    maps: ClassMaps, points: _Points, found: NDArray[np.bool_], parameters: AdaptParameters
+) -> NDArray[np.floating]:
+    """Logit of core against edema before any intensity is looked at, shape (N,)."""
+    core, edema = points.take(maps.core), points.take(maps.edema)
+    share = core / np.maximum(core + edema, 1e-6)
+    logit = _logit(np.clip(share, FLOOR_CLASS, 1 - FLOOR_CLASS))
+    logit -= np.float32(parameters.balance) * np.median(logit[found[points.inside]])
+    logit += np.float32(parameters.depth) * (_depth(found, points.spacing)[points.inside] - 0.5)
+    slices = np.nonzero(points.inside)[0]
+    probabilities = maps.probabilities[points.box[0]]
+    there = found.any(axis=(1, 2))
+    known = _logit(np.clip(probabilities[:, 1], 0.02, 0.98))
+    doubt = np.minimum(known - np.percentile(known[there], 90), 0.0)
+    logit += np.float32(parameters.slices) * doubt[slices]
+    denied = probabilities[:, 1:] < parameters.denial
+    logit[(denied[:, 0] & ~denied[:, 1])[slices]] = NEVER
+    logit[(denied[:, 1] & ~denied[:, 0])[slices]] = -NEVER
+    return logit
+
+
+def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Distance from the border of a mask; 0 outside, about 1 at its deepest."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    depth = distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    depth = gaussian_filter(depth.astype(np.float32), [DEPTH_MM / mm for mm in spacing])
+    scaled: NDArray[np.float32] = depth / np.float32(np.percentile(depth[mask], 98))
+    return scaled
+
+
+def _kept(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.bool_]:
+    """A tumour without its specks and holes, to learn from."""
+    kept = kept_components(mask, ComponentParameters(min_fraction=0.1), voxel_ml=voxel_ml)
+    filled: NDArray[np.bool_] = kept | holes(kept)
+    return filled
+
+
+def _opened(volume: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Grey opening by a cube of 3 voxels: above any threshold, nothing thinner is left."""
+    axes = [axis for axis, mm in enumerate(spacing) if mm <= THIN_MM]
+    return _neighbours(_neighbours(volume, axes, np.minimum), axes, np.maximum)
+
+
+def _neighbours(
+    volume: NDArray[np.float32], axes: list[int], choose: np.ufunc
+) -> NDArray[np.float32]:
+    """The lowest or highest of each voxel and its neighbours along some axes."""
+    chosen = volume.copy()
+    for axis in axes:
+        ahead, behind = [slice(None)] * volume.ndim, [slice(None)] * volume.ndim
+        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+        here, there = tuple(ahead), tuple(behind)
+        choose(chosen[here], volume[there], out=chosen[here])
+        choose(chosen[there], volume[here], out=chosen[there])
+    return chosen
+
+
+def _opened_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
+    """Slice probabilities whose odds are even where the networks' own reach ``denial``."""
+    known = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(EVEN.gate_probability))
+    return np.where(probabilities > 0, shifted, 0.0).astype(np.float32)
+
+
+def _logit(values: NDArray[np.floating] | float) -> NDArray[np.floating]:
+    logit: NDArray[np.floating] = np.log(values) - np.log1p(-values)  # type: ignore[operator]
+    return logit
+
+
+def _sigmoid(logit: NDArray[np.floating]) -> NDArray[np.floating]:
+    probability: NDArray[np.floating] = 1 / (1 + np.exp(-np.clip(logit, NEVER, -NEVER)))
+    return probability

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_gliocam.case import Modality
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.sidecar import describe, read_choices
+from napari_gliocam.measure.scores.overlap import score
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.refine import adapt as module
+from napari_gliocam.refine.adapt import AdaptedMaps, adapt
+from napari_gliocam.refine.parameters import AdaptParameters, Refinement
+from napari_gliocam.refine.run import refine
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.threshold import apply_thresholds
+
+ADAPT = Refinement("adapt", components=None)
+
+
+@pytest.fixture(autouse=True)
+def small_lesions_count(monkeypatch):
+    """The fixtures' discs are smaller than what a mixture is fitted to in a patient."""
+    monkeypatch.setattr(module, "MIN_ML", 0.05)
+    monkeypatch.setattr(module, "SAMPLES", 1000)
+
+
+def test_the_posterior_finds_the_border_that_the_image_shows(case, segmentation):
+    refined = finish(refine(segmentation, case, ADAPT))
+    before, after = (score(s.labels, case.expert.labels) for s in (segmentation, refined))
+    assert after["tumour"] > 0.95 > before["tumour"]
+    assert after["core"] > before["core"]
+
+
+def test_the_same_seed_gives_the_same_maps(case, segmentation):
+    one, two = (adapt(segmentation.maps, case) for _ in range(2))
+    for target in one.targets:
+        np.testing.assert_array_equal(one.of(target), two.of(target))
+
+
+def test_the_posterior_is_a_map(case, segmentation):
+    adapted = adapt(segmentation.maps, case)
+    for target in adapted.targets:
+        assert adapted.of(target).dtype == np.float32
+        assert 0 <= adapted.of(target).min() <= adapted.of(target).max() <= 1
+        assert not adapted.of(target)[~case.brain].any()
+    assert not np.shares_memory(adapted.tumour, segmentation.maps.tumour)
+    assert not adapted.probabilities[adapted.probabilities > 1].any()
+
+
+def test_a_lower_threshold_finds_more(case, segmentation):
+    adapted = adapt(segmentation.maps, case)
+    found = [
+        apply_thresholds(adapted, Thresholds(threshold, 0.3)).labels > 0
+        for threshold in (0.1, 0.3, 0.4, 0.6, 0.9)
+    ]
+    for more, less in itertools.pairwise(found):
+        assert more.sum() > less.sum()
+        assert not (less & ~more).any()
+
+
+def test_thresholds_cut_the_posterior_without_a_new_fit(case, segmentation, monkeypatch):
+    kept = AdaptedMaps()
+    finish(refine(segmentation, case, ADAPT, adapted=kept))
+    monkeypatch.delattr(module, "adapting")
+    moved = apply_thresholds(segmentation.maps, Thresholds(0.6, 0.4))
+    refined = finish(refine(moved, case, ADAPT, adapted=kept))
+    np.testing.assert_array_equal(
+        refined.labels, apply_thresholds(kept.result, Thresholds(0.6, 0.4)).labels
+    )
+
+
+def test_other_maps_and_other_parameters_are_fitted_anew(case, segmentation):
+    kept = AdaptedMaps()
+    first = finish(kept.of(segmentation.maps, case, AdaptParameters()))
+    assert finish(kept.of(segmentation.maps, case, AdaptParameters())) is first
+    assert finish(kept.of(segmentation.maps, case, AdaptParameters(depth=0))) is not first
+    assert finish(kept.of(replace(segmentation.maps), case, AdaptParameters())) is not first
+
+
+@pytest.mark.parametrize(("column", "gone"), [(0, {1, 2}), (1, {1}), (2, {2})])
+def test_a_class_that_the_networks_surely_deny_stays_denied(case, segmentation, column, gone):
+    segmentation.maps.probabilities[4, column] = 0.01
+    refined = finish(refine(segmentation, case, ADAPT))
+    assert not gone & set(np.unique(refined.labels[4]))
+    assert set(np.unique(refined.labels[5])) == {0, 1, 2}
+
+
+def test_doubt_alone_denies_nothing_unless_that_is_asked_for(case, segmentation):
+    segmentation.maps.probabilities[:, 1] = 0.3
+    assert (finish(refine(segmentation, case, ADAPT)).labels == 1).any()
+    strict = replace(ADAPT, adapt=AdaptParameters(denial=0.5))
+    assert not (finish(refine(segmentation, case, strict)).labels == 1).any()
+
+
+def test_without_gate_nothing_is_denied(case, segmentation):
+    segmentation.maps.probabilities[4, 0] = 0.0
+    open_ = apply_thresholds(segmentation.maps, Thresholds(gate=False))
+    assert finish(refine(open_, case, ADAPT)).labels[4].any()
+
+
+@pytest.mark.parametrize("kind", ["no tumour", "one intensity", "a speck"])
+def test_where_there_is_nothing_to_learn_the_maps_stay(case, segmentation, kind):
+    maps = segmentation.maps
+    if kind == "one intensity":
+        case = replace(case, volumes={m: np.where(case.brain, 7, 0) for m in case.volumes})
+    else:
+        tumour = np.zeros_like(maps.tumour)
+        if kind == "a speck":
+            tumour[4, 24, 22] = 1
+        maps = replace(maps, tumour=tumour)
+    assert adapt(maps, case) is maps
+    cut = apply_thresholds(maps)
+    np.testing.assert_array_equal(finish(refine(cut, case, ADAPT)).labels, cut.labels)
+
+
+@pytest.mark.parametrize("without", list(Modality))
+def test_any_modality_may_be_missing_or_flat(case, segmentation, without):
+    extra = {**case.volumes, Modality.T1: (case.volumes[Modality.T2] // 2)}
+    fewer = {m: v for m, v in extra.items() if m is not without}
+    flat = {m: np.where(case.brain, 5, 0) if m is without else v for m, v in extra.items()}
+    one, two = (adapt(segmentation.maps, replace(case, volumes=v)) for v in (fewer, flat))
+    np.testing.assert_array_equal(one.tumour, two.tumour)
+    assert score(apply_thresholds(one).labels, case.expert.labels)["tumour"] > 0.9
+
+
+def test_a_preview_of_a_slice_is_that_slice_of_the_case(case, segmentation):
+    whole = finish(refine(segmentation, case, ADAPT))
+    part = finish(refine(segmentation, case, ADAPT, slices=[4]))
+    np.testing.assert_array_equal(part.labels[4], whole.labels[4])
+    np.testing.assert_array_equal(
+        np.delete(part.labels, 4, 0), np.delete(segmentation.labels, 4, 0)
+    )
+
+
+def test_can_be_closed_at_each_yield(case, segmentation):
+    steps = list(_steps(module.adapting(segmentation.maps, case)))
+    assert [s.done for s in steps] == sorted(s.done for s in steps)
+    assert steps[-1].done == steps[-1].total == 2 * AdaptParameters().rounds + 2
+    for stop in range(len(steps)):
+        work = module.adapting(segmentation.maps, case)
+        for _, progress in zip(range(stop), work, strict=False):
+            assert isinstance(progress, Progress)
+        work.close()
+
+
+def _steps(work):
+    yield from work
+
+
+def test_the_json_makes_the_same_voxels_again(case, segmentation, tmp_path):
+    asked = Refinement("adapt", adapt=AdaptParameters(depth=1.0, tissues=3, seed=5))
+    refined = finish(refine(segmentation, case, asked))
+    file = tmp_path / "disc.json"
+    file.write_text(describe(refined, case))
+    assert json.loads(file.read_text())["refinement"]["adapt"]["seed"] == 5
+    settings, again = read_choices(file)
+    assert again == asked
+    replayed = finish(refine(apply_thresholds(segmentation.maps, settings), case, again))
+    np.testing.assert_array_equal(replayed.labels, refined.labels)
+
+
+def test_maps_with_nan_get_a_sentence(case, segmentation):
+    segmentation.maps.core[4, 20, 20] = np.nan
+    with pytest.raises(GliocamError, match="NaN"):
+        adapt(segmentation.maps, case)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"evidence": -0.1},
+        {"evidence": 3.0},
+        {"balance": 1.5},
+        {"depth": float("nan")},
+        {"slices": -1.0},
+        {"denial": 0.0},
+        {"denial": 0.6},
+        {"tissues": 0},
+        {"rounds": 0},
+        {"seed": -1},
+    ],
+)
+def test_parameters_out_of_range_get_a_sentence(wrong):
+    with pytest.raises(GliocamError, match=next(iter(wrong))):
+        AdaptParameters(**wrong)
