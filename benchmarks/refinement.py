@@ -1,6 +1,6 @@
 """What each refinement changes: Dice, IoU and HD95 of the whole volume, before and after.
 
-    python benchmarks/refinement.py [CASE ...] [--phantoms 3] [--device auto]
+    python benchmarks/refinement.py [CASE ...] [--phantoms 3] [--bundle DIR ...] [--device auto]
 
 Cases may be folders of cases.  Phantoms have other seeds than the samples and the training.  The
 labels are used to measure, for nothing else.
@@ -8,7 +8,9 @@ labels are used to measure, for nothing else.
 The rule for the panel's default, applied at the end: of the refinements that, in the mean over
 the real cases, lower no target's Dice and raise no target's HD95, and that lower the whole tumour's
 Dice by more than `HARM` in no case, real or phantom, the one with the highest Dice, averaged over
-targets, then over cases, then over the two groups.  "none" passes by definition.
+targets, then over cases, then over the two groups.  "none" passes by definition.  With several
+bundles it has to pass with the maps of each, and the mean is taken over the bundles as well: a
+refinement must not be fitted to one bundle's maps.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.measure.scores.overlap import dice, iou
 from napari_gliocam.measure.scores.surface import hausdorff95
-from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.progress import finish
 from napari_gliocam.refine.parameters import (
@@ -40,17 +42,23 @@ from napari_gliocam.refine.run import image_of, refine
 from napari_gliocam.segmentation import segment
 from napari_gliocam.targets import masks_of
 
+#: Figures and seconds of each case, for a group of cases and a refinement.
+Rows = dict[tuple[str, str], list[list[float]]]
+
 HARM = 0.02
 TARGETS = ("tumour", "core", "edema")
 SLICES, SPACE = (replace(CRF_PRESETS["paper 2"], volume=volume) for volume in (False, True))
 CLEAN = ComponentParameters()
 LARGEST = ComponentParameters(min_ml=0.0)
+REFERENCE = "crf, slices, components"
 QUICK = ClusterParameters(superpixels="quickshift", network=False)
 
 REFINEMENTS = {
     "none": Refinement.nothing(),
     "components": Refinement("none", components=CLEAN),
     "components largest": Refinement("none", components=LARGEST),
+    "adapt": Refinement("adapt", components=None),
+    "adapt, components": Refinement("adapt", components=CLEAN),
     "crf, slices": Refinement("crf", crf=SLICES, components=None),
     "crf, slices, components": Refinement("crf", crf=SLICES, components=CLEAN),
     "crf, slices, largest": Refinement("crf", crf=SLICES, components=LARGEST),
@@ -90,14 +98,15 @@ def figures(labels: np.ndarray, case: Case) -> list[float]:
     return values
 
 
-def show(name: str, values: list[float] | np.ndarray, seconds: float) -> None:
-    """One row."""
+def show(name: str, values: list[float] | np.ndarray, seconds: float, reference: float) -> None:
+    """Print one row; the time also in units of the reference's in the same run."""
     cells = "".join(f"{values[i]:8.3f}{values[i + 1]:7.3f}{values[i + 2]:7.1f}" for i in (0, 3, 6))
     mean = np.mean([values[0], values[3], values[6]])
-    print(f"  {name:<26}{cells}{mean:9.3f}{seconds:8.1f} s", flush=True)
+    ratio = f"{seconds / reference:6.2f} x CRF" if reference else ""
+    print(f"  {name:<26}{cells}{mean:9.3f}{seconds:8.1f} s{ratio}", flush=True)
 
 
-def chosen(rows: Mapping[tuple[str, str], list[list[float]]]) -> str:
+def chosen(rows: Rows) -> str:
     """The refinement that the rule makes the default (see above)."""
     dices, distances = [0, 3, 6], [2, 5, 8]
     groups = list(dict.fromkeys(group for group, _ in rows))
@@ -111,7 +120,9 @@ def chosen(rows: Mapping[tuple[str, str], list[list[float]]]) -> str:
             if np.any(before[:, 0] - after[:, 0] > HARM):
                 return False
             change = after.mean(axis=0) - before.mean(axis=0)
-            if group == "real" and (change[dices].min() < 0 or change[distances].max() > 0):
+            if group.startswith("real") and (
+                change[dices].min() < 0 or change[distances].max() > 0
+            ):
                 return False
         return True
 
@@ -124,16 +135,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", type=Path)
     parser.add_argument("--phantoms", type=int, default=3)
+    parser.add_argument("--bundle", type=Path, action="append", help="folder; once for each")
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args()
-    bundle = load_bundle()
-    print(f"bundle {bundle.info.name}: {bundle.info.origin}")
     header = "".join(f"{target + ' Dice':>8}{'IoU':>7}{'HD95':>7}" for target in TARGETS)
-    print(f"{'':<28}{header}{'mean Dice':>10}")
-    rows: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+    rows: Rows = defaultdict(list)
+    for folder in asked.bundle or [None]:
+        bundle = load_bundle(folder)
+        print(f"bundle {bundle.info.name}: {bundle.info.origin}")
+        print(f"{'':<28}{header}{'mean Dice':>10}")
+        measure(asked, bundle, rows)
+    for group in dict.fromkeys(group for group, _ in rows):
+        print(f"\nmean over {len(rows[group, 'none'])} cases: {group}")
+        reference = np.mean(rows[group, REFERENCE], axis=0)[-1]
+        for name in REFINEMENTS:
+            *values, seconds = np.mean(rows[group, name], axis=0)
+            show(name, values, seconds, reference)
+    print(f"\nby the rule: {chosen(rows)}")
+
+
+def measure(asked: argparse.Namespace, bundle: Bundle, rows: Rows) -> None:
+    """Print the rows of each case with the maps of a bundle, and keep them."""
     for group, case in cases(asked.cases, asked.phantoms):
         print(case.name)
-        segmentation = segment(case, bundle=bundle, device=asked.device)
+        segmentation = segment(
+            case, bundle=bundle, device=asked.device, refinement=Refinement.nothing()
+        )
         image, clusters = image_of(case), defaultdict(dict)
         for name, refinement in REFINEMENTS.items():
             started = time.perf_counter()
@@ -141,14 +168,8 @@ def main() -> None:
             refined = finish(refine(segmentation, case, refinement, clusters=made, image=image))
             seconds = time.perf_counter() - started
             values = figures(refined.labels, case)
-            rows[group, name].append([*values, seconds])
-            show(name, values, seconds)
-    for group in dict.fromkeys(group for group, _ in rows):
-        print(f"\nmean over {len(rows[group, 'none'])} {group} cases")
-        for name in REFINEMENTS:
-            *values, seconds = np.mean(rows[group, name], axis=0)
-            show(name, values, seconds)
-    print(f"\nby the rule: {chosen(rows)}")
+            rows[f"{group}, {bundle.info.name}", name].append([*values, seconds])
+            show(name, values, seconds, 0.0)
 
 
 if __name__ == "__main__":

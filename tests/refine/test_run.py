@@ -40,8 +40,9 @@ def test_a_refinement_gives_a_new_segmentation_and_keeps_the_old(case, segmentat
     assert refined.refinement == of(method)
     assert refined.labels.dtype == np.uint8
     assert not refined.labels[~case.brain].any()
-    outside = (segmentation.labels == 0).all(axis=(1, 2))
-    assert not refined.labels[outside].any()
+    if method != "adapt":  # which may find tumour on slices where the thresholds found none
+        outside = (segmentation.labels == 0).all(axis=(1, 2))
+        assert not refined.labels[outside].any()
     assert (refined.labels != before).any() == (method != "none")
     # Again, and from a refined one: the same voxels.
     again = finish(refine(refined, case, of(method)))
