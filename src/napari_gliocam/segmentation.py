@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -218,6 +218,7 @@ def compute_maps(
         "network_slice": list(stack.frame.network_shape),
         "guidance": info.guidance,
         "final_map": info.final_map,
+        "thresholds": asdict(bundle_thresholds(info)),
         "seconds": clock.laps,
     }
     return ClassMaps(

@@ -170,7 +170,7 @@ def test_the_panel_begins_with_the_default(opened: Any, fake: FakeRefinement, qt
     assert view.refinement() == opened.opened.refined.wanted == Refinement()
     choose(opened, "none")
     assert opened.opened.refined.wanted.components is None, "none is nothing at all"
-    choose(opened, "crf")
+    choose(opened, Refinement().method)
     assert opened.opened.refined.wanted == Refinement()
 
 
@@ -269,10 +269,13 @@ def test_parameters_presets_and_reset(gliocam: Any) -> None:
     assert asked[-1].fit.min_inside == 0.8
 
 
-def test_journey_with_the_real_crf(segmented: Any, qtbot: Any, tmp_path: Any) -> None:
+@pytest.mark.parametrize("method", ["crf", "adapt"])
+def test_journey_with_a_real_refinement(
+    segmented: Any, qtbot: Any, tmp_path: Any, method: str
+) -> None:
     opened = segmented.opened
     cut = opened.live.labels.copy()
-    choose(segmented, "crf")
+    choose(segmented, method)
     apply(segmented, qtbot)
     assert segmented.state.message is None
     refined = opened.refined.current
@@ -284,7 +287,7 @@ def test_journey_with_the_real_crf(segmented: Any, qtbot: Any, tmp_path: Any) ->
     path = tmp_path / "journey_seg.nii.gz"
     job = segmented.panel.save(path)
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
-    assert json.loads((tmp_path / "journey.json").read_text())["refinement"]["crf"]
+    assert json.loads((tmp_path / "journey.json").read_text())["refinement"][method]
     choose(segmented, "none")
     np.testing.assert_array_equal(shown(segmented), cut)
     segmented.viewer.layers.clear()

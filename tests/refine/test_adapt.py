@@ -74,6 +74,20 @@ def test_thresholds_cut_the_posterior_without_a_new_fit(case, segmentation, monk
     )
 
 
+def test_a_bundle_with_other_thresholds_is_cut_at_the_same_place(case, segmentation):
+    even = adapt(segmentation.maps, case)
+    own = Thresholds(0.3, 0.46)
+    scaled = np.where(  # the same odds beside another threshold
+        segmentation.maps.tumour > 0,
+        1 / (1 + (1 / np.maximum(segmentation.maps.tumour, 1e-6) - 1) * (7 / 3) / (6 / 4)),
+        0,
+    ).astype(np.float32)
+    provenance = {"thresholds": {"tumour_threshold": 0.3, "class_threshold": 0.46}}
+    maps = replace(segmentation.maps, tumour=scaled, provenance=provenance)
+    found, expected = apply_thresholds(adapt(maps, case), own), apply_thresholds(even)
+    assert (found.labels != expected.labels).mean() < 0.01
+
+
 def test_other_maps_and_other_parameters_are_fitted_anew(case, segmentation):
     kept = AdaptedMaps()
     first = finish(kept.of(segmentation.maps, case, AdaptParameters()))

@@ -12,7 +12,7 @@ as prior (expectation maximisation with a spatial prior, as in Van Leemput et al
    prior is the ratio of the class maps, the depth of a voxel in the tumour, and whether the
    networks see core in its slice.
 
-Both posteriors are scaled so that the paper's thresholds cut them at even odds.
+Both posteriors are scaled so that the bundle's own thresholds cut them at even odds.
 """
 
 from __future__ import annotations
@@ -56,8 +56,6 @@ THIN_MM = 1.5
 LEAST_WEIGHT = 1e-6
 #: Logit of what is ruled out.
 NEVER = -30.0
-#: The thresholds and the gate at which odds are even.
-EVEN = Thresholds()
 #: The work in words, for progress.
 STAGE = "adapting to this patient"
 
@@ -77,7 +75,7 @@ def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
     -------
     ClassMaps
         Other maps and slice probabilities, in [0, 1], to be cut like the networks' own by the
-        paper's thresholds and gate.  The same maps where they show no tumour, or where the
+        bundle's thresholds and the gate.  The same maps where they show no tumour, or where the
         images have no contrast.
     """
     return finish(adapting(maps, case, parameters))
@@ -97,8 +95,9 @@ def adapting(
         return maps
     yield Progress(1, total, STAGE)
 
+    even = Thresholds(**maps.provenance.get("thresholds", {}))
     sure = np.clip(points.take(maps.tumour), FLOOR_TUMOUR, 1 - FLOOR_TUMOUR)
-    prior = _logit(sure) - _logit(EVEN.tumour_threshold)
+    prior = _logit(sure) - _logit(even.tumour_threshold)
     fit = _Fit(points, np.ones(len(prior), dtype=np.bool_), prior, parameters.tissues, parameters)
     logit = yield from fit.rounds(1, total)
     odds = _opened(points.put(logit, NEVER), points.spacing)
@@ -110,9 +109,9 @@ def adapting(
     fit = _Fit(points, found[points.inside], prior, 1, parameters)
     logit = yield from fit.rounds(1 + parameters.rounds, total)
     volumes = {
-        "tumour": points.written(maps.tumour, odds[points.inside], EVEN.tumour_threshold),
-        "core": points.written(maps.core, logit, EVEN.class_threshold),
-        "edema": points.written(maps.edema, -logit, EVEN.class_threshold),
+        "tumour": points.written(maps.tumour, odds[points.inside], even.tumour_threshold),
+        "core": points.written(maps.core, logit, even.class_threshold),
+        "edema": points.written(maps.edema, -logit, even.class_threshold),
     }
     yield Progress(total, total, STAGE)
     return replace(
@@ -359,7 +358,7 @@ def _neighbours(
 def _opened_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
     """Slice probabilities whose odds are even where the networks' own reach ``denial``."""
     known = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(EVEN.gate_probability))
+    shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(Thresholds().gate_probability))
     return np.where(probabilities > 0, shifted, 0.0).astype(np.float32)
 
 
