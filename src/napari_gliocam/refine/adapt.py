@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,15 +108,12 @@ def adapting(
     prior = _class_prior(maps, points, found, parameters)
     fit = _Fit(points, found[points.inside], prior, 1, parameters)
     logit = yield from fit.rounds(1 + parameters.rounds, total)
-    volumes = {
-        "tumour": points.written(maps.tumour, odds[points.inside], even.tumour_threshold),
-        "core": points.written(maps.core, logit, even.class_threshold),
-        "edema": points.written(maps.edema, -logit, even.class_threshold),
-    }
     yield Progress(total, total, STAGE)
     return replace(
         maps,
-        **volumes,
+        tumour=points.written(maps.tumour, odds[points.inside], even.tumour_threshold),
+        core=points.written(maps.core, logit, even.class_threshold),
+        edema=points.written(maps.edema, -logit, even.class_threshold),
         probabilities=_opened_gate(maps.probabilities, parameters.denial),
         provenance={**maps.provenance, "adapted": asdict(parameters)},
         name=f"{maps.name}, adapted to this patient",
@@ -180,7 +177,7 @@ class _Points:
         values: NDArray[np.float32] = volume[self.box][self.inside]
         return values
 
-    def put(self, values: NDArray[np.floating], outside: float = 0.0) -> NDArray[np.float32]:
+    def put(self, values: NDArray[Any], outside: float = 0.0) -> NDArray[np.float32]:
         """The points in their box, shape of the box."""
         volume = np.full(self.inside.shape, outside, dtype=np.float32)
         volume[self.inside] = values
@@ -363,7 +360,7 @@ def _opened_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[n
 
 
 def _logit(values: NDArray[np.floating] | float) -> NDArray[np.floating]:
-    logit: NDArray[np.floating] = np.log(values) - np.log1p(-values)  # type: ignore[operator]
+    logit: NDArray[np.floating] = np.log(values) - np.log1p(-values)
     return logit
 
 
