@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_gliocam.wording import counted, figure
+from napari_gliocam.wording import counted, duration, figure
 
 
 def test_nouns_agree_with_their_number() -> None:
@@ -16,3 +16,9 @@ def test_an_undefined_figure_is_a_dash() -> None:
     assert figure(0.12345, 2) == "0.12"
     assert figure(None, 2) == figure(float("nan"), 2) == "–"
     assert figure(None, 1, "no lesion") == "no lesion"
+
+
+def test_times_are_seconds_or_minutes() -> None:
+    assert [duration(seconds) for seconds in (0.2, 45.4, 119, 720)] == [
+        *("1 s", "45 s", "119 s", "12 min")
+    ]

@@ -19,6 +19,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time as text, such as ``"45 s"`` or ``"12 min"``.
+
+    Parameters
+    ----------
+    seconds : float
+    """
+    return f"{max(1, round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def figure(value: float | None, digits: int, nothing: str = "–") -> str:
     """Return a figure as text.
 

@@ -23,11 +23,11 @@ from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.ui.compare.run import duration
 from napari_gliocam.ui.compare.work import Place
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, swatch
 from napari_gliocam.ui.widgets.run_button import RunButton
+from napari_gliocam.wording import duration
 
 SCOPES = ("This slice", "Slices with lesion", "Whole case")
 LAYERS = (1, 2, 3, 4)

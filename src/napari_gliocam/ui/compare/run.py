@@ -11,7 +11,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.ui.compare.work import Comparing, Place, Ready
 from napari_gliocam.ui.jobs.engine import Job, engine
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State
-from napari_gliocam.wording import counted
+from napari_gliocam.wording import counted, duration
 
 #: Work that takes longer is announced before most of it has gone by.
 _LONG_SECONDS = 30.0
@@ -153,8 +153,3 @@ class CompareRun:
     def _on_cancelled(self) -> None:
         kept = "what was done by then is shown" if self._end() else "nothing changed"
         self._say(f"The comparison was cancelled; {kept}.")
-
-
-def duration(seconds: float) -> str:
-    """In words, such as ``"45 s"`` or ``"12 min"``."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -31,6 +31,7 @@ from napari_gliocam.ui.train.work import Summary
 from napari_gliocam.ui.widgets.forms import Form
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
+from napari_gliocam.wording import duration
 
 #: Fields of `TrainingChoice` in the form.
 _FORM = (
@@ -168,8 +169,7 @@ class TrainChoiceView(QWidget):
 
     def set_summary(self, summary: Summary) -> None:
         """Show the summary of a training."""
-        minutes = summary.seconds / 60
-        time = f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1, round(summary.seconds))} s"
+        time = duration(summary.seconds)
         lines = [summary.words, f"About {time} of steps on {summary.device}.", *summary.concerns]
         self.summary.setText("\n".join(lines))
         self._checked = True
