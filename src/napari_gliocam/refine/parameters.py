@@ -126,7 +126,8 @@ class CrfParameters:
 
     Notes
     -----
-    The defaults are those of paper 2's released code, ``CRF_PRESETS`` has others.
+    The defaults are those of a function in paper 2's released code, where its call is commented
+    out; ``CRF_PRESETS`` has others.
     """
 
     gaussian_width: float = 3.0
@@ -193,7 +194,8 @@ class ClusterParameters:
     network : bool
         Whether the network groups the superpixels; False: they are the clusters.
     superpixel_mm2 : float
-        Area of a SLIC superpixel in mm²; the paper has 700 in a crop of 128 x 128 mm.
+        Area of a SLIC superpixel in mm²; paper 4's code has 700 in a crop of
+        128 x 128 mm.
     compactness : float
         Of SLIC, for intensities of 0 to 100.
     kernel_size, max_dist, ratio : float
