@@ -51,7 +51,7 @@ class ExitAttention(nn.Module):
         )
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
-        """Attention weights.
+        """Return the attention weights.
 
         Parameters
         ----------
@@ -99,20 +99,20 @@ class VolumeAttention(nn.Module):
         )
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
-        """As `ExitAttention.forward`."""
+        """Return the attention weights as `ExitAttention.forward` does."""
         scores: Tensor = self.layers(self.project(images)[:, None] * maps)
         return scores.softmax(dim=1)
 
 
 def make_attention(kind: str, classes: int, in_channels: int) -> ExitAttention | VolumeAttention:
-    """The attention network of a design, see `napari_gliocam.nets.design.Design`."""
+    """Return the attention network of a design, see `napari_gliocam.nets.design.Design`."""
     if kind == "conv3d":
         return VolumeAttention(classes, in_channels)
     return ExitAttention(classes, in_channels, shared=kind == "shared")
 
 
 def exit_maps(logits: list[Tensor], brain: Tensor, map_range: str = "sigmoid") -> Tensor:
-    """Maps of all exits on the network grid, 0 outside the brain.
+    """Return the maps of all exits on the network grid, 0 outside the brain.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def stretch(maps: Tensor, brain: Tensor) -> Tensor:
 
 
 def seen_by_attention(maps: Tensor, brain: Tensor, map_range: str) -> Tensor:
-    """N(.) of paper 1, Eq. 4: maps in [0, 1] for the attention; sigmoid maps have their scale.
+    """Return maps in [0, 1] for the attention, N(.) of paper 1, Eq. 4; sigmoid maps have a scale.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def guide(class_maps: Tensor, tumour: Tensor, form: str = "geometric") -> Tensor
 
 
 def share(classes: Tensor, tumour: Tensor) -> Tensor:
-    """Hand the tumour map out to the classes by the ratio of their maps.
+    """Share the tumour map out to the classes by the ratio of their maps.
 
     The larger class map becomes ``sqrt(tumour)``, the other one keeps its ratio to it.  So the
     two agree by construction where paper 1 asks for it by a loss (Eq. 8), and at the paper's
@@ -222,7 +222,7 @@ def shrink(maps: Tensor, stride: int = ATTENTION_STRIDE) -> Tensor:
 
 
 def weigh(attention: Tensor, maps: Tensor) -> Tensor:
-    """Sum of maps times weights over the exits, the weights enlarged to the maps' grid.
+    """Sum maps times weights over the exits, the weights enlarged to the maps' grid.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ IMAGE_EXITS = (2, 3, 4)
 
 
 class Maps(NamedTuple):
-    """What the networks say of a batch of slices.
+    """Maps of a batch of slices.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class GliocamNet(nn.Module):
         design: Design,
         polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> GliocamNet:
-        """The networks of a design."""
+        """Return networks of a design, with random weights."""
         return cls(in_channels, **asdict(design), polarity=polarity)
 
     def on(self, device: torch.device) -> GliocamNet:
@@ -139,7 +139,7 @@ class GliocamNet(nn.Module):
         return self
 
     def set_polarity(self, polarity: Mapping[Target, Sequence[int]]) -> None:
-        """Say which exits were learned the other way round, see the class."""
+        """Set which exits were learned the other way round, see the class."""
         for target, signs in polarity.items():
             if len(signs) != EXITS or any(sign not in (1, -1) for sign in signs):
                 raise ValueError(f"polarity of {target} must be four of 1 and -1, not {signs}")
@@ -208,7 +208,7 @@ class GliocamNet(nn.Module):
     def aggregate(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits' logits.
+        """Return aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits.
 
         The logits are those of `turned`.
         """
@@ -218,7 +218,7 @@ class GliocamNet(nn.Module):
     def weighed(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `aggregate`, with the weights of the exits, (B, 4, 3, h, w)."""
+        """Return them as `aggregate` does, with the weights of the exits, (B, 4, 3, h, w)."""
         map_range = self.design.map_range
         raw = map_range == "raw"
         maps = exit_maps(exits, brain, map_range)

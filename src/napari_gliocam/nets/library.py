@@ -47,14 +47,14 @@ class Listed:
 
 
 def bundles_folder() -> Path:
-    """Where new bundles go if nobody says otherwise; not made yet perhaps."""
+    """Return the default folder of new bundles, which may not exist yet."""
     from platformdirs import user_data_path
 
     return Path(user_data_path("napari-gliocam", appauthor=False)) / "bundles"
 
 
 def list_bundles(folder: Path | None = None) -> list[Listed]:
-    """The bundle that ships, then those in a folder by name.
+    """Return the bundle that ships, then those in a folder by name.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def list_bundles(folder: Path | None = None) -> list[Listed]:
 
 
 def figures_of(folder: Path) -> dict[tuple[str, str], float]:
-    """What a bundle reached on all its validation patients; empty where nobody measured."""
+    """Return a bundle's figures on all its validation patients; empty where not measured."""
     try:
         with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
@@ -89,7 +89,7 @@ def figures_of(folder: Path) -> dict[tuple[str, str], float]:
 
 
 def rename_bundle(folder: Path, name: str) -> None:
-    """Call a bundle by another name; its folder stays where it is.
+    """Rename a bundle; its folder stays where it is.
 
     Raises
     ------

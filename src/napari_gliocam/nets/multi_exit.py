@@ -140,7 +140,7 @@ def _stage(
 
 
 def pool(activation: Tensor, brain: Tensor, pooling: str = "lse") -> Tensor:
-    """Image-level logits of one exit by a bundle's pooling.
+    """Return the image-level logits of one exit by a bundle's pooling.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def pool(activation: Tensor, brain: Tensor, pooling: str = "lse") -> Tensor:
 
 
 def lse_pool(activation: Tensor, brain: Tensor, sharpness: float = 3.0) -> Tensor:
-    """Log-sum-exp pooling over the brain, a smooth maximum between mean and max.
+    """Pool by log-sum-exp over the brain, a smooth maximum between mean and max.
 
     ``1/r log(mean over the brain of exp(r A))`` (Pinheiro & Collobert 2015, Eq. 6).  With
     plain averaging (paper 1, Eq. 1) small lesions vanish in the mean and deep exits light up

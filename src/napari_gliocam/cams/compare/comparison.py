@@ -138,7 +138,7 @@ class Comparison:
         return rows + self._measured
 
     def sheet(self, slices: Sequence[int] | None = None) -> bytes:
-        """The contact sheet as PNG.
+        """Return the contact sheet as PNG.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ class Comparison:
         return draw_sheet(self.case, columns, rows, threshold=self.threshold, caption=caption)
 
     def _tile(self, name: str, target: Target, index: int, first: bool) -> Tile:
-        """A picture; the figure of the volume stands on the first slice of a class."""
+        """Return a picture; the figure of the volume stands on the first slice of a class."""
         maps = self.maps[name]
         if target not in maps.targets:
             return Tile(None)
@@ -194,12 +194,12 @@ class Comparison:
         return amount
 
     def _under(self, target: Target) -> Modality:
-        """Core is seen on T1ce, the rest on FLAIR."""
+        """Return the modality under a map: T1ce for core, FLAIR for the rest."""
         wanted = Modality.T1CE if target == "core" else Modality.FLAIR
         return wanted if wanted in self.case.volumes else next(iter(self.case.volumes))
 
     def _words(self, name: str, target: Target) -> str:
-        """The one figure on a picture."""
+        """Return the figure on a picture."""
         for row in self._measured:
             if (row.figure, row.target, row.method) == ("dice", target, name):
                 return NO_LESION if np.isnan(row.value) else f"Dice {row.value:.2f}"

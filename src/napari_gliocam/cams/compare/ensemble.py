@@ -63,7 +63,7 @@ class Ensemble:
         return max(2, self.votes) if self.rule == "vote" else 2
 
     def combine(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-        """One mask from two or more, all of shape (S, ...).
+        """Return one mask from two or more, all of shape (S, ...).
 
         Raises
         ------

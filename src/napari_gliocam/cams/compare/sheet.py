@@ -46,7 +46,7 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class SheetColumn:
-    """What every picture of a column has in common.
+    """Properties that the pictures of a column share.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class SheetColumn:
     index : int
         Slice of the case.
     modality : Modality
-        Under the maps.
+        The scan under the maps.
     truth : ndarray of bool or None
         An expert's outline of the class on that slice, (P, L).
     """
@@ -67,7 +67,7 @@ class SheetColumn:
 
 
 def choose_slices(weights: NDArray[np.floating], count: int = 3) -> list[int]:
-    """Slices at even steps through the lesion, by the amount of it on each.
+    """Return slices at even steps through the lesion, by the amount of it on each.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _picture(
     size: tuple[int, int],
     threshold: float,
 ) -> Image:
-    """One slice, the map over it, outlines on top."""
+    """Return one slice, the map over it, outlines on top."""
     grey = _grow(grey_plane(case, column.modality, column.index)[crop], size)
     picture: NDArray[np.float32] = np.repeat(grey[..., None], 3, axis=2)
     if tile.map_ is not None:

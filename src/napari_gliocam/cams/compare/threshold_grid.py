@@ -54,7 +54,7 @@ class ThresholdGrid:
         return f"Thresholds {values} were chosen with pixel masks (expert labels)."
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the notice among them."""
+        """Return plain values, the notice among them."""
         return {
             "ensemble": self.ensemble.rule,
             "thresholds": list(self.best),
@@ -113,7 +113,7 @@ def search_thresholds(
 def _count(
     maps: list[NDArray[np.float32]], truth: NDArray[np.bool_], ensemble: Ensemble
 ) -> NDArray[np.int64]:
-    """Hits, marked, truth and voxels of a part for every combination, (4, 11, 11, ...)."""
+    """Return hits, marked, truth and voxels of a part for every combination, (4, 11, 11, ...)."""
     steps, count = len(GRID), len(maps)
     grid = np.array(GRID, dtype=np.float32)
     levels = [np.searchsorted(grid, m, side="left") for m in maps]  # steps exceeded
@@ -138,7 +138,7 @@ def _count(
 
 
 def _exceeding(voxels: NDArray[np.intp], axis: int) -> NDArray[np.int64]:
-    """Voxels without and with lesion where one map exceeds each step, (2, 11)."""
+    """Return the voxels without and with lesion where one map exceeds each step, (2, 11)."""
     others = tuple(a for a in range(1, voxels.ndim) if a != axis + 1)
     by_level = voxels.sum(axis=others)
     above: NDArray[np.int64] = by_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
@@ -146,5 +146,5 @@ def _exceeding(voxels: NDArray[np.intp], axis: int) -> NDArray[np.int64]:
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 where both are 0: nothing to find and nothing found."""
+    """Return the ratio; 1 where both are 0: nothing to find and nothing found."""
     return np.divide(part, whole, out=np.ones_like(part), where=whole > 0)

@@ -33,7 +33,7 @@ class GradCAMPlusPlus(GradientMethod):
         self.convention = convention
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
-        """Channels weighted by their positive gradients, each by its share."""
+        """Weigh the channels by their positive gradients, each by its share."""
         positive = gradient.relu()
         if self.convention == "torch-cam":
             share = gradient**2

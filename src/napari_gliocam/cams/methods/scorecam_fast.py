@@ -32,7 +32,7 @@ class TopScoreCAM(ScoreCAM):
         self.count = channels
 
     def split(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """The channels with the largest standard deviation over the slice, and no others."""
+        """Return the channels with the largest standard deviation over the slice, and no others."""
         varying, constant = super().split(channels)
         order = channels[varying].std(dim=(1, 2)).argsort(descending=True)
         return varying[order[: self.count]], constant[:0]
@@ -64,19 +64,19 @@ class GroupedScoreCAM(ScoreCAM):
         self.rounds = rounds
 
     def channels(self, activation: Tensor) -> Tensor:
-        """The mean mask of each group, (G, h, w)."""
+        """Return the mean mask of each group, (G, h, w)."""
         masks, groups = unit(activation[0][:, None])[:, 0], self.members(activation)
         return torch.stack([masks[group].mean(dim=0) for group in groups]) if groups else masks[:0]
 
     def weigh(self, activation: Tensor, scores: Tensor) -> Tensor:
-        """Every channel has the score of its group."""
+        """Return the map in which every channel has the score of its group."""
         each = scores.new_full((activation.shape[1],), -torch.inf)
         for group, score in zip(self.members(activation), scores, strict=True):
             each[group] = score
         return super().weigh(activation, each)
 
     def members(self, activation: Tensor) -> list[Tensor]:
-        """Numbers of the channels of each group; constant channels are in none."""
+        """Return the numbers of the channels of each group; constant channels are in none."""
         there, _ = self.split(activation[0])
         if not len(there):
             return []

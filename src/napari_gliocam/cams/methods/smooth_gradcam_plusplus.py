@@ -55,17 +55,17 @@ class SmoothGradCAMPlusPlus(Method):
         self.convention = convention
 
     def noise(self, images: Tensor) -> Tensor:
-        """The noise of every sample, (samples, C, H, W), on the device of the images."""
+        """Return the noise of every sample, (samples, C, H, W), on the device of the images."""
         generator = torch.Generator().manual_seed(self.seed)
         shape = (self.samples, *images.shape[1:])
         return (torch.randn(shape, generator=generator) * self.sigma).to(images.device)
 
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Raw maps, (T, B, h, w), 0 or more."""
+        """Return raw maps, (T, B, h, w), 0 or more."""
         return finish_steps(self.steps(batch, targets, explained))
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
-        """As `maps`, a sample at a time."""
+        """Make the maps as `maps` does, a sample at a time."""
         weighed = clean = [batch.activation(t, explained.layer) for t in targets]
         first, second, third = ([torch.zeros_like(a) for a in clean] for _ in range(3))
 

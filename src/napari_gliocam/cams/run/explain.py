@@ -225,7 +225,7 @@ class Explaining:
         self.raw.finished[where] = finished
 
     def _empty(self, rows: list[int], size: tuple[int, int]) -> RawMaps:
-        """A result with no slice finished, for maps of a size."""
+        """Return a result with no slice finished, for maps of a size."""
         from torch import from_numpy
 
         from napari_gliocam.cams.run.batch import inside_of
@@ -261,7 +261,7 @@ class Explaining:
         )
 
     def _rows(self) -> list[int]:
-        """Positions in the stack of the slices that are asked for."""
+        """Return the positions in the stack of the slices that are asked for."""
         indices = self.prepared.stack.frame.indices
         if self.scope == "case":
             return list(range(len(indices)))

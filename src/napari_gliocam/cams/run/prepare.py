@@ -53,7 +53,7 @@ class Prepared:
         return BATCH[self.device.type]
 
     def batch(self, where: list[int]) -> Batch:
-        """Some slices of the stack on the device."""
+        """Return some slices of the stack on the device."""
         import torch
 
         from napari_gliocam.cams.run.batch import Batch
@@ -103,7 +103,7 @@ def preparing(
     *,
     maps: ClassMaps | None = None,
 ) -> Generator[Progress, None, Prepared]:
-    """As `prepare`, with progress."""
+    """Prepare as `prepare` does, with progress."""
     from napari_gliocam.device import choose_device
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.segmentation import check_modalities
@@ -121,7 +121,7 @@ def preparing(
 
 
 def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
-    """Take over what the networks said when they made these maps, where they are the same.
+    """Return it with the image-level probabilities of maps that the same bundle made.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
 def asking(
     prepared: Prepared, targets: tuple[Target, ...] = TARGETS
 ) -> Generator[Progress, None, Prepared]:
-    """Ask the networks which slices show what; at once where that is known."""
+    """Compute which slices show each target; at once where that is known."""
     if prepared.probabilities is not None:
         return prepared
     total = len(prepared.stack.frame)
@@ -154,7 +154,7 @@ def asking(
 
 
 def memory_error(device: torch.device) -> DeviceError:
-    """The sentence for a device whose memory does not suffice."""
+    """Return the error for a device whose memory does not suffice."""
     return DeviceError(
         f"The memory of {device.type.upper()} does not suffice; close other programs that use it "
         'or choose the device "cpu".'
