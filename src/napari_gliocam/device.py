@@ -13,7 +13,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def list_devices() -> list[str]:
-    """What can be chosen on this machine, ``"auto"`` first.  Imports torch."""
+    """Return the devices of this machine by name, ``"auto"`` first (imports torch)."""
     import torch
 
     names = ["auto", "cpu"]
@@ -25,7 +25,7 @@ def list_devices() -> list[str]:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The torch device for a name.
+    """Return the torch device for a name.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe(name: str = "auto") -> str:
-    """The device in words, such as ``"CPU, 2 threads"``.  Imports torch."""
+    """Return the device in words, such as ``"CPU, 2 threads"``.  Imports torch."""
     import torch
 
     device = choose_device(name)

@@ -57,7 +57,7 @@ class Segmentation:
 
 
 def volumes_of(counts: NDArray[np.integer], voxel_ml: float) -> dict[str, float]:
-    """Volumes in ml from the numbers of voxels with label 0 to 3."""
+    """Return volumes in ml from the numbers of voxels with label 0 to 3."""
     return {
         "core": float((counts[CORE] + counts[BOTH]) * voxel_ml),
         "edema": float((counts[EDEMA] + counts[BOTH]) * voxel_ml),

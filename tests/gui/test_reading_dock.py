@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.measure import measure_labels
@@ -270,6 +271,24 @@ def test_report_has_what_was_painted(reading: Any, qtbot: Any, tmp_path: Any) ->
     assert "not a medical device" in page
     assert json.loads((tmp_path / f"{name}_report.json").read_text())
     assert name in reading.state.message.text
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_an_earlier_report_is_replaced_only_after_a_question(
+    reading: Any, monkeypatch: Any, tmp_path: Any, agreed: bool
+) -> None:
+    asked, written = [], []
+    button = QMessageBox.StandardButton.Yes if agreed else QMessageBox.StandardButton.No
+    monkeypatch.setattr(QMessageBox, "question", lambda *given: asked.append(given[2]) or button)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    monkeypatch.setattr(reading.dock, "report", written.append)
+    reading.dock.report_button.click()
+    assert (len(asked), len(written)) == (0, 1)
+    name = f"{reading.opened.case.name}_report.csv"
+    (tmp_path / name).write_text("mine")
+    reading.dock.report_button.click()
+    assert name in asked[0]
+    assert len(written) == (2 if agreed else 1)
 
 
 def test_it_follows_the_case_and_leaves_nothing(reading: Any, qtbot: Any) -> None:

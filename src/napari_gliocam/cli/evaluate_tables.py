@@ -93,7 +93,7 @@ def _cases(records: Sequence[CaseRecord]) -> Table:
 
 
 def _figures(title: str, figures: Sequence[Figure], records: Sequence[CaseRecord]) -> Table:
-    """A row for each metric and method that has it; n stands in the head."""
+    """Return a row for each metric and method that has it; n stands in the head."""
     found = {(f.metric, f.method, f.target): f for f in figures}
     metrics, methods = _unique(f.metric for f in figures), _unique(f.method for f in figures)
     table = _table(title)

@@ -253,7 +253,7 @@ def run(
 
 
 def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str, Explaining]]:
-    """Every method with every bundle; the case is cut into slices once a bundle."""
+    """Make the work of every method with every bundle, which cuts the case once."""
     from napari_gliocam.cams.run.prepare import asking, preparing
     from napari_gliocam.nets.bundle import load_bundle
 
@@ -330,7 +330,7 @@ def _duration(seconds: float) -> str:
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
-    """The figures for a person, the agreement of pairs last."""
+    """Return the figures for a person, the agreement of pairs last."""
     order = ("dice", "iou_expert", "energy_inside", "pointing_game", "overlap", "iou")
     rows = sorted(facts["figures"], key=lambda row: order.index(row["figure"]))
     lines = [

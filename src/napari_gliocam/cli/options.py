@@ -7,7 +7,7 @@ is stated once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -27,14 +27,7 @@ _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
 _BUNDLE_SETS = ("tumour_threshold", "class_threshold")
 
 
-def options_of(
-    kind: type,
-    part: str,
-    *,
-    prefix: str = "",
-    panel: str | None = None,
-    leave_out: Collection[str] = (),
-) -> list[inspect.Parameter]:
+def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Parameter]:
     """Make an option of each field of a dataclass; its value is None where it is not given.
 
     Parameters
@@ -45,10 +38,6 @@ def options_of(
         The parameters are called ``part__field``, see `given_for`.
     prefix : str
         The options are called ``--prefix-field``.
-    panel : str, optional
-        Heading of the options in the help.
-    leave_out : collection of str
-        Fields that get no option.
 
     Returns
     -------
@@ -58,8 +47,6 @@ def options_of(
     hints, docs = get_type_hints(kind), field_docs(kind)
     made = []
     for field in fields(kind):
-        if field.name in leave_out:
-            continue
         hint, text = hints[field.name], docs.get(field.name, "").replace("``", "").rstrip(".")
         stem = "-".join(filter(None, (prefix, field.name.replace("_", "-"))))
         default = field.default if field.default is not MISSING else None
@@ -79,9 +66,7 @@ def options_of(
         if isinstance(shown, float):
             shown = f"{shown:g}"
         text += f"  [default: {shown}]" if shown is not None else ""
-        option = typer.Option(
-            name, help=text, metavar=metavar, show_default=False, rich_help_panel=panel
-        )
+        option = typer.Option(name, help=text, metavar=metavar, show_default=False)
         made.append(_parameter(f"{part}__{field.name}", hint, option))
     return made
 
@@ -154,7 +139,6 @@ def _sources_parameters() -> list[inspect.Parameter]:
             typer.Option(
                 f"--{modality}",
                 metavar="FILE",
-                rich_help_panel="Files whose names do not tell their modality",
                 help=f'This file, or files such as "{pattern}", show {title}.',
             ),
         )
@@ -260,7 +244,6 @@ def _parts() -> dict[str, type]:
 def _request_parameters() -> list[inspect.Parameter]:
     methods = ", ".join(get_args(get_type_hints(Refinement)["method"]))
     default, presets = Refinement(), ", ".join(CRF_PRESETS)
-    panel = "Refinement"
     own: list[tuple[str, Any, str, str, str | None]] = [
         ("refine", str, "--refine", f"{methods}  [default: {default.method}]", "NAME"),
         ("crf", str, "--crf", f"Start from these parameters of the CRF: {presets}", "NAME"),
@@ -291,14 +274,13 @@ def _request_parameters() -> list[inspect.Parameter]:
             annotation=DeviceOption,
             default=Device.AUTO,
         ),
-        *options_of(Thresholds, "thresholds", panel="Thresholds"),
+        *options_of(Thresholds, "thresholds"),
     ]
     for name, hint, option, text, metavar in own:
-        made = typer.Option(option, help=text, metavar=metavar, rich_help_panel=panel)
+        made = typer.Option(option, help=text, metavar=metavar)
         parameters.append(_parameter(name, hint, made))
     for part, kind in _parts().items():
-        title = f"Refinement: {part}"
-        parameters += options_of(kind, part, prefix=part, panel=title)
+        parameters += options_of(kind, part, prefix=part)
     return parameters
 
 

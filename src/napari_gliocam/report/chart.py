@@ -96,7 +96,7 @@ def draw_chart(
 def _bands(
     probabilities: NDArray[np.floating], first: int, last: int, top: float, step: float
 ) -> Iterator[str]:
-    """One band a target: the fuller the colour, the surer the networks."""
+    """Draw a band for each target: full colour is probability 1."""
     for row, target in enumerate(TARGETS):
         at = top + row * (_STRIP + 2)
         yield _text(_LEFT - 6, at + 9, f"P({target})", "end")
@@ -134,7 +134,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _round_up(value: float) -> float:
-    """The next number of 1, 2, 4, 6, 8 times a power of ten, so that quarters are short."""
+    """Return the next number of 1, 2, 4, 6, 8 times a power of ten, so that quarters are short."""
     power: float = 10.0 ** math.floor(math.log10(value))
     return next(power * m for m in (1, 2, 4, 6, 8, 10) if power * m >= value)
 

@@ -11,7 +11,7 @@ from napari_gliocam.report.reading import Reading
 
 
 def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
-    """The case: modalities with the names of their files, grid, labels to compare with."""
+    """Return the case: modalities with the names of their files, grid, labels to compare with."""
     case = reading.case
     for modality in Modality:
         if modality in case.volumes:
@@ -26,7 +26,7 @@ def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
 
 
 def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
-    """Program, bundle and its origin, device, thresholds, refinement."""
+    """Return program, bundle and its origin, device, thresholds, refinement."""
     yield "Program", f"napari-gliocam {napari_gliocam.__version__}"
     if reading.source:
         yield "Labels", reading.source
@@ -38,7 +38,7 @@ def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
 
 
 def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What ran, on what."""
+    """Return the bundle and the device it ran on."""
     bundle = provenance.get("bundle") or {}
     if bundle:
         yield "Bundle", _joined(bundle, "name", "licence")
@@ -48,7 +48,7 @@ def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _cut(used: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """How the maps became labels."""
+    """Return how the maps became labels."""
     settings = used.get("settings") or {}
     if not settings:
         return

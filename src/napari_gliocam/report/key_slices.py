@@ -141,7 +141,7 @@ def agreement_slices(reading: Reading) -> list[KeySlice]:
 
 
 def in_words(diameters: Diameters) -> str:
-    """Such as "41.2 × 28.0 mm, product 1154 mm²"."""
+    """Return diameters in words, such as "41.2 × 28.0 mm, product 1154 mm²"."""
     return (
         f"{diameters.long_mm:.1f} × {diameters.perpendicular_mm:.1f} mm, "
         f"product {diameters.product_mm2:.0f} mm²"

@@ -103,7 +103,7 @@ class Reading:
 
 
 def read_segmentation(case: Case, result: Segmentation | NDArray[Any], **options: Any) -> Reading:
-    """`reading_segmentation` in one call."""
+    """Measure a segmentation for a report in one call, see `reading_segmentation`."""
     return finish(reading_segmentation(case, result, **options))
 
 

@@ -17,7 +17,7 @@ TABLE_NAME = "measures.csv"
 
 
 def report_files(folder: Path, case_name: str) -> tuple[Path, Path, Path]:
-    """The page, the csv and the json of a case in a folder."""
+    """Return the page, the csv and the json of a case in a folder."""
     stem = safe_name(case_name)
     page, table, document = (folder / f"{stem}_report.{end}" for end in ("html", "csv", "json"))
     return page, table, document

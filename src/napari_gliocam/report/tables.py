@@ -19,7 +19,7 @@ from napari_gliocam.report.reading import Reading
 
 
 def rows_of(reading: Reading) -> Iterator[dict[str, Any]]:
-    """A row for the case and one for each lesion; figures as in `FIGURES`, None is empty."""
+    """Return a row for the case and one for each lesion; figures as in `FIGURES`, None is empty."""
     for row in (reading.measures.case, *reading.measures.lesions):
         yield {
             "case": reading.case.name,
@@ -30,7 +30,7 @@ def rows_of(reading: Reading) -> Iterator[dict[str, Any]]:
 
 
 def to_json(reading: Reading) -> str:
-    """Everything that the page says, as json; files without their folders."""
+    """Return everything that the page says, as json; files without their folders."""
     case, measures = reading.case, reading.measures
     content = {
         "software": SOFTWARE,
@@ -117,7 +117,7 @@ def _enhancing(core: EnhancingCore) -> dict[str, Any]:
 
 
 def _of_the_case(reading: Reading) -> dict[str, Any]:
-    """Figures that there is one of: lesions, overlap, comparison of the volume."""
+    """Return figures that there is one of: lesions, overlap, comparison of the volume."""
     found: dict[str, Any] = {
         "lesions": len(reading.measures.lesions),
         "smaller_parts": reading.measures.small,

@@ -94,7 +94,7 @@ def class_overlap(labels: NDArray[Any], voxel_ml: float) -> ClassOverlap:
 
 
 def worst_slices(labels: NDArray[Any], grid: Grid, count: int = 3) -> tuple[SliceOverlap, ...]:
-    """The slices on which both classes claim most, worst first.
+    """Return the slices on which both classes claim most, worst first.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def worst_slices(labels: NDArray[Any], grid: Grid, count: int = 3) -> tuple[Slic
 def method_overlap(
     method: str, labels: NDArray[np.uint8], grid: Grid, count: int = 3
 ) -> MethodOverlap:
-    """The row of a method in the table.
+    """Return the row of a method in the table.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def claims(
     inside: NDArray[np.bool_] | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Who claims what, from any pair of maps: a volume or one slice.
+    """Return which classes claim each voxel by a pair of maps, of a volume or one slice.
 
     Parameters
     ----------

@@ -179,7 +179,7 @@ def _exits(maps: ClassMaps, target: Target, voxel: tuple[int, int, int]) -> tupl
 def _parts(
     maps: ClassMaps, target: Target, values: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What each exit adds to the aggregate, up to a factor that all have in common.
+    """Return each exit's part of the aggregate, up to a factor that all have in common.
 
     The tumour map that guides a class is such a factor (`napari_gliocam.nets.aggregator.guide`),
     and so is what shares the tumour map out to the classes.

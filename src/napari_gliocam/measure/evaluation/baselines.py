@@ -12,7 +12,7 @@ from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 
 def baselines(case: Case) -> dict[str, NDArray[np.uint8]]:
-    """Labels of every baseline that the case's modalities allow.
+    """Return labels of every baseline that the case's modalities allow.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def baselines(case: Case) -> dict[str, NDArray[np.uint8]]:
 def intensity_threshold(
     case: Case, *, tumour: float = 1.25, core: float = 1.5
 ) -> NDArray[np.uint8]:
-    """Where FLAIR is bright is tumour, where T1ce is bright in it is core, the rest is edema.
+    """Call bright FLAIR tumour, bright T1ce inside it core, and the rest of it edema.
 
     The defaults were once tuned on the cases of BraTS 2021 that this project validates on, so
     the baseline has an advantage.

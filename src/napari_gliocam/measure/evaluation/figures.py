@@ -36,7 +36,7 @@ class MeasuredFigure:
     of: Callable[[LesionMeasures], float | None]
 
     def text(self, lesion: LesionMeasures) -> str:
-        """The number with its unit, such as "12.3 ml"."""
+        """Return the number with its unit, such as "12.3 ml"."""
         value = self.of(lesion)
         if value is None:
             return NOTHING

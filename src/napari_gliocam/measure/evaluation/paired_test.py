@@ -119,5 +119,5 @@ def compare(first: FiguresByCase, second: FiguresByCase) -> dict[Key, PairedTest
 def figures_by_case(
     records: Iterable[CaseRecord], method: str = METHOD
 ) -> dict[str, dict[Key, float | None]]:
-    """The figures of one method of a run, by case."""
+    """Return the figures of one method of a run, by case."""
     return {record.case: dict(record.figures()) for record in records if record.method == method}

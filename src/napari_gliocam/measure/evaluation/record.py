@@ -73,11 +73,11 @@ class CaseRecord:
     class_overlap: ClassOverlap | None = None
 
     def image_level(self, target: Target) -> ImageLevel:
-        """Figures of the image-level calls of one class."""
+        """Return figures of the image-level calls of one class."""
         return image_level(self.calls[target])
 
     def figures(self) -> Iterator[tuple[Key, float | None]]:
-        """Every figure with its address, always in the same order."""
+        """Return every figure with its address, always in the same order."""
         for target in TARGETS:
             for convention, overlap in self.overlaps[target].items():
                 yield Key(convention.value, target, "dice"), overlap.dice
@@ -227,7 +227,7 @@ def evaluating_case(
     settings: EvaluationSettings | None = None,
     with_baselines: bool = True,
 ) -> Generator[Progress, None, list[CaseRecord]]:
-    """As `evaluate_case`, a method at a time.
+    """Score as `evaluate_case` does, a method at a time.
 
     Yields
     ------
@@ -273,7 +273,7 @@ def evaluating_case(
 
 
 def expert_labels(case: Case) -> NDArray[np.uint8]:
-    """The expert's labels of a case.
+    """Return the expert's labels of a case.
 
     Raises
     ------

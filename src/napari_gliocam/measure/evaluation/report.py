@@ -83,7 +83,7 @@ class Evaluation:
         return summarise(self.records)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values; finite numbers or None."""
+        """Return everything as plain values; finite numbers or None."""
         against = None
         if self.against is not None:
             against = {
@@ -210,7 +210,7 @@ def load_evaluation(path: Path, settings: EvaluationSettings | None = None) -> d
 def saved_figures(
     document: Mapping[str, Any], method: str = METHOD
 ) -> dict[str, dict[Key, float | None]]:
-    """The figures of one method of a saved evaluation, by case, as `compare` takes them."""
+    """Return the figures of one method of a saved evaluation, by case, as `compare` takes them."""
     return {
         case["case"]: {
             Key(group, target, metric): value
@@ -228,7 +228,7 @@ def _said(value: Any) -> str:
 
 
 def _case_rows(records: Iterable[CaseRecord]) -> Iterable[dict[str, Any]]:
-    """A row for each case, method and target; the overlap of the classes in the tumour's."""
+    """Return a row for each case, method and target; the overlap of the classes in the tumour's."""
     for record in records:
         rows: dict[str, dict[str, Any]] = {}
         for target, counts in record.counts.items():

@@ -113,7 +113,7 @@ def _pooled(method: str, records: Sequence[CaseRecord]) -> list[Figure]:
 
 
 def patients_with(records: Iterable[CaseRecord], target: str) -> int:
-    """How many patients show a class by the expert."""
+    """Return how many patients show a class by the expert."""
     return len({r.case for r in records for t in TARGETS if t == target and r.counts[t].expert})
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def brain_depth(brain: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float32] | None:
-    """Distance of every voxel of the brain from the brain's surface, in mm.
+    """Return distance of every voxel of the brain from the brain's surface, in mm.
 
     It takes most of a second and depends on the case alone: make it once.
 

@@ -77,7 +77,7 @@ NO_DIAMETERS = Diameters()
 
 
 def diameters(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Diameters:
-    """The largest axial diameter of a mask and its perpendicular.
+    """Return the largest axial diameter of a mask and its perpendicular.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def diameters_by_lesion(
     spacing: Sequence[float],
     offset: Sequence[int] = (0, 0, 0),
 ) -> list[Diameters]:
-    """`diameters` of a class in each lesion, in one pass.
+    """Measure `diameters` of a class in each lesion, in one pass.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def diameters_by_lesion(
 def _line(
     pair: NDArray[np.float64], scale: NDArray[np.float64], depth: int, offset: Sequence[int]
 ) -> Line:
-    """A pair of points in mm on a slice as a line in voxels of the case."""
+    """Return a pair of points in mm on a slice as a line in voxels of the case."""
     (start, end), (_, first_row, first_column) = pair / scale, offset
     return Line(
         (float(depth), float(start[0] + first_row), float(start[1] + first_column)),

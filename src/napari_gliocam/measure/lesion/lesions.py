@@ -83,7 +83,7 @@ def find_lesions(
 
 
 def lesion_box(labels: NDArray[Any]) -> Box | None:
-    """The smallest box around what is not 0, or None; quick, for it narrows axis by axis."""
+    """Return the smallest box around what is not 0, or None; quick, for it narrows axis by axis."""
     spans: list[slice] = []
     part = labels
     for axis in range(3):

@@ -286,7 +286,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _known(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """The labels without values that are no class, and those values."""
+    """Return the labels without values that are no class, and those values."""
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     if low >= 0 and high <= BOTH:
         return labels, ()

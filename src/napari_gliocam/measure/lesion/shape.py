@@ -16,7 +16,7 @@ _STEPS = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
 @lru_cache(maxsize=16)
 def _weights(spacing: tuple[float, float, float]) -> tuple[float, ...]:
-    """The share of all directions in space that each of the thirteen stands for; sum 1."""
+    """Return the share of all directions in space that each of the thirteen stands for; sum 1."""
     from scipy.spatial import SphericalVoronoi
 
     directions = np.array(_STEPS) * spacing
@@ -51,7 +51,7 @@ def surfaces_mm2(
     count: int,
     spacing: Sequence[float],
 ) -> NDArray[np.float64]:
-    """`surface_mm2` of a class in each lesion, in one pass.
+    """Measure `surface_mm2` of a class in each lesion, in one pass.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def slice_areas(labels: NDArray[Any], grid: Grid) -> SliceAreas:
 
 
 def step_slice(slices: NDArray[np.integer], current: int, step: int) -> int | None:
-    """The nearest of some slices beyond the current one, upwards (1) or downwards (-1).
+    """Return the nearest of some slices beyond the current one, upwards (1) or downwards (-1).
 
     Parameters
     ----------

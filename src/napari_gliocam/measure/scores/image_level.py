@@ -119,7 +119,7 @@ def call_slices(
 
 
 def pool(calls: Iterable[SliceCalls]) -> SliceCalls:
-    """The slices of several cases as one heap; at least one case."""
+    """Return the slices of several cases as one heap; at least one case."""
     every = list(calls)
     probabilities = [one.probability for one in every if one.probability is not None]
     complete = len(probabilities) == len(every)
@@ -132,7 +132,7 @@ def pool(calls: Iterable[SliceCalls]) -> SliceCalls:
 
 
 def image_level(calls: SliceCalls) -> ImageLevel:
-    """Figures of calls; what is not defined is None with a reason, never NaN."""
+    """Return figures of calls; what is not defined is None with a reason, never NaN."""
     present, called = calls.present, calls.called
     positive, negative = int(present.sum()), int((~present).sum())
     undefined = {}

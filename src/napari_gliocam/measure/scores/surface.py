@@ -12,7 +12,7 @@ from napari_gliocam.settings import HD95
 
 
 def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The voxels of a mask that a face joins to the outside; the image's border is outside.
+    """Return the voxels of a mask that a face joins to the outside; the image's border is outside.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def hausdorff95(
     definition: HD95 = "pooled",
     max_distance: float | None = None,
 ) -> float:
-    """95th percentile of the distances between two surfaces, in mm.
+    """Return the 95th percentile of the distances between two surfaces, in mm.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QPushButton,
     QTabWidget,
 )
@@ -177,8 +178,22 @@ class ReadingDock(Dock):
 
     def _ask_report(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for the report")
-        if folder:
+        if folder and self._may_replace(Path(folder)):
             self.report(folder)
+
+    def _may_replace(self, folder: Path) -> bool:
+        """Return True if no earlier report of the case is there, or the user replaces it."""
+        from napari_gliocam.report.save import report_files
+
+        opened = self.session.opened
+        files = [] if opened is None else report_files(folder, opened.case.name)
+        earlier = [path.name for path in files if path.exists()]
+        if not earlier:
+            return True
+        answer = QMessageBox.question(
+            self, "Replace the report?", f"{', '.join(earlier)} in {folder} will be replaced."
+        )
+        return answer == QMessageBox.StandardButton.Yes
 
     def report(self, folder: str | Path) -> Job | None:
         """Write the report."""
