@@ -34,7 +34,7 @@ def boundary_fit(panel: Workspace) -> None:
     opened = panel.state.current
     assert opened is not None
     panel.session.set_refinement(Refinement("boundary-fit"))
-    panel.refine_view.advanced_button.click()
+    panel.refine_view.parameters_button.click()
     for overlay in OVERLAYS:
         panel.session.show_overlay(overlay, True)
     until(lambda: opened.refined.current is not None)
@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
     panel.session.set_refinement(Refinement.nothing())
     for overlay in OVERLAYS:
         panel.session.show_overlay(overlay, False)
-    panel.refine_view.advanced_button.click()
+    panel.refine_view.parameters_button.click()
     panel.threshold_view.exclusive.setChecked(False)
     picture("both-classes")
     panel.threshold_view.exclusive.setChecked(True)

@@ -185,7 +185,7 @@ def cutting_slices(
     margin_mm: float = 6.0,
 ) -> Generator[Progress, None, SliceStack]:
     """As `cut_slices`, with progress."""
-    yield Progress(0, 1, "cutting slices")
+    yield Progress(0, 1, "preparing slices")
     frame = frame_slices(case, pixel_mm, min_brain_cm2, margin_mm)
     brain = frame.take(case.brain) > 0.5
     total, channels = len(frame), len(modalities)
@@ -196,7 +196,7 @@ def cutting_slices(
         images[:, channel] = frame.take(volume) * brain
 
     present = [c for c, modality in enumerate(modalities) if modality in case.volumes]
-    yield Progress(0, total, "cutting slices")
+    yield Progress(0, total, "preparing slices")
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
         list(pool.map(cut, present))
     missing = tuple(m for m in modalities if m not in case.volumes)

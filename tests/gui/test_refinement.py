@@ -12,7 +12,7 @@ import pytest
 
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
-from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
+from napari_gliocam.refine.parameters import METHODS, Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.plugin.writer import write_labels
@@ -88,8 +88,9 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     assert fake.slices == [[index]], "one slice was enough"
     assert 1 not in shown(segmented)[index]
     np.testing.assert_array_equal(np.delete(shown(segmented), index, 0), np.delete(cut, index, 0))
-    assert f"slice {index}" in view.status.toolTip()
-    assert segmented.panel.results_view.changes[0][0].isHidden(), "a preview is no result"
+    assert f"slice {index}" in view.status.text()
+    results = segmented.panel.results_view
+    assert results.effect["core"].text() == "–", "a preview is no result"
     layer = segmented.viewer.layers["segmentation"]
     with pytest.raises(SaveError, match="preview"):
         write_labels("x.nii.gz", layer.data, {"metadata": layer.metadata})
@@ -97,12 +98,11 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     apply(segmented, qtbot)
     assert 1 not in shown(segmented)
     assert opened.volumes_ml["core"] == 0
-    assert "whole case" in view.status.toolTip()
-    (heading, numbers), _, (_, distances) = segmented.panel.results_view.changes
-    assert not heading.isHidden()
-    assert numbers["core"].text().startswith("-")
+    assert "whole case" in view.status.text()
+    assert not results.effect_label.isHidden()
+    assert results.effect["core"].text().startswith("-")
     qtbot.waitUntil(
-        lambda: "→" in distances["core"].text(),
+        lambda: "→" in results.distances["core"].text(),
         timeout=PATIENCE_MS,
     )
 
@@ -129,13 +129,13 @@ def test_thresholds_put_the_refinement_out_of_date(
     choose(segmented, "crf")
     apply(segmented, qtbot)
     segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.3))
-    assert "Out of date" in view.status.toolTip()
+    assert "Out of date" in view.status.text()
     segmented.panel.session.settle()
     np.testing.assert_array_equal(shown(segmented), opened.live.labels)  # none of other thresholds
     assert opened.refined.current is None
     segmented.panel.session.settle()
     qtbot.waitUntil(lambda: opened.refined.previewed is not None, timeout=PATIENCE_MS)
-    assert "Preview" in view.status.toolTip()
+    assert "Preview" in view.status.text()
     apply(segmented, qtbot)
     assert opened.refined.current.settings.tumour_threshold == 0.3
 
@@ -219,7 +219,7 @@ def test_failure_and_cancel_change_nothing(
 
 def test_segment_refines_when_chosen_before(opened: Any, fake: FakeRefinement, qtbot: Any) -> None:
     choose(opened, "crf")
-    assert "Segment will run dense CRF" in opened.panel.refine_view.status.toolTip()
+    assert "Segment will run dense CRF" in opened.panel.refine_view.status.text()
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert fake.slices == [None]
@@ -243,30 +243,6 @@ def test_saving_applies_first_and_says_what_was_done(
     written = json.loads((tmp_path / "a.json").read_text())
     assert written["refinement"]["method"] == "crf"
     assert written["volumes_ml"]["core"] == 0
-
-
-def test_parameters_presets_and_reset(gliocam: Any) -> None:
-    view = gliocam.panel.refine_view
-    asked: list[Refinement] = []
-    view.refinement_requested.connect(asked.append)
-    assert view.refinement() == Refinement()
-    view.set_refinement(Refinement("crf"))
-    assert view.spatial.isEnabled()
-    assert not view.inside.isEnabled()
-    index = view.presets.findText("DeepLab")
-    view.presets.setCurrentIndex(index)
-    view.presets.activated.emit(index)
-    assert asked[-1].crf == CRF_PRESETS["DeepLab"]
-    view.intensity.setValue(7)
-    assert asked[-1].crf == replace(CRF_PRESETS["DeepLab"], intensity_width=7)
-    view.volume.setChecked(True)
-    assert asked[-1].crf.volume
-    assert view.presets.currentText() == "own values"
-    view.reset_button.click()
-    assert asked[-1] == Refinement("crf")
-    view.set_refinement(Refinement("boundary-fit"))
-    view.inside.setValue(0.8)
-    assert asked[-1].fit.min_inside == 0.8
 
 
 @pytest.mark.parametrize("method", ["crf", "adapt"])

@@ -270,7 +270,7 @@ def _warnings(volumes: Mapping[Modality, Volume]) -> list[str]:
     found += [note for volume in every for note in volume.notes]
     if skulls := [volume.path for volume in every if volume.has_skull]:
         found.append(
-            f"Not skull-stripped, as it looks: {_listed(skulls)}; "
+            f"May not be skull-stripped: {_listed(skulls)}; "
             "the networks expect a brain on a background of 0."
         )
     if missing := [modality.title for modality in NEEDED if modality not in volumes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -15,11 +16,12 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.painted_labels import PaintedLabels
 from napari_gliocam.ui.model.refined import Change, Refined
-from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
+from napari_gliocam.ui.model.threshold_labels import ThresholdLabels, dice_of, joint_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,9 @@ class OpenCase:
         The labels in the result layer: those of ``refined`` under what was painted by hand.
     volumes_ml : dict or None
         Volumes of the result; None before Segment.
-    edition : int
+    dice : mapping of target to float, or None
+        Volume Dice with the expert labels, of that result; None where it is not known (yet).
+    revision : int
         Grows whenever the result changes.
     networks : Networks or None
         What Segment found, where ``maps`` are those of another method by now.
@@ -87,7 +91,8 @@ class OpenCase:
     refined: Refined = field(default_factory=Refined)
     shown: PaintedLabels | None = None
     volumes_ml: dict[str, float] | None = None
-    edition: int = 0
+    dice: Mapping[Target, float] | None = None
+    revision: int = 0
     networks: Networks | None = None
     saved_strokes: NDArray[np.uint8] | None = None
     opened: float = field(default_factory=time.monotonic)
@@ -129,8 +134,21 @@ class OpenCase:
     def count(self) -> None:
         """The result has changed: bring its volumes up to date."""
         painted = self.shown is not None and self.shown.painted
+        self.dice = self._dice(bool(painted))
         self.volumes_ml = self.result.volumes_ml if painted else self.refined.volumes_ml
-        self.edition += 1
+        self.revision += 1
+
+    def _dice(self, painted: bool) -> Mapping[Target, float] | None:
+        expert = None if self.case.expert is None else self.case.expert.labels
+        if expert is None or self.live is None:
+            return None
+        if painted:
+            return dice_of(joint_counts(self.result.labels, expert))
+        if self.refined.current is not None:
+            change = self.refined.change
+            return {} if change is None else {t: after for t, (_, after) in change.dice.items()}
+        self.live.compare_with(expert)
+        return self.live.dice
 
     def assignment(self) -> dict[Modality, Source | None]:
         """Which volume of the pool is which modality."""

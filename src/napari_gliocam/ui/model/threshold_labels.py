@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target, masks_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
 
 
@@ -32,7 +33,9 @@ class ThresholdLabels:
         self.settings = settings
         shape = maps.grid.shape
         self.labels = np.zeros(shape, dtype=np.uint8) if labels is None else labels
-        self._counts = np.zeros((shape[0], 4), dtype=np.int64)
+        self.expert: NDArray[np.uint8] | None = None
+        #: Voxels of each slice by label (rows) and expert label (columns).
+        self._counts = np.zeros((shape[0], 4, 4), dtype=np.int64)
         self._stale = np.ones(shape[0], dtype=np.bool_)
 
     @property
@@ -74,8 +77,16 @@ class ThresholdLabels:
         part = slice(start, stop)
         apply_thresholds(self.maps, self.settings, out=self.labels, where=part)
         for index in range(start, stop):
-            self._counts[index] = np.bincount(self.labels[index].ravel(), minlength=4)[:4]
+            expert = None if self.expert is None else self.expert[index]
+            self._counts[index] = joint_counts(self.labels[index], expert)
         self._stale[part] = False
+
+    def compare_with(self, expert: NDArray[np.uint8] | None) -> None:
+        """Count the voxels that are shared with these labels from now on, for Dice."""
+        if expert is not self.expert:
+            self.expert = expert
+            self._stale[:] = True
+            self.finish()
 
     def segmentation(self) -> Segmentation:
         """A copy of the finished labels with what they were made from."""
@@ -85,10 +96,38 @@ class ThresholdLabels:
     @property
     def volumes_ml(self) -> dict[str, float]:
         """Volumes in ml of core, edema and both together, of the slices that are up to date."""
-        return volumes_of(self._counts.sum(axis=0), self.maps.grid.voxel_ml)
+        return volumes_of(self._counts.sum(axis=(0, 2)), self.maps.grid.voxel_ml)
+
+    @property
+    def dice(self) -> dict[Target, float] | None:
+        """Volume Dice of each target, NaN where both sides are empty; None without an expert."""
+        return None if self.expert is None else dice_of(self._counts.sum(axis=0))
 
     def lesion_voxels(self) -> NDArray[np.int64]:
         """Voxels of any class per slice."""
         self.finish()
-        voxels: NDArray[np.int64] = self._counts[:, 1:].sum(axis=1)
+        voxels: NDArray[np.int64] = self._counts[:, 1:].sum(axis=(1, 2))
         return voxels
+
+
+def joint_counts(
+    labels: NDArray[np.uint8], expert: NDArray[np.uint8] | None
+) -> NDArray[np.integer]:
+    """Return the voxels by label (rows, 0 to 3) and expert label (columns), shape (4, 4).
+
+    Without an expert all of them are in the first column.
+    """
+    pairs = labels * np.uint8(4)
+    if expert is not None:
+        pairs += expert
+    return np.bincount(pairs.ravel(), minlength=16)[:16].reshape(4, 4)
+
+
+def dice_of(counts: NDArray[np.integer]) -> dict[Target, float]:
+    """Return the volume Dice of each target from `joint_counts`; NaN where both are empty."""
+    found = {}
+    for target, mask in masks_of(np.arange(4)).items():
+        either = counts[mask].sum() + counts[:, mask].sum()
+        both = counts[np.ix_(mask, mask)].sum()
+        found[target] = float(2 * both / either) if either else float("nan")
+    return found

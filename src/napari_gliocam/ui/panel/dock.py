@@ -6,6 +6,7 @@ module is the wiring between the two and the shared state.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
-from napari_gliocam.ui.model.refined import Refined
+from napari_gliocam.ui.model.refined import Refined, acts
 from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
@@ -64,7 +65,10 @@ class Workspace(Dock):
         self.refine_view = RefineView(commands.FLIP_REFINEMENT)
         self.maps_view = MapsView()
         self.results_view = ResultsView(
-            commands.NEXT_LESION, commands.PREVIOUS_LESION, commands.TOGGLE_OVERLAY
+            commands.NEXT_LESION,
+            commands.PREVIOUS_LESION,
+            commands.TOGGLE_OVERLAY,
+            commands.TOGGLE_OUTLINE,
         )
         self.lay_out(
             self.case_view,
@@ -72,7 +76,7 @@ class Workspace(Dock):
             self.threshold_view,
             self.refine_view,
             self.maps_view,
-            self.results_view,
+            foot=self.results_view,
         )
         self.session = Session(viewer, self)
         self.state = self.session.state
@@ -123,12 +127,14 @@ class Workspace(Dock):
         self.threshold_view.drag_ended.connect(session.settle)
         refine = self.refine_view
         refine.refinement_requested.connect(session.set_refinement)
+        refine.refused.connect(partial(self.state.say, level="warning"))
         refine.apply_requested.connect(session.refine)
         refine.cancel_requested.connect(self._on_cancel_refinement)
         refine.flip_requested.connect(self._on_flip_requested)
         refine.overlay_requested.connect(session.show_overlay)
         self.maps_view.map_requested.connect(session.show_map)
         self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
+        self.results_view.outline_requested.connect(lambda: navigate.toggle_outline(session.viewer))
         self.results_view.save_requested.connect(self.ask_save)
         self.results_view.reading_requested.connect(self._open_reading)
         self.results_view.lesion_step_requested.connect(
@@ -253,12 +259,14 @@ class Workspace(Dock):
         events.refining.connect(self._show_refining)
         events.refining_progress.connect(self._show_refining_progress)
         events.message.connect(self._show_message)
+        events.outline.connect(self.results_view.set_outline)
         self.session.maps_shown.connect(self._show_shown_maps)
         self.session.slice_changed.connect(self._show_slice)
         self.session.layers_changed.connect(self._show_case)
 
     def _show_everything(self) -> None:
         self._show_message(self.state.message)
+        self.results_view.set_outline(self.state.outline)
         self._show_run()
         self._show_running(self.state.running)
         self._show_refining(self.state.refining)
@@ -371,7 +379,19 @@ class Workspace(Dock):
             can_flip=there or refined.previewed is not None,
             flipped=refined.flipped,
         )
-        self.results_view.set_change(refined.change if there else None)
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        opened, view = self._opened, self.results_view
+        refined = Refined() if opened is None else opened.refined
+        view.set_rows(
+            expert=opened is not None and opened.case.expert is not None,
+            refines=acts(refined.wanted),
+        )
+        dice = None if opened is None else opened.dice
+        view.set_figures(dice, None if refined.current is None else refined.change)
+        other = opened is not None and opened.networks is not None and opened.maps is not None
+        view.set_origin(f"Result of {opened.maps.name}, not of Segment" if other else "")
 
     def _show_plane(self) -> None:
         order = tuple(self.session.viewer.dims.order)

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QGridLayout,
-    QHBoxLayout,
-    QPushButton,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_gliocam.refine.parameters import (
     CRF_PRESETS,
@@ -27,15 +20,17 @@ from napari_gliocam.refine.parameters import (
 )
 from napari_gliocam.ui.model.refined import TITLES, acts
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.forms import Form, field_title
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
 
 _OWN = "own values"
+_DEFAULT = "default"
 _OVERLAY_TIPS: dict[Overlay, str] = {
     "superpixels": "Borders of the superpixels",
     "edge map": "Borders of the clusters that the network made of them",
 }
-_DEFAULT = "default"
+_PART_TITLES = {"crf": "Dense CRF", "fit": "BoundaryFit", "components": "Islands and holes"}
 
 
 class RefineView(QWidget):
@@ -48,6 +43,7 @@ class RefineView(QWidget):
     """
 
     refinement_requested = Signal(object)
+    refused = Signal(str)
     apply_requested = Signal()
     cancel_requested = Signal()
     flip_requested = Signal()
@@ -61,6 +57,8 @@ class RefineView(QWidget):
         outer.addWidget(section)
         self._refinement = Refinement()
         self._presets = _presets()
+        #: A form for each part of the refinement, made when it is first looked at.
+        self.forms: dict[str, Form[Any]] = {}
 
         self.methods = Choice(
             "Dense CRF follows edges in the images; BoundaryFit keeps clusters of the image "
@@ -68,20 +66,24 @@ class RefineView(QWidget):
         )
         self.methods.fill([_sentence(title) for title in TITLES.values()], 0)
         self.methods.activated.connect(self._on_method)
-        self.components = QCheckBox("Clean")
-        self.components.setToolTip(
-            "Components: drop parts of the tumour that are small beside the largest one, "
-            "fill holes in the tumour and necrosis in the core"
-        )
-        self.components.toggled.connect(self._emit)
         section.head.addWidget(self.methods, 4)
-        section.head.addWidget(self.components)
-
-        self.advanced_button = QPushButton("Parameters")
-        self.advanced_button.setCheckable(True)
-        self.advanced_button.setToolTip("Show or hide the parameters")
-        self.advanced = self._advanced()
-        self.advanced_button.toggled.connect(self._fold)
+        self.components = QCheckBox("Remove islands, fill holes")
+        self.components.setToolTip(
+            tooltip(
+                "Drop parts of the tumour that are small beside the largest one, fill holes in "
+                "the tumour and necrosis in the core"
+            )
+        )
+        self.components.toggled.connect(self._on_components)
+        self.parameters_button = QPushButton("Parameters")
+        self.parameters_button.setCheckable(True)
+        self.parameters_button.setToolTip("Show or hide the parameters")
+        self.parameters_button.toggled.connect(self._show_parts)
+        options = QHBoxLayout()
+        options.setSpacing(SPACING)
+        options.addWidget(self.components, 1)
+        options.addWidget(self.parameters_button)
+        section.body.addLayout(options)
 
         self.run = RunButton("Apply to case", "Refine every slice that shows tumour")
         self.apply_button = self.run.button
@@ -98,171 +100,128 @@ class RefineView(QWidget):
         row.setSpacing(SPACING)
         row.addWidget(self.run, 1)
         row.addWidget(self.flip_button)
-        row.addWidget(self.advanced_button)
         section.body.addWidget(self.actions)
         self.status = Elided()
         section.body.addWidget(self.status)
-        section.body.addWidget(self.advanced)
+        self.parameters = self._parameters()
+        section.body.addWidget(self.parameters)
         self.set_refinement(self._refinement)
         self.set_result("", can_apply=False, can_flip=False, flipped=False)
 
-    def _advanced(self) -> QWidget:
+    def _parameters(self) -> QWidget:
         widget = QWidget()
-        grid = QGridLayout(widget)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
+        self._parts = QVBoxLayout(widget)
+        self._parts.setContentsMargins(0, 0, 0, 0)
+        self._parts.setSpacing(2)
         self.presets = Choice("Kernels of the dense CRF: paper 2 as released, or as in DeepLab")
         self.presets.activated.connect(self._on_preset)
         self.reset_button = QPushButton("Reset")
         self.reset_button.setToolTip("Back to the default parameters")
         self.reset_button.clicked.connect(self.reset)
-        self.spatial = _number(0.1, 500, 1, "Reach in mm of the image kernel of the CRF")
-        self.intensity = _number(
-            0.1, 255, 1, "How alike intensities of 0 to 255 must be to be one class"
-        )
-        self.weight = _number(0, 1000, 1, "Weight of the image kernel; 0 leaves it out")
-        self.iterations = _Count()
-        self.iterations.setRange(1, 100)
-        self.iterations.setToolTip("Steps of mean field")
-        self.iterations.setKeyboardTracking(False)
-        self.iterations.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.inside = _number(
-            0.05, 1, 0.05, "BoundaryFit keeps a cluster of which this fraction is tumour"
-        )
-        self.inside.setDecimals(2)
-        self.volume = QCheckBox("In 3-D")
-        self.volume.setToolTip("Slices see each other: one CRF in space instead of one a slice")
-        self.volume.toggled.connect(self._emit)
+        top = QHBoxLayout()
+        top.setSpacing(SPACING)
+        self.preset_label = row_label("CRF", self.presets.toolTip())
+        top.addWidget(self.preset_label)
+        top.addWidget(self.presets, 1)
+        top.addWidget(self.reset_button)
+        self._parts.addLayout(top)
         self.overlays = {overlay: QPushButton(_sentence(overlay)) for overlay in OVERLAYS}
-        for overlay, button in self.overlays.items():
-            button.setCheckable(True)
-            button.setToolTip(f"{_OVERLAY_TIPS[overlay]} over the slice in view")
-            button.clicked.connect(partial(self.overlay_requested.emit, overlay))
-        grid.addWidget(row_label("CRF", self.presets.toolTip()), 0, 0)
-        grid.addWidget(self.presets, 0, 1, 1, 2)
-        grid.addWidget(self.reset_button, 0, 3)
-        for place, (title, field) in enumerate(
-            (
-                ("Width, mm", self.spatial),
-                ("Intensity", self.intensity),
-                ("Weight", self.weight),
-                ("Iterations", self.iterations),
-                ("Min inside", self.inside),
-            )
-        ):
-            line, column = 1 + place // 2, 2 * (place % 2)
-            grid.addWidget(row_label(title, field.toolTip()), line, column)
-            grid.addWidget(field, line, column + 1)
-            field.valueChanged.connect(self._emit)
-        grid.addWidget(self.volume, 3, 2, 1, 2)
         self.overlay_row = QWidget()
         row = QHBoxLayout(self.overlay_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACING)
         row.addWidget(row_label("Show", "What BoundaryFit goes by"))
-        for button in self.overlays.values():
+        for overlay, button in self.overlays.items():
+            button.setCheckable(True)
+            button.setToolTip(f"{_OVERLAY_TIPS[overlay]} over the slice in view")
+            button.clicked.connect(partial(self.overlay_requested.emit, overlay))
             row.addWidget(button, 1)
-        grid.addWidget(self.overlay_row, 4, 0, 1, 4)
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
+        self._parts.addWidget(self.overlay_row)
         return widget
 
     # ---- what is chosen
 
     def refinement(self) -> Refinement:
-        """What the widgets say."""
-        old = self._refinement
-        crf = replace(
-            old.crf,
-            bilateral_width=float(self.spatial.value()),
-            intensity_width=float(self.intensity.value()),
-            bilateral_weight=float(self.weight.value()),
-            iterations=int(self.iterations.value()),
-            volume=self.volume.isChecked(),
-        )
-        cleaned = old.components or ComponentParameters()
-        return replace(
-            old,
-            method=METHODS[self.methods.currentIndex()],
-            crf=crf,
-            fit=replace(old.fit, min_inside=float(self.inside.value())),
-            components=cleaned if self.components.isChecked() else None,
-        )
+        """Return what the widgets say."""
+        return self._refinement
 
     def set_refinement(self, refinement: Refinement) -> None:
-        """Show this refinement; tell nobody."""
+        """Show this refinement; nothing is emitted."""
         self._refinement = refinement
-        crf = refinement.crf
-        values: tuple[tuple[QDoubleSpinBox | QSpinBox, float], ...] = (
-            (self.spatial, crf.bilateral_width),
-            (self.intensity, crf.intensity_width),
-            (self.weight, crf.bilateral_weight),
-            (self.iterations, crf.iterations),
-            (self.inside, refinement.fit.min_inside),
-        )
-        for widget, value in values:
-            blocked = widget.blockSignals(True)
-            widget.setValue(value)  # type: ignore[arg-type]
-            widget.blockSignals(blocked)
-            widget.setEnabled(refinement.fits if widget is self.inside else refinement.smooths)
-        self.volume.setEnabled(refinement.smooths)
-        for box, checked in (
-            (self.components, refinement.components is not None),
-            (self.volume, crf.volume),
-        ):
-            blocked = box.blockSignals(True)
-            box.setChecked(checked)
-            box.blockSignals(blocked)
         self.methods.setCurrentIndex(METHODS.index(refinement.method))
-        flat = replace(crf, volume=False)
+        with signals_blocked(self.components):
+            self.components.setChecked(refinement.components is not None)
+        flat = replace(refinement.crf, volume=False)
         named = [name for name, preset in self._presets.items() if preset == flat]
         titles = [*self._presets, *([] if named else [_OWN])]
         self.presets.fill(titles, titles.index(named[0]) if named else len(titles) - 1)
-        self.presets.setEnabled(refinement.smooths)
-        self._fold()
+        self._show_parts()
 
     def reset(self) -> None:
-        """Back to the default parameters; the choice stays."""
-        default, chosen = Refinement(), self.refinement()
+        """Go back to the default parameters; the choice stays."""
+        default, chosen = Refinement(), self._refinement
         cleaned = default.components or ComponentParameters()
-        wanted = replace(
-            default,
-            method=chosen.method,
-            components=cleaned if chosen.components is not None else None,
-        )
-        self.set_refinement(wanted)
-        self.refinement_requested.emit(wanted)
+        kept = cleaned if chosen.components is not None else None
+        self._take(replace(default, method=chosen.method, components=kept))
 
-    def _emit(self) -> None:
-        wanted = self.refinement()
+    def _take(self, wanted: Refinement) -> None:
         self.set_refinement(wanted)
         self.refinement_requested.emit(wanted)
 
     def _on_method(self, index: int) -> None:
         """None is nothing at all; parts are cleaned after a method unless that is switched off."""
-        before = self._refinement.method
-        if "none" in (before, METHODS[index]):
-            blocked = self.components.blockSignals(True)
-            self.components.setChecked(METHODS[index] != "none")
-            self.components.blockSignals(blocked)
-        self._emit()
+        before, method = self._refinement, METHODS[index]
+        components = before.components
+        if "none" in (before.method, method):
+            components = None if method == "none" else components or ComponentParameters()
+        self._take(replace(before, method=method, components=components))
+
+    def _on_components(self, on: bool) -> None:
+        self._take(replace(self._refinement, components=ComponentParameters() if on else None))
 
     def _on_preset(self, index: int) -> None:
         preset = self._presets.get(self.presets.itemText(index))
         if preset is not None:
             crf = replace(preset, volume=self._refinement.crf.volume)
-            self.set_refinement(replace(self._refinement, crf=crf))
-            self._emit()
+            self._take(replace(self._refinement, crf=crf))
 
-    def _fold(self) -> None:
-        """What does nothing takes no room."""
-        on = acts(self._refinement)
-        has_parameters = self._refinement.method != "none"
-        self.actions.setVisible(on)
-        self.advanced_button.setVisible(has_parameters)
-        self.advanced.setVisible(has_parameters and self.advanced_button.isChecked())
-        self.overlay_row.setVisible(self._refinement.fits)
+    def _on_part(self, name: str, value: Any) -> None:
+        self._take(replace(self._refinement, **{name: value}))
+
+    def _show_parts(self, _: bool = False) -> None:
+        """Show the forms of what runs; what does nothing takes no room."""
+        refinement = self._refinement
+        parts = [name for name in refinement.used if name != "method"]
+        shown = bool(parts) and self.parameters_button.isChecked()
+        self.actions.setVisible(acts(refinement))
+        self.parameters_button.setVisible(bool(parts))
+        self.parameters.setVisible(shown)
+        self.overlay_row.setVisible(refinement.fits)
+        for widget in (self.preset_label, self.presets):
+            widget.setVisible(refinement.smooths)
+        if shown:
+            for name in parts:
+                if name not in self.forms:
+                    self._add_form(name)
+        for name, form in self.forms.items():
+            if name in parts:
+                form.set_value(getattr(refinement, name))
+            form.parentWidget().setVisible(name in parts)
+
+    def _add_form(self, name: str) -> None:
+        form: Form[Any] = Form(getattr(self._refinement, name))
+        form.changed.connect(partial(self._on_part, name))
+        form.refused.connect(self.refused)
+        self.forms[name] = form
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, SPACING // 2, 0, 0)
+        column.setSpacing(2)
+        heading = QLabel(_PART_TITLES.get(name, field_title(name)))
+        heading.setEnabled(False)
+        column.addWidget(heading)
+        column.addWidget(form)
+        self._parts.addWidget(box)
 
     # ---- what is shown
 
@@ -272,9 +231,9 @@ class RefineView(QWidget):
             button.setChecked(overlay in shown)
 
     def set_result(self, sentence: str, *, can_apply: bool, can_flip: bool, flipped: bool) -> None:
-        """Say what the viewer shows, and what can be done; all is well without a word."""
+        """Show what the viewer shows of the refinement, and what can be done."""
         self.status.set_text(sentence)
-        self.status.setVisible(acts(self._refinement) and (can_apply or flipped or not can_flip))
+        self.status.setVisible(acts(self._refinement) and bool(sentence))
         self.run.set_ready(can_apply and acts(self._refinement))
         self.flip_button.setEnabled(can_flip)
         self.flip_button.setChecked(flipped)
@@ -285,34 +244,7 @@ def _sentence(title: str) -> str:
 
 
 def _presets() -> dict[str, CrfParameters]:
-    """Named sets of parameters; the default has a name of its own where it is none of them."""
+    """Return named parameters; the default has a name of its own where it is none of them."""
     default = replace(Refinement().crf, volume=False)
     known = default in CRF_PRESETS.values()
     return dict(CRF_PRESETS) if known else {_DEFAULT: default, **CRF_PRESETS}
-
-
-class _Number(QDoubleSpinBox):
-    """A number that does not turn under a passing wheel."""
-
-    def wheelEvent(self, event: object) -> None:  # noqa: N802
-        """Leave the wheel to the scroll area."""
-        event.ignore()  # type: ignore[attr-defined]
-
-
-class _Count(QSpinBox):
-    """A whole number that does not turn under a passing wheel."""
-
-    def wheelEvent(self, event: object) -> None:  # noqa: N802
-        """Leave the wheel to the scroll area."""
-        event.ignore()  # type: ignore[attr-defined]
-
-
-def _number(low: float, high: float, step: float, tip: str) -> _Number:
-    number = _Number()
-    number.setDecimals(1)
-    number.setRange(low, high)
-    number.setSingleStep(step)
-    number.setToolTip(tip)
-    number.setKeyboardTracking(False)
-    number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    return number

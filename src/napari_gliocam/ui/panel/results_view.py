@@ -1,65 +1,93 @@
-"""Volumes, the probabilities of the slice in view, Save.  Viewer-agnostic."""
+"""Volumes, Dice, the probabilities of the slice in view, Save.  Viewer-agnostic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.model.refined import Change
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label, swatch_label
-
-_COLUMNS = (("tumour", "whole"), ("core", "core"), ("edema", "edema"))
-#: Line in the grid, heading, tooltip.
-_CHANGES = (
-    (3, ("Change", "What the refinement added or took away")),
-    (4, ("Dice", "Volume Dice with the expert labels, before → after refinement")),
-    (5, ("HD95 mm", "95th percentile of surface distances to the expert labels, before → after")),
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Elided,
+    Section,
+    row_label,
+    swatch_label,
+    tooltip,
 )
+
+_TITLES: dict[Target, str] = {"tumour": "whole tumour", "core": "core", "edema": "edema"}
+_NONE = "–"
 
 
 class ResultsView(QWidget):
-    """Emits that the result is to be saved."""
+    """Emits that the result is to be saved, read, outlined, or its next lesion shown.
+
+    Its rows depend on the case and the choices alone, so that none jumps while a slider moves.
+    """
 
     save_requested = Signal()
     lesion_step_requested = Signal(int)
     reading_requested = Signal()
+    outline_requested = Signal()
 
-    def __init__(self, next_key: str, previous_key: str, overlay_key: str) -> None:
+    def __init__(
+        self, next_key: str, previous_key: str, overlay_key: str, outline_key: str
+    ) -> None:
         super().__init__()
         section = Section("Result", f"Key {overlay_key}: show or hide the segmentation")
+        self.outline = QCheckBox("Outline")
+        self.outline.setToolTip(
+            tooltip(
+                f"Draw the segmentation as an outline (key {outline_key}); maps over it do, too"
+            )
+        )
+        self.outline.clicked.connect(self.outline_requested)
         self.reading_button = QPushButton("Reading…")
         self.reading_button.setToolTip("Chart, measures, overlap, agreement, voxel, report")
         self.reading_button.clicked.connect(self.reading_requested)
+        section.head.addWidget(self.outline)
         section.head.addWidget(self.reading_button)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
+        self.origin = Elided()
+        self.origin.hide()
+        section.body.addWidget(self.origin)
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING // 2)
-        grid.setVerticalSpacing(SPACING // 2)
-        self.slice_label = row_label("Slice", "Slice in view, counted from the feet, from 0")
-        grid.addWidget(
-            row_label("Volume", f"At the thresholds above; key {overlay_key} hides the labels"),
-            1,
-            0,
-        )
-        grid.addWidget(self.slice_label, 2, 0)
-        self.volumes: dict[str, QLabel] = {}
-        self.probabilities: dict[str, QLabel] = {}
-        for column, (target, title) in enumerate(_COLUMNS, start=1):
-            colour = None if target == "tumour" else TARGET_COLOURS[target]  # type: ignore[index]
-            grid.addWidget(swatch_label(title, colour), 0, column)
+        grid.setVerticalSpacing(2)
+        for column, target in enumerate(TARGETS, start=1):
+            colour = None if target == "tumour" else TARGET_COLOURS[target]
+            grid.addWidget(swatch_label(_TITLES[target], colour), 0, column)
             grid.setColumnStretch(column, 1)
-            self.volumes[target] = self._number(f"Volume of {title}")
-            self.probabilities[target] = self._number(
-                f"Image-level probability that this slice shows {target}"
-            )
-            grid.addWidget(self.volumes[target], 1, column)
-            grid.addWidget(self.probabilities[target], 2, column)
-        self.changes = [self._change_row(grid, line, *texts) for line, texts in _CHANGES]
+        _, self.volumes = self._row(
+            grid, 1, "Volume", f"At the thresholds above; key {overlay_key} hides the labels"
+        )
+        self.slice_label, self.probabilities = self._row(
+            grid, 2, "Slice", "Image-level probability of the slice in view, from the feet, from 0"
+        )
+        self.dice_label, self.dice = self._row(
+            grid, 3, "Dice", "Volume Dice with the expert labels; before → after refinement"
+        )
+        self.effect_label, self.effect = self._row(
+            grid, 4, "Effect of refinement", "Volume that the refinement added or took away"
+        )
+        self.effect_label.setWordWrap(True)
+        self.distance_label, self.distances = self._row(
+            grid, 5, "HD95, mm", "95th percentile of surface distances to the expert labels"
+        )
         section.body.addLayout(grid)
 
         self.previous_button = QPushButton("◂ Lesion")
@@ -70,66 +98,96 @@ class ResultsView(QWidget):
         self.next_button.clicked.connect(lambda: self.lesion_step_requested.emit(1))
         self.save_button = QPushButton("Save…")
         self.save_button.setToolTip(
-            "Write the labels as NIfTI on the case's own grid, and the settings beside it in json"
+            tooltip("Write the labels as NIfTI on the case's own grid, and the settings as json")
         )
         self.save_button.clicked.connect(self.save_requested)
         row = QHBoxLayout()
         row.setSpacing(SPACING)
-        row.addWidget(self.previous_button, 1)
-        row.addWidget(self.next_button, 1)
-        row.addWidget(self.save_button, 1)
+        for button in (self.previous_button, self.next_button, self.save_button):
+            row.addWidget(button, 1)
         section.body.addLayout(row)
+        self.set_rows(expert=False, refines=False)
         self.set_volumes(None)
-        self.set_change(None)
+        self.set_figures(None, None)
         self.set_probabilities(None, None)
         self.set_ready(False, False)
 
-    def _change_row(
-        self, grid: QGridLayout, line: int, title: str, tip: str
-    ) -> tuple[QLabel, dict[str, QLabel]]:
-        heading = row_label(title, tip)
+    @staticmethod
+    def _row(
+        grid: QGridLayout, line: int, title: str, tip: str
+    ) -> tuple[QLabel, dict[Target, QLabel]]:
+        heading = row_label(title, tooltip(tip))
         grid.addWidget(heading, line, 0)
         numbers = {}
-        for column, (target, _) in enumerate(_COLUMNS, start=1):
-            numbers[target] = self._number(tip)
-            grid.addWidget(numbers[target], line, column)
+        for column, target in enumerate(TARGETS, start=1):
+            number = QLabel(_NONE)
+            number.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            number.setToolTip(tooltip(f"{_TITLES[target].capitalize()}: {tip}"))
+            numbers[target] = number
+            grid.addWidget(number, line, column)
         return heading, numbers
 
-    @staticmethod
-    def _number(tip: str) -> QLabel:
-        label = QLabel()
-        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        label.setToolTip(tip)
-        return label
+    def set_rows(self, *, expert: bool, refines: bool) -> None:
+        """Have a row for each figure that there can be of this case and these choices."""
+        for there, heading, numbers in (
+            (expert, self.dice_label, self.dice),
+            (refines, self.effect_label, self.effect),
+            (expert and refines, self.distance_label, self.distances),
+        ):
+            for label in (heading, *numbers.values()):
+                label.setVisible(there)
+
+    def set_origin(self, text: str) -> None:
+        """Name the method that the result comes from, where the networks of Segment are not it."""
+        self.origin.set_text(text)
+        self.origin.setVisible(bool(text))
+
+    def set_outline(self, outline: bool) -> None:
+        """Show whether the segmentation is an outline."""
+        self.outline.setChecked(outline)
 
     def set_volumes(self, volumes_ml: Mapping[str, float] | None) -> None:
-        """Show volumes; None while there is no result."""
+        """Show volumes in ml; None before Segment."""
         for target, label in self.volumes.items():
-            label.setText("–" if volumes_ml is None else f"{volumes_ml[target]:.1f} ml")
+            label.setText(_NONE if volumes_ml is None else f"{volumes_ml[target]:.1f} ml")
 
     def set_probabilities(self, index: int | None, values: Sequence[float] | None) -> None:
-        """Show the image-level probabilities of a slice, in the order tumour, core, edema."""
+        """Show tumour, core, edema of the slice in view; None outside the case, before Segment."""
         self.slice_label.setText("Slice" if index is None else f"Slice {index}")
         for column, label in enumerate(self.probabilities.values()):
-            label.setText("–" if values is None else f"p = {values[column]:.2f}")
+            label.setText(_NONE if values is None else f"p = {values[column]:.2f}")
 
-    def set_change(self, change: Change | None) -> None:
-        """Show what the refinement changed; rows without figures are hidden."""
-        texts: list[dict[str, str]] = [{}, {}, {}]
-        if change is not None:
-            texts = [
-                {t: f"{after - before:+.1f} ml" for t, (before, after) in change.ml.items()},
-                {t: f"{before:.2f} → {after:.2f}" for t, (before, after) in change.dice.items()},
-                {t: f"{before:.1f} → {after:.1f}" for t, (before, after) in change.hd95.items()},
-            ]
-        for (heading, numbers), text in zip(self.changes, texts, strict=True):
-            for label in (heading, *numbers.values()):
-                label.setVisible(bool(text))
-            for target, label in numbers.items():
-                label.setText(text.get(target, ""))
+    def set_figures(self, dice: Mapping[str, float] | None, change: Change | None) -> None:
+        """Show Dice with the expert labels, and the effect of the refinement that is applied.
+
+        Parameters
+        ----------
+        dice : mapping of target to float, or None
+            Of the labels in view; NaN where neither side has the target.
+        change : Change or None
+            What the refinement changed, where the whole case is refined.
+        """
+        for target in TARGETS:
+            before_after = None if change is None else change.dice.get(target)
+            now = None if dice is None else dice.get(target)
+            if before_after is not None:
+                text = " → ".join(_two(value) for value in before_after)
+            else:
+                text = _NONE if now is None else _two(now)
+            self.dice[target].setText(text)
+            ml = None if change is None else change.ml.get(target)
+            self.effect[target].setText(_NONE if ml is None else f"{ml[1] - ml[0]:+.1f} ml")
+            mm = None if change is None else change.hd95.get(target)
+            self.distances[target].setText(
+                _NONE if mm is None else " → ".join(f"{value:.1f}" for value in mm)
+            )
 
     def set_ready(self, can_save: bool, can_step: bool) -> None:
-        """Whether there is a result to save and a lesion to step through."""
+        """Show whether there is a result to save and a lesion to step through."""
         self.save_button.setEnabled(can_save)
         self.previous_button.setEnabled(can_step)
         self.next_button.setEnabled(can_step)
+
+
+def _two(value: float) -> str:
+    return _NONE if value != value else f"{value:.2f}"

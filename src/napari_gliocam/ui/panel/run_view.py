@@ -72,10 +72,8 @@ class RunView(QWidget):
 
     def set_bundle(self, name: str, origin: str, licence: str) -> None:
         """Say which weights are in use and where they come from."""
-        self.bundle.set_text(name)
+        self.bundle.set_text(name, f"Licence: {licence}" if licence else "")
         self.origin.set_text(origin)
-        if licence:
-            self.bundle.setToolTip(f"{name}; licence: {licence}")
 
     def set_ready(self, ready: bool) -> None:
         """Whether there is something to segment."""

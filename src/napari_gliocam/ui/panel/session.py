@@ -339,6 +339,9 @@ class Session:
         if opened is not None and opened.case.volumes:
             self.refine_run.overlay.show(opened, overlay, shown)
             self.refine_run.look()
+            part = navigate.part_in_view(self.viewer, opened.case.grid)
+            if shown and (part is None or len(part) != 1):
+                self.state.say("Borders are drawn on axial slices; turn to the axial plane.")
 
     # ---- maps, slices
 

@@ -1,14 +1,23 @@
-"""Thresholds, exclusive classes, gate: choices that need no network.  Viewer-agnostic."""
+"""Thresholds, one class per voxel, gate: choices that need no network.  Viewer-agnostic."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
-from superqt.utils import qthrottled
+from superqt import QDoubleSlider
+from superqt.utils import qthrottled, signals_blocked
 
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.widgets.pieces import FRAME_MS, SPACING, Section, row_label
+from napari_gliocam.ui.widgets.pieces import (
+    FRAME_MS,
+    SPACING,
+    Number,
+    Section,
+    row_label,
+    tooltip,
+)
 
 
 class ThresholdView(QWidget):
@@ -36,44 +45,54 @@ class ThresholdView(QWidget):
         )
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(0)
-        grid.addWidget(row_label("Tumour", self.tumour.toolTip()), 0, 0)
-        grid.addWidget(self.tumour, 0, 1)
-        grid.addWidget(row_label("Class", self.class_.toolTip()), 1, 0)
-        grid.addWidget(self.class_, 1, 1)
+        grid.setVerticalSpacing(2)
+        self.numbers: dict[QDoubleSlider, Number] = {}
+        for line, (title, slider) in enumerate((("Tumour", self.tumour), ("Class", self.class_))):
+            number = Number(0.0, 1.0, 0.01, "")
+            number.setToolTip(slider.toolTip())
+            number.setFixedWidth(62)
+            self.numbers[slider] = number
+            grid.addWidget(row_label(title, slider.toolTip()), line, 0)
+            grid.addWidget(slider, line, 1)
+            grid.addWidget(number, line, 2)
         section.body.addLayout(grid)
 
-        self.exclusive = QCheckBox("Exclusive classes")
+        self.exclusive = QCheckBox("One class per voxel")
         self.exclusive.setToolTip(
-            "On: a voxel that both classes claim goes to the one with the higher map. "
-            "Off: it is shown in a third colour."
+            tooltip(
+                "On: where core and edema overlap, the higher map has the voxel. "
+                "Off: overlap is shown in a third colour."
+            )
         )
-        self.gate = QCheckBox("Gate by slice")
+        self.gate = QCheckBox()
         self.gate.setToolTip(
-            "Find a class only on slices whose image-level probability is 50 % or more."
+            tooltip(
+                "Find a class only on slices whose image-level probability p reaches this value."
+            )
         )
         row = QHBoxLayout()
-        row.setSpacing(SPACING * 2)
+        row.setSpacing(SPACING)
         row.addWidget(self.exclusive)
-        row.addWidget(self.gate)
         row.addStretch(1)
+        row.addWidget(self.gate)
         section.body.addLayout(row)
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
         self.set_settings(self._settings)
         for slider in (self.tumour, self.class_):
             slider.valueChanged.connect(self._on_drag)
+            slider.valueChanged.connect(self._show_numbers)
             slider.sliderReleased.connect(self._on_released)
+            self.numbers[slider].valueChanged.connect(partial(self._on_typed, slider))
         for box in (self.exclusive, self.gate):
             box.toggled.connect(self._on_toggled)
 
-    def _slider(self, tip: str) -> QLabeledDoubleSlider:
-        slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    def _slider(self, tip: str) -> QDoubleSlider:
+        slider = QDoubleSlider(Qt.Orientation.Horizontal)
         slider.setRange(0.0, 1.0)
         slider.setSingleStep(0.01)
         slider.setPageStep(0.05)
-        slider.setDecimals(2)
-        slider.setToolTip(tip)
+        slider.setToolTip(tooltip(tip))
         return slider
 
     def settings(self) -> Thresholds:
@@ -87,16 +106,29 @@ class ThresholdView(QWidget):
         )
 
     def set_settings(self, settings: Thresholds) -> None:
-        """Show these settings; tell nobody."""
+        """Show these settings; nothing is emitted."""
         self._settings = settings
-        widgets = (self.tumour, self.class_, self.exclusive, self.gate)
-        blocked = [widget.blockSignals(True) for widget in widgets]
-        self.tumour.setValue(settings.tumour_threshold)
-        self.class_.setValue(settings.class_threshold)
-        self.exclusive.setChecked(settings.exclusive)
-        self.gate.setChecked(settings.gate)
-        for widget, was in zip(widgets, blocked, strict=True):
-            widget.blockSignals(was)
+        self.gate.setText(f"Hide class where slice p < {settings.gate_probability:g}")
+        with (
+            signals_blocked(self.tumour),
+            signals_blocked(self.class_),
+            signals_blocked(self.exclusive),
+            signals_blocked(self.gate),
+        ):
+            self.tumour.setValue(settings.tumour_threshold)
+            self.class_.setValue(settings.class_threshold)
+            self.exclusive.setChecked(settings.exclusive)
+            self.gate.setChecked(settings.gate)
+        self._show_numbers()
+
+    def _show_numbers(self) -> None:
+        for slider, number in self.numbers.items():
+            with signals_blocked(number):
+                number.setValue(float(slider.value()))
+
+    def _on_typed(self, slider: QDoubleSlider, value: float) -> None:
+        slider.setValue(value)
+        self._on_released()
 
     def reset(self) -> None:
         """Back to the paper's thresholds; the toggles stay."""

@@ -33,12 +33,12 @@ def previous_lesion(viewer: Any = None) -> None:
 
 
 def next_conflict(viewer: Any = None) -> None:
-    """Go to the next slice on which both classes claim a voxel."""
+    """Go to the next slice on which core and edema overlap."""
     _on(viewer, lambda v: navigate.step_conflict(v, 1))
 
 
 def previous_conflict(viewer: Any = None) -> None:
-    """Go to the previous slice on which both classes claim a voxel."""
+    """Go to the previous slice on which core and edema overlap."""
     _on(viewer, lambda v: navigate.step_conflict(v, -1))
 
 

@@ -113,7 +113,7 @@ class ReadingSession:
 
     def _follow(self, opened: OpenCase | None) -> None:
         pairs = (
-            ("edition", self._on_labels),
+            ("revision", self._on_labels),
             ("settings", self._on_settings),
             ("maps", self._on_maps),
             ("case", self._on_case),
@@ -125,7 +125,7 @@ class ReadingSession:
                 getattr(opened.events, name).connect(slot)
         self.opened = opened
 
-    def _on_labels(self, edition: int) -> None:
+    def _on_labels(self, revision: int) -> None:
         self.refresh()
 
     def _on_settings(self, settings: Thresholds) -> None:

@@ -105,7 +105,7 @@ def step_conflict(viewer: Any, step: int) -> None:
     if opened is None:
         return
     if opened.maps is None:
-        state_of(viewer).say("Which voxels both classes claim is known after Segment.")
+        state_of(viewer).say("Click Segment first; it finds where core and edema overlap.")
         return
     grid = opened.case.grid
     claimed = claims_of(opened.maps, settings=opened.settings)
@@ -114,7 +114,7 @@ def step_conflict(viewer: Any, step: int) -> None:
     index = step_slice(slice_areas(claimed, grid).conflict_slices, start, step)
     if index is None:
         word = "above" if step > 0 else "below"
-        state_of(viewer).say(f"No slice {word} this one has a voxel that both classes claim.")
+        state_of(viewer).say(f"No slice {word} this one has overlap of core and edema.")
     else:
         go_to_slice(viewer, grid, index)
 

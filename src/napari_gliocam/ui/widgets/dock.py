@@ -68,8 +68,19 @@ class Dock(ViewerWidget):
         self.setObjectName(name)
         self.message_view = MessageView()
 
-    def lay_out(self, *views: QWidget, growing: QWidget | None = None) -> None:
-        """Put views below each other; one of them, or nothing, takes the room that is left."""
+    def lay_out(
+        self, *views: QWidget, growing: QWidget | None = None, foot: QWidget | None = None
+    ) -> None:
+        """Put views below each other in a column that scrolls.
+
+        Parameters
+        ----------
+        *views : QWidget
+        growing : QWidget, optional
+            The view that takes the room that is left; nothing does by default.
+        foot : QWidget, optional
+            A view that stays in sight below the column.
+        """
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(SPACING, SPACING, SPACING, SPACING)
@@ -83,6 +94,12 @@ class Dock(ViewerWidget):
         outer.setSpacing(0)
         outer.addWidget(self.message_view)
         outer.addWidget(Column(body), 1)
+        if foot is not None:
+            frame = QWidget()
+            inside = QVBoxLayout(frame)
+            inside.setContentsMargins(SPACING, SPACING // 2, SPACING, SPACING)
+            inside.addWidget(foot)
+            outer.addWidget(frame)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its views want, as high as a small screen allows."""

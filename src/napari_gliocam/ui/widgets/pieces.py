@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
+    QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 from superqt import QElidingLabel, QLabeledDoubleSlider
+from superqt.utils import signals_blocked
 
 #: Milliseconds between two updates while a slider is dragged.
 FRAME_MS = 33
@@ -65,12 +67,28 @@ class Choice(QComboBox):
         event.ignore()  # type: ignore[attr-defined]
 
     def fill(self, titles: list[str], index: int) -> None:
-        """Offer these, choose one, tell nobody."""
-        blocked = self.blockSignals(True)
-        self.clear()
-        self.addItems(titles)
-        self.setCurrentIndex(index)
-        self.blockSignals(blocked)
+        """Offer these and choose one; nothing is emitted."""
+        with signals_blocked(self):
+            self.clear()
+            self.addItems(titles)
+            self.setCurrentIndex(index)
+
+
+class Number(QDoubleSpinBox):
+    """A number that can be typed and does not turn under a passing wheel."""
+
+    def __init__(self, low: float, high: float, step: float, tip: str, decimals: int = 2) -> None:
+        super().__init__()
+        self.setDecimals(decimals)
+        self.setRange(low, high)
+        self.setSingleStep(step)
+        self.setToolTip(tooltip(tip))
+        self.setKeyboardTracking(False)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def wheelEvent(self, event: object) -> None:  # noqa: N802
+        """Leave the wheel to the scroll area."""
+        event.ignore()  # type: ignore[attr-defined]
 
 
 class Column(QScrollArea):
@@ -87,7 +105,9 @@ class Column(QScrollArea):
         """Follow the minimum width of the content, which themes and fonts change."""
         if event.type() == QEvent.Type.LayoutRequest and self.widget() is not None:
             bar = self.verticalScrollBar().sizeHint().width()
-            self.setMinimumWidth(self.widget().minimumSizeHint().width() + bar)
+            needed = self.widget().minimumSizeHint().width() + bar
+            if needed > self.minimumWidth():  # never narrower again: the image would jump
+                self.setMinimumWidth(needed)
         return bool(super().eventFilter(watched, event))
 
 

@@ -69,7 +69,7 @@ class RunButton(QStackedWidget):
         self.setCurrentIndex(1 if running else 0)
         self.cancel_button.setEnabled(running)
         self.bar.setRange(0, 0)
-        self.stage.set_text("Waiting for the engine" if running else "")
+        self.stage.set_text("Queued" if running else "")
 
     def set_progress(self, progress: Progress) -> None:
         """Show real counts."""

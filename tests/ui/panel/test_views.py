@@ -1,0 +1,193 @@
+"""Each view of the panel alone: what it shows, what it emits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
+
+from napari_gliocam.case import Modality
+from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.model.refined import Change
+from napari_gliocam.ui.model.state import Message
+from napari_gliocam.ui.panel.case_view import CaseView
+from napari_gliocam.ui.panel.maps_view import MapsView
+from napari_gliocam.ui.panel.refine_view import RefineView
+from napari_gliocam.ui.panel.results_view import ResultsView
+from napari_gliocam.ui.panel.run_view import RunView
+from napari_gliocam.ui.panel.threshold_view import ThresholdView
+from napari_gliocam.ui.widgets.message_view import MessageView
+
+HOSTILE = "<h1>CE-certified</h1>"
+
+
+def heard(signal: Any) -> list[Any]:
+    got: list[Any] = []
+    signal.connect(lambda *values: got.append(values[0] if len(values) == 1 else values))
+    return got
+
+
+def assert_plain(widget: QWidget) -> None:
+    """No text of a file is read as html, neither in a label nor in a tooltip."""
+    for label in widget.findChildren(QLabel):
+        if HOSTILE in label.text():
+            assert label.textFormat() == Qt.TextFormat.PlainText
+    for child in widget.findChildren(QWidget):
+        assert HOSTILE not in child.toolTip()
+
+
+@pytest.fixture
+def case_view(qtbot: Any) -> CaseView:
+    view = CaseView("Q")
+    qtbot.addWidget(view)
+    return view
+
+
+def test_case_view(case_view: CaseView) -> None:
+    view = case_view
+    view.set_cases([HOSTILE], 0)
+    view.set_modalities([HOSTILE, "t2.nii"], {Modality.FLAIR: 0}, {Modality.T1})
+    view.set_schemes(["a"], ["BraTS"], "a")
+    view.set_geometry((155, 240, 240), (1.0, 1.0, 1.0))
+    assert view.found_line.text() == "FLAIR · missing: T1ce, T2 · expert labels"
+    assert "155 × 240 × 240 voxels of 1 mm" in view.found_line.toolTip()
+    assert not view.files.isHidden(), "unfolded where something is missing"
+    assert_plain(view)
+    planes, beside = heard(view.plane_requested), heard(view.side_views_requested)
+    view.planes["coronal"].click()
+    view.three_button.click()
+    view.beside_button.click()
+    assert planes == ["coronal"]
+    assert beside == [True, False]
+    assert [plane for plane, button in view.planes.items() if button.isChecked()] == ["coronal"]
+    view.set_geometry((), ())
+    assert view.view_row.isHidden()
+    assert "Open…" in view.geometry_line.text()
+
+
+def test_run_view(qtbot: Any) -> None:
+    view = RunView()
+    qtbot.addWidget(view)
+    view.set_bundle(HOSTILE, HOSTILE, HOSTILE)
+    view.set_devices(["auto", "cpu"], ["Automatic", "CPU"], "cpu")
+    assert view.devices.currentText() == "CPU"
+    assert_plain(view)
+    view.set_running(True)
+    assert view.stage.text() == "Queued"
+    view.set_progress(Progress(3, 9, "preparing slices"))
+    assert view.stage.text() == "Preparing slices: 3 of 9 slices"
+    view.set_running(False)
+    asked = heard(view.device_requested)
+    view.devices.activated.emit(0)
+    assert asked == ["auto"]
+
+
+def test_threshold_view_can_be_typed_in(qtbot: Any) -> None:
+    view = ThresholdView()
+    qtbot.addWidget(view)
+    asked, ended = heard(view.settings_requested), heard(view.drag_ended)
+    view.numbers[view.tumour].setValue(0.33)
+    assert asked[-1] == Thresholds(tumour_threshold=0.33)
+    assert ended
+    assert view.tumour.value() == pytest.approx(0.33)
+    view.class_.setValue(0.61)
+    assert view.numbers[view.class_].value() == pytest.approx(0.61)
+    count = len(asked)
+    view.set_settings(Thresholds(0.1, 0.2, exclusive=False, gate=False, gate_probability=0.7))
+    assert view.numbers[view.tumour].value() == pytest.approx(0.1)
+    assert view.gate.text() == "Hide class where slice p < 0.7"
+    assert view.settings().gate_probability == 0.7
+    assert len(asked) == count
+
+
+def test_refine_view_reaches_every_parameter(qtbot: Any) -> None:
+    view = RefineView("R")
+    qtbot.addWidget(view)
+    asked = heard(view.refinement_requested)
+    view.parameters_button.click()
+    for index, method in enumerate(METHODS):
+        view.methods.setCurrentIndex(index)
+        view.methods.activated.emit(index)
+        parts = set(asked[-1].used) - {"method"}
+        assert parts == {n for n, f in view.forms.items() if not f.parentWidget().isHidden()}
+        assert view.parameters.isHidden() == (method == "none")
+    form: Any = view.forms["crf"]
+    form.fields["iterations"].value = 7
+    assert asked[-1].crf.iterations == 7
+    form.fields["gaussian_width"].value = 0.0
+    assert asked[-1].crf.gaussian_width == Refinement().crf.gaussian_width, "refused"
+
+
+def test_refine_view_presets_and_reset(qtbot: Any) -> None:
+    view = RefineView("R")
+    qtbot.addWidget(view)
+    asked = heard(view.refinement_requested)
+    view.parameters_button.click()
+    index = view.presets.findText("DeepLab")
+    view.presets.activated.emit(index)
+    assert asked[-1].crf == CRF_PRESETS["DeepLab"]
+    form: Any = view.forms["crf"]
+    form.fields["volume"].value = True
+    assert asked[-1].crf == replace(CRF_PRESETS["DeepLab"], volume=True)
+    assert view.presets.currentText() == "DeepLab"
+    form.fields["intensity_width"].value = 7.0
+    assert view.presets.currentText() == "own values"
+    view.reset_button.click()
+    assert asked[-1] == Refinement("crf")
+    view.components.click()
+    assert asked[-1] == Refinement("crf", components=None)
+    assert asked[-1] == view.refinement()
+
+
+def test_maps_view(qtbot: Any) -> None:
+    view = MapsView()
+    qtbot.addWidget(view)
+    assert not any(button.isEnabled() for button in view.buttons.values())
+    view.set_available(lambda row, target: row == "aggregate")
+    asked = heard(view.map_requested)
+    view.buttons["aggregate", "core"].click()
+    assert asked == [("aggregate", "core", True)]
+    view.set_shown({("aggregate", "edema")})
+    assert view.buttons["aggregate", "edema"].isChecked()
+    assert not view.buttons["aggregate", "core"].isChecked()
+
+
+def test_results_view_rows_do_not_jump(qtbot: Any) -> None:
+    view = ResultsView("N", "Shift-N", "T", "W")
+    qtbot.addWidget(view)
+    view.set_rows(expert=True, refines=True)
+    height = view.sizeHint().height()
+    ml = {"tumour": 9.0, "core": 4.0, "edema": 5.0}
+    view.set_volumes(ml)
+    view.set_figures({"tumour": 0.5, "core": np.nan, "edema": 1.0}, None)
+    assert [label.text() for label in view.dice.values()] == ["0.50", "–", "1.00"]
+    assert view.effect["core"].text() == "–"
+    both = {target: (value, value + 1) for target, value in ml.items()}
+    view.set_figures(
+        None, Change(both, dict.fromkeys(ml, (0.5, 0.75)), dict.fromkeys(ml, (3.0, 2.0)))
+    )
+    assert view.dice["core"].text() == "0.50 → 0.75"
+    assert view.effect["core"].text() == "+1.0 ml"
+    assert view.distances["core"].text() == "3.0 → 2.0"
+    assert view.sizeHint().height() == height
+    view.set_rows(expert=False, refines=False)
+    assert view.dice_label.isHidden()
+    view.set_origin(f"Result of {HOSTILE}, not of Segment")
+    assert not view.origin.isHidden()
+    assert_plain(view)
+
+
+def test_message_view(qtbot: Any) -> None:
+    view = MessageView()
+    qtbot.addWidget(view)
+    view.set_message(Message(HOSTILE, "error"))
+    assert not view.isHidden()
+    assert_plain(view)
+    view.set_message(None)
+    assert view.isHidden()
