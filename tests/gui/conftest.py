@@ -147,6 +147,7 @@ def preferences(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """napari's preferences for readers, empty and never written to the user's own."""
     made = SimpleNamespace(extension2reader={})
     monkeypatch.setattr(preference, "get_preferences", lambda: made)
+    monkeypatch.setattr(preference, "get_defaults", preference.Defaults)
     return made
 
 

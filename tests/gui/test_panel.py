@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.model.state import OpenCase, state_of
@@ -53,7 +54,7 @@ def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
     np.testing.assert_array_equal(labels.data, expected)
     assert labels.visible
     assert not any(viewer.layers[f"{t} map"].visible for t in ("tumour", "core", "edema"))
-    assert names(viewer)[-1] == "segmentation"
+    assert [n for n in names(viewer) if n != "threshold"][-1] == "segmentation"
     assert viewer.layers.selection.active.name == "FLAIR"
     assert segmented.panel.results_view.save_button.isEnabled()
     volumes = segmented.panel.results_view.volumes
@@ -66,6 +67,7 @@ def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
 def test_bar_shows_real_counts_and_the_stage(opened: Any, stand_in: Any, qtbot: Any) -> None:
     stand_in.steps, stand_in.delay = 20, 0.02
     panel = opened.panel
+    panel.session.set_refinement(Refinement.nothing())
     job = panel.segment()
     assert panel.run_view.stack.currentIndex() == 1
     qtbot.waitUntil(lambda: opened.state.progress is not None and opened.state.progress.done > 3)
@@ -168,7 +170,7 @@ def test_every_map_can_be_shown(segmented: Any) -> None:
     assert len(panel.session.layers.shown_maps(segmented.opened)) == 17
     assert {str(u) for layer in viewer.layers for u in layer.units} == {"millimeter"}
     assert viewer.layers.units is not None
-    assert names(viewer)[-1] == "segmentation"
+    assert [n for n in names(viewer) if n != "threshold"][-1] == "segmentation"
 
 
 def test_user_may_delete_any_layer(segmented: Any, qtbot: Any) -> None:
@@ -539,3 +541,47 @@ def test_suggested_name_is_not_that_of_the_expert_labels(
     panel.results_view.save_button.click()
     assert asked == [str(case_folder / "BraTS2021_00000_gliocam_seg.nii.gz")]
     qtbot.waitUntil(lambda: (case_folder / "BraTS2021_00000_gliocam_seg.nii.gz").exists())
+
+
+def test_closing_asks_while_something_runs_or_strokes_are_not_saved(
+    segmented: Any, stand_in: Any, qtbot: Any, tmp_path: Any
+) -> None:
+    viewer, panel = segmented.viewer, segmented.panel
+    window = getattr(viewer, "__wrapped__", viewer).window
+    tasks = window._task_status_manager.get_status
+    stand_in.steps = 50
+    job = panel.segment()
+    assert tasks() == ["Gliocam: Segment is under way"]
+    job.cancel()
+    qtbot.waitUntil(lambda: job.ended)
+    assert tasks() == []
+    layer = panel.session.layers.result(segmented.opened)
+    layer.data_setitem((np.array([3]), np.array([20]), np.array([20])), 1)
+    assert tasks() == ["Gliocam: Strokes painted by hand are not saved"]
+    job = panel.save(tmp_path / "small_gliocam_seg.nii.gz")
+    qtbot.waitUntil(lambda: job.ended)
+    assert tasks() == []
+    assert viewer.title == "small – napari"
+
+
+def test_map_has_a_colour_bar_and_the_contour_of_its_threshold(segmented: Any) -> None:
+    viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
+    index = int(np.argmax(opened.live.lesion_voxels()))
+    panel.session.go_to(index)
+    result = viewer.layers["segmentation"]
+    assert result.contour == 0
+    panel.maps_view.buttons["aggregate", "core"].click()
+    assert result.contour == 1, "a filled segmentation would mix its colours with the map's"
+    assert viewer.layers["core map"].colorbar.visible
+    layer = viewer.layers["threshold"]
+    for threshold in (0.5, 0.3):
+        panel.session.set_settings(Thresholds(class_threshold=threshold))
+        expected = opened.maps.core[index] > threshold
+        np.testing.assert_array_equal(layer.data[index] > 0, expected)
+    panel.session.go_to(index + 1)
+    assert layer.data[index].max() == 0
+    panel.maps_view.buttons["aggregate", "core"].click()
+    assert not layer.visible
+    assert result.contour == 0
+    panel.results_view.outline.click()
+    assert result.contour == 1

@@ -14,6 +14,7 @@ from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.latest import rest_timer
+from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.model.refined import Change, Refined, acts, measuring_change, title_of
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
@@ -47,6 +48,7 @@ class RefineRun:
         self._ingredients = ingredients
         self.overlay = ClusterOverlay(state, layers, self._ingredients)
         self._applying: Job | None = None
+        self._end_task: Callable[[], None] | None = None
         self._following = False
         self._previewing: Job | None = None
         self._measuring: Job | None = None
@@ -163,6 +165,7 @@ class RefineRun:
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._applying = job
+        self._end_task = begin_task(self._layers.viewer, "A refinement is under way", job.cancel)
         self._state.refining_progress = None
         self._state.refining = opened
         return job
@@ -199,6 +202,9 @@ class RefineRun:
 
     def _end(self) -> None:
         self._applying, self._following = None, False
+        if self._end_task is not None:
+            self._end_task()
+            self._end_task = None
         self._state.refining = None
         self._state.refining_progress = None
 

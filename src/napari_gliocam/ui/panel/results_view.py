@@ -29,6 +29,7 @@ from napari_gliocam.ui.widgets.pieces import (
 
 _TITLES: dict[Target, str] = {"tumour": "whole tumour", "core": "core", "edema": "edema"}
 _NONE = "–"
+LABEL_WIDTH = 84
 
 
 class ResultsView(QWidget):
@@ -117,6 +118,7 @@ class ResultsView(QWidget):
         grid: QGridLayout, line: int, title: str, tip: str
     ) -> tuple[QLabel, dict[Target, QLabel]]:
         heading = row_label(title, tooltip(tip))
+        heading.setFixedWidth(LABEL_WIDTH)
         grid.addWidget(heading, line, 0)
         numbers = {}
         for column, target in enumerate(TARGETS, start=1):

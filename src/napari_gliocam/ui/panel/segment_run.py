@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from psygnal import Signal
 
 from napari_gliocam.case import Case
@@ -9,6 +11,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine
+from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -31,6 +34,7 @@ class SegmentRun:
         self._layers = layers
         self._ingredients = ingredients
         self._job: Job | None = None
+        self._end_task: Callable[[], None] | None = None
         self._opened: OpenCase | None = None
         self._case: Case | None = None
 
@@ -56,6 +60,7 @@ class SegmentRun:
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
         self._job, self._opened, self._case = job, opened, case
+        self._end_task = begin_task(self._layers.viewer, "Segment is under way", job.cancel)
         self._state.message = None
         self._state.progress = None
         self._state.running = opened
@@ -74,6 +79,9 @@ class SegmentRun:
 
     def _end(self) -> None:
         self._job = self._opened = self._case = None
+        if self._end_task is not None:
+            self._end_task()
+            self._end_task = None
         self._state.running = None
         self._state.progress = None
 

@@ -6,6 +6,7 @@ panel; the state belongs to the viewer and outlives it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,16 @@ from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
+from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.refined import acts
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
+from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer import navigate, planes
+from napari_gliocam.ui.viewer.contours import ThresholdContours
 from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import LiveUpdate
@@ -60,12 +64,15 @@ class Session:
         self.run = SegmentRun(self.state, self.layers, ingredients)
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
-        self.painter = Painter(self.state, self.layers)
+        self._contours = ThresholdContours(self.layers)
+        self.painter = Painter(self.state, self.layers, self._watch_strokes)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
         self._activate.timeout.connect(self._on_activate)
         self._closed = self._centring = False
+        self._title = str(self.viewer.title)
+        self._end_strokes: Callable[[], None] | None = None
         self._jobs: list[Job] = []
         self._watched: set[int] = set()
         for emitter, slot in self._connections():
@@ -89,8 +96,10 @@ class Session:
 
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
+        defaults = preference.get_defaults()
         if self.state.bundle is None:
-            self.set_bundle(None)
+            self.set_bundle(defaults.bundle or None)
+            self.state.device = defaults.device
         if len(self.state.devices) == 1:
             job = self._keep(engine().submit(work.devices, "Looking for devices"))
             job.succeeded.connect(self._on_devices)
@@ -109,6 +118,9 @@ class Session:
             job.forget()
         self._jobs.clear()
         self.state.panels -= 1
+        if self._end_strokes is not None:
+            self._end_strokes()
+        self.viewer.title = self._title
         for emitter, slot in self._connections():
             emitter.disconnect(slot)
         for layer, tag in self.layers.tagged():
@@ -170,6 +182,7 @@ class Session:
             return
         self._live.settle()
         self.state.current = opened
+        self._show_title()
         if opened is not None:
             self.layers.focus(opened)
             self.layers.activate(opened)
@@ -199,20 +212,30 @@ class Session:
         open_cases, known = self.layers.open_cases(), self.state.open_cases
         self.state.open_cases = open_cases
         fresh = [opened for opened in open_cases if opened not in known]
+        for opened in fresh:
+            if opened.live is None and opened.refined.wanted == Refinement():
+                opened.refined.wanted = preference.get_defaults().wanted
         if fresh:
             self.select(fresh[-1])
             self._activate.start(0)  # when the reader's other layers are in as well
         elif self.state.current not in open_cases:
             self.select(open_cases[-1] if open_cases else None)
         self.layers.name_apart()
+        self._watch_strokes()
+        self._show_title()
         for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) not in self._watched:
                 layer.events.visible.connect(self._on_map_visible)
                 self._watched.add(id(layer))
         self._watched &= {id(layer) for layer in self.viewer.layers}
         self.painter.watch()
-        self._on_map_visible()
+        self._show_maps()
         self.layers_changed.emit()
+
+    def _show_title(self) -> None:
+        """Name the case in work in the window's title."""
+        opened, base = self.state.current, self._title
+        self.viewer.title = base if opened is None else f"{opened.case.name} – {base}"
 
     def _on_activate(self) -> None:
         if self.state.current is not None and not self._closed:
@@ -309,6 +332,7 @@ class Session:
         opened = self.state.current
         if opened is not None and settings != opened.settings:
             self._live.change(opened, settings)
+            self._contours.draw(opened)
             self.refine_run.changed()
 
     def settle(self) -> None:
@@ -353,13 +377,20 @@ class Session:
             self._on_map_visible()
 
     def _on_map_visible(self, event: Any = None) -> None:
+        """A map was shown or hidden."""
+        self._show_maps(add_contour=True)
+
+    def _show_maps(self, *, add_contour: bool = False) -> None:
         self.layers.draw_outlines()
         opened = self.state.current
         if opened is not None:
+            self._contours.draw(opened, add=add_contour)
             self.maps_shown.emit(opened, self.layers.shown_maps(opened))
 
     def _on_dims(self, event: Any = None) -> None:
         self._live.look()
+        if self.state.current is not None:
+            self._contours.draw(self.state.current)
         self.refine_run.look()
         self.slice_changed.emit()
 
@@ -392,11 +423,22 @@ class Session:
 
         def saved(paths: list[Path]) -> None:
             opened.saved_strokes = strokes
+            self._watch_strokes()
             self._on_saved(paths)
 
         job.succeeded.connect(saved)
         job.failed.connect(self._on_failure)
         return job
+
+    def _watch_strokes(self, event: Any = None) -> None:
+        """Have napari ask before it closes a window with strokes that are not saved."""
+        unsaved = any(opened.unsaved_strokes for opened in self.state.open_cases)
+        if unsaved and self._end_strokes is None:
+            sentence = "Strokes painted by hand are not saved"
+            self._end_strokes = begin_task(self.viewer, sentence)
+        elif not unsaved and self._end_strokes is not None:
+            self._end_strokes()
+            self._end_strokes = None
 
     def selected_labels(self) -> Labels | None:
         """Return the labels layer that is selected, None where another layer is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QDoubleSlider
 from superqt.utils import qthrottled, signals_blocked
 
@@ -70,12 +70,8 @@ class ThresholdView(QWidget):
                 "Find a class only on slices whose image-level probability p reaches this value."
             )
         )
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        row.addWidget(self.exclusive)
-        row.addStretch(1)
-        row.addWidget(self.gate)
-        section.body.addLayout(row)
+        section.body.addWidget(self.exclusive)
+        section.body.addWidget(self.gate)
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
         self.set_settings(self._settings)

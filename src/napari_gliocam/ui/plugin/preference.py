@@ -9,8 +9,11 @@ in napari's preferences and can be changed there.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, cast
+
+from napari_gliocam.refine.parameters import METHODS, Method, Refinement
 
 PLUGIN = "napari-gliocam"
 _BUILTIN = "napari"
@@ -22,6 +25,46 @@ _PATTERNS = {
     "*.[nN][iI][iI].[gG][zZ]": "case_flair.nii.gz",
     f"*[Bb][Rr][Aa][Tt][Ss]*{os.sep}": f"{os.sep}BraTS{os.sep}",
 }
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a window starts with; set in napari's preferences, since napari 0.9.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+        The processor that runs the networks.
+    bundle : str
+        Folder of a bundle of weights; empty for the one that ships.
+    refinement : str
+        A refinement's method, or ``"default"``.
+    """
+
+    device: str = "auto"
+    bundle: str = ""
+    refinement: str = "default"
+
+    @property
+    def wanted(self) -> Refinement:
+        """The refinement that a newly opened case starts with."""
+        if self.refinement == "none":
+            return Refinement.nothing()
+        method = cast(Method, self.refinement)
+        return replace(Refinement(), method=method) if method in METHODS else Refinement()
+
+
+def get_defaults() -> Defaults:
+    """Return what the user set in napari's preferences."""
+    try:
+        from napari.settings import get_plugin_settings
+    except ImportError:  # before napari 0.9
+        return Defaults()
+    try:
+        chosen = get_plugin_settings(PLUGIN).defaults
+    except (KeyError, AttributeError):  # napari read no manifest of ours
+        return Defaults()
+    return Defaults(chosen.device, chosen.bundle, chosen.refinement)
 
 
 def get_preferences() -> Any:

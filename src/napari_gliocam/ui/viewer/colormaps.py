@@ -14,6 +14,7 @@ __all__ = [
     "TARGET_COLOURS",
     "border_colormap",
     "confusion_colormap",
+    "contour_colormap",
     "labels_colormap",
     "map_colormap",
 ]
@@ -28,6 +29,13 @@ def border_colormap(overlay: str) -> DirectLabelColormap:
     return DirectLabelColormap(
         color_dict=colours | {1: BORDER_COLOURS[overlay]}, name=f"gliocam {overlay}"
     )
+
+
+def contour_colormap() -> DirectLabelColormap:
+    """Return white for every value: contours stand out from maps of any colour."""
+    colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
+    colours |= dict.fromkeys((1, 2, 3), "#FFFFFF")
+    return DirectLabelColormap(color_dict=colours, name="gliocam contours")
 
 
 def labels_colormap() -> DirectLabelColormap:

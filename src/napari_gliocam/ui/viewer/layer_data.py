@@ -20,6 +20,7 @@ from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.colormaps import (
     border_colormap,
     confusion_colormap,
+    contour_colormap,
     labels_colormap,
     map_colormap,
 )
@@ -38,7 +39,9 @@ GRID_KEY = "napari-gliocam grid"
 #: From bottom to top in the layer list; the last one present is shown.
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 
-Role = Literal["modality", "volume", "expert", "result", "map", "cell", "overlay", "drawing"]
+Role = Literal[
+    "modality", "volume", "expert", "result", "map", "contour", "cell", "overlay", "drawing"
+]
 
 Overlay = Literal["superpixels", "edge map"]
 Drawing = Literal["claims", "agreement", "diameters"]
@@ -174,6 +177,17 @@ def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> La
         **placement(opened.case.grid),
     }
     return opened.maps.volume(row, target), arguments, "image"
+
+
+def contour_data(opened: OpenCase) -> LayerData:
+    """Return the layer of the thresholds' contours on maps, empty."""
+    arguments = {
+        "name": "threshold",
+        "colormap": contour_colormap(),
+        "metadata": {KEY: Tag(opened, "contour")},
+        **placement(opened.case.grid),
+    }
+    return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
 
 
 def overlay_data(opened: OpenCase, overlay: Overlay) -> LayerData:

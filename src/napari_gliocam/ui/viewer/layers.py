@@ -201,7 +201,7 @@ class CaseLayers:
         """Remove the labels and maps of a case."""
         with self._selection_kept():
             for layer, tag in self.tagged():
-                if tag.opened is opened and tag.role in ("map", "result"):
+                if tag.opened is opened and tag.role in ("map", "result", "contour"):
                     self.viewer.layers.remove(layer)
 
     def show_labels(self, opened: OpenCase) -> None:
@@ -229,9 +229,14 @@ class CaseLayers:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def draw_outlines(self) -> None:
-        """Draw each segmentation as an outline where that is chosen, or where maps lie under it."""
+        """Draw each segmentation as an outline where that is chosen, or where maps lie under it.
+
+        Each map that is shown has its colour bar.
+        """
         outline = state_of(self.viewer).outline
         for layer, tag in self.tagged():
+            if tag.role == "map" and hasattr(layer, "colorbar"):  # since napari 0.9
+                layer.colorbar.visible = layer.visible
             if tag.role == "result" and isinstance(layer, Labels):
                 contour = int(outline or bool(self.shown_maps(tag.opened)))
                 if layer.contour != contour:
@@ -270,13 +275,29 @@ class CaseLayers:
             with self._selection_kept():
                 self._insert(layer_data.map_data(opened, row, target, visible=True), opened)
 
-    def shown_maps(self, opened: OpenCase) -> set[tuple[Row, Target]]:
-        """The maps of a case that can be seen."""
+    def map_layers(self, opened: OpenCase) -> dict[tuple[Row, Target], Layer]:
+        """Return the layers of the maps of a case that are shown, bottom first."""
         return {
-            tag.what
+            tag.what: layer
             for layer, tag in self.tagged()
             if tag.opened is opened and tag.role == "map" and layer.visible
         }
+
+    def shown_maps(self, opened: OpenCase) -> set[tuple[Row, Target]]:
+        """Return the maps of a case that are shown."""
+        return set(self.map_layers(opened))
+
+    def contour(self, opened: OpenCase) -> Labels | None:
+        """Return the layer of the thresholds' contours."""
+        layer = self.find(opened, "contour")
+        return layer if isinstance(layer, Labels) else None
+
+    def add_contour(self, opened: OpenCase) -> Labels:
+        """Add the layer of the thresholds' contours, on top and empty."""
+        layer = self._add_on_top(layer_data.contour_data(opened))
+        assert isinstance(layer, Labels)
+        layer.contour = 1
+        return layer
 
     # ---- overlays
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from napari.layers import Labels
@@ -20,11 +21,16 @@ class Painter:
     ----------
     state : State
     layers : CaseLayers
+    painted : callable, optional
+        Called after strokes were taken or taken back.
     """
 
-    def __init__(self, state: State, layers: CaseLayers) -> None:
+    def __init__(
+        self, state: State, layers: CaseLayers, painted: Callable[[], object] | None = None
+    ) -> None:
         self._state = state
         self._layers = layers
+        self._painted = painted or (lambda: None)
         self._coming = False
         self._watched: dict[int, tuple[Labels, _History]] = {}
 
@@ -93,6 +99,7 @@ class Painter:
                 "warning",
             )
         opened.count()
+        self._painted()
 
 
 def _history(layer: Labels) -> _History:

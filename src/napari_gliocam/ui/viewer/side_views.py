@@ -13,7 +13,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
-from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
 
 from napari_gliocam.case import Modality
@@ -301,8 +301,22 @@ def toggle_side_views(viewer: Any, planes: bool) -> None:
         window.remove_dock_widget(open_one)
         if open_one._planes == planes:
             return
+    main, corners = window._qt_window, Qt.Corner
     area = "bottom" if planes else "right"
-    window.add_dock_widget(SideViews(viewer, planes), name=TITLE, area=area, tabify=False)
+    beside = [d for d in main.findChildren(QDockWidget) if _on_the_right(main, d)]
+    dock = window.add_dock_widget(SideViews(viewer, planes), name=TITLE, area=area, tabify=False)
+    if planes:  # the panels keep their height
+        main.setCorner(corners.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        main.setCorner(corners.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+    elif beside:  # as wide as the canvas, between it and the panels
+        half = main.centralWidget().width() // 2
+        main.splitDockWidget(dock, beside[0], Qt.Orientation.Horizontal)
+        main.resizeDocks([dock], [half], Qt.Orientation.Horizontal)
+
+
+def _on_the_right(main: Any, dock: QDockWidget) -> bool:
+    right = Qt.DockWidgetArea.RightDockWidgetArea
+    return bool(main.dockWidgetArea(dock) == right and dock.isVisible())
 
 
 def _open_views(window: Any) -> list[SideViews]:
