@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from importlib.resources import files as resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from napari.utils.key_bindings import coerce_keybinding
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_gliocam.refine.parameters import METHODS, Refinement
 from napari_gliocam.ui.jobs.engine import files
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate
@@ -180,3 +182,12 @@ def test_case_reader_is_preferred_where_nobody_else_is(gliocam: Any, preferences
     assert preferences.extension2reader["*.nii"] == "other"
     assert "*.nii.gz" not in preferences.extension2reader
     assert not any("[gG][zZ]" in pattern for pattern in preferences.extension2reader)
+
+
+def test_defaults_of_the_preferences(monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = MANIFEST.contributions.configurations["defaults"].properties
+    assert properties["refinement"].enum == ["default", *METHODS]
+    assert {name: one.default for name, one in properties.items()} == asdict(preference.Defaults())
+    assert preference.Defaults().wanted == Refinement()
+    assert preference.Defaults(refinement="none").wanted == Refinement.nothing()
+    assert preference.Defaults(refinement="crf").wanted.method == "crf"

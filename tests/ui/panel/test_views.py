@@ -128,6 +128,7 @@ def test_refine_view_presets_and_reset(qtbot: Any) -> None:
     view = RefineView("R")
     qtbot.addWidget(view)
     asked = heard(view.refinement_requested)
+    view.set_refinement(Refinement("crf"))
     view.parameters_button.click()
     index = view.presets.findText("DeepLab")
     view.presets.activated.emit(index)
