@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from napari_gliocam.case import Grid
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import TARGETS, Target
 
-if TYPE_CHECKING:
-    from napari_gliocam.cams.run.raw_maps import Normalise, RawMaps
+#: ``slice``: each slice has its own minimum and maximum, as in every CAM library, so a healthy
+#: slice glows as bright as a diseased one.  ``volume``: one minimum and maximum for all slices.
+#: ``none``: left as they are, for maps that are probabilities.
+Normalise = Literal["slice", "volume", "none"]
 
 #: Rows of the panel's matrix of maps.
 Row = Literal["exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate"]
@@ -53,6 +55,20 @@ class NetworkTrace:
         return self.frame.put_back(maps)
 
 
+class RawMapsOfMethod(Protocol):
+    """Maps of an explanation method as it made them (`napari_gliocam.cams.run.raw_maps`)."""
+
+    @property
+    def frame(self) -> SliceFrame:
+        """Place of the slices that were asked for."""
+
+    def plane(self, target: Target, index: int) -> NDArray[np.float32]:
+        """Return one slice of the map in [0, 1] on the case's grid, (P, L)."""
+
+    def shown_as(self, *, normalise: Normalise | None, gate: bool | None) -> ClassMaps:
+        """Return the maps in [0, 1], with another normalisation or gate where given."""
+
+
 @dataclass(frozen=True, eq=False)
 class ClassMaps:
     """Maps of a case in [0, 1], higher = more lesion: what is cut, compared, painted over, saved.
@@ -83,7 +99,7 @@ class ClassMaps:
         False where the work was stopped before its end.
     is_mask : bool
         True if every value is 0 or 1, as in an ensemble's result, so that no threshold applies.
-    raw : RawMaps or None
+    raw : RawMapsOfMethod or None
         The maps of an explanation method at its layer's resolution; see `shown_as`.  Maps with
         ``raw`` have their own scale and gate, so each class is cut alone, without tumour map.
     """
@@ -101,7 +117,7 @@ class ClassMaps:
     spoken_for: tuple[int, ...] | None = None
     complete: bool = True
     is_mask: bool = False
-    raw: RawMaps | None = None
+    raw: RawMapsOfMethod | None = None
 
     @classmethod
     def of_targets(
@@ -171,13 +187,7 @@ class ClassMaps:
         """
         if self.raw is None:
             raise KeyError("raw")
-        raw = replace(
-            self.raw,
-            name=self.name,
-            normalise=self.raw.normalise if normalise is None else normalise,
-            gate=self.raw.gate if gate is None else gate,
-        )
-        return raw.class_maps()
+        return replace(self.raw.shown_as(normalise=normalise, gate=gate), name=self.name)
 
     def as_result(self) -> ClassMaps:
         """Return the maps as a result to be cut like the networks': tumour is the higher class.

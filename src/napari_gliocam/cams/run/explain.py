@@ -13,9 +13,9 @@ from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
-from napari_gliocam.cams.run.raw_maps import GATE, Normalise, RawMaps
+from napari_gliocam.cams.run.raw_maps import GATE, RawMaps
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.class_maps import ClassMaps, Normalise
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS, Target

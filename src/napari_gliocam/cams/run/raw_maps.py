@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.class_maps import ClassMaps, Normalise
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import TARGETS, Target
 
 #: A slice shows a class from this image-level probability on; as `Thresholds.gate_probability`.
 GATE = 0.5
-
-#: ``slice``: each slice has its own minimum and maximum, as in every CAM library, so a healthy
-#: slice glows as bright as a diseased one.  ``volume``: one minimum and maximum for all slices.
-#: ``none``: left as they are, for maps that are probabilities.
-Normalise = Literal["slice", "volume", "none"]
 
 #: A map whose values differ by less than this part of the largest is constant.
 _CONSTANT = 1e-6
@@ -103,6 +98,17 @@ class RawMaps:
             complete=complete,
             raw=self,
         )
+
+    def shown_as(
+        self, *, normalise: Normalise | None = None, gate: bool | None = None
+    ) -> ClassMaps:
+        """Return the maps in [0, 1], with another normalisation or gate where given."""
+        shown = replace(
+            self,
+            normalise=self.normalise if normalise is None else normalise,
+            gate=self.gate if gate is None else gate,
+        )
+        return shown.class_maps()
 
     def maps(self, target: Target) -> NDArray[np.float32]:
         """Return maps in [0, 1] at the layer's own resolution, (N, h, w).
