@@ -289,14 +289,14 @@ def test_journey_tag_train_stop_resume_use_segment(
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert state.current.maps.provenance["bundle"]["name"] == "my-bundle"
 
-    names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(2)]
-    assert names[1] == "my-bundle"
-    folder = train.bundle_view._bundles[1].path
+    names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(3)]
+    assert names[2] == "my-bundle"
+    folder = train.bundle_view._bundles[2].path
     train.session.rename(folder, "renamed")
     assert state.bundle.name == "renamed"
     train.session.remove(folder)
-    assert train.bundle_view.list.topLevelItemCount() == 1
-    assert state.bundle.name == "gliocam-synthetic-2"
+    assert train.bundle_view.list.topLevelItemCount() == 2
+    assert state.bundle.name == "gliocam-real-1"
     assert not folder.exists()
 
 

@@ -6,7 +6,7 @@ from napari_gliocam.nets.bundle import BundleInfo, read_bundle_info, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.library import (
     TABLE_FILE,
-    bundled_path,
+    shipped_paths,
     bundles_folder,
     list_bundles,
     remove_bundle,
@@ -29,16 +29,16 @@ def folder(tmp_path):
 
 
 def test_bundles_are_listed_with_what_they_reached(folder):
-    ships, a, b = list_bundles(folder)
+    ships, synthetic, a, b = list_bundles(folder)
     assert ships.ships
+    assert synthetic.ships
     assert (a.info.name, b.info.name) == ("a", "b")
     assert a.figures == {("AUC", "core"): 0.75}
     assert b.figures == {}
 
 
 def test_where_there_is_no_folder_there_is_the_one_that_ships(tmp_path):
-    (only,) = list_bundles(tmp_path / "none")
-    assert only.path == bundled_path()
+    assert [listed.path for listed in list_bundles(tmp_path / "none")] == list(shipped_paths())
     assert bundles_folder().name == "bundles"
 
 
@@ -55,7 +55,7 @@ def test_a_bundle_is_renamed_and_removed(folder):
 def test_what_ships_and_what_is_no_bundle_stays(tmp_path):
     for act in (remove_bundle, lambda path: rename_bundle(path, "x")):
         with pytest.raises(BundleError, match="comes with"):
-            act(bundled_path())
+            act(shipped_paths()[1])
         with pytest.raises(BundleError, match="no bundle"):
             act(tmp_path)
     assert tmp_path.exists()

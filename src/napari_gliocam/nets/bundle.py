@@ -112,20 +112,39 @@ def bundled_path() -> Path:
     return Path(str(files("napari_gliocam") / "weights" / "default"))
 
 
+def shipped_paths() -> tuple[Path, ...]:
+    """Return the folders of all bundles that ship with the package, the default first."""
+    default = bundled_path()
+    others = (file.parent for file in sorted(default.parent.glob(f"*/{INFO_FILE}")))
+    return (default, *(folder for folder in others if folder != default))
+
+
+def _folder_of(path: str | Path | None) -> Path:
+    """Return a bundle's folder from a path, the name of one that ships, or None for the default."""
+    if path is None:
+        return bundled_path()
+    folder = Path(path)
+    if folder.exists() or len(folder.parts) != 1:
+        return folder
+    shipped = {ship.name: ship for ship in shipped_paths()[1:]}
+    return shipped.get(folder.name, folder)
+
+
 def read_bundle_info(path: str | Path | None = None) -> BundleInfo:
     """Read a bundle's description alone; torch is not needed.
 
     Parameters
     ----------
     path : str or Path, optional
-        The bundle's folder; the one that ships with the package by default.
+        The bundle's folder, or the name of one that ships, such as "gliocam-synthetic-2"; the
+        default bundle if left out.
 
     Raises
     ------
     BundleError
         If it is missing, damaged, or of another kind.
     """
-    folder = Path(path) if path is not None else bundled_path()
+    folder = _folder_of(path)
     file = folder / INFO_FILE
     if not file.is_file():
         raise BundleError(
@@ -283,7 +302,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     Parameters
     ----------
     path : str or Path, optional
-        The bundle's folder; the one that ships with the package by default.
+        The bundle's folder, or the name of one that ships, such as "gliocam-synthetic-2"; the
+        default bundle if left out.
 
     Raises
     ------

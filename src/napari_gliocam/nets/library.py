@@ -14,8 +14,8 @@ from napari_gliocam.nets.bundle import (
     INFO_FILE,
     WEIGHTS_FILE,
     BundleInfo,
-    bundled_path,
     read_bundle_info,
+    shipped_paths,
 )
 
 #: In a bundle's folder, written when it is trained.
@@ -54,7 +54,7 @@ def bundles_folder() -> Path:
 
 
 def list_bundles(folder: Path | None = None) -> list[Listed]:
-    """Return the bundle that ships, then those in a folder by name.
+    """Return the bundles that ship, the default first, then those in a folder by name.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def list_bundles(folder: Path | None = None) -> list[Listed]:
         if (file.parent / WEIGHTS_FILE).exists():
             found.append(Listed(info, figures_of(file.parent)))
     own = sorted(found, key=lambda listed: listed.info.name.casefold())
-    return [Listed(read_bundle_info(bundled_path()), ships=True), *own]
+    return [*(Listed(read_bundle_info(path), ships=True) for path in shipped_paths()), *own]
 
 
 def figures_of(folder: Path) -> dict[tuple[str, str], float]:
@@ -131,5 +131,5 @@ def remove_bundle(folder: Path) -> None:
 
 
 def _own(folder: Path) -> None:
-    if folder.resolve() == bundled_path().resolve():
+    if folder.resolve() in {path.resolve() for path in shipped_paths()}:
         raise BundleError("This bundle comes with napari-gliocam and stays as it is.")

@@ -18,6 +18,7 @@ from napari_gliocam.class_maps import Row
 from napari_gliocam.io import suggested_name
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
+from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -120,7 +121,8 @@ class Workspace(Dock):
         case.side_views_requested.connect(self._on_side_views_requested)
         run = self.run_view
         run.device_requested.connect(self._on_device_requested)
-        run.bundle_requested.connect(self._ask_bundle)
+        run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
+        run.bundle_requested.connect(self._choose_bundle)
         run.segment_requested.connect(self.segment)
         run.cancel_requested.connect(self._on_cancel_requested)
         self.threshold_view.settings_requested.connect(session.set_settings)
@@ -172,8 +174,8 @@ class Workspace(Dock):
         if path:
             self.open(path)
 
-    def _ask_bundle(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a bundle")
+    def _choose_bundle(self, folder: str) -> None:
+        folder = folder or QFileDialog.getExistingDirectory(self, "Folder of a bundle")
         if folder:
             self.session.set_bundle(folder)
 

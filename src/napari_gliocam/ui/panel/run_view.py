@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
@@ -18,7 +19,8 @@ class RunView(QWidget):
     """Emits what the user asks for; shows what it is told."""
 
     device_requested = Signal(str)
-    bundle_requested = Signal()
+    #: The folder of a bundle that ships, or nothing for one that is to be asked for.
+    bundle_requested = Signal(str)
     segment_requested = Signal()
     cancel_requested = Signal()
 
@@ -34,8 +36,9 @@ class RunView(QWidget):
         self._device_names: list[str] = []
         self.bundle = Elided()
         self.bundle_button = QPushButton("Change…")
-        self.bundle_button.setToolTip("Choose the folder of another bundle of weights")
-        self.bundle_button.clicked.connect(self.bundle_requested)
+        self.bundle_button.setToolTip("Choose other weights")
+        self.bundle_menu = QMenu(self)
+        self.bundle_button.setMenu(self.bundle_menu)
         self.origin = Elided()
         self.notice = Elided()
         self.notice.set_text(NOTICE)
@@ -69,6 +72,19 @@ class RunView(QWidget):
         self._device_names = list(names)
         index = self._device_names.index(current) if current in names else 0
         self.devices.fill(list(titles), index)
+
+    def set_bundles(self, shipped: Mapping[str, Path]) -> None:
+        """Offer the bundles that ship, by name, and any folder.
+
+        Parameters
+        ----------
+        shipped : mapping of str to Path
+            The folder of each bundle by the bundle's name.
+        """
+        self.bundle_menu.clear()
+        for name, folder in {**shipped, "Other folder…": ""}.items():
+            action = self.bundle_menu.addAction(name)
+            action.triggered.connect(lambda _=False, f=str(folder): self.bundle_requested.emit(f))
 
     def set_bundle(self, name: str, origin: str, licence: str) -> None:
         """Say which weights are in use and where they come from."""
