@@ -6,11 +6,11 @@ from napari_gliocam.nets.bundle import BundleInfo, read_bundle_info, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.library import (
     TABLE_FILE,
-    shipped_paths,
     bundles_folder,
     list_bundles,
     remove_bundle,
     rename_bundle,
+    shipped_paths,
 )
 
 
