@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -43,7 +43,8 @@ class _Relay(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
+        queued = Qt.ConnectionType.QueuedConnection
+        self._posted.connect(self._call, queued)  # type: ignore[call-arg]
 
     def post(self, call: Callable[[], None]) -> None:
         """Have ``call`` run in the relay's own thread; dropped when Qt is gone."""
@@ -321,7 +322,7 @@ class Engine:
                     progress = next(outcome)
                 except StopIteration as stop:
                     return stop.value
-                self._relay.post(lambda progress=progress: job._report(progress))
+                self._relay.post(partial(job._report, progress))
                 self._run_errands()
                 while self._urgent and not self._closing:
                     self._execute(self._urgent.popleft())

@@ -132,5 +132,5 @@ def phantom(kind: str, seed: int = 11) -> Case:
     keep_triton_out()
     from napari_gliocam.phantom import make_phantom
 
-    case: Case = make_phantom(kind, seed=seed)  # type: ignore[arg-type]
+    case: Case = make_phantom(kind, seed=seed)
     return case

@@ -18,6 +18,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import METHODS, Method, Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
@@ -69,24 +70,24 @@ class Change:
 
     Parameters
     ----------
-    ml : mapping of str to (float, float)
+    ml : mapping of target to (float, float)
         Volumes in ml.
-    dice : mapping of str to (float, float)
+    dice : mapping of target to (float, float)
         Volume Dice with the expert labels, in [0, 1]; empty where there are none, or not yet.
-    hd95 : mapping of str to (float, float)
+    hd95 : mapping of target to (float, float)
         95th percentile of surface distances in mm, likewise.
     """
 
-    ml: Mapping[str, tuple[float, float]]
-    dice: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    hd95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ml: Mapping[Target, tuple[float, float]]
+    dice: Mapping[Target, tuple[float, float]] = field(default_factory=dict)
+    hd95: Mapping[Target, tuple[float, float]] = field(default_factory=dict)
 
 
 def volumes_changed(refined: Segmentation) -> Change:
     """The change in ml."""
     assert refined.unrefined is not None
     before, after = refined.unrefined.volumes_ml, refined.volumes_ml
-    return Change({target: (before[target], after[target]) for target in after})
+    return Change({target: (before[target], after[target]) for target in TARGETS})
 
 
 def measuring_change(

@@ -141,7 +141,8 @@ class CaseView(QWidget):
     def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
         """Show how large the case is; an empty shape means that there is no case."""
         self.view_row.setVisible(bool(shape))
-        self.close_action.setEnabled(bool(shape))
+        if self.close_action is not None:
+            self.close_action.setEnabled(bool(shape))
         self.geometry_line.setVisible(not shape)
         if not shape:
             self.geometry_line.set_text("Drop a case's folder here, or click Open…")

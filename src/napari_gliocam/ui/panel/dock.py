@@ -93,14 +93,18 @@ class Workspace(Dock):
         """Stop what would report to it."""
         self.session.close()
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         """Take files and folders."""
-        if event.mimeData().hasUrls():
+        data = None if event is None else event.mimeData()
+        if event is not None and data is not None and data.hasUrls():
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
         """Open what was dropped on the panel."""
-        for url in event.mimeData().urls():
+        data = None if event is None else event.mimeData()
+        if event is None or data is None:
+            return
+        for url in data.urls():
             if url.isLocalFile():
                 self.open(url.toLocalFile())
         event.acceptProposedAction()
@@ -392,8 +396,8 @@ class Workspace(Dock):
         )
         dice = None if opened is None else opened.dice
         view.set_figures(dice, None if refined.current is None else refined.change)
-        other = opened is not None and opened.networks is not None and opened.maps is not None
-        view.set_origin(f"Result of {opened.maps.name}, not of Segment" if other else "")
+        maps = None if opened is None or opened.networks is None else opened.maps
+        view.set_origin("" if maps is None else f"Result of {maps.name}, not of Segment")
 
     def _show_plane(self) -> None:
         order = tuple(self.session.viewer.dims.order)

@@ -59,6 +59,7 @@ class RefineView(QWidget):
         self._presets = _presets()
         #: A form for each part of the refinement, made when it is first looked at.
         self.forms: dict[str, Form[Any]] = {}
+        self._boxes: dict[str, QWidget] = {}
 
         self.methods = Choice(
             "Dense CRF follows edges in the images; BoundaryFit keeps clusters of the image "
@@ -66,7 +67,7 @@ class RefineView(QWidget):
         )
         self.methods.fill([_sentence(title) for title in TITLES.values()], 0)
         self.methods.activated.connect(self._on_method)
-        section.head.addWidget(self.methods, 4)
+        section.head.addWidget(self.methods, 20)
         self.components = QCheckBox("Remove islands, fill holes")
         self.components.setToolTip(
             tooltip(
@@ -94,13 +95,13 @@ class RefineView(QWidget):
         self.flip_button.setCheckable(True)
         self.flip_button.setToolTip(f"Show the labels before refinement (key {flip_key})")
         self.flip_button.clicked.connect(self.flip_requested)
-        self.actions = QWidget()
-        row = QHBoxLayout(self.actions)
+        self.action_row = QWidget()
+        row = QHBoxLayout(self.action_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACING)
         row.addWidget(self.run, 1)
         row.addWidget(self.flip_button)
-        section.body.addWidget(self.actions)
+        section.body.addWidget(self.action_row)
         self.status = Elided()
         section.body.addWidget(self.status)
         self.parameters = self._parameters()
@@ -193,7 +194,7 @@ class RefineView(QWidget):
         refinement = self._refinement
         parts = [name for name in refinement.used if name != "method"]
         shown = bool(parts) and self.parameters_button.isChecked()
-        self.actions.setVisible(acts(refinement))
+        self.action_row.setVisible(acts(refinement))
         self.parameters_button.setVisible(bool(parts))
         self.parameters.setVisible(shown)
         self.overlay_row.setVisible(refinement.fits)
@@ -206,14 +207,14 @@ class RefineView(QWidget):
         for name, form in self.forms.items():
             if name in parts:
                 form.set_value(getattr(refinement, name))
-            form.parentWidget().setVisible(name in parts)
+            self._boxes[name].setVisible(name in parts)
 
     def _add_form(self, name: str) -> None:
         form: Form[Any] = Form(getattr(self._refinement, name))
         form.changed.connect(partial(self._on_part, name))
         form.refused.connect(self.refused)
         self.forms[name] = form
-        box = QWidget()
+        self._boxes[name] = box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, SPACING // 2, 0, 0)
         column.setSpacing(2)

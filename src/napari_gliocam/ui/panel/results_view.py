@@ -159,7 +159,7 @@ class ResultsView(QWidget):
         for column, label in enumerate(self.probabilities.values()):
             label.setText(_NONE if values is None else f"p = {values[column]:.2f}")
 
-    def set_figures(self, dice: Mapping[str, float] | None, change: Change | None) -> None:
+    def set_figures(self, dice: Mapping[Target, float] | None, change: Change | None) -> None:
         """Show Dice with the expert labels, and the effect of the refinement that is applied.
 
         Parameters

@@ -84,7 +84,7 @@ class ThresholdView(QWidget):
             box.toggled.connect(self._on_toggled)
 
     def _slider(self, tip: str) -> QDoubleSlider:
-        slider = QDoubleSlider(Qt.Orientation.Horizontal)
+        slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
         slider.setRange(0.0, 1.0)
         slider.setSingleStep(0.01)
         slider.setPageStep(0.05)

@@ -32,10 +32,10 @@ def _sample(kind: str) -> list[LayerData]:
 
     bind_keys()
     app = QApplication.instance()
-    if app is not None:
+    if isinstance(app, QApplication):
         app.setOverrideCursor(Qt.CursorShape.WaitCursor)
     try:
         return case_data(OpenCase(engine().run_alive(lambda: work.phantom(kind), "The sample")))
     finally:
-        if app is not None:
+        if isinstance(app, QApplication):
             app.restoreOverrideCursor()

@@ -1,5 +1,7 @@
 """npe2 writer: a labels layer as NIfTI on its case's own grid."""
 
+# mypy: untyped-calls-exclude="nibabel"
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -41,8 +41,7 @@ def contour_colormap() -> DirectLabelColormap:
 def labels_colormap() -> DirectLabelColormap:
     """Colours of core, edema and voxels that both claim; anything else is clear."""
     colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
-    colours.update(CLASS_COLOURS)
-    return DirectLabelColormap(color_dict=colours, name="gliocam classes")
+    return DirectLabelColormap(color_dict=colours | CLASS_COLOURS, name="gliocam classes")
 
 
 def confusion_colormap() -> DirectLabelColormap:

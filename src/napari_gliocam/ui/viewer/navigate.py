@@ -11,7 +11,8 @@ from napari_gliocam.case import Grid, Modality
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.measure.lesion.slice_areas import slice_areas, step_slice
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
-from napari_gliocam.ui.viewer.layers import CaseLayers, tag_of
+from napari_gliocam.ui.viewer.layer_data import tag_of
+from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
@@ -23,11 +24,11 @@ def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
     axes = [axis - lead for axis in dims.not_displayed if axis >= lead]
     if len(axes) != 1:
         return None
-    axis = axes[0]
+    axis = int(axes[0])
     index = _index(dims.point[axis + lead], grid, axis)
     if not 0 <= index < grid.shape[axis]:
         return None
-    return (slice(None),) * axis + (slice(index, index + 1),)
+    return (*[slice(None)] * axis, slice(index, index + 1))
 
 
 def slice_in_view(viewer: Any, grid: Grid) -> int | None:
@@ -71,9 +72,9 @@ def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
     Without a result the expert labels are followed, where the case has them.
     """
     if opened.live is not None:
-        lesion = opened.refined.lesion_voxels() > 0
+        lesion = np.asarray(opened.refined.lesion_voxels() > 0)
     elif opened.case.expert is not None:
-        lesion = opened.case.expert.labels.any(axis=(1, 2))
+        lesion = np.asarray(opened.case.expert.labels.any(axis=(1, 2)))
     else:
         return None
     slices = np.flatnonzero(lesion)
@@ -125,7 +126,8 @@ def toggle_overlay(viewer: Any) -> None:
     if opened is None:
         return
     layers = CaseLayers(viewer)
-    maps = [layer for layer in layers.cells() if tag_of(layer).what[1] == "map"]
+    cells = [(layer, tag_of(layer)) for layer in layers.cells()]
+    maps = [layer for layer, tag in cells if tag is not None and tag.what[1] == "map"]
     for layer in maps:  # a comparison has its own overlays
         layer.visible = not layer.visible
     if maps:

@@ -25,6 +25,8 @@ from napari_gliocam.ui.widgets.pieces import SPACING, Choice
 
 TITLE = "Side views"
 FRAME_MS = 33
+#: Of the view of another modality, in pixels, where the canvas leaves room.
+WIDTH_BESIDE = 300
 _MARK = QColor("#FFD54F")
 
 
@@ -153,7 +155,9 @@ class SideView(QWidget):
                 min(max((at.x() - frame.left()) / frame.width(), 0.0), 1.0),
             )
 
-    mouseMoveEvent = mousePressEvent  # noqa: N815
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        """Go on while the mouse is dragged."""
+        self.mousePressEvent(event)
 
 
 class SideViews(ViewerWidget):
@@ -296,27 +300,36 @@ def toggle_side_views(viewer: Any, planes: bool) -> None:
     window = getattr(unwrap(viewer), "window", None)
     if window is None:
         return
+    main = window._qt_window
     open_one = next((w for w in _open_views(window)), None)
+    panels = [d for d in main.findChildren(QDockWidget) if _on_the_right(main, d, open_one)]
+    widths = [panel.width() for panel in panels]
     if open_one is not None:
         window.remove_dock_widget(open_one)
+        main.resizeDocks(panels, widths, Qt.Orientation.Horizontal)
         if open_one._planes == planes:
             return
-    main, corners = window._qt_window, Qt.Corner
     area = "bottom" if planes else "right"
-    beside = [d for d in main.findChildren(QDockWidget) if _on_the_right(main, d)]
-    dock = window.add_dock_widget(SideViews(viewer, planes), name=TITLE, area=area, tabify=False)
+    widget, half = SideViews(viewer, planes), main.centralWidget().width() // 2
+    if not planes:  # Qt gives a new dock no more than it needs
+        widget.setMinimumWidth(min(half, WIDTH_BESIDE))
+    dock = window.add_dock_widget(widget, name=TITLE, area=area, tabify=False)
     if planes:  # the panels keep their height
-        main.setCorner(corners.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        main.setCorner(corners.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-    elif beside:  # as wide as the canvas, between it and the panels
-        half = main.centralWidget().width() // 2
-        main.splitDockWidget(dock, beside[0], Qt.Orientation.Horizontal)
-        main.resizeDocks([dock], [half], Qt.Orientation.Horizontal)
+        for corner, side in (
+            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+        ):
+            main.setCorner(corner, side)
+    elif panels:  # as wide as the canvas, between it and the panels
+        main.splitDockWidget(dock, panels[0], Qt.Orientation.Horizontal)
+        main.resizeDocks([dock, *panels], [half, *widths], Qt.Orientation.Horizontal)
 
 
-def _on_the_right(main: Any, dock: QDockWidget) -> bool:
+def _on_the_right(main: Any, dock: QDockWidget, view: SideViews | None) -> bool:
+    """Return True for a panel on the right of the canvas, other than the dock of the view."""
     right = Qt.DockWidgetArea.RightDockWidgetArea
-    return bool(main.dockWidgetArea(dock) == right and dock.isVisible())
+    there = main.dockWidgetArea(dock) == right and dock.isVisible()
+    return bool(there and (view is None or not dock.isAncestorOf(view)))
 
 
 def _open_views(window: Any) -> list[SideViews]:

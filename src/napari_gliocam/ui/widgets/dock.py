@@ -28,9 +28,9 @@ class ViewerWidget(QWidget):
         """Call this when the window is gone: nothing may report to the widget any more."""
         self.destroyed.connect(partial(_end, close))
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Taken out of its dock, it is closed; napari itself does not notify it."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parentWidget() is not None:
                 self._docked = True
             elif self._docked:

@@ -46,6 +46,8 @@ class MessageView(QFrame):
         """Show a message, or nothing."""
         self.setVisible(message is not None)
         if message is not None:
-            icon = self.style().standardIcon(_ICONS[message.level])
+            style = self.style()
+            assert style is not None
+            icon = style.standardIcon(_ICONS[message.level])
             self.icon.setPixmap(icon.pixmap(QSize(16, 16)))
             self.text.setText(message.text)

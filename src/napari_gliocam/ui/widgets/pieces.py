@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
@@ -101,11 +101,12 @@ class Column(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-    def eventFilter(self, watched: object, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Follow the minimum width of the content, which themes and fonts change."""
-        if event.type() == QEvent.Type.LayoutRequest and self.widget() is not None:
-            bar = self.verticalScrollBar().sizeHint().width()
-            needed = self.widget().minimumSizeHint().width() + bar
+        body, bar = self.widget(), self.verticalScrollBar()
+        layout = event is not None and event.type() == QEvent.Type.LayoutRequest
+        if layout and body is not None and bar is not None:
+            needed = body.minimumSizeHint().width() + bar.sizeHint().width()
             if needed > self.minimumWidth():  # never narrower again: the image would jump
                 self.setMinimumWidth(needed)
         return bool(super().eventFilter(watched, event))

@@ -32,10 +32,14 @@ class TextTable(QTableWidget):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setWordWrap(False)
-        self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
-        self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setMinimumSectionSize(30)
+        lines, header = self.verticalHeader(), self.horizontalHeader()
+        assert lines is not None
+        assert header is not None
+        self._lines, self._header = lines, header
+        lines.setVisible(False)
+        lines.setDefaultSectionSize(self.fontMetrics().height() + 6)
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(30)
 
     def fill(
         self,
@@ -62,7 +66,7 @@ class TextTable(QTableWidget):
         if 0 <= chosen < len(rows):
             self.setCurrentCell(chosen, 0)
         self.blockSignals(blocked)
-        header = self.horizontalHeader()
+        header = self._header
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         if headings:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -70,7 +74,9 @@ class TextTable(QTableWidget):
 
     def _fit(self) -> None:
         rows = min(self.rowCount(), self._most_rows)
-        height = rows * self.verticalHeader().defaultSectionSize() + 2 * self.frameWidth()
-        height += self.horizontalHeader().sizeHint().height()
+        height = rows * self._lines.defaultSectionSize() + 2 * self.frameWidth()
+        height += self._header.sizeHint().height()
         bar = self.horizontalScrollBar()
-        self.setFixedHeight(height + (bar.sizeHint().height() if bar.isVisible() else 0))
+        self.setFixedHeight(
+            height + (bar.sizeHint().height() if bar is not None and bar.isVisible() else 0)
+        )
