@@ -46,7 +46,7 @@ Bundle = Annotated[
     typer.Option(
         "--bundle",
         metavar="DIR",
-        help="Use the weights in this folder instead of the bundled ones.",
+        help="Use the weights in this folder, or those that ship under this name.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print json instead of words.")]
