@@ -4,8 +4,8 @@
 
 ``--anatomy`` holds ``labels/`` and ``ms/`` (see `napari_gliocam.phantom.sources`); without it the
 brains are procedural.  No image of a patient with a tumour and no outlined voxel takes part: this
-is how ``gliocam-synthetic-2`` began.  ``gliocam-real-1`` was made by other code, see its model card.  A
-killed run goes on where it stopped: everything that is finished lies in ``--work``.
+is how ``gliocam-synthetic-2`` began.  ``gliocam-real-1`` was made by other code, see its model
+card.  A killed run goes on where it stopped: everything that is finished lies in ``--work``.
 """
 
 from __future__ import annotations
