@@ -16,10 +16,10 @@ def test_the_recipes_that_ship_are_whole(name):
     assert recipe.classifier.tumour.exit_weights == (0.25, 0.5, 0.75, 1.0)
 
 
-def test_the_default_is_what_the_bundle_began_with():
+def test_the_default_is_what_the_synthetic_bundle_began_with():
     from napari_gliocam.nets.bundle import read_bundle_info
 
-    recipe, info = read_recipe(), read_bundle_info()
+    recipe, info = read_recipe(), read_bundle_info("gliocam-synthetic-2")
     assert recipe.network.design == info.design
     began, went_on, aggregated = info.training["stages"]
     for name, columns in began["recipe"].items():
