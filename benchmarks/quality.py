@@ -23,8 +23,8 @@ from rich.table import Table
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.io import find_cases, read_case
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import (
     CaseRecord,
     Convention,

@@ -17,7 +17,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps, NetworkTrace
+from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import frame_slices
 from napari_gliocam.targets import TARGETS

@@ -9,7 +9,7 @@ Without CASE a synthetic case is made.
 import sys
 
 import napari_gliocam as gliocam
-from napari_gliocam.class_maps import ROWS
+from napari_gliocam.maps.class_maps import ROWS
 from napari_gliocam.progress import finish
 from napari_gliocam.targets import TARGETS
 

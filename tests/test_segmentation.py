@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.class_maps import ROWS
 from napari_gliocam.errors import CaseError, DeviceError
+from napari_gliocam.maps.class_maps import ROWS
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish

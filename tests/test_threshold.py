@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_gliocam.case import Grid
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.threshold import apply_thresholds

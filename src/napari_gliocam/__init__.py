@@ -35,7 +35,7 @@ _PUBLIC = {
     "GliocamError": "errors",
     "Progress": "progress",
     "Thresholds": "settings",
-    "ClassMaps": "class_maps",
+    "ClassMaps": "maps.class_maps",
     "Segmentation": "threshold",
     "apply_thresholds": "threshold",
     "read_case": "io",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.across_slices import smooth_across_slices
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.errors import CaseError, DeviceError, GliocamError
+from napari_gliocam.maps.across_slices import smooth_across_slices
+from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine.ingredients import Ingredients
@@ -63,9 +63,11 @@ def segment(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs; the fastest there is by default.
     thresholds : Thresholds, optional
         The bundle's own by default.
     refinement : Refinement, optional
@@ -153,9 +155,11 @@ def compute_maps(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs; the fastest there is by default.
 
     Yields
     ------

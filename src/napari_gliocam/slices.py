@@ -117,7 +117,9 @@ class SliceStack:
     images : ndarray of float32, shape (N, C, H, W)
         Normalised modalities in the bundle's order; 0 in air and for a missing modality.
     brain : ndarray of bool, shape (N, H, W)
+        Pixels of the brain.
     frame : SliceFrame
+        Where the slices lie in the case.
     missing : tuple of Modality
         Modalities the bundle knows and the case lacks.
     """
@@ -144,11 +146,13 @@ def cut_slices(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     modalities : sequence of Modality
         The network's channels, in its order; those the case lacks become 0.
     pixel_mm : float
         In-plane pixel of the network in mm; the slice distance stays the case's own.
     normalisation : Normalisation, optional
+        How intensities are scaled; the defaults of `Normalisation` if not given.
     min_brain_cm2 : float
         Slices with less brain than this are left out.
     margin_mm : float
@@ -245,6 +249,7 @@ def normalise(
     volume, brain : ndarray, same shape
         ``brain`` must hold at least one voxel.
     normalisation : Normalisation, optional
+        How intensities are scaled; the defaults of `Normalisation` if not given.
 
     Returns
     -------

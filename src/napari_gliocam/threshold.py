@@ -13,7 +13,7 @@ from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Grid
-    from napari_gliocam.class_maps import ClassMaps
+    from napari_gliocam.maps.class_maps import ClassMaps
     from napari_gliocam.refine.parameters import Refinement
 
 
@@ -77,6 +77,7 @@ def apply_thresholds(
     Parameters
     ----------
     maps : ClassMaps
+        Maps of tumour, core and edema.
     settings : Thresholds, optional
         Paper 1's by default.
     out : ndarray of uint8, shape (S, P, L), optional

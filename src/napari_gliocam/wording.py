@@ -11,6 +11,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     Parameters
     ----------
     number : int
+        The count.
     noun : str
         In the singular.
     plural : str
@@ -25,6 +26,7 @@ def duration(seconds: float) -> str:
     Parameters
     ----------
     seconds : float
+        Time that the case took, in seconds.
     """
     return f"{max(1, round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 

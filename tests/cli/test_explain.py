@@ -99,7 +99,7 @@ def test_maps_sheet_and_table(run, case, tmp_path):
 
 
 def test_slices_where_the_networks_deny_the_class_are_0(run, case, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_gliocam.cams.run.raw_maps.GATE", 2.0)  # they deny everything
+    monkeypatch.setattr("napari_gliocam.maps.raw_maps.GATE", 2.0)  # they deny everything
     line = (case, "--out", tmp_path, "--method", "gradcam", "--class", "core", "--scope", "case")
     assert run(*line).exit_code == 0
     assert not np.asarray(nib.load(tmp_path / "one" / "one_core_gradcam-4.nii.gz").dataobj).any()

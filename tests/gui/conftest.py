@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps, NetworkTrace
+from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import DeviceError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare import work as compare_work
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.compare.figures import Figures

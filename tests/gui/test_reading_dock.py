@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.settings import Thresholds

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.report import picture
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds

@@ -52,9 +52,11 @@ class Planned:
     Parameters
     ----------
     name : str
+        Name that a reader sees.
     source : Path
         The argument it came from.
     files : CaseFiles or None
+        Files of the case; None where they were not found.
     error : str or None
         One of ``files`` and ``error`` is set.
     """
@@ -72,11 +74,13 @@ class Outcome(Generic[T]):
     Parameters
     ----------
     case : str
+        Name of the case.
     source : Path
         The argument it came from.
     result : T or None
         None where it failed.
     seconds : float
+        Time that the case took, in seconds.
     error, trace : str or None
         One sentence where it failed, and the traceback.
     """
@@ -107,6 +111,7 @@ def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Pl
     Parameters
     ----------
     sources : Sources
+        What the command line names: folders, files, patterns.
     refuse : callable
         Returns the sentence that says why a case cannot be worked on, or None.
 
@@ -167,6 +172,7 @@ def named_case(case: Path | None, images: Mapping[str, str]) -> CaseFiles:
     Parameters
     ----------
     case : Path or None
+        Folder or file of the case.
     images : mapping of str to str
         As in `Sources`.
 
@@ -229,6 +235,7 @@ def find_result(folder: Path, name: str) -> Path:
     Parameters
     ----------
     folder : Path
+        The folder to look in or write to.
     name : str
         Of the case: ``folder/CASE/CASE_seg.nii.gz`` as `segment` writes it,
         ``folder/CASE_seg.nii.gz``, ``folder/CASE_gliocam_seg.nii.gz`` as the panel suggests, or
@@ -282,6 +289,7 @@ def each_case(
     Parameters
     ----------
     planned : list of Planned
+        Cases in the order in which they are done.
     work : callable
         Makes the generator for a case.
     networks : SegmentRequest or None

@@ -134,7 +134,9 @@ class EvaluationRequest:
     Parameters
     ----------
     segment : SegmentRequest
+        How cases without a saved result are segmented.
     settings : EvaluationSettings
+        How figures are computed.
     results : Path or None
         A folder of labels that were saved before, which are scored instead.
     against : Path or None
@@ -177,6 +179,7 @@ class Scored:
     records : tuple of CaseRecord
         Its own and those of the baselines.
     warnings : tuple of str
+        One sentence each.
     """
 
     records: tuple[CaseRecord, ...]
@@ -242,13 +245,16 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     folder : Path
         As in `find_result`.
 
     Returns
     -------
     labels : ndarray of uint8, shape (S, P, L)
+        The labels.
     warnings : tuple of str
+        One sentence each.
 
     Raises
     ------
@@ -275,7 +281,9 @@ def evaluation_of(
     Parameters
     ----------
     outcomes : sequence of Outcome
+        Cases that were done or failed.
     request : EvaluationRequest
+        What was asked for.
     no_names : bool
         Whether cases are numbered and the sentences of failures left out, for they name files.
 

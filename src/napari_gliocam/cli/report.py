@@ -141,6 +141,7 @@ class ReportRequest:
     out : Path
         Gets the reports.
     segment : SegmentRequest
+        How cases without a saved result are segmented.
     result : Path or None
         Labels that were saved before, or a folder of them; then no network runs.
     against : Path or None

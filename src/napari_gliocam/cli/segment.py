@@ -80,6 +80,7 @@ class Saved:
     segmentation : mapping
         Volumes, settings and device: what a line of json says.
     warnings : tuple of str
+        One sentence each.
     """
 
     files: tuple[Path, ...]

@@ -318,6 +318,7 @@ def _case(group: Group, others: Mapping[Path, FileName], *, alone: bool) -> Case
     Parameters
     ----------
     group : Group
+        Files that belong together.
     others : mapping of Path to FileName
         Its files that are no images by their name.
     alone : bool
@@ -504,6 +505,7 @@ def _folders(folder: Path, *, seen: set[Path]) -> Iterator[tuple[Path, list[Path
     Yields
     ------
     folder : Path
+        The folder to look in or write to.
     niftis : list of Path
         The NIfTI files in it, or in its folders where each holds one modality.
     problem : str or None

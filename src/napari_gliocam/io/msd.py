@@ -31,6 +31,7 @@ def is_msd_volume(path: Path, role: Role) -> bool:
     Parameters
     ----------
     path : Path
+        The file.
     role : Role
         What its name tells.
     """

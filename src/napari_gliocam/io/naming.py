@@ -55,6 +55,7 @@ class FileName:
         The name of the case; empty where the name is the modality alone (``flair.nii.gz``),
         the whole stem where the role is unknown or other.
     role : Role
+        What the file shows: a modality, labels, a map.
     modality : Modality or None
         Set where the role is `Role.MODALITY`, and only there.
     before, after : tuple of str

@@ -55,6 +55,7 @@ class NiftiFile:
     Parameters
     ----------
     path : Path
+        The file.
     header : nibabel Nifti1Header or Nifti2Header
         In native byte order.
     affine : ndarray of float64, shape (4, 4)
@@ -237,6 +238,7 @@ class _Layout:
     offset : int
         Bytes before the first voxel.
     slope, inter : float or None
+        Scaling of stored values; None where the header has none.
     """
 
     shape: tuple[int, ...]

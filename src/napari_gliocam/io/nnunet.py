@@ -29,9 +29,11 @@ class NumberedCase:
     Parameters
     ----------
     name : str
+        Name that a reader sees.
     channels : tuple of Path
         In the order of their numbers.
     numbers : tuple of int
+        Channel numbers that the files have.
     labels : Path or None
         The file of the same name in ``labelsTr``.
     """

@@ -39,6 +39,7 @@ class LabelFile:
     Parameters
     ----------
     expert : ExpertLabels
+        The labels, read by a scheme.
     grid : Grid
         The grid of the file.
     warnings : tuple of str
@@ -122,6 +123,7 @@ def read_labels(
     Parameters
     ----------
     path : str or Path
+        The file.
     grid : Grid, optional
         The grid of the case they must lie on.
     scheme : str, optional

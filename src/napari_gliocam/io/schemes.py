@@ -197,6 +197,7 @@ def apply_scheme(raw: NDArray[Any], scheme: LabelScheme) -> NDArray[np.uint8]:
     raw : ndarray
         Values as in the file, any real dtype.
     scheme : LabelScheme
+        The meaning of the stored values.
 
     Returns
     -------

@@ -98,6 +98,7 @@ def is_foreign(json_path: Path, labels: Path) -> bool:
     Parameters
     ----------
     json_path : Path
+        The file beside the labels.
     labels : Path
         The label file that is about to be written.
     """
@@ -146,7 +147,7 @@ def _is_tied(content: dict[str, Any], path: Path) -> bool:
 
 
 def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
-    """What a result was made with, to make it again from the same maps.
+    """Return the settings of a result, to make it again from the same maps.
 
     Parameters
     ----------
@@ -156,7 +157,9 @@ def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
     Returns
     -------
     settings : Thresholds
+        Thresholds that the labels were cut with.
     refinement : Refinement
+        Method and parameters.
 
     Raises
     ------
@@ -187,7 +190,9 @@ def describe(
     Parameters
     ----------
     segmentation : Segmentation
+        Labels with the maps and thresholds that they come from.
     case : Case
+        The case at hand: its volumes, grid and brain.
     path : Path, optional
         The label file that it lies beside.
     packed : bytes

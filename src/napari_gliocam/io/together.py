@@ -28,6 +28,7 @@ class Group:
     name : str
         What the case is called.
     files : mapping of Path to FileName
+        Files and how their names were read.
     ids : frozenset of tuple of str
         The IDs of its names; several where processing or a running number differs.
     before : tuple of str
@@ -58,6 +59,7 @@ def owners(groups: Sequence[Group], others: Mapping[Path, FileName]) -> dict[Pat
     Parameters
     ----------
     groups : sequence of Group
+        Groups of files of one folder.
     others : mapping of Path to FileName
         Files that are no images by their name.
 

@@ -36,10 +36,13 @@ class Volume:
     Parameters
     ----------
     path : Path
+        The file.
     data : ndarray, shape (S, P, L)
         Finite, writable, not constant.
     grid : Grid
+        The case's grid.
     header : nibabel header
+        The file's header.
     cleaned : int
         How many voxels were NaN or infinite, and are 0 now.
     has_skull : bool
@@ -66,6 +69,7 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
     Parameters
     ----------
     file : NiftiFile
+        The opened file.
     array : ndarray, 3-D
         The file's array, or one channel of it.
     what : str
@@ -132,6 +136,7 @@ def difference(one: Grid, other: Grid, *, tolerance: float = 0.05) -> str | None
     Parameters
     ----------
     one, other : Grid
+        The grids to compare.
     tolerance : float
         How far the same corner may lie apart, as a part of the voxel's smallest edge.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gliocam.case import Case
-    from napari_gliocam.class_maps import ClassMaps
+    from napari_gliocam.maps.class_maps import ClassMaps
     from napari_gliocam.threshold import Segmentation
 
 #: Labels and maps are mostly zeros: more effort makes the file hardly smaller, only slower.
@@ -44,6 +44,7 @@ def save_segmentation(
     Parameters
     ----------
     segmentation : Segmentation
+        Labels with the maps and thresholds that they come from.
     path : str or Path
         Ends in ``.nii.gz`` or ``.nii``; its folder is made where it is missing.
     case : Case
@@ -97,6 +98,7 @@ def save_maps(
     Parameters
     ----------
     maps : ClassMaps
+        Maps of tumour, core and edema.
     case : Case
         The case they belong to.
     folder : str or Path
@@ -126,13 +128,14 @@ def save_maps(
 
 
 def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:
-    """A map or a mask as the bytes of a NIfTI file on the case's grid.
+    """Return a map or a mask as the bytes of a NIfTI file on the case's grid.
 
     Parameters
     ----------
     values : ndarray, (S, P, L)
         Maps in [0, 1] become float32, masks uint8 labels.
     case : Case
+        The case at hand: its volumes, grid and brain.
     path : Path
         Where they will be written; tells whether they are compressed.
 

@@ -56,6 +56,7 @@ class ExitAttention(nn.Module):
         Parameters
         ----------
         images : Tensor, (B, in_channels, h, w)
+            Slices as the attention network sees them.
         maps : Tensor, (B, 4, classes, h, w)
             In [0, 1].
 
@@ -119,7 +120,9 @@ def exit_maps(logits: list[Tensor], brain: Tensor, map_range: str = "sigmoid") -
     logits : list of 4 Tensor, each (B, C, h_l, w_l)
         In positive polarity.
     brain : Tensor, (B, 1, H, W)
+        1 in the brain, 0 in air.
     map_range : {"sigmoid", "min-max", "raw"}
+        How logits become maps.
 
     Returns
     -------
@@ -149,6 +152,7 @@ def stretch(maps: Tensor, brain: Tensor) -> Tensor:
     Parameters
     ----------
     maps : Tensor, (..., h, w)
+        Maps of any range.
     brain : Tensor
         Broadcasts against ``maps``; 1 inside.
 
@@ -171,8 +175,11 @@ def seen_by_attention(maps: Tensor, brain: Tensor, map_range: str) -> Tensor:
     Parameters
     ----------
     maps : Tensor, (B, 4, C, h, w)
+        Maps of the four exits for C targets.
     brain : Tensor, (B, 1, h, w)
+        Share of brain in each pixel, in [0, 1].
     map_range : {"sigmoid", "min-max", "raw"}
+        How logits become maps.
     """
     return maps if map_range == "sigmoid" else stretch(maps, brain[:, None])
 
@@ -183,6 +190,7 @@ def guide(class_maps: Tensor, tumour: Tensor, form: str = "geometric") -> Tensor
     Parameters
     ----------
     class_maps : Tensor, (B, 4, C, H, W)
+        Maps of core and edema at each exit.
     tumour : Tensor, (B, 1, H, W)
         In [0, 1].
     form : {"geometric", "product"}
@@ -227,7 +235,9 @@ def weigh(attention: Tensor, maps: Tensor) -> Tensor:
     Parameters
     ----------
     attention : Tensor, (B, 4, C, h, w)
+        Weight of each exit, summing to 1 over the exits.
     maps : Tensor, (B, 4, C, H, W)
+        Maps of the four exits for C targets.
 
     Returns
     -------

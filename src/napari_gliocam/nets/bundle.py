@@ -57,7 +57,7 @@ class BundleInfo(Design):
         learned it the other way round.
     across_slices_mm : float
         Standard deviation of the average over neighbouring slices, 0 to 50, see
-        `napari_gliocam.across_slices.smooth_across_slices`; 0: each slice by itself.
+        `napari_gliocam.maps.across_slices.smooth_across_slices`; 0: each slice by itself.
     tumour_threshold, class_threshold : float
         Thresholds of the maps, in [0, 1]; by default those of paper 1.
     normalisation : Normalisation
@@ -384,7 +384,9 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
     Parameters
     ----------
     net : GliocamNet
+        The networks to save.
     info : BundleInfo
+        The bundle's name, origin, licence and design.
     folder : Path
         Made if it is missing.
 

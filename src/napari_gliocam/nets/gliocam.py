@@ -151,6 +151,7 @@ class GliocamNet(nn.Module):
         Parameters
         ----------
         images : Tensor, (B, in_channels, H, W)
+            Normalised slices, a channel for each modality.
         brain : Tensor, (B, 1, H, W)
             1 in the brain, 0 in air.
         """
@@ -200,6 +201,7 @@ class GliocamNet(nn.Module):
         Parameters
         ----------
         aggregate : Tensor, (B, C, H, W)
+            Aggregated maps.
         exits : Tensor, (B, 4, C, H, W)
             From `enlarged`.
         """

@@ -29,6 +29,7 @@ class Listed:
     Parameters
     ----------
     info : BundleInfo
+        The bundle's name, origin, licence and design.
     figures : dict of (measure, class) to float
         What it reached on its validation patients, such as ``("AUC", "core")``.
     ships : bool

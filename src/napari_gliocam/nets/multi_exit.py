@@ -145,7 +145,9 @@ def pool(activation: Tensor, brain: Tensor, pooling: str = "lse") -> Tensor:
     Parameters
     ----------
     activation : Tensor, (B, C, h, w)
+        Maps of an exit before pooling.
     brain : Tensor, (B, 1, H, W)
+        1 in the brain, 0 in air.
     pooling : {"lse", "gap"}
         ``gap`` is the papers' average over the whole map (paper 1, Eq. 1), air included.
     """

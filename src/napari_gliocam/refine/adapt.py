@@ -34,7 +34,7 @@ from napari_gliocam.settings import Thresholds
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case
-    from napari_gliocam.class_maps import ClassMaps
+    from napari_gliocam.maps.class_maps import ClassMaps
 
 #: Channels of the mixtures, where the case has them.
 MODALITIES = (Modality.T1CE, Modality.T2, Modality.FLAIR, Modality.T1)
@@ -70,6 +70,7 @@ def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
     case : Case
         The case that they are of.
     parameters : AdaptParameters, optional
+        The defaults of `AdaptParameters` if not given.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
 def adapting(
     maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
 ) -> Generator[Progress, None, ClassMaps]:
-    """As `adapt`, with progress after each round."""
+    """Adapt maps as `adapt` does, with progress after each round."""
     parameters = parameters or AdaptParameters()
     total = 2 * parameters.rounds + 2
     yield Progress(0, total, STAGE)
@@ -130,6 +131,7 @@ class AdaptedMaps:
     source : ClassMaps or None
         The networks' maps.
     parameters : AdaptParameters or None
+        The parameters it was made with.
     result : ClassMaps or None
         The posterior made of them.
     """
@@ -173,12 +175,12 @@ class _Points:
     spacing: tuple[float, float, float]
 
     def take(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values of a volume of the case at the points, shape (N,)."""
+        """Return values of a volume of the case at the points, shape (N,)."""
         values: NDArray[np.float32] = volume[self.box][self.inside]
         return values
 
     def put(self, values: NDArray[Any], outside: float = 0.0) -> NDArray[np.float32]:
-        """The points in their box, shape of the box."""
+        """Return the points in their box, shape of the box."""
         volume = np.full(self.inside.shape, outside, dtype=np.float32)
         volume[self.inside] = values
         return volume
@@ -197,7 +199,7 @@ class _Points:
     def written(
         self, volume: NDArray[np.float32], logit: NDArray[np.floating], threshold: float
     ) -> NDArray[np.float32]:
-        """A copy of a map with the points' odds in it, even where the threshold cuts."""
+        """Return a copy of a map with the points' odds in it, even where the threshold cuts."""
         written = volume.copy()
         written[self.box][self.inside] = _sigmoid(logit + _logit(threshold))
         return written
@@ -226,7 +228,7 @@ def _neighbourhood(maps: ClassMaps, case: Case) -> NDArray[np.bool_] | None:
 
 
 def _points(near: NDArray[np.bool_], case: Case) -> _Points | None:
-    """The voxels of a neighbourhood; None where no modality has any contrast."""
+    """Return the voxels of a neighbourhood; None where no modality has any contrast."""
     from scipy.ndimage import gaussian_filter
 
     box = bounding_box(near)
@@ -257,6 +259,7 @@ class _Fit:
     Parameters
     ----------
     points : _Points
+        The neighbourhood.
     among : ndarray of bool, shape (N,)
         The points to learn from, at least one.
     prior : ndarray, shape (N,)
@@ -264,6 +267,7 @@ class _Fit:
     others : int
         Gaussians of the second class.
     parameters : AdaptParameters
+        Weights and counts of the fit.
     """
 
     points: _Points
@@ -316,7 +320,7 @@ def _class_prior(
 
 
 def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float32]:
-    """Distance from the border of a mask; 0 outside, about 1 at its deepest."""
+    """Measure the distance from the border of a mask; 0 outside, about 1 at its deepest."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     depth = distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
@@ -326,14 +330,14 @@ def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.fl
 
 
 def _kept(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.bool_]:
-    """A tumour without its specks and holes, to learn from."""
+    """Return a tumour without its specks and holes, to learn from."""
     kept = kept_components(mask, ComponentParameters(min_fraction=0.1), voxel_ml=voxel_ml)
     filled: NDArray[np.bool_] = kept | holes(kept)
     return filled
 
 
 def _opened(volume: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.float32]:
-    """Grey opening by a cube of 3 voxels: above any threshold, nothing thinner is left."""
+    """Open by a cube of 3 voxels: above any threshold, nothing thinner is left."""
     axes = [axis for axis, mm in enumerate(spacing) if mm <= THIN_MM]
     return _neighbours(_neighbours(volume, axes, np.minimum), axes, np.maximum)
 
@@ -341,7 +345,7 @@ def _opened(volume: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[
 def _neighbours(
     volume: NDArray[np.float32], axes: list[int], choose: np.ufunc
 ) -> NDArray[np.float32]:
-    """The lowest or highest of each voxel and its neighbours along some axes."""
+    """Return the lowest or highest of each voxel and its neighbours along some axes."""
     chosen = volume.copy()
     for axis in axes:
         ahead, behind = [slice(None)] * volume.ndim, [slice(None)] * volume.ndim
@@ -353,7 +357,7 @@ def _neighbours(
 
 
 def _opened_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
-    """Slice probabilities whose odds are even where the networks' own reach ``denial``."""
+    """Return slice probabilities with even odds where the networks' own reach ``denial``."""
     known = np.clip(probabilities, 1e-6, 1 - 1e-6)
     shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(Thresholds().gate_probability))
     return np.where(probabilities > 0, shifted, 0.0).astype(np.float32)

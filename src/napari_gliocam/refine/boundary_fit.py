@@ -21,6 +21,7 @@ def fit_mask(
     Parameters
     ----------
     mask : ndarray of bool
+        The mask to fit, one slice.
     clusters : ndarray of int, same shape
         Numbers of connected clusters from 1 (`napari_gliocam.refine.clusters`); 0 is in none.
     min_inside : float
@@ -55,6 +56,7 @@ def fit_labels(
     clusters : ndarray of int, same shape
         As in `fit_mask`.
     parameters : FitParameters, optional
+        The defaults of `FitParameters` if not given.
 
     Returns
     -------

@@ -58,6 +58,7 @@ def cluster_slice(
     brain : ndarray of bool, shape (P, L)
         Pixels to cluster.
     parameters : ClusterParameters, optional
+        The defaults of `ClusterParameters` if not given.
     spacing : (P, L)
         Pixel size in mm.
 
@@ -223,7 +224,7 @@ def _respond(layers: list[list[Tensor]], data: Tensor) -> Tensor:
 
 
 def _vote(labels: Tensor, superpixel: Tensor, count: int, label_count: int) -> Tensor:
-    """The label of most pixels in each of ``count`` superpixels."""
+    """Return the label of most pixels in each of ``count`` superpixels."""
     import torch
 
     votes = torch.bincount(superpixel * label_count + labels, minlength=count * label_count)

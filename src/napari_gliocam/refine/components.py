@@ -24,6 +24,7 @@ def clean_components(
     labels : ndarray of uint8, shape (S, P, L)
         0 background, 1 core, 2 edema, 3 both.
     parameters : ComponentParameters, optional
+        The defaults of `ComponentParameters` if not given.
     voxel_ml : float
         Volume of a voxel in ml.
 
@@ -49,7 +50,7 @@ def clean_components(
 def kept_components(
     mask: NDArray[np.bool_], parameters: ComponentParameters, *, voxel_ml: float = 0.001
 ) -> NDArray[np.bool_]:
-    """The 3-D components (26 neighbours) that are large enough.
+    """Return the 3-D components (26 neighbours) that are large enough.
 
     A component stays if it has ``min_fraction`` of the largest one, or ``min_ml`` where that
     is above 0; the largest always stays.
@@ -80,7 +81,7 @@ def holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """The smallest box around what is True, or None where nothing is."""
+    """Return the smallest box around True voxels, or None where there are none."""
     box = []
     for axis in range(mask.ndim):
         others = tuple(a for a in range(mask.ndim) if a != axis)

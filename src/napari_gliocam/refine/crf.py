@@ -59,6 +59,7 @@ def dense_crf(
     slicewise : bool
         True: the slices of a 3-D grid do not see each other.
     device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs; the fastest there is by default.
 
     Returns
     -------
@@ -139,9 +140,11 @@ def mean_field(
     Parameters
     ----------
     unary : Tensor of float32, shape (K, N)
+        Negative log-probability of K labels at N points.
     kernels : sequence of (Kernel, float)
         Filters with their Potts weights.
     iterations : int
+        Number of mean-field steps, at least 1.
 
     Yields
     ------
@@ -179,6 +182,7 @@ def to_bytes(volume: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.float
     Parameters
     ----------
     volume, brain : ndarray, same shape
+        Intensities, and True in the brain.
 
     Returns
     -------
@@ -245,7 +249,7 @@ class _Points:
 
 
 def _smoothness(points: _Points, parameters: CrfParameters) -> GridFilter:
-    """The kernel of positions alone, exact."""
+    """Return the kernel of positions alone, exact."""
     import torch
 
     from napari_gliocam.refine.grid import make_grid_filter
@@ -258,7 +262,7 @@ def _smoothness(points: _Points, parameters: CrfParameters) -> GridFilter:
 
 
 def _bilateral(points: _Points, parameters: CrfParameters) -> Generator[Progress, None, Lattice]:
-    """The kernel of positions and intensities, on the permutohedral lattice."""
+    """Return the kernel of positions and intensities, on the permutohedral lattice."""
     import torch
 
     from napari_gliocam.refine.lattice import making_lattice

@@ -22,6 +22,7 @@ class Mixture:
     weights : ndarray of float, shape (K,)
         Positive, summing to 1.
     means : ndarray of float, shape (K, C)
+        Centres.
     covariances : ndarray of float, shape (K, C, C)
         Positive definite.
     """
@@ -53,7 +54,7 @@ class Mixture:
         return shares
 
     def _log_terms(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Weighted log-density of each component: linear in the quadratic features."""
+        """Return the weighted log-density of each component, linear in the quadratic features."""
         precisions = np.linalg.inv(self.covariances)
         rows, columns = np.triu_indices(self.means.shape[1])
         linear = np.einsum("kij,kj->ki", precisions, self.means)
@@ -118,7 +119,7 @@ def fit_mixture(
 def _maximised(
     points: NDArray[np.float64], weights: NDArray[np.floating], shares: NDArray[np.floating]
 ) -> Mixture:
-    """The mixture of highest likelihood for given shares of the components."""
+    """Return the mixture of highest likelihood for given shares of the components."""
     counts = shares * weights[:, None]
     totals = counts.sum(axis=0) + 1e-9
     means = counts.T @ points / totals[:, None]
@@ -133,7 +134,7 @@ def _maximised(
 def _scattered(
     points: NDArray[np.float64], weights: NDArray[np.floating], count: int, seed: int
 ) -> NDArray[np.float64]:
-    """Points drawn by weight and squared distance from those drawn before (k-means++)."""
+    """Draw points by weight and squared distance from those drawn before (k-means++)."""
     rng = np.random.default_rng(seed)
     chosen = [points[rng.choice(len(points), p=weights)]]
     for _ in range(count - 1):
@@ -150,6 +151,6 @@ def _nearest(points: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray
 
 
 def _distances(points: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distances, shape (N, K)."""
+    """Return squared distances, shape (N, K)."""
     distances: NDArray[np.float64] = ((points[:, None] - means[None]) ** 2).sum(axis=2)
     return distances

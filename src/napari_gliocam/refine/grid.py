@@ -44,7 +44,7 @@ class GridFilter:
 def make_grid_filter(
     where: Tensor, shape: Sequence[int], widths: Sequence[float | None]
 ) -> GridFilter:
-    """The filter ``exp(-|x_i - x_j|² / 2)`` over voxels of a grid.
+    """Apply the filter ``exp(-|x_i - x_j|² / 2)`` over voxels of a grid.
 
     Parameters
     ----------

@@ -64,10 +64,13 @@ class Ingredients:
         Parameters
         ----------
         segmentation : Segmentation
+            Labels with the maps and thresholds that they come from.
         case : Case
             The case of the segmentation.
         refinement : Refinement
+            Method and parameters.
         device : {"auto", "cpu", "cuda", "mps"}
+            Where torch runs; the fastest there is by default.
         slices : iterable of int, optional
             Refine these slices only, for a preview.
 

@@ -30,9 +30,11 @@ class Bags:
     Parameters
     ----------
     index : Tensor of int32, shape (E,)
+        Where each entry belongs.
     offset : Tensor of int32, shape (rows + 1,)
         Bag i holds ``index[offset[i] : offset[i + 1]]``.
     weight : Tensor of float32, shape (E,)
+        Weight of each entry.
     """
 
     index: Tensor
@@ -83,7 +85,7 @@ class Lattice:
 
 
 def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
-    """The filter ``exp(-|f_i - f_j|² / 2)`` over points, on the device of the features.
+    """Make the filter ``exp(-|f_i - f_j|² / 2)`` over points, on the device of the features.
 
     Parameters
     ----------
@@ -188,7 +190,7 @@ def _barycentric(vertex: tuple[Tensor, Tensor], rank: Tensor) -> Tensor:
 
 
 def _keys(origin: Tensor, rank: Tensor, group: Tensor | None) -> tuple[Tensor, list[int]]:
-    """Number the corners, (d + 1, N) of int64, and what is added to step along each direction.
+    """Enumerate the corners, (d + 1, N) of int64, and what is added to step along each direction.
 
     A key is linear in the coordinates, so a neighbour's key is a sum.  Where they would not fit
     into 64 bits, fixed random factors stand for the strides; two of M vertices then share a key
@@ -222,7 +224,7 @@ def _keys(origin: Tensor, rank: Tensor, group: Tensor | None) -> tuple[Tensor, l
 
 
 def _wrap(value: int) -> int:
-    """What 64-bit arithmetic makes of an integer."""
+    """Wrap an integer as 64-bit arithmetic does."""
     return (value + 2**63) % 2**64 - 2**63
 
 

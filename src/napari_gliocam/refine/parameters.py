@@ -273,10 +273,15 @@ class Refinement:
     Parameters
     ----------
     method : {"none", "adapt", "crf", "boundary-fit", "boundary-fit+crf"}
+        The refinement.
     adapt : AdaptParameters
+        Parameters of the adaptation to the patient.
     crf : CrfParameters
+        Parameters of the dense CRF.
     clusters : ClusterParameters
+        Parameters of superpixels and clusters.
     fit : FitParameters
+        Parameters of BoundaryFit.
     components : ComponentParameters or None
         None: every part of the tumour stays, holes stay open.
 
@@ -299,12 +304,12 @@ class Refinement:
 
     @classmethod
     def nothing(cls) -> Refinement:
-        """The labels stay as the thresholds cut them."""
+        """Return the refinement that leaves the labels as the thresholds cut them."""
         return cls("none", components=None)
 
     @classmethod
     def of(cls, used: Mapping[str, Any] | None) -> Refinement:
-        """What `used` described; nothing for None.
+        """Return the refinement that `used` described; nothing for None.
 
         Raises
         ------

@@ -36,6 +36,7 @@ def pydensecrf_marginals(
     image : ndarray, shape (C, N), or None
         Intensities of 0 to 255; None: no bilateral kernel.
     parameters : CrfParameters
+        Kernels and iterations.
     spacing : sequence of float
         mm along each axis.
     slicewise : bool

@@ -41,13 +41,13 @@ Box = tuple[slice, slice, slice]
 
 
 def slices_with_lesion(segmentation: Segmentation) -> list[int]:
-    """Indices of the slices that show tumour, in order."""
+    """Return the indices of slices that show tumour, in order."""
     found: list[int] = np.flatnonzero((segmentation.labels > 0).any(axis=(1, 2))).tolist()
     return found
 
 
 def lesion_box(segmentation: Segmentation, index: int) -> Box:
-    """The lesion of a slice with `MARGIN_MM` around it, clipped to the case, (S, P, L).
+    """Return the lesion of a slice with `MARGIN_MM` around it, clipped to the case, (S, P, L).
 
     Raises
     ------
@@ -88,6 +88,7 @@ def refine(
     case : Case
         The case it is of.
     refinement : Refinement
+        Method and parameters.
     slices : iterable of int, optional
         Refine these alone, for a preview.  A CRF in 3-D sees what lies within `MARGIN_MM` of
         them; components and holes need the whole case and are left as they are.
@@ -138,7 +139,7 @@ def refine(
 
 
 def image_of(case: Case) -> NDArray[np.float32]:
-    """The modalities a refinement looks at in intensities of 0 to 255, (C, S, P, L)."""
+    """Return the modalities for a refinement in intensities of 0 to 255, (C, S, P, L)."""
     there = [m for m in MODALITIES if m in case.volumes] or list(case.volumes)
     return np.stack([to_bytes(case.volumes[m], case.brain) for m in there])
 
@@ -150,7 +151,7 @@ def clustering(
     image: NDArray[np.float32],
     clusters: Clusters,
 ) -> Generator[Progress, None, Clustering]:
-    """The pieces of one slice: from ``clusters``, or made and kept there."""
+    """Return the pieces of one slice: from ``clusters``, or made and kept there."""
     if index not in clusters:
         clusters[index] = yield from clustering_slice(
             image[:, index], case.brain[index], parameters, spacing=case.grid.spacing[1:]

@@ -32,6 +32,7 @@ def in_threads(
     work : callable
         Makes the generator for an item; it runs in another thread and lets go of the GIL.
     items : iterable
+        Work items in order.
     what : str
         The stage in words.
 

@@ -31,7 +31,7 @@ def tumour_probability(segmentation: Segmentation, index: tuple[slice, ...]) -> 
 
 
 def core_share(segmentation: Segmentation, index: tuple[slice, ...]) -> NDArray[np.float32]:
-    """The core's share of the two class maps, in [0, 1]; 0.5 where both are 0."""
+    """Return the core's share of the two class maps, in [0, 1]; 0.5 where both are 0."""
     core, edema = class_maps(segmentation, index)
     total = core + edema
     share: NDArray[np.float32] = (core / np.maximum(total, 1e-9)).astype(np.float32)
@@ -42,7 +42,7 @@ def core_share(segmentation: Segmentation, index: tuple[slice, ...]) -> NDArray[
 def class_maps(
     segmentation: Segmentation, index: tuple[slice, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The aggregates of core and edema; 0 on slices where the gate is closed for that class."""
+    """Return the maps of core and edema; 0 on slices whose gate is closed for the class."""
     maps, settings = segmentation.maps, segmentation.settings
     core, edema = maps.core[index], maps.edema[index]
     if not settings.gate:

@@ -31,6 +31,7 @@ def draw_chart(
     Parameters
     ----------
     areas : SliceAreas
+        Areas of the classes by slice.
     overlap : ndarray of float, shape (S,), optional
         mm² claimed by both classes; that of ``areas`` by default.
     probabilities : ndarray of float, shape (S, 3), optional

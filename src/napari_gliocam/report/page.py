@@ -45,6 +45,7 @@ def make_page(reading: Reading) -> str:
     Parameters
     ----------
     reading : Reading
+        The figures of the case.
 
     Returns
     -------

@@ -29,7 +29,9 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     key : KeySlice
+        The slice to draw.
     overlay : bool
         Whether labels and lines are drawn, or the scan alone.
 

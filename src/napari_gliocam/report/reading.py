@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import CaseError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.enhancing import EnhancingCore, enhancing_core
@@ -31,10 +31,13 @@ class Reading:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     labels : ndarray of uint8, shape (S, P, L)
         As they were read: 0 background, 1 core, 2 edema, 3 both.
     measures : Measures
+        Volumes, lesions and diameters.
     areas : SliceAreas
+        Areas of the classes by slice.
     claimed : ndarray of uint8 or None
         Who claims what before the higher map decides; None where that is not known.
     overlap : MethodOverlap or None
@@ -126,6 +129,7 @@ def reading_segmentation(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     result : Segmentation, or ndarray of an integer type, shape (S, P, L)
         Labels alone, such as a saved result, have no maps, no settings and no probabilities.
     painted : ndarray of an integer type, shape (S, P, L), optional

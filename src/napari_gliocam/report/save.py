@@ -29,6 +29,7 @@ def save_reading(reading: Reading, folder: Path, *, overwrite: bool = False) -> 
     Parameters
     ----------
     reading : Reading
+        The figures of the case.
     folder : Path
         Made where it is missing.
     overwrite : bool
@@ -65,7 +66,9 @@ def save_table(rows: Iterable[dict[str, object]], folder: Path, *, overwrite: bo
     rows : iterable of dict
         From `napari_gliocam.report.tables.rows_of`.
     folder : Path
+        The folder to look in or write to.
     overwrite : bool
+        Whether an earlier file may be replaced.
 
     Raises
     ------

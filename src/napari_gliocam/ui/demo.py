@@ -122,7 +122,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
 
 
 def _wait(job: Job | None, panel: Workspace) -> Any:
-    """The result of a job, while the window stays alive."""
+    """Return the result of a job, while the window stays alive."""
     if job is None:
         raise GliocamError("The panel is busy; run the demo again.")
     outcome: list[Any] = []

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
-from napari_gliocam.cams.run.raw_maps import normalise_maps
+from napari_gliocam.maps.raw_maps import normalise_maps
 from napari_gliocam.nets.multi_exit import lse_pool
 
 TOLERANCE = 1e-4

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.cams.run.raw_maps import RawMaps
 from napari_gliocam.case import Grid
-from napari_gliocam.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
+from napari_gliocam.maps.raw_maps import RawMaps
 from napari_gliocam.measure import (
     ClassOverlap,
     claims,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.class_maps import ClassMaps, NetworkTrace
+from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.measure import read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import SliceFrame

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import CaseError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import Convention, EvaluationSettings, evaluate_case, score_labels
 from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL, Key
 from napari_gliocam.settings import Thresholds

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_gliocam.cams.compare.ensemble import Ensemble, combine_methods
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import Figures
 

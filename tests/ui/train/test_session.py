@@ -11,7 +11,7 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject
 
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.train.run.events import BetterWeights
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.compare.result import take_result, undo_result

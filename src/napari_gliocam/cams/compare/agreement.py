@@ -50,6 +50,7 @@ def pointing_game(map_: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
     map_ : ndarray, (S, P, L)
         A slice where it is 0 everywhere is a miss.
     truth : ndarray of bool, (S, P, L)
+        Voxels of the reference.
 
     Returns
     -------
@@ -86,6 +87,7 @@ def against_expert(
     threshold : float
         A voxel counts where the map exceeds it.
     truth : ndarray of bool, (S, P, L)
+        Voxels of the reference.
 
     Returns
     -------

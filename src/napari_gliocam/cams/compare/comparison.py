@@ -17,8 +17,8 @@ from napari_gliocam.cams.compare.agreement import (
 from napari_gliocam.cams.compare.ensemble import Ensemble, combine_methods
 from napari_gliocam.cams.compare.sheet import SheetColumn, Tile, choose_slices, draw_sheet
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.io.tables import csv_text
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure.scores.overlap import iou
 from napari_gliocam.targets import Target, mask_of
 
@@ -65,6 +65,7 @@ class Comparison:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     threshold : float
         A voxel counts where a map exceeds it, in [0, 1].
     maps : dict of str to ClassMaps

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import TARGETS, Target
 
 #: Paper 5, section 2.3, calls them ``or``, ``and``, ``<`` and ``>``; ``vote`` is k of n.
@@ -128,6 +128,7 @@ def combine_methods(
     members : sequence of ClassMaps
         Of one case; a target that too few of them have is left out.
     ensemble : Ensemble
+        How the methods vote, and their thresholds.
     thresholds : sequence of float
         One for each member; a voxel counts where its map exceeds it.
 

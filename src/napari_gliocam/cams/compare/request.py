@@ -10,7 +10,7 @@ from napari_gliocam.targets import Target
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining, Scope
     from napari_gliocam.cams.run.prepare import Prepared
-    from napari_gliocam.class_maps import Normalise
+    from napari_gliocam.maps.class_maps import Normalise
 
 
 @dataclass(frozen=True)

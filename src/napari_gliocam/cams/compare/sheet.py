@@ -74,6 +74,7 @@ def choose_slices(weights: NDArray[np.floating], count: int = 3) -> list[int]:
     weights : ndarray, (S,)
         Such as the area of the lesion; without any the middle slice is taken.
     count : int
+        Number of them.
     """
     total = float(weights.sum())
     if total <= 0:
@@ -96,7 +97,9 @@ def draw_sheet(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     columns : sequence of SheetColumn
+        Columns from left to right.
     rows : sequence of (title, tiles)
         A tile a column.
     threshold : float

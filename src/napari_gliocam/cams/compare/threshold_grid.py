@@ -27,6 +27,7 @@ class ThresholdGrid:
     Parameters
     ----------
     ensemble : Ensemble
+        How the methods vote, and their thresholds.
     miou : ndarray of float64, n axes of length 11
         Mean of the IoU of lesion and of background, all voxels pooled: what the paper maximises.
     iou : ndarray of float64, same shape

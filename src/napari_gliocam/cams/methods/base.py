@@ -67,6 +67,7 @@ class Method(ABC):
         Parameters
         ----------
         batch : Batch
+            Slices on the device, with the networks' features of them.
         targets : tuple of Target
             All from one forward pass where they share a network.
         explained : ExplainedLayer

@@ -48,7 +48,7 @@ class GuidedAggregate(Method):
     """The networks' aggregates slice by slice.
 
     *Segment* cuts these maps after it has averaged them over neighbouring slices
-    (`napari_gliocam.across_slices`), so its maps differ from these by up to 0.28 (measured).
+    (`napari_gliocam.maps.across_slices`), so its maps differ from these by up to 0.28 (measured).
 
     For core and edema the exits are guided by the tumour map and combined by attention (paper 1,
     Eq. 3 and 4); the tumour map is the binary aggregate of paper 2.

@@ -33,6 +33,7 @@ class MultiScale(Method):
     Parameters
     ----------
     method : Method
+        The method that is run at each scale.
     scales : tuple of float
         Larger than 0.
     normalise_scales : bool

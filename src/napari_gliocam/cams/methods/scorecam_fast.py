@@ -47,6 +47,7 @@ class GroupedScoreCAM(ScoreCAM):
     Parameters
     ----------
     groups : int
+        Number of groups of channels, each scored by one pass.
     rounds : int
         Of k-means.
     convention

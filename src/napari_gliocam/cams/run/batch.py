@@ -98,9 +98,11 @@ class Batch:
         Parameters
         ----------
         target : Target
+            Tumour, core or edema.
         activation : Tensor, (B, C_l, h_l, w_l)
             Output of stage ``layer``; images, (B, in_channels, H, W), for layer 0.
         layer : int
+            Stage of the network, 1 to 4.
         exits : sequence of int
             The score is the mean of their logits; those before ``layer`` do not depend on the
             activation and are left out of the sum, not of the number that divides it.

@@ -13,10 +13,10 @@ from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
-from napari_gliocam.cams.run.raw_maps import GATE, RawMaps
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps, Normalise
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps, Normalise
+from napari_gliocam.maps.raw_maps import GATE, RawMaps
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS, Target
 
@@ -54,6 +54,7 @@ def explain(
         A name in `napari_gliocam.cams.methods.registry.METHODS`, or a method with its own
         settings.
     targets : {"tumour", "core", "edema"} or several
+        Targets to explain.
     bundle : Bundle, optional
         The one that ships with the package by default; a `Prepared` brings its own.
     layer, score
@@ -65,6 +66,7 @@ def explain(
     gate : bool
         Whether slices on which the networks deny the class are 0.
     device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs; the fastest there is by default.
 
     Returns
     -------
@@ -100,9 +102,11 @@ class Explaining:
     Parameters
     ----------
     prepared : Prepared
+        The case on the device, with the networks.
     method, targets, scope, normalise, gate
         As in `explain`.
     explained : ExplainedLayer, optional
+        Layer and exits that are explained; the last by default.
 
     Attributes
     ----------

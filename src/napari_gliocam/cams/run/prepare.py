@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import DeviceError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.slices import SliceStack, cutting_slices
 from napari_gliocam.targets import TARGETS, Target
@@ -30,11 +30,13 @@ class Prepared:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Bundle
         Its network is on ``device``.
     stack : SliceStack
         Every slice with brain.
     device : torch.device
+        Where the networks run.
     probabilities : ndarray of float32, (N, 3), or None
         Image-level probabilities of tumour, core, edema where the networks have been asked.
     """
@@ -80,9 +82,11 @@ def prepare(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Bundle, optional
         The one that ships with the package by default.
     device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs; the fastest there is by default.
     maps : ClassMaps, optional
         Of this case and bundle; the networks need not be asked again which slices show lesion.
 
@@ -126,6 +130,7 @@ def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
     Parameters
     ----------
     prepared : Prepared
+        The case on the device, with the networks.
     maps : ClassMaps
         Of the same case; those of another bundle change nothing.
     """

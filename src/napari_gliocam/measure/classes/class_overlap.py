@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
-from napari_gliocam.class_maps import ClassMaps, Row
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import BOTH, CORE, EDEMA
@@ -68,6 +68,7 @@ class MethodOverlap:
     method : str
         As a user reads it.
     overlap : ClassOverlap
+        Overlap of core and edema by this method.
     worst : tuple of SliceOverlap
         The slices with the largest area of both, worst first; those without any are left out.
     """
@@ -101,6 +102,7 @@ def worst_slices(labels: NDArray[Any], grid: Grid, count: int = 3) -> tuple[Slic
     labels : ndarray of uint8, shape (S, P, L)
         As in `class_overlap`.
     grid : Grid
+        The case's grid.
     count : int
         At most so many.
     """
@@ -121,9 +123,11 @@ def method_overlap(
     Parameters
     ----------
     method : str
+        Name of the method.
     labels : ndarray of uint8, shape (S, P, L)
         From `claims` or `claims_of`.
     grid : Grid
+        The case's grid.
     count : int
         Of the worst slices.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import bilinear_matrix
 from napari_gliocam.targets import BACKGROUND, CLASS_NAMES, TARGETS, Target
@@ -46,7 +46,9 @@ class VoxelReading:
     Parameters
     ----------
     voxel : (S, P, L)
+        Index of the voxel.
     in_brain : bool
+        Whether the voxel lies in the brain.
     intensities : mapping of Modality to float
         In the units of the files.
     label : int
@@ -95,11 +97,13 @@ def read_voxel(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     voxel : (S, P, L)
         Whole numbers.
     labels : ndarray of an integer type, shape (S, P, L), optional
         As shown; what the thresholds say by default.
     maps : ClassMaps, optional
+        Maps of the case, where it was segmented.
     settings : Thresholds, optional
         The thresholds in use; paper 1's by default.
     refined : ndarray of an integer type, shape (S, P, L), optional
@@ -145,7 +149,7 @@ def read_voxel(
 
 
 def _exits(maps: ClassMaps, target: Target, voxel: tuple[int, int, int]) -> tuple[ExitReading, ...]:
-    """The exits' maps and weights at a voxel, enlarged as `ClassMaps.volume` enlarges them."""
+    """Return exit maps and weights at a voxel, enlarged as `ClassMaps.volume` enlarges them."""
     s, p, l = voxel
     trace = maps.trace
     if trace is None:
@@ -228,7 +232,7 @@ def _rule_in_words(maps: ClassMaps, settings: Thresholds, part: tuple[slice, ...
 
 
 def _above(value: NDArray[Any], threshold: float) -> bool:
-    """Compared as arrays are, in their own precision, so that it is the same comparison."""
+    """Compare in the arrays' own precision, as the thresholds do."""
     return bool((value > threshold).all())
 
 

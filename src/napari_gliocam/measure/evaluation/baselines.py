@@ -17,6 +17,7 @@ def baselines(case: Case) -> dict[str, NDArray[np.uint8]]:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
 
     Returns
     -------

@@ -56,7 +56,9 @@ class CaseRecord:
     Parameters
     ----------
     case, method : str
+        Names of the case and of the method.
     overlaps : mapping of target to mapping of Convention to Overlap
+        Dice, IoU and HD95 of each target in each convention.
     counts : mapping of target to Counts
         Voxels.
     calls : mapping of target to SliceCalls
@@ -149,6 +151,7 @@ def score_labels(
     before_exclusivity : ndarray of uint8, shape (S, P, L), optional
         Labels that may be both (3), for the overlap of the classes.
     settings : EvaluationSettings, optional
+        How figures are computed; the defaults of `EvaluationSettings` if not given.
     case, method : str
         What the record is called.
 
@@ -205,7 +208,9 @@ def evaluate_case(
         A segmentation brings probabilities and the overlap of its classes with it; labels show
         the overlap where any of them is 3.
     settings : EvaluationSettings, optional
+        How figures are computed; the defaults of `EvaluationSettings` if not given.
     with_baselines : bool
+        Whether baselines without a network are scored beside it.
 
     Returns
     -------

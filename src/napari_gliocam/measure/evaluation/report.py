@@ -65,11 +65,13 @@ class Evaluation:
     records : sequence of CaseRecord
         Every case with every method.
     settings : EvaluationSettings
+        How figures are computed.
     source : mapping
         What made the labels: bundle, device and thresholds, or the folder of results.
     failed : sequence of mapping
         ``case``, ``source`` and ``error`` of cases that could not be measured.
     against : Against or None
+        Comparison with an earlier evaluation.
     """
 
     records: Sequence[CaseRecord]
@@ -170,6 +172,7 @@ def load_evaluation(path: Path, settings: EvaluationSettings | None = None) -> d
     Parameters
     ----------
     path : Path
+        The file.
     settings : EvaluationSettings, optional
         What it must have been made with, so that its figures mean the same.
 

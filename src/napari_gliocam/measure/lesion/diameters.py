@@ -82,6 +82,7 @@ def diameters(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Diameters:
     Parameters
     ----------
     mask : ndarray of bool, shape (S, P, L)
+        Voxels to measure.
     spacing : (S, P, L)
         mm.
 
@@ -200,7 +201,7 @@ def _farthest(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _across(outline: NDArray[np.float64], pair: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The longest line between two points of an outline at right angles to a pair, (2, 2)."""
+    """Find the longest line across an outline at right angles to a pair, (2, 2)."""
     axis = (pair[1] - pair[0]) / np.hypot(*(pair[1] - pair[0]))
     normal = np.array([-axis[1], axis[0]])
     along, aside = outline @ axis, outline @ normal  # (N, 2 ends)

@@ -24,6 +24,7 @@ class Lesions:
     numbers : ndarray of int32, shape of ``box``
         1 for the largest lesion, 2 for the next; 0 outside and in parts that are too small.
     count : int
+        Number of them.
     small : int
         Parts that are too small.
     small_voxels : int
@@ -37,7 +38,7 @@ class Lesions:
     small_voxels: int = 0
 
     def case_numbers(self, shape: tuple[int, int, int]) -> NDArray[np.int32]:
-        """Number of the lesion of every voxel of a case, such as for a labels layer, (S, P, L)."""
+        """Return the lesion number of every voxel of a case, as for a labels layer, (S, P, L)."""
         numbers = np.zeros(shape, dtype=np.int32)
         numbers[self.box] = self.numbers
         return numbers
@@ -46,7 +47,7 @@ class Lesions:
 def find_lesions(
     labels: NDArray[Any], *, voxel_ml: float = 0.001, min_ml: float = MIN_LESION_ML
 ) -> Lesions | None:
-    """Number the lesions: components of core and edema together, 26 neighbours, largest first.
+    """Find the lesions: components of core and edema together, 26 neighbours, largest first.
 
     Parameters
     ----------

@@ -29,6 +29,7 @@ class Region:
     ml : float
         Number of voxels times the volume of one.
     diameters : Diameters
+        Largest axial diameter and its perpendicular.
     sphericity : float
         In [0, 1], see `napari_gliocam.measure.lesion.shape.sphericity`; 0 where there is nothing.
     """
@@ -52,6 +53,7 @@ class LesionMeasures:
     tumour, core : Region
         Core and edema together, and core alone.
     edema_ml : float
+        Volume of the edema in ml.
     first_slice, last_slice : int or None
         Of the tumour.
     largest_slice : int or None
@@ -92,6 +94,7 @@ class Measures:
     small_ml : float
         Their volume together.
     min_ml : float
+        Smallest part that counts as a lesion, in ml.
     strange : tuple of int
         Values of the labels that are no class; such voxels are left out.
     """

@@ -93,6 +93,7 @@ def sphericity(volume_mm3: float, surface: float) -> float:
     Parameters
     ----------
     volume_mm3 : float
+        Volume in mm³.
     surface : float
         mm².
     """

@@ -52,6 +52,7 @@ def slice_areas(labels: NDArray[Any], grid: Grid) -> SliceAreas:
     labels : ndarray of an integer type, shape (S, P, L)
         0 background, 1 core, 2 edema, 3 both.
     grid : Grid
+        The case's grid.
     """
     _, row_mm, column_mm = grid.spacing
     counts = {value: np.zeros(len(labels)) for value in (CORE, EDEMA, BOTH)}
@@ -70,7 +71,9 @@ def step_slice(slices: NDArray[np.integer], current: int, step: int) -> int | No
     slices : ndarray of int, (N,)
         In order, such as `SliceAreas.conflict_slices`.
     current : int
+        Index of the slice in view.
     step : {1, -1}
+        Upwards or downwards.
 
     Returns
     -------

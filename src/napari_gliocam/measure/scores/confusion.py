@@ -35,6 +35,7 @@ class LabelComparison:
     Parameters
     ----------
     target : {"tumour", "core", "edema"}
+        The target that is compared.
     overlaps : mapping of Convention to Overlap
         Dice, IoU and HD95 in mm under each of the four conventions.
     counts : Counts
@@ -53,13 +54,14 @@ def confusion(
     *,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """True and false positives and false negatives of one class, for a labels layer.
+    """Mark true positives, false positives and false negatives of one class.
 
     Parameters
     ----------
     labels, other : ndarray of an integer type, same shape
         0 background, 1 core, 2 edema, 3 both; ``other`` is taken for the truth.
     target : {"tumour", "core", "edema"}
+        The target that is compared.
     out : ndarray of uint8, same shape, optional
         Written in place.
 
@@ -99,6 +101,7 @@ def compare_labels(
     spacing : (S, P, L)
         mm.
     settings : EvaluationSettings, optional
+        How figures are computed; the defaults of `EvaluationSettings` if not given.
 
     Returns
     -------

@@ -96,9 +96,11 @@ def overlaps(
     Parameters
     ----------
     labels, expert : ndarray of bool, shape (S, P, L)
+        Voxels of the target in the result and in the reference.
     spacing : (S, P, L)
         mm.
     settings : EvaluationSettings, optional
+        How figures are computed; the defaults of `EvaluationSettings` if not given.
 
     Returns
     -------

@@ -63,6 +63,7 @@ def auc(probability: NDArray[np.floating], present: NDArray[np.bool_]) -> float 
     probability : ndarray of float, shape (N,)
         Any scores; only their order matters.
     present : ndarray of bool, shape (N,)
+        Slices that show the target.
 
     Returns
     -------
@@ -92,6 +93,7 @@ def call_slices(
     Parameters
     ----------
     labels, expert : ndarray of bool, shape (S, P, L)
+        Voxels of the target in the result and in the reference.
     probability : ndarray of float, shape (S,), optional
         Of the networks.  Without it a slice is called positive where ``labels`` shows anything.
     brain : ndarray of bool, shape (S, P, L), optional

@@ -17,6 +17,7 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Parameters
     ----------
     mask : ndarray of bool, 2-D or 3-D
+        The region.
 
     Returns
     -------
@@ -40,6 +41,7 @@ def surface_distances(
     Parameters
     ----------
     a, b : ndarray of bool, same shape, 2-D or 3-D
+        The regions to compare.
     spacing : sequence of float
         mm along each axis.
 
@@ -96,6 +98,7 @@ def hausdorff95(
     Parameters
     ----------
     a, b : ndarray of bool, same shape, 2-D or 3-D
+        The regions to compare.
     spacing : sequence of float
         mm along each axis.
     definition : {"pooled", "max-directed"}

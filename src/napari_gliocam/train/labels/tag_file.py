@@ -120,6 +120,7 @@ def load_tags(file: Path, depths: Mapping[str, int] | None = None) -> tuple[Tags
     Returns
     -------
     tags : Tags
+        Labels of slices.
     warnings : tuple of str
         One sentence each about repeated rows and about cases that are not in the folder.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 import numpy as np
 
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import mask_of
 from napari_gliocam.ui.compare.figures import Figures, Version

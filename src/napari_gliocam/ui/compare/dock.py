@@ -33,6 +33,7 @@ class CompareDock(Dock):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

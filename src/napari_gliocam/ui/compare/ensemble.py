@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from napari_gliocam.cams.compare.ensemble import Ensemble, ensemble_maps
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import TARGETS, Target
 
 
@@ -36,6 +36,7 @@ class LiveEnsemble:
     Parameters
     ----------
     ensemble : Ensemble
+        How the methods vote, and their thresholds.
     members : sequence of ClassMaps
         Every method of the comparison.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.compare.agreement import defined, energy_inside, pointing_game
 from napari_gliocam.cams.compare.comparison import ComparisonFigure, to_csv
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure.scores.overlap import dice, iou
 from napari_gliocam.targets import Target, mask_of, masks_of
 from napari_gliocam.ui.compare.work import Key
@@ -36,6 +36,7 @@ class MethodRow:
     Parameters
     ----------
     method, target : str
+        Names of the method and of the target.
     threshold : float or None
         None for an ensemble, which is cut by its members' thresholds.
     volume_ml : float
@@ -79,6 +80,7 @@ class Figures:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     asked : ndarray of bool, (S,)
         The slices that are looked at.
     """
@@ -159,6 +161,7 @@ class Figures:
         Parameters
         ----------
         key : (str, Target)
+            Method and target of the picture.
         index : int or None
             The slice in view; None for all slices that were asked for.
         """

@@ -13,8 +13,8 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.colours import EXPERT_COLOUR
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.ui.compare import layout as compare_layout
 from napari_gliocam.ui.compare.work import Key
@@ -39,6 +39,7 @@ class CompareGrid:
     Parameters
     ----------
     layers : CaseLayers
+        The layers of the viewer's cases.
     waits : callable
         Called with a layer that somebody shows while the comparison is in its place.
     """
@@ -142,6 +143,7 @@ class CompareGrid:
         Parameters
         ----------
         methods : sequence of ClassMaps
+            Maps to show, one method each.
         threshold : callable
             Takes the name of a method, returns its threshold.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.model.state import Networks, OpenCase
 from napari_gliocam.ui.viewer.layers import CaseLayers

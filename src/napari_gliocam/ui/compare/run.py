@@ -25,6 +25,7 @@ class CompareRun:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     """
 
     running = Signal(bool)

@@ -17,7 +17,7 @@ from qtpy.QtCore import QObject
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare.distances import Distances
 from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import (
@@ -48,6 +48,7 @@ class CompareSession:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     parent : QObject
         The dock; the timers die with it.
     """
@@ -198,6 +199,7 @@ class CompareSession:
         Parameters
         ----------
         request : CompareRequest
+            What was asked for.
         this_slice : bool
             Look at the slice in view, whatever the scope of the request.
         """

@@ -72,6 +72,7 @@ class FigureTable(QTableWidget):
     Parameters
     ----------
     columns : tuple of (title, tip, attribute)
+        Head, tooltip and attribute of each column.
     """
 
     def __init__(self, columns: Columns) -> None:

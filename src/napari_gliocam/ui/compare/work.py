@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
@@ -47,9 +47,11 @@ class Ready:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Path or None
         The folder of the bundle; None for the one that ships.
     device : str
+        Name of the device.
     """
 
     def __init__(self, case: Case, bundle: Path | None, device: str) -> None:
@@ -76,7 +78,9 @@ class Comparing:
     Parameters
     ----------
     ready : Ready
+        The case and the networks.
     request : CompareRequest
+        What was asked for.
     result : ClassMaps, optional
         The maps that Segment made of the same case; the networks need not be asked again.
 

@@ -331,7 +331,7 @@ class Engine:
 
 
 def drain(outcome: Any) -> Any:
-    """The value of a job's outcome: a generator is run to its end."""
+    """Return the value of a job's outcome: a generator is run to its end."""
     return finish(outcome) if isinstance(outcome, Generator) else outcome
 
 
@@ -346,13 +346,13 @@ def _sentence(name: str, error: BaseException) -> str:
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
-    """The one thread that owns torch."""
+    """Return the one thread that owns torch."""
     return _persistent("gliocam engine")
 
 
 @lru_cache(maxsize=1)
 def files() -> Engine:
-    """The thread that reads and writes files; torch is never used there."""
+    """Return the thread that reads and writes files; torch is never used there."""
     return _persistent("gliocam files")
 
 

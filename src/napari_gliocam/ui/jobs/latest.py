@@ -21,6 +21,7 @@ def rest_timer(parent: QObject, milliseconds: int, act: Callable[[], object]) ->
     milliseconds : int
         How long nobody must start it again.
     act : callable
+        Called without arguments when the timer has rested.
     """
     timer = QTimer(parent)
     timer.setSingleShot(True)

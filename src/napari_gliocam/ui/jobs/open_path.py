@@ -24,7 +24,9 @@ class LabelsAlone:
     Parameters
     ----------
     name : str
+        Name that a reader sees.
     file : LabelFile
+        The labels as read.
     header : nibabel header
         For saving with the same codes.
     """
@@ -67,7 +69,7 @@ def _labels_alone(path: Path, name: str) -> LabelsAlone:
 
 
 def _record_of_unknown(files: CaseFiles) -> OpenCase:
-    """A case whose modalities are to be asked for: its volumes are read, none is assigned."""
+    """Read a case whose modalities are to be asked for; none is assigned."""
     if not files.unknown:
         read_case(files)  # says what is missing
     first, *rest = (_volume(path) for path in files.unknown)
@@ -123,7 +125,7 @@ def _same_grid(volume: Volume, grid: Grid, other: str) -> None:
 
 
 def read_expert(case: Case, scheme: str) -> ExpertLabels:
-    """The expert labels of a case with another label scheme.
+    """Read the expert labels of a case with another label scheme.
 
     Raises
     ------

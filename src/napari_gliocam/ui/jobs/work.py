@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.ingredients import Ingredients as Ingredients
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
@@ -19,7 +19,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 
 def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, ClassMaps]:
-    """The maps of a case; the bundle stays loaded for the next."""
+    """Compute the maps of a case; the bundle stays loaded for the next."""
     keep_triton_out()
     from napari_gliocam.segmentation import compute_maps
 
@@ -29,7 +29,7 @@ def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress,
 
 
 def loaded(bundle: Path | None) -> Any:
-    """The bundle of a folder, None for the one that ships; loaded until another is asked for."""
+    """Load the bundle of a folder (None: the one that ships), kept until another is asked for."""
     from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
 
     file = (bundle or bundled_path()) / INFO_FILE
@@ -38,7 +38,7 @@ def loaded(bundle: Path | None) -> Any:
 
 @lru_cache(maxsize=1)
 def _bundle(path: Path | None, written: int) -> Any:
-    """The bundle of a folder, loaded once until it is written anew."""
+    """Load the bundle of a folder, once until it is written anew."""
     from napari_gliocam.nets.bundle import load_bundle
 
     return load_bundle(path)
@@ -47,7 +47,7 @@ def _bundle(path: Path | None, written: int) -> Any:
 def cluster(
     case: Case, index: int, parameters: ClusterParameters, kept: Ingredients
 ) -> Generator[Progress, None, Any]:
-    """The superpixels and clusters of one slice (`refine.clusters.Clustering`)."""
+    """Make the superpixels and clusters of one slice (`refine.clusters.Clustering`)."""
     keep_triton_out()
     from napari_gliocam.refine.run import clustering
 
@@ -79,7 +79,9 @@ class Segmented:
     Parameters
     ----------
     maps : ClassMaps
+        Maps of tumour, core and edema.
     refined : Segmentation or None
+        The refined result; None where it failed.
     failure : str
         Why there is no refined result, in one sentence.
     """
@@ -97,7 +99,7 @@ def segment_and_refine(
     refinement: Refinement,
     ingredients: Ingredients,
 ) -> Generator[Progress, None, Segmented]:
-    """The maps, and the refined result where a refinement is chosen."""
+    """Compute the maps, and the refined result where a refinement is chosen."""
     keep_triton_out()
     from napari_gliocam.segmentation import RefinementError, segmenting
 
@@ -128,7 +130,7 @@ def devices() -> tuple[tuple[str, str], ...]:
 
 
 def phantom(kind: str, seed: int = 11) -> Case:
-    """A synthetic case."""
+    """Draw a synthetic case."""
     keep_triton_out()
     from napari_gliocam.phantom import make_phantom
 

@@ -37,7 +37,7 @@ class Source:
 
 
 def sources_of(case: Case) -> tuple[Source, ...]:
-    """The volumes that a case was read with."""
+    """Return the volumes that a case was read with."""
     return tuple(
         Source(_title(case, modality), volume, case.sources.get(modality))
         for modality, volume in case.volumes.items()
@@ -53,7 +53,7 @@ def _title(case: Case, modality: Modality) -> str:
 
 
 def assign(case: Case, pool: Mapping[Modality, Source | None]) -> Case:
-    """The same case with other volumes as its modalities.
+    """Return the case with other volumes as its modalities.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def swapped(
 def case_on_layers(
     name: str, layer_spacing: Any, layer_origin: Any, sources: Mapping[Modality, Source]
 ) -> Case:
-    """A case made of image layers that another reader opened.
+    """Make a case of image layers that another reader opened.
 
     Their axes are taken as slices from feet to head, rows to the back, columns to the left.
     """

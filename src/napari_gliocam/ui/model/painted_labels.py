@@ -47,6 +47,7 @@ class PaintedLabels:
         Parameters
         ----------
         base : ndarray of uint8, shape (S, P, L)
+            Labels under the strokes.
         exclusive : bool
             Whether no voxel may be both classes.
 
@@ -81,7 +82,7 @@ class PaintedLabels:
     def over(
         self, base: NDArray[np.uint8], part: tuple[slice, ...] = EVERYWHERE
     ) -> NDArray[np.uint8]:
-        """A base, or a part of it, under the strokes."""
+        """Return a base, or a part of it, under the strokes."""
         if self.strokes is None:
             return base[part]
         strokes = self.strokes[part]

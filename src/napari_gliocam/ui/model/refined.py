@@ -38,7 +38,7 @@ def acts(refinement: Refinement) -> bool:
 
 
 def title_of(refinement: Refinement) -> str:
-    """What a refinement is called in a sentence."""
+    """Return a refinement's name in a sentence."""
     if refinement.components is None:
         return TITLES[refinement.method]
     return "components" if refinement.method == "none" else f"{TITLES[refinement.method]}, cleaned"
@@ -51,9 +51,11 @@ class Preview:
     Parameters
     ----------
     settings : Thresholds
+        Thresholds that the labels were cut with.
     refinement : Refinement
         What the slices were made with.
     labels : ndarray of uint8, shape (S, P, L)
+        The labels.
     slices : set of int
         The refined ones.
     """
@@ -84,7 +86,7 @@ class Change:
 
 
 def volumes_changed(refined: Segmentation) -> Change:
-    """The change in ml."""
+    """Return the change in ml."""
     assert refined.unrefined is not None
     before, after = refined.unrefined.volumes_ml, refined.volumes_ml
     return Change({target: (before[target], after[target]) for target in TARGETS})
@@ -126,6 +128,7 @@ class Refined:
     applied : Segmentation or None
         The whole case, refined.
     preview : Preview or None
+        The slice in view, refined.
     change : Change or None
         What ``applied`` changed.
     flipped : bool
@@ -221,7 +224,7 @@ class Refined:
         self.preview = Preview(refined.settings, refined.refinement, labels, slices)
 
     def sentence(self, index: int | None, key: str) -> str:
-        """What the viewer shows of the refinement, in a few words."""
+        """Return in a few words which labels the viewer shows."""
         title = title_of(self.wanted)
         if not acts(self.wanted):
             return "Labels as the thresholds cut them"

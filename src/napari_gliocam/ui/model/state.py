@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -51,6 +51,7 @@ class OpenCase:
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     files : CaseFiles or None
         Where it came from, to read it again another way.
     pool : tuple of Source
@@ -132,7 +133,7 @@ class OpenCase:
         return not np.array_equal(strokes, self.saved_strokes)
 
     def count(self) -> None:
-        """The result has changed: bring its volumes up to date."""
+        """Bring the volumes of a changed result up to date."""
         painted = self.shown is not None and self.shown.painted
         self.dice = self._dice(bool(painted))
         self.volumes_ml = self.result.volumes_ml if painted else self.refined.volumes_ml
@@ -246,10 +247,10 @@ _states: WeakKeyDictionary[Any, State] = WeakKeyDictionary()
 
 
 def unwrap(viewer: Any) -> Any:
-    """The viewer itself where napari handed out a proxy of it."""
+    """Return the viewer itself where napari handed out a proxy of it."""
     return getattr(viewer, "__wrapped__", viewer)
 
 
 def state_of(viewer: Any) -> State:
-    """The state of a viewer; it lives as long as the viewer."""
+    """Return the state of a viewer; it lives as long as the viewer."""
     return _states.setdefault(unwrap(viewer), State())

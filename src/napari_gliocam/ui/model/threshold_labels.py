@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.class_maps import ClassMaps
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target, masks_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
@@ -21,7 +21,9 @@ class ThresholdLabels:
     Parameters
     ----------
     maps : ClassMaps
+        Maps of tumour, core and edema.
     settings : Thresholds
+        Thresholds that the labels were cut with.
     labels : ndarray of uint8, optional
         Written in place; a new array by default.
     """
@@ -89,7 +91,7 @@ class ThresholdLabels:
             self.finish()
 
     def segmentation(self) -> Segmentation:
-        """A copy of the finished labels with what they were made from."""
+        """Return a copy of the finished labels with their maps and thresholds."""
         self.finish()
         return Segmentation(labels=self.labels.copy(), maps=self.maps, settings=self.settings)
 

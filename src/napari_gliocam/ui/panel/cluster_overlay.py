@@ -21,7 +21,9 @@ class ClusterOverlay:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     ingredients : Ingredients
         Where the refinement keeps its clusters: none is made twice.
     """

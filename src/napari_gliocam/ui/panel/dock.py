@@ -14,10 +14,10 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_gliocam.case import Modality
-from napari_gliocam.class_maps import Row
 from napari_gliocam.io import suggested_name
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
+from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
@@ -53,6 +53,7 @@ class Workspace(Dock):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_gliocam.class_maps import ROWS, Row
+from napari_gliocam.maps.class_maps import ROWS, Row
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.viewer.layer_data import map_name

@@ -33,7 +33,9 @@ class RefineRun:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     parent : QObject
         The panel; the timer dies with it.
     ingredients : Ingredients
@@ -247,7 +249,7 @@ class RefineRun:
 
 
 def _taker(refined: Refined, made: Segmentation) -> Callable[[Change], Any]:
-    """Takes the figures, unless another result came meanwhile."""
+    """Take the figures, unless another result came meanwhile."""
 
     def take(change: Change) -> None:
         if refined.applied is made:

@@ -22,7 +22,9 @@ class SegmentRun:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     ingredients : Ingredients
         Shared with the refinement of the same panel.
     """
@@ -114,5 +116,5 @@ class SegmentRun:
 
 
 def _own(opened: OpenCase) -> Thresholds:
-    """The thresholds of the networks' maps, also where a comparison set those of a method."""
+    """Return the thresholds of the networks' maps, also where a method's are in use."""
     return opened.settings if opened.networks is None else opened.networks.settings

@@ -16,9 +16,9 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.class_maps import Row
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.volume import difference
+from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -47,6 +47,7 @@ class Session:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     parent : QObject
         The panel.
     """
@@ -271,7 +272,7 @@ class Session:
             self.state.say("The modalities changed; click Segment to bring the result up to date.")
 
     def _taken(self, opened: OpenCase, source: Source) -> Source:
-        """A source as part of the case: read where it was only named, on the case's grid."""
+        """Return a source on the case's grid, read where it was only named."""
         loaded = load_source(source, opened.case)
         if source in opened.pool:
             opened.pool = tuple(loaded if s is source else s for s in opened.pool)
@@ -336,7 +337,7 @@ class Session:
             self.refine_run.changed()
 
     def settle(self) -> None:
-        """A drag has ended: everything up to date."""
+        """Bring everything up to date at the end of a drag."""
         self._live.settle()
 
     # ---- refinement
@@ -377,7 +378,7 @@ class Session:
             self._on_map_visible()
 
     def _on_map_visible(self, event: Any = None) -> None:
-        """A map was shown or hidden."""
+        """Follow a map that was shown or hidden."""
         self._show_maps(add_contour=True)
 
     def _show_maps(self, *, add_contour: bool = False) -> None:

@@ -92,7 +92,7 @@ class ThresholdView(QWidget):
         return slider
 
     def settings(self) -> Thresholds:
-        """What the widgets say."""
+        """Return the choice that the widgets show."""
         return Thresholds(
             tumour_threshold=round(float(self.tumour.value()), 3),
             class_threshold=round(float(self.class_.value()), 3),

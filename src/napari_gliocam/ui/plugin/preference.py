@@ -68,7 +68,7 @@ def get_defaults() -> Defaults:
 
 
 def get_preferences() -> Any:
-    """What the user prefers about plugins."""
+    """Return the user's preferences about plugins."""
     from napari.settings import get_settings
 
     return get_settings().plugins

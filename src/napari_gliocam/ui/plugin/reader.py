@@ -117,7 +117,7 @@ def _as_list(path: Paths) -> list[str]:
 
 
 def _missing_of_open_case(path: Path) -> list[LayerData] | None:
-    """The layers that a user removed from the case this belongs to; None if it is not open."""
+    """Return layers that a user removed from an open case; None if it is not open."""
     from napari import current_viewer
 
     from napari_gliocam.ui.model.state import state_of

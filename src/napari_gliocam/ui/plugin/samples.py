@@ -6,17 +6,17 @@ from napari_gliocam.ui.viewer.layer_data import LayerData
 
 
 def enhancing() -> list[LayerData]:
-    """A tumour with an enhancing core and edema."""
+    """Draw a tumour with an enhancing core and edema."""
     return _sample("enhancing")
 
 
 def low_grade() -> list[LayerData]:
-    """A tumour whose core does not enhance."""
+    """Draw a tumour whose core does not enhance."""
     return _sample("low-grade")
 
 
 def healthy() -> list[LayerData]:
-    """A brain without a tumour."""
+    """Draw a brain without a tumour."""
     return _sample("healthy")
 
 

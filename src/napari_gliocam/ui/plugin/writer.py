@@ -71,7 +71,7 @@ def write_labels(
 
 
 def _shown(opened: OpenCase) -> Segmentation:
-    """What the layer shows; a preview is a result of no one setting, so it is not written."""
+    """Return the labels of a layer; a preview mixes settings, so it is not written."""
     refined = opened.refined
     assert refined.live is not None
     if refined.flipped:

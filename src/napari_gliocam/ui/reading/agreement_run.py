@@ -25,8 +25,11 @@ class AgreementRun:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     latest : Latest
+        Runs only the newest job of each kind.
     """
 
     compared = Signal(object)

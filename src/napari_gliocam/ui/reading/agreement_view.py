@@ -89,6 +89,7 @@ class AgreementView(QWidget):
         Parameters
         ----------
         names : sequence of str
+            Names to choose from.
         chosen : int
             The index of the one in use.
         there : bool

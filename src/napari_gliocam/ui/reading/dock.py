@@ -49,6 +49,7 @@ class ReadingDock(Dock):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

@@ -64,6 +64,7 @@ class MeasuresView(QWidget):
         Parameters
         ----------
         measures : Measures or None
+            What was measured; None clears the table.
         waiting : str
             The sentence where there are none.
         """

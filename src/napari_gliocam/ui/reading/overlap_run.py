@@ -8,7 +8,7 @@ from functools import partial
 from psygnal import Signal
 
 from napari_gliocam.cams.methods.registry import METHODS
-from napari_gliocam.class_maps import ClassMaps, Row
+from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.latest import Latest
@@ -29,8 +29,11 @@ class OverlapRun:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     latest : Latest
+        Runs only the newest job of each kind.
     """
 
     overlaps = Signal(object)

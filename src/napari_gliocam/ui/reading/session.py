@@ -36,6 +36,7 @@ class ReadingSession:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     parent : QObject
         The dock; the timer dies with it.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.class_maps import ROWS, ClassMaps, Row
+from napari_gliocam.maps.class_maps import ROWS, ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
@@ -38,7 +38,9 @@ class Measured:
     Parameters
     ----------
     result : Segmentation
+        The result that was measured.
     measures : Measures
+        Volumes, lesions and diameters.
     areas : SliceAreas
         Of the labels.
     overlap : ndarray of float64, shape (S,)
@@ -82,7 +84,9 @@ def overlapping(
     maps : ClassMaps
         The result's; a row is enlarged, cut and let go.
     more : sequence of ClassMaps
+        Other methods' maps.
     settings : Thresholds
+        Thresholds that the labels were cut with.
     """
     made: list[MethodOverlap] = []
     rows = own_rows(maps)
@@ -144,9 +148,11 @@ def explaining(
     Parameters
     ----------
     case : Case
+        The case at hand: its volumes, grid and brain.
     bundle : Path or None
         The folder of the bundle; None for the one that ships.
     device : str
+        Name of the device.
     method : str
         Its name in `napari_gliocam.cams.methods.registry`.
     title : str

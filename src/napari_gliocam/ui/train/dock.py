@@ -36,6 +36,7 @@ class TrainDock(Dock):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

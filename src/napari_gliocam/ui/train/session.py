@@ -16,9 +16,9 @@ from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
-from napari_gliocam.class_maps import ClassMaps
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import safe_name
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.progress import Progress
@@ -48,6 +48,7 @@ class Choices:
     Parameters
     ----------
     training : TrainingChoice
+        Choices of the training.
     name : str
         Of the new bundle.
     case_names : bool
@@ -65,6 +66,7 @@ class TrainSession:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     parent : QObject
         The dock; timers die with it.
     """
@@ -208,6 +210,7 @@ class TrainSession:
         Parameters
         ----------
         tags : Tags
+            Labels of slices.
         overwrite : bool
             Whether they replace labels given by hand that differ.
         """

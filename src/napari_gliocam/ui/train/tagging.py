@@ -28,6 +28,7 @@ class CaseRow:
     Parameters
     ----------
     name : str
+        Name that a reader sees.
     tagged : int
         Slices with a tag, also skipped ones.
     total : int or None
@@ -46,9 +47,11 @@ class Here:
     Parameters
     ----------
     case : str
+        Name of the case.
     number : int
         In the file.
     tag : Tag or None
+        The slice's labels; None where it has none.
     """
 
     case: str
@@ -75,7 +78,9 @@ class Tagging:
     Parameters
     ----------
     viewer : napari.Viewer
+        The viewer that the dock belongs to.
     state : State
+        The viewer's state that all docks share.
     """
 
     changed = Signal()
@@ -135,6 +140,7 @@ class Tagging:
         Parameters
         ----------
         tags : Tags
+            Labels of slices.
         overwrite : bool
             Whether they replace the tags that differ; skipped slices are tagged, too.
         """

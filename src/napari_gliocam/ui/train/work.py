@@ -21,6 +21,7 @@ class Summary:
     Parameters
     ----------
     words : str
+        The summary, as shown.
     concerns : tuple of str
         What is little, what is left out.
     seconds : float
@@ -42,10 +43,15 @@ class Found:
     Parameters
     ----------
     folder : Path
+        The folder to look in or write to.
     cases : tuple of CaseFiles
+        The cases that were found.
     labels : Path
+        The file that holds the labels.
     tags : Tags
+        Labels of slices.
     warnings : tuple of str
+        One sentence each.
     """
 
     folder: Path

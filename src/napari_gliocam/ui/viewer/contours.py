@@ -19,6 +19,7 @@ class ThresholdContours:
     Parameters
     ----------
     layers : CaseLayers
+        The layers of the viewer's cases.
     """
 
     def __init__(self, layers: CaseLayers) -> None:
@@ -31,6 +32,7 @@ class ThresholdContours:
         Parameters
         ----------
         opened : OpenCase
+            The case of the layer.
         add : bool
             True where a map was asked for: the layer is added where it is not there.  It never is
             in answer to a layer that goes, or a viewer could not be emptied.

@@ -21,6 +21,7 @@ def bind_key(target: Any, key: str, act: Act, name: str) -> None:
     Parameters
     ----------
     target : napari.viewer.Viewer, napari.layers.Layer, or one of these classes
+        Whose key it is.
     key : str
         Such as ``"N"`` or ``"Shift-N"``.
     act : callable
@@ -45,6 +46,7 @@ class CanvasKeys:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     actions : mapping of str to (key, action)
         By name, an identifier; the action is called with the viewer or the active layer.
     """

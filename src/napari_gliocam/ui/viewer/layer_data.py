@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
-from napari_gliocam.class_maps import Row
+from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.state import OpenCase
@@ -57,7 +57,9 @@ class Tag:
     Parameters
     ----------
     opened : OpenCase
+        The case of the layer.
     role : str
+        What the layer shows.
     what : Modality, Source, (row, target), Overlay or None
         Which modality, volume, map or overlay; for a cell of a comparison, its name and what
         lies in it.
@@ -88,7 +90,7 @@ def placement(grid: Grid) -> dict[str, Any]:
 
 
 def contrast_limits(volume: NDArray[Any], brain: NDArray[np.bool_]) -> tuple[float, float]:
-    """A window over the brain's grey values, from a sample of its voxels."""
+    """Return a window over the brain's grey values, from a sample of its voxels."""
     values = volume[::3][brain[::3]]
     values = values[:: max(1, values.size // 50_000)]
     if not values.size:
@@ -98,7 +100,7 @@ def contrast_limits(volume: NDArray[Any], brain: NDArray[np.bool_]) -> tuple[flo
 
 
 def image_data(opened: OpenCase, modality: Modality, *, visible: bool) -> LayerData:
-    """The image layer of one modality."""
+    """Make the image layer of one modality."""
     case = opened.case
     volume = case.volumes[modality]
     source = case.sources.get(modality)
@@ -114,7 +116,7 @@ def image_data(opened: OpenCase, modality: Modality, *, visible: bool) -> LayerD
 
 
 def volume_data(opened: OpenCase, source: Source, *, visible: bool) -> LayerData:
-    """The image layer of a volume whose modality is not known."""
+    """Make the image layer of a volume whose modality is not known."""
     assert source.volume is not None
     arguments = {
         "name": source.title,
@@ -134,14 +136,14 @@ def unassigned(opened: OpenCase) -> list[Source]:
 
 
 def expert_data(opened: OpenCase) -> LayerData:
-    """The hidden labels layer of the expert's outline."""
+    """Make the hidden labels layer of the expert's outline."""
     assert opened.case.expert is not None
     labels = opened.case.expert.labels
     return labels, _labels_arguments(opened, "expert", "expert labels", visible=False), "labels"
 
 
 def result_data(opened: OpenCase) -> LayerData:
-    """The labels layer of the result, which can be painted in."""
+    """Make the labels layer of the result, which can be painted in."""
     assert opened.shown is not None
     arguments = _labels_arguments(opened, "result", "segmentation", visible=True)
     return opened.shown.labels, arguments, "labels"
@@ -159,12 +161,12 @@ def _labels_arguments(opened: OpenCase, role: Role, name: str, *, visible: bool)
 
 
 def map_name(row: Row, target: Target) -> str:
-    """What the layer of a map is called."""
+    """Return the name of a map's layer."""
     return f"{target} map" if row == "aggregate" else f"{target} {row}"
 
 
 def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> LayerData:
-    """The overlay of one activation map, in [0, 1] and in its class's colour."""
+    """Make the overlay of one activation map, in [0, 1] and in its class's colour."""
     assert opened.maps is not None
     arguments = {
         "name": map_name(row, target),
@@ -203,7 +205,7 @@ def overlay_data(opened: OpenCase, overlay: Overlay) -> LayerData:
 
 
 def drawing_data(opened: OpenCase, drawing: Drawing) -> LayerData:
-    """What the Reading dock draws voxel by voxel, empty."""
+    """Make an empty layer for the Reading dock to draw in."""
     claims = drawing == "claims"
     arguments = {
         "name": "core, edema, overlap" if claims else "TP, FP, FN",
@@ -216,7 +218,7 @@ def drawing_data(opened: OpenCase, drawing: Drawing) -> LayerData:
 
 
 def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
-    """The diameters of tumour (white) and core (black) of each lesion, each on its slice."""
+    """Make the diameters of tumour (white) and core (black), each on its slice."""
     lines: list[Line] = []
     colours: list[str] = []
     sizes: list[str] = []  # one text for each lesion and slice, above its first line

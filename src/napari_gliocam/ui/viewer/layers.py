@@ -16,7 +16,7 @@ from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.class_maps import Row
+from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.jobs.open_path import LabelsAlone
@@ -42,6 +42,7 @@ class CaseLayers:
     Parameters
     ----------
     viewer : napari.viewer.Viewer or napari.components.ViewerModel
+        The viewer whose layers these are.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -59,7 +60,7 @@ class CaseLayers:
                 yield layer, tag
 
     def open_cases(self) -> tuple[OpenCase, ...]:
-        """The cases that have an image in the viewer, in the order they came."""
+        """Return the cases that have an image in the viewer, in the order they came."""
         return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
 
     def already_open(self, case: Case) -> OpenCase | None:
@@ -70,14 +71,14 @@ class CaseLayers:
         return None
 
     def find(self, opened: OpenCase, role: layer_data.Role, what: Any = None) -> Layer | None:
-        """The layer of a case that shows this, None where there is none (any more)."""
+        """Return the layer of a case that shows this, None where there is none (any more)."""
         for layer, tag in self.tagged():
             if tag.opened is opened and tag.role == role and what in (None, tag.what):
                 return layer
         return None
 
     def result(self, opened: OpenCase) -> Labels | None:
-        """The labels layer of the result."""
+        """Return the labels layer of the result."""
         layer = self.find(opened, "result")
         return layer if isinstance(layer, Labels) else None
 
@@ -302,7 +303,7 @@ class CaseLayers:
     # ---- overlays
 
     def overlays(self, opened: OpenCase) -> dict[Overlay, Labels]:
-        """The overlay layers of a case that are there."""
+        """Return the overlay layers of a case that are there."""
         return {
             tag.what: layer
             for layer, tag in self.tagged()
@@ -323,7 +324,7 @@ class CaseLayers:
     # ---- drawings of the reading
 
     def drawing(self, opened: OpenCase, drawing: Drawing) -> Layer | None:
-        """A layer that the Reading dock draws into."""
+        """Return a layer that the Reading dock draws into."""
         return self.find(opened, "drawing", drawing)
 
     def add_drawing(self, opened: OpenCase, drawing: Drawing) -> None:
@@ -371,7 +372,7 @@ class CaseLayers:
     # ---- comparisons
 
     def cells(self) -> list[Layer]:
-        """The layers of a comparison, bottom first."""
+        """Return the layers of a comparison, bottom first."""
         return [layer for layer, tag in self.tagged() if tag.role == "cell"]
 
     def add_cell(self, data: Sequence[LayerData]) -> list[Layer]:

@@ -19,7 +19,9 @@ class LiveUpdate:
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     layers : CaseLayers
+        The layers of the viewer's cases.
     parent : QObject
         The panel; the timer dies with it.
     """

@@ -16,7 +16,7 @@ from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
-    """The voxels of the slice in view as an index in (S, P, L); None in 3-D or outside."""
+    """Return the slice in view as an index in (S, P, L); None in 3-D or outside."""
     dims = unwrap(viewer).dims
     if dims.ndisplay != 2 or dims.ndim < 3:
         return None
@@ -32,7 +32,7 @@ def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
 
 
 def slice_in_view(viewer: Any, grid: Grid) -> int | None:
-    """The axial slice that the viewer stands on; None outside the case."""
+    """Return the axial slice that the viewer stands on; None outside the case."""
     dims = unwrap(viewer).dims
     if dims.ndim < 3:
         return None
@@ -59,7 +59,7 @@ def fit_case(viewer: Any, opened: OpenCase) -> None:
 
 
 def largest_lesion_slice(opened: OpenCase) -> int | None:
-    """The slice with most tumour; None where there is none."""
+    """Return the slice with most tumour; None where there is none."""
     if opened.live is None:
         return None
     voxels = opened.refined.lesion_voxels()
@@ -67,7 +67,7 @@ def largest_lesion_slice(opened: OpenCase) -> int | None:
 
 
 def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
-    """The nearest slice with tumour beyond ``current``, upwards (1) or downwards (-1).
+    """Return the nearest slice with tumour beyond ``current``, up (1) or down (-1).
 
     Without a result the expert labels are followed, where the case has them.
     """
@@ -184,7 +184,7 @@ def cycle_modality(viewer: Any) -> None:
 
 
 def case_in_work(viewer: Any) -> OpenCase | None:
-    """The case in work; found in the layers where no panel is open."""
+    """Return the case in work; found in the layers where no panel is open."""
     current = state_of(viewer).current
     open_cases = CaseLayers(viewer).open_cases()
     if current in open_cases:

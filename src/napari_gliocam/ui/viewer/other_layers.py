@@ -21,6 +21,7 @@ class OtherLayers:
     Parameters
     ----------
     viewer : napari.viewer.Viewer or napari.components.ViewerModel
+        The viewer whose layers these are.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -57,7 +58,7 @@ class OtherLayers:
         self._layer_of(source).metadata[KEY] = Tag(opened, "volume", source)
 
     def case_of(self, source: Source, modality: Modality) -> tuple[Layer, OpenCase]:
-        """A layer, and the case that can be made of it."""
+        """Return a layer, and the case that can be made of it."""
         layer = self._layer_of(source)
         if not _upright(layer):
             raise CaseError(f"The layer {layer.name} is turned; open its file with Open… instead.")

@@ -20,7 +20,9 @@ class Painter:
     Parameters
     ----------
     state : State
+        The viewer's state that all docks share.
     layers : CaseLayers
+        The layers of the viewer's cases.
     painted : callable, optional
         Called after strokes were taken or taken back.
     """
@@ -67,7 +69,7 @@ class Painter:
         ]
 
     def _on_paint(self, event: Any) -> None:
-        """A stroke: of the mouse, and then it is done, or of a call, and then it comes next."""
+        """Take a stroke: of the mouse after it is done, of a call before it."""
         self._coming = True
         self._look()
 

@@ -80,6 +80,7 @@ class UprightView:
     Parameters
     ----------
     viewer : napari.components.ViewerModel
+        The viewer that is turned upright.
     """
 
     def __init__(self, viewer: Any) -> None:

@@ -38,8 +38,11 @@ def compose(
     Parameters
     ----------
     layers : CaseLayers
+        The layers of the viewer's cases.
     opened : OpenCase
+        The case of the layer.
     plane : {"axial", "coronal", "sagittal"}
+        The plane that is drawn.
     index : int
         Of the slice, within the case.
     modality : Modality or None
@@ -166,6 +169,7 @@ class SideViews(ViewerWidget):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
     planes : bool
         True: the two other planes; False: the plane of the canvas in another modality.
     """

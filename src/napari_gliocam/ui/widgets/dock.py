@@ -76,6 +76,7 @@ class Dock(ViewerWidget):
         Parameters
         ----------
         *views : QWidget
+            Views from top to bottom.
         growing : QWidget, optional
             The view that takes the room that is left; nothing does by default.
         foot : QWidget, optional

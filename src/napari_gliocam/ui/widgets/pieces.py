@@ -156,14 +156,14 @@ def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:
 
 
 def swatch(colour: str) -> QIcon:
-    """A small square in a class's colour."""
+    """Make a small square in a class's colour."""
     pixmap = QPixmap(QSize(SWATCH, SWATCH))
     pixmap.fill(QColor(colour))
     return QIcon(pixmap)
 
 
 def swatch_label(text: str, colour: str | None) -> QWidget:
-    """A column's heading with its colour."""
+    """Make a column's heading with its colour."""
     widget = QWidget()
     layout = QHBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Grid
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import TARGETS, Target
+
+if TYPE_CHECKING:
+    from napari_gliocam.maps.raw_maps import RawMaps
 
 #: ``slice``: each slice has its own minimum and maximum, as in every CAM library, so a healthy
 #: slice glows as bright as a diseased one.  ``volume``: one minimum and maximum for all slices.
@@ -55,20 +58,6 @@ class NetworkTrace:
         return self.frame.put_back(maps)
 
 
-class RawMapsOfMethod(Protocol):
-    """Maps of an explanation method as it made them (`napari_gliocam.cams.run.raw_maps`)."""
-
-    @property
-    def frame(self) -> SliceFrame:
-        """Place of the slices that were asked for."""
-
-    def plane(self, target: Target, index: int) -> NDArray[np.float32]:
-        """Return one slice of the map in [0, 1] on the case's grid, (P, L)."""
-
-    def shown_as(self, *, normalise: Normalise | None, gate: bool | None) -> ClassMaps:
-        """Return the maps in [0, 1], with another normalisation or gate where given."""
-
-
 @dataclass(frozen=True, eq=False)
 class ClassMaps:
     """Maps of a case in [0, 1], higher = more lesion: what is cut, compared, painted over, saved.
@@ -99,7 +88,7 @@ class ClassMaps:
         False where the work was stopped before its end.
     is_mask : bool
         True if every value is 0 or 1, as in an ensemble's result, so that no threshold applies.
-    raw : RawMapsOfMethod or None
+    raw : RawMaps or None
         The maps of an explanation method at its layer's resolution; see `shown_as`.  Maps with
         ``raw`` have their own scale and gate, so each class is cut alone, without tumour map.
     """
@@ -117,7 +106,7 @@ class ClassMaps:
     spoken_for: tuple[int, ...] | None = None
     complete: bool = True
     is_mask: bool = False
-    raw: RawMapsOfMethod | None = None
+    raw: RawMaps | None = None
 
     @classmethod
     def of_targets(
@@ -128,7 +117,9 @@ class ClassMaps:
         Parameters
         ----------
         grid : Grid
+            The case's grid.
         volumes : mapping of target to ndarray of float32, shape (S, P, L)
+            The maps that there are, in [0, 1].
         **fields
             Further fields of the class; probabilities are 0 by default.
         """
@@ -175,6 +166,7 @@ class ClassMaps:
         Parameters
         ----------
         normalise : {"slice", "volume", "none"}, optional
+            Range that is stretched to [0, 1]; as it is by default.
         gate : bool, optional
             Whether slices on which the networks deny the class are 0.
 

@@ -23,6 +23,7 @@ def smooth_across_slices(
     maps : ndarray of float32, (N, H, W)
         In [0, 1]; neighbouring slices of a case.
     brain : ndarray of bool, (N, H, W)
+        Pixels of the brain.
     sigma : float
         Standard deviation in slices; below 0.2 nothing is to be averaged.
 

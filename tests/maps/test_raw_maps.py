@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from napari_gliocam.cams.run.raw_maps import normalise_maps
+from napari_gliocam.maps.raw_maps import normalise_maps
 
 EVERY = ("slice", "volume", "none")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_gliocam.across_slices import smooth_across_slices
+from napari_gliocam.maps.across_slices import smooth_across_slices
 
 
 def stack(seed=0, n=9):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
-from napari_gliocam.class_maps import ClassMaps, Normalise
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.maps.class_maps import ClassMaps, Normalise
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import TARGETS, Target
 
@@ -178,6 +178,7 @@ def normalise_maps(
     inside : ndarray of bool, (N, h, w)
         The brain; pixels elsewhere do not count for minimum and maximum, and become 0.
     how : {"slice", "volume", "none"}
+        Range that is stretched to [0, 1]: of each slice, of the volume, or none.
 
     Returns
     -------
