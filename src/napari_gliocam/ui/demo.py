@@ -33,7 +33,8 @@ def open_in_napari(paths: Sequence[str | Path] = ()) -> None:
 def dock_panel(viewer: Any) -> Workspace:
     """Dock the panel at the right of a viewer, as the menu does."""
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
-    return getattr(panel, "__wrapped__", panel)
+    workspace: Workspace = getattr(panel, "__wrapped__", panel)
+    return workspace
 
 
 def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 900)) -> int:

@@ -84,6 +84,7 @@ class RunView(QWidget):
         self.bundle_menu.clear()
         for name, folder in {**shipped, "Other folder…": ""}.items():
             action = self.bundle_menu.addAction(name)
+            assert action is not None
             action.triggered.connect(lambda _=False, f=str(folder): self.bundle_requested.emit(f))
 
     def set_bundle(self, name: str, origin: str, licence: str) -> None:
