@@ -54,6 +54,8 @@ FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
 THIN_MM = 1.5
 #: Every voxel weighs at least this much in a fit, so that no class is empty.
 LEAST_WEIGHT = 1e-6
+#: Highest values of the core map in the tumour: no core is sure below the first, all at the second.
+SURE_CORE = (0.7, 1.0)
 #: Logit of what is ruled out.
 NEVER = -30.0
 #: The work in words, for progress.
@@ -305,8 +307,10 @@ def _class_prior(
     core, edema = points.take(maps.core), points.take(maps.edema)
     share = core / np.maximum(core + edema, 1e-6)
     logit = _logit(np.clip(share, FLOOR_CLASS, 1 - FLOOR_CLASS))
-    logit -= np.float32(parameters.balance) * np.median(logit[found[points.inside]])
-    logit += np.float32(parameters.depth) * (_depth(found, points.spacing)[points.inside] - 0.5)
+    doubted = _doubt_of_core(core[found[points.inside]])
+    logit -= np.float32(parameters.balance * doubted) * np.median(logit[found[points.inside]])
+    deep = _depth(found, points.spacing)[points.inside] - 0.5
+    logit += np.float32(parameters.depth * doubted) * deep
     slices = np.nonzero(points.inside)[0]
     probabilities = maps.probabilities[points.box[0]]
     there = found.any(axis=(1, 2))
@@ -317,6 +321,17 @@ def _class_prior(
     logit[(denied[:, 0] & ~denied[:, 1])[slices]] = NEVER
     logit[(denied[:, 1] & ~denied[:, 0])[slices]] = -NEVER
     return logit
+
+
+def _doubt_of_core(core: NDArray[np.float32]) -> float:
+    """Return 0 where the core map is sure of some core in the tumour, up to 1 where it is not.
+
+    Core that enhances is mapped with values near 1; there the maps' own ratio and place of the core
+    are better than what is known of cores in general, which would flood a small core in much edema.
+    """
+    surest = float(np.percentile(core, 95))
+    low, high = SURE_CORE
+    return float(np.clip((high - surest) / (high - low), 0.0, 1.0))
 
 
 def _depth(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float32]:

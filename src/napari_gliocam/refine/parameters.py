@@ -65,7 +65,8 @@ class AdaptParameters:
         Gaussians for the healthy tissue around the lesion: white and grey matter, ventricles.
     balance : float
         How much of the patient's own ratio of the core map to the edema map is set right, in
-        [0, 1]; 1 takes core and edema for equally likely in the tumour as a whole.
+        [0, 1]; 1 takes core and edema for equally likely in the tumour as a whole.  It acts in
+        so far as the core map is unsure, as ``depth`` does.
     depth : float
         By how much the core is more likely deep in the tumour than at its border, in log-odds,
         in [0, 10]; 0 leaves depth out.
@@ -83,7 +84,7 @@ class AdaptParameters:
 
     evidence: float = 0.6
     tissues: int = 6
-    balance: float = 0.5
+    balance: float = 0.7
     depth: float = 2.0
     slices: float = 0.5
     denial: float = 0.05
