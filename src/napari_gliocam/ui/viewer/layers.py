@@ -7,11 +7,12 @@ any of them at any time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 from weakref import WeakSet
 
 from napari.layers import Labels, Layer
+from psygnal import EmitLoopError
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
@@ -237,7 +238,10 @@ class CaseLayers:
         outline = state_of(self.viewer).outline
         for layer, tag in self.tagged():
             if tag.role == "map" and hasattr(layer, "colorbar"):  # since napari 0.9
-                layer.colorbar.visible = layer.visible
+                # A layer that left the grid and was not drawn yet has no resolution to space the
+                # ticks by; napari spaces them with the next change.
+                with suppress(EmitLoopError):
+                    layer.colorbar.visible = layer.visible
             if tag.role == "result" and isinstance(layer, Labels):
                 contour = int(outline or bool(self.shown_maps(tag.opened)))
                 if layer.contour != contour:
