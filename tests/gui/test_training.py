@@ -146,7 +146,7 @@ def test_labels_from_masks_ask_before_they_replace_those_given_by_hand(
 
         monkeypatch.setattr(QMessageBox, "exec", click)
         job = train.session.derive()
-        qtbot.waitUntil(lambda: job.ended, timeout=20_000)
+        qtbot.waitUntil(lambda: job.ended, timeout=120_000)
 
     derive("Cancel")
     assert "2 slices have a label already" in asked[0]
@@ -170,7 +170,7 @@ def test_a_wrong_csv_is_a_sentence_and_tags_come_from_masks(
     qtbot.waitUntil(lambda: job.ended)
     assert "lines 2 and 3 contradict" in train.message_view.text.text()
     train.tag_view.derive_button.click()
-    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=120_000)
     assert len(train.session.tagging.tags.cases) == COUNT
     assert "labelled from the masks" in train.message_view.text.text()
 
@@ -242,7 +242,7 @@ def test_journey_tag_train_stop_resume_use_segment(
 ) -> None:
     open_folder(train, qtbot, cases, tmp_path / "labels.csv")
     train.tag_view.derive_button.click()
-    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=120_000)
     open_by_name(train, qtbot, "BraTS2021_00000")
     press(train, "C")
 
@@ -251,7 +251,7 @@ def test_journey_tag_train_stop_resume_use_segment(
     view.form.fields["batch"].value = 8
     assert not view.start_button.isEnabled()
     view.check.button.click()
-    qtbot.waitUntil(view.start_button.isEnabled, timeout=30_000)
+    qtbot.waitUntil(view.start_button.isEnabled, timeout=120_000)
     assert "4 cases with" in view.summary.text()
     assert "CPU" in view.summary.text()
 
@@ -261,15 +261,15 @@ def test_journey_tag_train_stop_resume_use_segment(
     view.start_button.click()
     assert progress.isVisibleTo(train)
     assert not view.start_button.isEnabled()
-    qtbot.waitUntil(lambda: "epoch 1 of 2" in progress.stage.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "epoch 1 of 2" in progress.stage.text(), timeout=240_000)
     progress.stop_button.click()
-    qtbot.waitUntil(lambda: len(ends) == 1, timeout=30_000)
+    qtbot.waitUntil(lambda: len(ends) == 1, timeout=120_000)
     assert ends[0].state == "stopped", ends
 
     train.session._previewed = 0.0
     assert view.resume_button.isVisibleTo(train)
     view.resume_button.click()
-    qtbot.waitUntil(lambda: len(ends) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(ends) == 2, timeout=240_000)
     assert ends[1].state == "done", ends
     assert progress.stage.text() == "Done"
     assert "Stopped" not in train.message_view.text.text(), "the message of the run before"
@@ -286,7 +286,7 @@ def test_journey_tag_train_stop_resume_use_segment(
     _, panel = train.session.viewer.window.add_plugin_dock_widget("napari-gliocam", "Gliocam")
     panel = getattr(panel, "__wrapped__", panel)
     job = panel.segment()
-    qtbot.waitUntil(lambda: job.ended, timeout=30_000)
+    qtbot.waitUntil(lambda: job.ended, timeout=120_000)
     assert state.current.maps.provenance["bundle"]["name"] == "my-bundle"
 
     names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(3)]
@@ -305,20 +305,20 @@ def test_a_training_that_dies_can_be_gone_on_with_from_another_window(
 ) -> None:
     open_folder(train, qtbot, cases, tmp_path / "labels.csv")
     train.tag_view.derive_button.click()
-    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: len(train.session.tagging.tags) > 0, timeout=120_000)
     assert files().wait_idle(10)
     events: list[Event] = []
     train.session.event_received.connect(events.append)
     choices = train.choice_view.choices()
     assert train.session.train(choices)
-    qtbot.waitUntil(lambda: any(isinstance(e, TrainingReport) for e in events), timeout=60_000)
+    qtbot.waitUntil(lambda: any(isinstance(e, TrainingReport) for e in events), timeout=240_000)
 
     other = open_dock(train.session.viewer)  # another window finds it at work
     assert other.session.process.running
     qtbot.waitUntil(lambda: other.progress_view.stop_button.isEnabled())
 
     os.kill(train.session.process._process.pid, 9)
-    qtbot.waitUntil(lambda: isinstance(events[-1], End), timeout=20_000)
+    qtbot.waitUntil(lambda: isinstance(events[-1], End), timeout=120_000)
     assert events[-1].state == "failed"
     assert "Resume goes on" in train.message_view.text.text()
     assert train.choice_view.resume_button.isVisibleTo(train)
