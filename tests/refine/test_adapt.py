@@ -117,6 +117,25 @@ def test_without_gate_nothing_is_denied(case, segmentation):
     assert finish(refine(open_, case, ADAPT)).labels[4].any()
 
 
+def test_a_faint_core_is_raised(case, segmentation):
+    """The networks take all of the tumour for edema; its darkest part comes closest to core."""
+    maps = replace(segmentation.maps, core=segmentation.maps.core * 0.3)
+    assert not (apply_thresholds(maps).labels == 1).any()
+    refined = finish(refine(apply_thresholds(maps), case, ADAPT))
+    assert score(refined.labels, case.expert.labels)["core"] > 0.5
+
+
+def test_smoothing_removes_single_voxels(case, segmentation):
+    noisy = segmentation.maps.tumour.copy()
+    noisy[4, 10, 22] = 0.95
+    maps = replace(segmentation.maps, tumour=noisy)
+    rough, smooth = (
+        adapt(maps, case, AdaptParameters(evidence=0, smoothness=weight)).tumour[4, 10, 22]
+        for weight in (0, 8)
+    )
+    assert rough > 0.9 > 0.4 > smooth
+
+
 @pytest.mark.parametrize("kind", ["no tumour", "one intensity", "a speck"])
 def test_where_there_is_nothing_to_learn_the_maps_stay(case, segmentation, kind):
     maps = segmentation.maps
@@ -196,6 +215,7 @@ def test_maps_with_nan_get_a_sentence(case, segmentation):
         {"denial": 0.6},
         {"tissues": 0},
         {"rounds": 0},
+        {"smoothness": -1.0},
         {"seed": -1},
     ],
 )

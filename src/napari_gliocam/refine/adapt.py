@@ -7,6 +7,7 @@ as prior (expectation maximisation with a spatial prior, as in Van Leemput et al
 1. In the neighbourhood of the tumour map, one Gaussian for the lesion and a mixture for healthy
    tissue are fitted to voxels weighted by how sure the tumour map is of them.  The log-likelihood
    ratio of the two is added to the map's logit; the posterior weights the next round.
+   A Markov field (mean field, Gaussian kernel) then draws neighbours to one class.
 2. Inside the tumour found, one Gaussian for core and one for edema are fitted likewise.  A single
    wide Gaussian takes in enhancing core and necrosis, which lie on either side of edema.  The
    prior is the ratio of the class maps, the depth of a voxel in the tumour, and whether the
@@ -50,8 +51,8 @@ IMAGE_MM, EVIDENCE_MM, DEPTH_MM = 0.7, 1.0, 1.0
 MOST_EVIDENCE = 4.0
 #: The maps are never surer than this, of a tumour and of one class.
 FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
-#: The tumour loses what is a voxel thin along axes with voxels of up to this size, in mm.
-THIN_MM = 1.5
+#: Reach of the Markov field in mm (standard deviation), and its iterations of mean field.
+FIELD_MM, FIELD_ITERATIONS = 3.0, 5
 #: Every voxel weighs at least this much in a fit, so that no class is empty.
 LEAST_WEIGHT = 1e-6
 #: Highest values of the core map in the tumour: no core is sure below the first, all at the second.
@@ -103,8 +104,8 @@ def adapting(
     prior = _logit(sure) - _logit(even.tumour_threshold)
     fit = _Fit(points, np.ones(len(prior), dtype=np.bool_), prior, parameters.tissues, parameters)
     logit = yield from fit.rounds(1, total)
-    odds = _opened(points.put(logit, NEVER), points.spacing)
-    found = _kept(odds > 0, case.grid.voxel_ml)
+    odds = points.field(logit, parameters.smoothness)
+    found = _kept(points.put(odds, NEVER) > 0, case.grid.voxel_ml)
     if np.count_nonzero(found) * case.grid.voxel_ml < MIN_ML:
         return maps
 
@@ -114,10 +115,10 @@ def adapting(
     yield Progress(total, total, STAGE)
     return replace(
         maps,
-        tumour=points.written(maps.tumour, odds[points.inside], even.tumour_threshold),
+        tumour=points.written(maps.tumour, odds, even.tumour_threshold),
         core=points.written(maps.core, logit, even.class_threshold),
         edema=points.written(maps.edema, -logit, even.class_threshold),
-        probabilities=_opened_gate(maps.probabilities, parameters.denial),
+        probabilities=_shifted_gate(maps.probabilities, parameters.denial),
         provenance={**maps.provenance, "adapted": asdict(parameters)},
         name=f"{maps.name}, adapted to this patient",
         trace=None,
@@ -197,6 +198,19 @@ class _Points:
         sums = gaussian_filter(self.put(values * among), sigma, truncate=3.0)[self.inside]
         counts = gaussian_filter(self.put(among), sigma, truncate=3.0)[self.inside]
         return np.where(among, sums / np.maximum(counts, 1e-3), values)
+
+    def field(self, logit: NDArray[np.floating], weight: float) -> NDArray[np.floating]:
+        """Return the logit after mean field over all points, each pair drawn to one class."""
+        from scipy.ndimage import gaussian_filter
+
+        sigma = [FIELD_MM / mm for mm in self.spacing]
+        drawn = logit
+        if weight > 0:
+            for _ in range(FIELD_ITERATIONS):
+                found = self.put(_sigmoid(drawn))
+                near = gaussian_filter(found, sigma, truncate=3.0)[self.inside]
+                drawn = logit + np.float32(weight) * (2 * near - 1)
+        return drawn
 
     def written(
         self, volume: NDArray[np.float32], logit: NDArray[np.floating], threshold: float
@@ -351,27 +365,7 @@ def _kept(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.bool_]:
     return filled
 
 
-def _opened(volume: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.float32]:
-    """Open by a cube of 3 voxels: above any threshold, nothing thinner is left."""
-    axes = [axis for axis, mm in enumerate(spacing) if mm <= THIN_MM]
-    return _neighbours(_neighbours(volume, axes, np.minimum), axes, np.maximum)
-
-
-def _neighbours(
-    volume: NDArray[np.float32], axes: list[int], choose: np.ufunc
-) -> NDArray[np.float32]:
-    """Return the lowest or highest of each voxel and its neighbours along some axes."""
-    chosen = volume.copy()
-    for axis in axes:
-        ahead, behind = [slice(None)] * volume.ndim, [slice(None)] * volume.ndim
-        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        here, there = tuple(ahead), tuple(behind)
-        choose(chosen[here], volume[there], out=chosen[here])
-        choose(chosen[there], volume[here], out=chosen[there])
-    return chosen
-
-
-def _opened_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
+def _shifted_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
     """Return slice probabilities with even odds where the networks' own reach ``denial``."""
     known = np.clip(probabilities, 1e-6, 1 - 1e-6)
     shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(Thresholds().gate_probability))

@@ -63,6 +63,9 @@ class AdaptParameters:
         to decide.
     tissues : int
         Gaussians for the healthy tissue around the lesion: white and grey matter, ventricles.
+    smoothness : float
+        How strongly neighbours are drawn to one class, tumour or not: weight of the Markov field
+        in log-odds, in [0, 10]; 0 leaves it out.
     balance : float
         How much of the patient's own ratio of the core map to the edema map is set right, in
         [0, 1]; 1 takes core and edema for equally likely in the tumour as a whole.  It acts in
@@ -84,15 +87,17 @@ class AdaptParameters:
 
     evidence: float = 0.6
     tissues: int = 6
-    balance: float = 0.7
+    smoothness: float = 1.0
+    balance: float = 1.0
     depth: float = 2.0
     slices: float = 0.5
-    denial: float = 0.05
+    denial: float = 0.1
     rounds: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check("evidence", self.evidence, least=0.0, most=2.0)
+        _check("smoothness", self.smoothness, least=0.0, most=10.0)
         _check("balance", self.balance, least=0.0, most=1.0)
         _check("depth", self.depth, least=0.0, most=10.0)
         _check("slices", self.slices, least=0.0, most=2.0)
