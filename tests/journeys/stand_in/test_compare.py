@@ -18,7 +18,7 @@ from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
 
-from .conftest import make_case
+from ...small_case import make_case
 
 #: Image, map, the expert's outline, the map's outline.
 STRIDE = 4

@@ -17,7 +17,7 @@ from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import navigate
 
-from .conftest import make_case, make_maps
+from ...small_case import make_case, make_maps
 
 
 def names(viewer: Any) -> list[str]:
@@ -428,7 +428,7 @@ def test_image_layers_of_others_can_be_chosen(gliocam: Any) -> None:
 def test_unknown_files_are_asked_for(gliocam: Any, tmp_path: Any, qtbot: Any) -> None:
     from napari_gliocam.case import Modality
 
-    from .conftest import write_case
+    from ...small_case import write_case
 
     panel = gliocam.panel
     folder = write_case(make_case("x"), tmp_path / "x")

@@ -17,7 +17,7 @@ from napari_gliocam.ui.plugin.reader import get_reader, read
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer.layer_data import KEY, Tag
 
-from .conftest import make_case, write_case
+from ...small_case import make_case, write_case
 
 
 def names(layers: Any) -> list[str]:

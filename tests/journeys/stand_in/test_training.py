@@ -19,7 +19,8 @@ from napari_gliocam.train.run.events import End, Event, TrainingReport
 from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.train import session as train_session
 
-from .conftest import make_case, press_on_canvas, write_case
+from ...small_case import make_case, write_case
+from .conftest import press_on_canvas
 
 COUNT = 4
 

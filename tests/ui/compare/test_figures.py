@@ -13,7 +13,7 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import Figures
 
-from ...gui.conftest import make_case
+from ...small_case import make_case
 
 
 def maps_of(case: Case, name: str, seed: int = 0) -> ClassMaps:

@@ -11,7 +11,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 
-from ...gui.conftest import make_case, make_maps
+from ...small_case import make_case, make_maps
 
 MAPS = make_maps(make_case())
 unit = st.floats(0, 1)

@@ -20,7 +20,7 @@ from napari_gliocam.ui.reading.overlap_view import OverlapView
 from napari_gliocam.ui.reading.slice_chart import SliceChart
 from napari_gliocam.ui.reading.voxel_view import VoxelView
 
-from ...gui.conftest import make_case, make_maps
+from ...small_case import make_case, make_maps
 
 
 def texts(table: QTableWidget, line: int) -> list[str]:

@@ -20,7 +20,7 @@ from napari_gliocam.ui.train.process import unfinished
 from napari_gliocam.ui.train.session import TrainSession
 from napari_gliocam.ui.train.work import look_through
 
-from ...gui.conftest import make_case, make_maps, write_case
+from ...small_case import make_case, make_maps, write_case
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, show_plane
 from napari_gliocam.ui.viewer.side_views import SideViews, compose
 
-from ...gui.conftest import make_case
+from ...small_case import make_case
 
 
 @pytest.fixture
