@@ -129,8 +129,55 @@ def segmenting(
         yield Progress(0, 1, "loading the bundle")
         bundle = load_bundle()
     maps = yield from compute_maps(case, bundle=bundle, device=device)
-    cut = apply_thresholds(maps, thresholds or bundle_thresholds(bundle.info))
-    refinement = Refinement() if refinement is None else refinement
+    segmentation = yield from labelling(
+        maps,
+        case,
+        thresholds or bundle_thresholds(bundle.info),
+        Refinement() if refinement is None else refinement,
+        ingredients=ingredients,
+        device=device,
+    )
+    return segmentation
+
+
+def labelling(
+    maps: ClassMaps,
+    case: Case,
+    thresholds: Thresholds,
+    refinement: Refinement,
+    *,
+    ingredients: Ingredients | None = None,
+    device: str = "auto",
+) -> Generator[Progress, None, Segmentation]:
+    """Cut maps into labels and refine them; no network runs.
+
+    Parameters
+    ----------
+    maps : ClassMaps
+        Maps of tumour, core and edema.
+    case : Case
+        The case that the maps belong to.
+    thresholds : Thresholds
+        Thresholds of the maps, exclusivity and gate.
+    refinement : Refinement
+        Treatment of the labels after the thresholds.
+    ingredients, device
+        As in `segmenting`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    RefinementError
+        If the refinement failed; the error holds the unrefined segmentation.
+    """
+    cut = apply_thresholds(maps, thresholds)
     if not refinement.changes_something:
         return cut
     try:

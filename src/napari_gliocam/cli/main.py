@@ -21,6 +21,7 @@ from napari_gliocam.cli.info import info
 from napari_gliocam.cli.phantom import phantom
 from napari_gliocam.cli.report import report
 from napari_gliocam.cli.segment import segment
+from napari_gliocam.cli.study import study
 from napari_gliocam.cli.train import train
 from napari_gliocam.cli.window import demo, open_
 
@@ -31,7 +32,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (segment, evaluate, explain, report, phantom, train, cache, info, demo):
+for command in (
+    segment,
+    evaluate,
+    explain,
+    report,
+    study,
+    phantom,
+    train,
+    cache,
+    info,
+    demo,
+):
     app.command()(command)
 app.command(name="open")(open_)
 

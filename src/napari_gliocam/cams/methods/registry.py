@@ -81,7 +81,7 @@ METHODS: dict[str, Entry] = {
 }
 
 #: Before the name of a method: at several scales.
-_MULTISCALE = "multiscale:"
+MULTISCALE = "multiscale:"
 
 
 def make_method(name: str, *, normalise_scales: bool = False, **settings: Any) -> Method:
@@ -101,10 +101,10 @@ def make_method(name: str, *, normalise_scales: bool = False, **settings: Any) -
     GliocamError
         If there is no such method.
     """
-    if name.startswith(_MULTISCALE):
+    if name.startswith(MULTISCALE):
         from napari_gliocam.cams.methods.multiscale import MultiScale
 
-        inner = make_method(name.removeprefix(_MULTISCALE), **settings)
+        inner = make_method(name.removeprefix(MULTISCALE), **settings)
         return MultiScale(inner, normalise_scales=normalise_scales)
     if name not in METHODS:
         raise GliocamError(f'There is no method "{name}"; choose one of {", ".join(METHODS)}.')

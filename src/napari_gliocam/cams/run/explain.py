@@ -197,6 +197,11 @@ class Explaining:
         return maps
 
     @property
+    def done(self) -> int:
+        """Slices that are finished."""
+        return 0 if self.raw is None else int(self.raw.finished.sum())
+
+    @property
     def name(self) -> str:
         """The method as a reader sees it, with its layer."""
         return (
@@ -282,6 +287,29 @@ class Explaining:
                     f"The case has no slice {index}; choose one between 0 and {count - 1}."
                 )
         return [indices.index(index) for index in sorted(set(asked)) if index in indices]
+
+
+def explaining_together(works: Sequence[Explaining]) -> Generator[Progress, None, None]:
+    """Run several methods over the same slices, so that features of a batch are computed once.
+
+    The methods take turns, a batch each.  Their maps are in ``raw`` and `Explaining.so_far`.
+
+    Parameters
+    ----------
+    works : sequence of Explaining
+        Methods with one `Prepared`, which know the slices that show lesion if they ask for them.
+
+    Yields
+    ------
+    Progress
+    """
+    running = [(work, work.run()) for work in works]
+    while running:
+        number = min(range(len(running)), key=lambda index: running[index][0].done)
+        try:
+            yield next(running[number][1])
+        except StopIteration:
+            del running[number]
 
 
 def _check_targets(targets: Target | Sequence[Target]) -> tuple[Target, ...]:

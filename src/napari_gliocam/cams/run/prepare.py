@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,7 @@ class Prepared:
     stack: SliceStack
     device: torch.device
     probabilities: NDArray[np.float32] | None = None
+    _last: dict[tuple[int, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
     def batch_size(self) -> int:
@@ -55,19 +56,27 @@ class Prepared:
         return BATCH[self.device.type]
 
     def batch(self, where: list[int]) -> Batch:
-        """Return some slices of the stack on the device."""
+        """Return some slices of the stack on the device.
+
+        The last batch is kept with its features, which methods that take turns on it then share.
+        """
         import torch
 
         from napari_gliocam.cams.run.batch import Batch
 
+        if tuple(where) in self._last:
+            self.bundle.net.to(self.device)  # a segmentation elsewhere may have moved it since
+            return self._last[tuple(where)]
+        self._last.clear()
         try:
             images = torch.from_numpy(self.stack.images[where]).to(self.device)
             brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
             images = images.contiguous(memory_format=torch.channels_last)
-            # A segmentation elsewhere may have moved it since.
-            return Batch(self.bundle.net.to(self.device), images, brain)
+            batch = Batch(self.bundle.net.to(self.device), images, brain)
         except torch.OutOfMemoryError as error:
             raise memory_error(self.device) from error
+        self._last[tuple(where)] = batch
+        return batch
 
 
 def prepare(

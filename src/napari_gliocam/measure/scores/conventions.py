@@ -85,6 +85,108 @@ class Counts:
         return Overlap(2 * self.both / total, self.both / (total - self.both), None, 1)
 
 
+@dataclass(frozen=True, eq=False)
+class BySlice:
+    """How well one class of one case agrees on each slice.
+
+    Parameters
+    ----------
+    dice, iou, hd95 : ndarray of float64, shape (S,)
+        Dice and IoU in [0, 1], HD95 in mm; 1, 1 and 0 where both masks are empty.
+    both, labels, expert : ndarray of int, shape (S,)
+        Pixels in both masks, in the labels, in the expert's.
+    """
+
+    dice: NDArray[np.float64]
+    iou: NDArray[np.float64]
+    hd95: NDArray[np.float64]
+    both: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    expert: NDArray[np.int64]
+
+    @property
+    def counts(self) -> Counts:
+        """Voxels of the whole case."""
+        return Counts(int(self.both.sum()), int(self.labels.sum()), int(self.expert.sum()))
+
+    @property
+    def one_empty(self) -> NDArray[np.bool_]:
+        """Slices with one empty mask, whose HD95 is the penalty, shape (S,)."""
+        lonely: NDArray[np.bool_] = (self.labels > 0) != (self.expert > 0)
+        return lonely
+
+    def present(self, min_pixels: int = 1) -> NDArray[np.bool_]:
+        """Return the slices that show the class by the expert, shape (S,)."""
+        shown: NDArray[np.bool_] = self.expert >= min_pixels
+        return shown
+
+
+def by_slice(
+    labels: NDArray[np.bool_],
+    expert: NDArray[np.bool_],
+    spacing: Sequence[float],
+    settings: EvaluationSettings | None = None,
+) -> BySlice:
+    """Score one class of one case on each slice.
+
+    Parameters
+    ----------
+    labels, expert, spacing, settings
+        As in `overlaps`.
+    """
+    settings = settings or EvaluationSettings()
+    both, mine, theirs = (
+        np.count_nonzero(mask, axis=(1, 2)) for mask in (labels & expert, labels, expert)
+    )
+    total = mine + theirs
+    dices, ious = np.ones(len(total)), np.ones(len(total))
+    np.divide(2 * both, total, out=dices, where=total > 0)
+    np.divide(both, total - both, out=ious, where=total > 0)
+    distances = np.zeros(len(total))
+    for index in np.flatnonzero(total):
+        distances[index] = hausdorff95(
+            labels[index],
+            expert[index],
+            spacing[1:],
+            definition=settings.hd95,
+            max_distance=settings.max_distance,
+        )
+    return BySlice(dices, ious, distances, both, mine, theirs)
+
+
+def volume_overlap(
+    labels: NDArray[np.bool_],
+    expert: NDArray[np.bool_],
+    spacing: Sequence[float],
+    counts: Counts,
+    settings: EvaluationSettings | None = None,
+) -> Overlap:
+    """Score one class of one case as one volume.
+
+    Parameters
+    ----------
+    labels, expert, spacing, settings
+        As in `overlaps`.
+    counts : Counts
+        Their voxels.
+    """
+    settings = settings or EvaluationSettings()
+    pooled = counts.pooled
+    return Overlap(
+        1.0 if pooled.dice is None else pooled.dice,
+        1.0 if pooled.iou is None else pooled.iou,
+        hausdorff95(
+            labels,
+            expert,
+            spacing,
+            definition=settings.hd95,
+            max_distance=settings.max_distance,
+        ),
+        n=1,
+        penalised=int((counts.labels > 0) != (counts.expert > 0)),
+    )
+
+
 def overlaps(
     labels: NDArray[np.bool_],
     expert: NDArray[np.bool_],
@@ -109,53 +211,23 @@ def overlaps(
         To be added over cases for the pooled figures of them all.
     """
     settings = settings or EvaluationSettings()
-    both, mine, theirs = (
-        np.count_nonzero(mask, axis=(1, 2)) for mask in (labels & expert, labels, expert)
-    )
-    counts = Counts(int(both.sum()), int(mine.sum()), int(theirs.sum()))
-    total = mine + theirs
-    dices, ious = np.ones(len(total)), np.ones(len(total))
-    np.divide(2 * both, total, out=dices, where=total > 0)
-    np.divide(both, total - both, out=ious, where=total > 0)
-    distances = np.zeros(len(total))
-    for index in np.flatnonzero(total):
-        distances[index] = hausdorff95(
-            labels[index],
-            expert[index],
-            spacing[1:],
-            definition=settings.hd95,
-            max_distance=settings.max_distance,
-        )
-    one_empty = (mine > 0) != (theirs > 0)
+    each = by_slice(labels, expert, spacing, settings)
+    counts = each.counts
 
     def over(slices: NDArray[np.bool_]) -> Overlap:
         if not slices.any():
             return Overlap(None, None, None, 0)
         return Overlap(
-            dice=float(dices[slices].mean()),
-            iou=float(ious[slices].mean()),
-            hd95=float(distances[slices].mean()),
+            dice=float(each.dice[slices].mean()),
+            iou=float(each.iou[slices].mean()),
+            hd95=float(each.hd95[slices].mean()),
             n=int(slices.sum()),
-            penalised=int(one_empty[slices].sum()),
+            penalised=int(each.one_empty[slices].sum()),
         )
 
-    pooled = counts.pooled
-    volume = Overlap(
-        1.0 if pooled.dice is None else pooled.dice,
-        1.0 if pooled.iou is None else pooled.iou,
-        hausdorff95(
-            labels,
-            expert,
-            spacing,
-            definition=settings.hd95,
-            max_distance=settings.max_distance,
-        ),
-        n=1,
-        penalised=int((counts.labels > 0) != (counts.expert > 0)),
-    )
     return {
-        Convention.PRESENT_SLICES: over(theirs >= settings.min_pixels),
-        Convention.VOLUME: volume,
-        Convention.ALL_SLICES: over(np.ones(len(total), dtype=np.bool_)),
-        Convention.POOLED: pooled,
+        Convention.PRESENT_SLICES: over(each.present(settings.min_pixels)),
+        Convention.VOLUME: volume_overlap(labels, expert, spacing, counts, settings),
+        Convention.ALL_SLICES: over(np.ones(len(each.dice), dtype=np.bool_)),
+        Convention.POOLED: counts.pooled,
     }, counts

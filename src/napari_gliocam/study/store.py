@@ -1,0 +1,228 @@
+"""What a study has computed: a json for each case, so that nothing is computed twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari_gliocam
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.atomic import write_json
+from napari_gliocam.io.naming import safe_name
+from napari_gliocam.nets.bundle import INFO_FILE, WEIGHTS_FILE, BundleInfo, read_bundle_info
+from napari_gliocam.study.fields import BASELINES, Row, Study
+from napari_gliocam.study.scores import RowScores
+from napari_gliocam.targets import Target
+
+if TYPE_CHECKING:
+    from napari_gliocam.io import CaseFiles
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A study with its bundles found, ready to run on any machine that sees the same folders.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    bundles : mapping of str to Path
+        Folder of each bundle that a row uses.
+    keys : tuple of str
+        Key of each row: it changes with everything that changes the row's scores.
+    out : Path
+        Folder of the study.
+    device : str
+        Where the networks run.
+    """
+
+    study: Study
+    bundles: Mapping[str, Path]
+    keys: tuple[str, ...]
+    out: Path
+    device: str = "auto"
+
+    def record_file(self, case: str) -> Path:
+        """Return the file with the scores of a case."""
+        return self.out / "cases" / f"{safe_name(case)}.json"
+
+    def picture_file(self, case: str, row: int, target: Target) -> Path:
+        """Return the picture of a row, counted from 0, on a case."""
+        return self.out / "pictures" / f"{safe_name(case)}_row-{row + 1:02d}_{target}.png"
+
+
+def set_up(
+    study: Study,
+    out: Path,
+    *,
+    bundles: Mapping[str, Path] | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+) -> Setup:
+    """Find the bundles of a study; no network is loaded.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    out : Path
+        Folder of the study.
+    bundles : mapping of str to Path, optional
+        Folders given for bundles of the study, which go before its own paths.
+    folder : Path, optional
+        Folder that paths in the study are relative to.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the networks run.
+
+    Raises
+    ------
+    GliocamError
+        A bundle was not given or cannot be read, or a name is none of the study's; all at once.
+    """
+    given = dict(bundles or {})
+    problems = [
+        f'the study has no bundle "{name}" (it has {", ".join(study.bundles)})'
+        for name in given
+        if name not in study.bundles
+    ]
+    used = dict.fromkeys(
+        choice.bundle
+        for row in study.rows
+        for choice in row.choices
+        if choice.method not in BASELINES
+    )
+    found: dict[str, Path] = {}
+    digests: dict[str, str] = {}
+    for name in used:
+        bundle = study.bundles[name]
+        if name not in given and not bundle.path:
+            how = f" (recipe {bundle.recipe})" if bundle.recipe else ""
+            problems.append(f'train the bundle "{name}"{how} and give it: --bundle {name}=DIR')
+            continue
+        try:
+            info = _read_info(given.get(name), bundle.path, folder)
+        except GliocamError as error:
+            problems.append(str(error).rstrip("."))
+            continue
+        assert info.path is not None
+        found[name], digests[name] = info.path.resolve(), bundle_digest(info.path)
+    if problems:
+        raise GliocamError(f'The study "{study.name}" cannot run: {"; ".join(problems)}.')
+    keys = tuple(_row_key(row, study, digests) for row in study.rows)
+    return Setup(study, found, keys, out, device)
+
+
+def _read_info(given: Path | None, path: str, folder: Path | None) -> BundleInfo:
+    if given is not None:
+        return read_bundle_info(given)
+    if path == "default":
+        return read_bundle_info()
+    if folder is not None and (folder / path).exists():
+        return read_bundle_info(folder / path)
+    return read_bundle_info(path)
+
+
+def bundle_digest(folder: Path) -> str:
+    """Return a text that changes with the weights of a bundle and with its description."""
+    digest = sha256()
+    for name in (INFO_FILE, WEIGHTS_FILE):
+        with suppress(OSError):
+            digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _row_key(row: Row, study: Study, digests: Mapping[str, str]) -> str:
+    settings = asdict(row)
+    for name in ("name", "group", "published"):
+        settings.pop(name)
+    bundles = [digests.get(choice.bundle) for choice in row.choices]
+    content = [
+        napari_gliocam.__version__,
+        settings,
+        bundles,
+        study.targets,
+        study.crop,
+        asdict(study.evaluation),
+    ]
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(files: CaseFiles) -> str:
+    """Return a text that changes with the files of a case; no image is read."""
+    digest = sha256()
+    for path in files.paths:
+        facts = path.stat()
+        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(eq=False)
+class CaseScores:
+    """The scores of a case by the keys of rows.
+
+    Parameters
+    ----------
+    case : str
+        Name of the case.
+    files : str
+        As `fingerprint`.
+    rows : dict of str to RowScores
+        What is known.
+    """
+
+    case: str
+    files: str
+    rows: dict[str, RowScores] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, setup: Setup, files: CaseFiles) -> CaseScores:
+        """Return what is stored of a case; nothing where its files have changed since."""
+        mark = fingerprint(files)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            raw = json.loads(setup.record_file(files.name).read_text(encoding="utf-8"))
+            if raw["files"] == mark:
+                rows = {key: RowScores.from_json(row) for key, row in raw["rows"].items()}
+                return cls(files.name, mark, rows)
+        return cls(files.name, mark)
+
+    def write(self, setup: Setup) -> None:
+        """Write the scores, whole or not at all.
+
+        Raises
+        ------
+        SaveError
+        """
+        content: dict[str, Any] = {
+            "case": self.case,
+            "files": self.files,
+            "rows": {key: row.to_json() for key, row in self.rows.items()},
+        }
+        write_json(setup.record_file(self.case), content)
+
+    def missing(self, setup: Setup, *, pictured: bool) -> list[int]:
+        """Return the rows, counted from 0, that are still to be computed.
+
+        Parameters
+        ----------
+        setup : Setup
+            The study.
+        pictured : bool
+            Whether the case gets pictures, which must be there too.
+        """
+        return [
+            number
+            for number, key in enumerate(setup.keys)
+            if key not in self.rows
+            or (
+                pictured
+                and any(
+                    not setup.picture_file(self.case, number, target).exists()
+                    for target in setup.study.targets
+                )
+            )
+        ]
