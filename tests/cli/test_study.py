@@ -1,5 +1,7 @@
 """``napari-gliocam study`` as a script sees it."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import json
@@ -21,7 +23,7 @@ from tests.study.conftest import (  # noqa: F401
 
 
 @pytest.fixture
-def run(cohort, tiny_bundle, study_file, tmp_path):  # noqa: F811
+def run(cohort, tiny_bundle, study_file, tmp_path):
     def run(*more, cases=cohort, study=study_file):
         line = ["study", str(study), "--cases", str(cases), "--out", str(tmp_path / "out")]
         line += ["--bundle", f"default={tiny_bundle}", "--device", "cpu", *map(str, more)]
@@ -134,7 +136,7 @@ def test_methods_of_a_bundle_share_its_features(run, monkeypatch):
     assert sum(seen) == 2 * 2 * 7
 
 
-def test_a_case_without_outlines_is_named_and_the_rest_goes_on(run, cohort, tmp_path):  # noqa: F811
+def test_a_case_without_outlines_is_named_and_the_rest_goes_on(run, cohort, tmp_path):
     folder = tmp_path / "cases"
     write_case(folder, "good", 1)
     write_case(folder, "bare", 2, labels=False)
@@ -144,7 +146,7 @@ def test_a_case_without_outlines_is_named_and_the_rest_goes_on(run, cohort, tmp_
     assert list(json.loads((tmp_path / "out" / "study.json").read_text())["cases"]) == ["good"]
 
 
-def test_a_bundle_must_be_given_by_the_name_of_the_study(cohort, tmp_path):  # noqa: F811
+def test_a_bundle_must_be_given_by_the_name_of_the_study(cohort, tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(
         '[bundles.resnet34]\nrecipe = "resnet34"\n[[row]]\nname = "a"\nbundle = "resnet34"\n'
@@ -157,7 +159,7 @@ def test_a_bundle_must_be_given_by_the_name_of_the_study(cohort, tmp_path):  # n
     assert "recipe resnet34" in done.stderr
 
 
-def test_a_folder_of_another_study_is_refused(run, tmp_path, study_file):  # noqa: F811
+def test_a_folder_of_another_study_is_refused(run, tmp_path, study_file):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "study.json").write_text('{"study": {"name": "another"}}')
     done = run()

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from napari_gliocam.cli.console import FAILED, INTERRUPTED, bar, echo, say, stoppable
-from napari_gliocam.errors import CaseError, GliocamError, SaveError
+from napari_gliocam.errors import BundleError, CaseError, GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import SegmentRequest
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Modality
+    from napari_gliocam.cli.cluster import Cluster
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import Bundle
 
@@ -146,7 +147,8 @@ def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Pl
 
 
 def _found(sources: Sources) -> Iterator[Planned]:
-    from napari_gliocam.io import find_cases
+    from napari_gliocam.case import Modality
+    from napari_gliocam.io import case_of_files, find_cases
 
     named = Path(next(iter(sources.images.values()))) if sources.images else Path()
     for source in sources.cases or (named,):
@@ -154,7 +156,8 @@ def _found(sources: Sources) -> Iterator[Planned]:
             if sources.cases:
                 cases = find_cases(source, patterns=_patterns(sources.images))
             else:
-                cases = [named_case(None, sources.images)]
+                chosen = {Modality(name): Path(text) for name, text in sources.images.items()}
+                cases = [case_of_files(chosen)]
         except GliocamError as error:
             yield Planned(source.name or str(source), source, error=str(error))
         except OSError as error:
@@ -164,36 +167,6 @@ def _found(sources: Sources) -> Iterator[Planned]:
             for files in cases:
                 taken = None if files.problem else files
                 yield Planned(files.name, source, taken, files.problem or None)
-
-
-def named_case(case: Path | None, images: Mapping[str, str]) -> CaseFiles:
-    """Find one case, by its folder or file, or by the images that were named.
-
-    Parameters
-    ----------
-    case : Path or None
-        Folder or file of the case.
-    images : mapping of str to str
-        As in `Sources`.
-
-    Raises
-    ------
-    GliocamError
-        There is none, or it cannot be read as it is.
-    """
-    from napari_gliocam.case import Modality
-    from napari_gliocam.io import case_of_files, find_case, find_cases
-
-    if case is None:
-        return case_of_files({Modality(name): Path(text) for name, text in images.items()})
-    if not images or not case.is_dir():
-        return find_case(case)
-    (files, *others) = find_cases(case, patterns=_patterns(images))
-    if others:
-        raise CaseError(f"{case} holds {len(others) + 1} cases; name the folder of one.")
-    if files.problem:
-        raise CaseError(files.problem)
-    return files
 
 
 def _patterns(images: Mapping[str, str]) -> dict[Modality, str]:
@@ -282,7 +255,10 @@ def open_bundle(request: SegmentRequest) -> Bundle:
 
 
 def each_case(
-    planned: list[Planned], work: Work[T], networks: SegmentRequest | None
+    planned: list[Planned],
+    work: Work[T],
+    networks: SegmentRequest | None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Outcome[T]]:
     """Work on one case after the other, with a bar; failures are outcomes.
 
@@ -294,37 +270,67 @@ def each_case(
         Makes the generator for a case.
     networks : SegmentRequest or None
         Which bundle on which device, loaded once when a case needs it; None: no network runs.
+    cluster : Cluster, optional
+        Machines to run on instead; outcomes then come in any order.
 
     Yields
     ------
     Outcome
     """
-    bundle, broken = None, None
+    if cluster:
+        from napari_gliocam.cli.cluster import cases_on_cluster
+
+        yield from cases_on_cluster(planned, work, networks, cluster)
+        return
+    broken = None
+    opened: list[Bundle] = []
+
+    def bundle() -> Bundle | None:
+        if networks is not None and not opened:
+            opened.append(open_bundle(networks))
+        return opened[0] if opened else None
+
     for number, item in enumerate(planned, start=1):
         if item.files is None or broken:
             yield Outcome(item.name, item.source, error=item.error or broken)
             continue
-        started = time.perf_counter()
         title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
         with bar(title) as report:
-            if networks is not None and bundle is None:
+            if networks is not None and not opened:
                 report(Progress(0, 1, "loading the networks"))
-                try:
-                    bundle = open_bundle(networks)
-                except GliocamError as error:  # the same for every case
-                    broken = str(error)
-                    yield Outcome(item.name, item.source, error=broken)
-                    continue
-            outcome: Outcome[T]
-            try:
-                result = finish(work(item.files, bundle), report)
-                seconds = time.perf_counter() - started
-                outcome = Outcome(item.name, item.source, result, seconds)
-            except Exception as error:  # one strange case must not stop the others
-                sentence = sentence_of(error, item.name)
-                trace = traceback.format_exc()
-                outcome = Outcome(item.name, item.source, error=sentence, trace=trace)
+            outcome = outcome_of(item, work, bundle, report)
+        if networks is not None and not opened:
+            broken = outcome.error  # the same for every case
         yield outcome
+
+
+def outcome_of(
+    item: Planned,
+    work: Work[T],
+    bundle: Callable[[], Bundle | None],
+    report: Callable[[Progress], object],
+) -> Outcome[T]:
+    """Work on one case; a failure is an outcome, so that it does not stop the other cases.
+
+    Parameters
+    ----------
+    item : Planned
+        A case with its files.
+    work : callable
+        Makes the generator for the case.
+    bundle : callable
+        Returns the bundle, loaded when it is first asked for.
+    report : callable
+        Called with each `Progress`.
+    """
+    assert item.files is not None
+    started = time.perf_counter()
+    try:
+        result = finish(work(item.files, bundle()), report)
+        return Outcome(item.name, item.source, result, time.perf_counter() - started)
+    except Exception as error:
+        trace = None if isinstance(error, BundleError) else traceback.format_exc()
+        return Outcome(item.name, item.source, error=sentence_of(error, item.name), trace=trace)
 
 
 def run_cases(

@@ -21,6 +21,7 @@ from napari_gliocam.cli.batch import (
     refuse_existing,
     run_cases,
 )
+from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
@@ -54,6 +55,7 @@ def evaluate(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
     ],
     request: SegmentRequest,
+    cluster: Cluster,
     results: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Score labels saved earlier; no network runs."),
@@ -102,11 +104,13 @@ def evaluate(
     asked = EvaluationRequest(request, settings, results, against, label_scheme)
     with sentences(debug):
         asked.check(out, overwrite=overwrite)
+        planned = plan(sources, lambda files: None)
         done, stopped = run_cases(
             each_case(
-                plan(sources, lambda files: None),
+                planned,
                 lambda files, bundle: measuring(files, asked, bundle),
                 None if results else request,
+                cluster,
             ),
             _say_warnings,
             quiet=as_json,
@@ -115,6 +119,7 @@ def evaluate(
         if stopped:
             say("Stopped; nothing was written.")
             raise typer.Exit(INTERRUPTED)
+        done = in_order(planned, done)
         evaluation = evaluation_of(done, asked, no_names=no_names)
         files = []
         if evaluation.records:

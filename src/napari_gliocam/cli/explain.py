@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from napari_gliocam.cams.compare.request import CompareRequest
-from napari_gliocam.cli.batch import Sources, named_case
+from napari_gliocam.cli.batch import (
+    Outcome,
+    Planned,
+    Sources,
+    each_case,
+    end,
+    plan,
+    run_cases,
+    sentence_of,
+)
+from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
@@ -28,13 +40,14 @@ from napari_gliocam.cli.console import (
     stoppable,
 )
 from napari_gliocam.cli.options import with_shared_options
-from napari_gliocam.errors import GliocamError, SaveError
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
     from napari_gliocam.cams.run.explain import Explaining, Scope
     from napari_gliocam.case import Case
+    from napari_gliocam.io import CaseFiles
 
 #: Longer than this, and a user is told before most of it has gone by.
 _LONG_SECONDS = 30.0
@@ -62,7 +75,7 @@ class Scale(StrEnum):
 class ExplainRequest:
     """What one call is asked for; the options of `explain`, checked."""
 
-    sources: Sources
+    files: CaseFiles
     out: Path
     compare: CompareRequest
     threshold: float = 0.5
@@ -75,8 +88,9 @@ class ExplainRequest:
 @with_shared_options
 def explain(
     sources: Sources,
+    cluster: Cluster,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="The case gets a folder in it.")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
     method: Annotated[
         list[str] | None,
@@ -148,15 +162,17 @@ def explain(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Compare CAMs on a case: NIfTI maps, a contact sheet and a table of figures.
+    """Compare CAMs on cases: NIfTI maps, a contact sheet and a table of figures for each.
 
-    Ctrl-C stops the method under way; what is done by then is written.
+    Ctrl-C stops the method under way; what is done by then is written. A case that fails does not
+    stop the others; the exit status is 1 if any failed.
     """
-    if len(sources.cases) > 1:
-        raise typer.BadParameter("explain takes one CASE at a time.")
     with sentences(debug):
-        request = ExplainRequest(
-            sources=sources,
+        planned = plan(sources, lambda files: None if overwrite else _refuse(out, files))
+        if len(planned) == 1 and planned[0].error:
+            raise GliocamError(planned[0].error)
+        request = partial(
+            ExplainRequest,
             out=out,
             compare=CompareRequest(
                 methods=tuple(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
@@ -174,14 +190,80 @@ def explain(
             device=device.value,
             overwrite=overwrite,
         )
-        with stoppable():
-            facts, stopped = run(request, bar, say)
-        if as_json:
-            typer.echo(json.dumps(facts))
-        else:
-            echo("\n".join(_lines(facts)))
+        if len(planned) == 1 and not cluster:
+            assert planned[0].files is not None
+            with stoppable():
+                facts, stopped = run(request(files=planned[0].files), bar, say)
+            _print(facts, as_json=as_json)
+            if stopped:
+                raise typer.Exit(INTERRUPTED)
+            return
+        # What is there was refused; a case that is done again after a lost worker is not.
+        again = partial(request, overwrite=True)
+        outcomes = (
+            each_case(planned, lambda files, _: _quietly(again(files=files)), None, cluster)
+            if cluster
+            else _one_by_one(planned, request)
+        )
+        done, stopped = run_cases(
+            outcomes,
+            lambda facts, _: _print(facts, as_json=False),
+            facts=(lambda facts: facts) if as_json else None,
+            debug=debug,
+        )
+        end(done, stopped=stopped)
+
+
+def _sidecar(out: Path, files: CaseFiles) -> Path:
+    from napari_gliocam.io.naming import safe_name
+
+    stem = safe_name(files.name)
+    return out.expanduser() / stem / f"{stem}_explain.json"
+
+
+def _refuse(out: Path, files: CaseFiles) -> str | None:
+    path = _sidecar(out, files)
+    if not path.exists():
+        return None
+    return f"{path} exists; choose another --out, or replace it (--overwrite)."
+
+
+def _print(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        echo("\n".join(_lines(facts)))
+
+
+def _one_by_one(
+    planned: list[Planned], request: Callable[..., ExplainRequest]
+) -> Iterator[Outcome[dict[str, Any]]]:
+    """Explain one case after the other, with a bar for each method."""
+    for item in planned:
+        if item.files is None:
+            yield Outcome(item.name, item.source, error=item.error)
+            continue
+        started = time.perf_counter()
+        try:
+            facts, stopped = run(request(files=item.files), bar, say)
+        except Exception as error:  # one strange case must not stop the others
+            yield Outcome(item.name, item.source, error=sentence_of(error, item.name))
+            continue
+        yield Outcome(item.name, item.source, facts, time.perf_counter() - started)
         if stopped:
-            raise typer.Exit(INTERRUPTED)
+            raise KeyboardInterrupt
+
+
+def _quietly(request: ExplainRequest) -> Generator[Progress, None, dict[str, Any]]:
+    """Explain a case on a worker of a cluster, which has no terminal."""
+
+    @contextmanager
+    def no_bar(title: str, unit: str = "") -> Iterator[Callable[[Progress], None]]:
+        yield lambda progress: None
+
+    yield Progress(0, 1, "explaining")
+    facts, _ = run(request, no_bar, lambda sentence: None)
+    return facts
 
 
 def run(
@@ -201,12 +283,10 @@ def run(
     from napari_gliocam.io.write import pack_volume
 
     ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
-    case = read_case(named_case(next(iter(request.sources.cases), None), request.sources.images))
+    case = read_case(request.files)
     stem = safe_name(case.name)
     folder = request.out.expanduser() / stem
     table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
-    if sidecar.exists() and not request.overwrite:
-        raise SaveError(f"{sidecar} exists; choose another --out, or replace it (--overwrite).")
     check_writable(folder)
     contents: dict[Path, bytes] = {}
 

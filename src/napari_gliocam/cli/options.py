@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from napari_gliocam.cli.batch import Sources
+from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, DeviceOption
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
@@ -90,19 +91,20 @@ def given_for(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command options in the place of its parameters `Sources` and `SegmentRequest`.
+    """Give a command options in the place of its parameters of shared types.
 
     Parameters
     ----------
     command : callable
-        A command with a parameter of the type `Sources`, or `SegmentRequest`, or both.
+        A command with a parameter of the type `Sources`, `SegmentRequest` or `Cluster`, or several.
 
     Returns
     -------
     callable
         The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1``; and
         with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
-        refinement.  A value out of its range is a wrong usage.
+        refinement; and with ``--scheduler`` and ``--workers``.  A value out of its range is a wrong
+        usage.
     """
     signature = inspect.signature(command, eval_str=True)
     makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
@@ -284,6 +286,34 @@ def _request_parameters() -> list[inspect.Parameter]:
     return parameters
 
 
+def _cluster_parameters() -> list[inspect.Parameter]:
+    scheduler = typer.Option(
+        "--scheduler", metavar="ADDRESS", help="Run the cases on this Dask cluster."
+    )
+    workers = typer.Option(
+        "--workers", metavar="N", min=1, help="Run N cases at a time in processes of this machine."
+    )
+    return [_parameter("scheduler", str, scheduler), _parameter("workers", int, workers)]
+
+
+def cluster_of(values: Mapping[str, Any]) -> Cluster:
+    """Return the cluster that the options name.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+        ``scheduler`` and ``workers``, each None where it is not given.
+
+    Raises
+    ------
+    GliocamError
+        Both were given.
+    """
+    if values["scheduler"] and values["workers"]:
+        raise GliocamError("--scheduler and --workers exclude each other; leave one out.")
+    return Cluster(values["scheduler"] or "", values["workers"] or 0)
+
+
 def _parameter(name: str, hint: Any, option: Any) -> inspect.Parameter:
     annotation = Annotated[hint | None, option]
     return inspect.Parameter(
@@ -303,4 +333,5 @@ def _without_none(hint: Any) -> Any:
 _SHARED: dict[Any, tuple[Callable[[], list[inspect.Parameter]], Callable[..., Any]]] = {
     Sources: (_sources_parameters, sources_of),
     SegmentRequest: (_request_parameters, request_of),
+    Cluster: (_cluster_parameters, cluster_of),
 }

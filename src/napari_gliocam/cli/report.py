@@ -21,6 +21,7 @@ from napari_gliocam.cli.batch import (
     refuse_existing,
     run_cases,
 )
+from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
@@ -49,6 +50,7 @@ def report(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
     request: SegmentRequest,
+    cluster: Cluster,
     result: Annotated[
         Path | None,
         typer.Option(
@@ -107,16 +109,20 @@ def report(
     with sentences(debug):
         planned = asked.plan(sources)
         numbers = {item.name: number for number, item in enumerate(planned, start=1)}
+        # What is there was refused; a case that is done again after a lost worker is not.
+        into = replace(asked, overwrite=True) if cluster else asked
         done, stopped = run_cases(
             each_case(
                 planned,
-                lambda files, bundle: reporting(files, asked, bundle, numbers[files.name]),
+                lambda files, bundle: reporting(files, into, bundle, numbers[files.name]),
                 None if result else request,
+                cluster,
             ),
             _show,
             facts=Reported.facts if as_json else None,
             debug=debug,
         )
+        done = in_order(planned, done)
         rows = [row for one in done if one.result for row in one.result.rows]
         if rows:  # also of what was done before a stop
             with uninterrupted():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_gliocam.cli.batch import Outcome, Sources, each_case, end, plan, run_cases
+from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
@@ -40,6 +41,7 @@ def segment(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
     request: SegmentRequest,
+    cluster: Cluster,
     save_maps: Annotated[
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
@@ -53,11 +55,15 @@ def segment(
     """
     target = _Target(out, save_maps, overwrite)
     with sentences(debug):
+        planned = plan(sources, target.refuse)
+        # What is there was refused; a case that is done again after a lost worker is not.
+        into = replace(target, overwrite=True) if cluster else target
         done, stopped = run_cases(
             each_case(
-                plan(sources, target.refuse),
-                lambda files, bundle: _segmenting(files, bundle, request, target),
+                planned,
+                lambda files, bundle: _segmenting(files, bundle, request, into),
                 request,
+                cluster,
             ),
             _show,
             facts=Saved.facts if as_json else None,

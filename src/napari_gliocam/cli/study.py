@@ -19,6 +19,7 @@ from napari_gliocam.cli.batch import (
     plan,
     run_cases,
 )
+from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
@@ -29,6 +30,7 @@ from napari_gliocam.cli.console import (
     sentences,
     uninterrupted,
 )
+from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress
 
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from napari_gliocam.study.store import CaseScores, Setup
 
 
+@with_shared_options
 def study(
+    cluster: Cluster,
     source: Annotated[
         str, typer.Argument(metavar="STUDY", help="Name of a study that ships, or a TOML file.")
     ],
@@ -92,6 +96,7 @@ def study(
                 [item for item in planned if item.files is None or item.name not in known],
                 lambda files, _: _running(files, setup, pictured),
                 None,
+                cluster,
             ),
             _show,
             quiet=as_json,
