@@ -30,15 +30,15 @@ def segment(gliocam: Any, qtbot: Any) -> Any:
     assert gliocam.state.running is gliocam.state.current
     qtbot.waitUntil(lambda: gliocam.state.running is None, timeout=TIMEOUT_MS)
     opened = gliocam.state.current
-    assert opened.maps is not None, gliocam.state.message
-    networks = [p for p in seen if p.total == len(opened.maps.trace.frame)]
-    assert {p.done for p in networks} >= {0, len(opened.maps.trace.frame)}
+    assert opened.result is not None, gliocam.state.message
+    networks = [p for p in seen if p.total == len(opened.result.maps.trace.frame)]
+    assert {p.done for p in networks} >= {0, len(opened.result.maps.trace.frame)}
     return opened
 
 
 def check_labels(layer: Any, opened: Any, settings: Thresholds) -> None:
     """The layer shows what the default refinement made of the labels at these thresholds."""
-    refined, cut = opened.refined.current, apply_thresholds(opened.maps, settings)
+    refined, cut = opened.result.current, apply_thresholds(opened.result.maps, settings)
     assert refined.refinement == Refinement()
     np.testing.assert_array_equal(refined.unrefined.labels, cut.labels)
     again = finish(refine(cut, opened.case, Refinement()))
@@ -66,14 +66,16 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("napari_gliocam.segmentation.compute_maps", refuse)
     panel.threshold_view.gate.setChecked(False)
     brain = opened.case.brain
-    tumour = round(float(np.quantile(opened.maps.tumour[brain], 0.9)), 2)
-    class_ = round(float(np.quantile(opened.maps.edema[opened.maps.tumour > tumour], 0.5)), 2)
+    tumour = round(float(np.quantile(opened.result.maps.tumour[brain], 0.9)), 2)
+    class_ = round(
+        float(np.quantile(opened.result.maps.edema[opened.result.maps.tumour > tumour], 0.5)), 2
+    )
     drag(panel.threshold_view.tumour, tumour, qtbot)
     drag(panel.threshold_view.class_, class_, qtbot)
-    qtbot.waitUntil(lambda: not opened.live.pending)
+    qtbot.waitUntil(lambda: not opened.result.thresholded.pending)
     wanted = Thresholds(tumour, class_, gate=False)
     assert opened.settings == wanted
-    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: opened.result.current is not None, timeout=TIMEOUT_MS)
     check_labels(labels, opened, wanted)
     assert labels.data.any()
 
@@ -93,7 +95,7 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     written = json.loads((out / f"{opened.case.name}.json").read_text())
     assert read_choices(out / f"{opened.case.name}.json") == (wanted, Refinement())
     assert written["settings"]["tumour_threshold"] == tumour
-    assert written["volumes_ml"]["tumour"] == pytest.approx(opened.volumes_ml["tumour"])
+    assert written["volumes_ml"]["tumour"] == pytest.approx(opened.result.volumes_ml["tumour"])
     image = nib.load(path)
     assert image.get_data_dtype() == np.uint8
     np.testing.assert_allclose(image.affine, opened.case.grid.affine)

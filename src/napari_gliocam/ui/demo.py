@@ -85,25 +85,26 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     _wait(panel.segment(), panel)
     lap("segment")
     opened = panel.state.current
-    if opened is None or opened.live is None or opened.maps is None:
+    if opened is None or opened.result is None:
         raise GliocamError("The demo's case was removed before it was segmented; run it again.")
+    result = opened.result
     best = largest_lesion_slice(opened)
     if best is not None:
         panel.session.go_to(best)
     truth = None if opened.case.expert is None else opened.case.expert.labels
     report: dict[str, Any] = {
         "case": opened.case.name,
-        "volumes_ml": {k: round(v, 2) for k, v in opened.result.volumes_ml.items()},
+        "volumes_ml": {k: round(v, 2) for k, v in result.volumes_ml.items()},
         "dice": {}
         if truth is None
-        else {k: round(v, 4) for k, v in score(opened.result.labels, truth).items()},
-        "seconds": {**seconds, "of segment": opened.maps.provenance.get("seconds", {})},
-        "device": opened.maps.provenance.get("device"),
+        else {k: round(v, 4) for k, v in score(result.segmentation.labels, truth).items()},
+        "seconds": {**seconds, "of segment": result.maps.provenance.get("seconds", {})},
+        "device": result.maps.provenance.get("device"),
     }
     out.mkdir(parents=True, exist_ok=True)
     name = safe_name(opened.case.name)
     saved = _wait(panel.save(out / f"{name}_seg.nii.gz"), panel)
-    maps = save_maps(opened.maps, opened.case, out, overwrite=True)
+    maps = save_maps(result.maps, opened.case, out, overwrite=True)
     panel.state.message = None
     picture = out / "window.png"
     _settle(0.5)

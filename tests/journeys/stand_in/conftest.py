@@ -157,7 +157,7 @@ def segmented(opened: Any, qtbot: Any) -> Any:
     opened.panel.session.set_refinement(Refinement.nothing())
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    assert opened.opened.maps is not None
+    assert opened.opened.result is not None
     return opened
 
 

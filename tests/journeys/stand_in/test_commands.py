@@ -26,7 +26,7 @@ MANIFEST = PluginManifest.from_file(str(resources("napari_gliocam") / "napari.ya
 
 def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
     viewer, opened = segmented.viewer, segmented.opened
-    slices = np.flatnonzero(opened.live.lesion_voxels())
+    slices = np.flatnonzero(opened.result.thresholded.lesion_voxels())
     segmented.panel.session.go_to(0)
     seen = []
     for _ in slices:

@@ -233,18 +233,18 @@ def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None
     job = compared.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     assert [la for la in compared.viewer.layers if la.visible] == dock.session.layers.cells()
-    own, settings = opened.live.labels.copy(), opened.settings
+    own, settings = opened.result.thresholded.labels.copy(), opened.settings
     dock.thresholds_view.use_buttons["LayerCAM 4"].click()
     maps = cells(dock)
     core, edema = (maps["LayerCAM 4", target] > 0.5 for target in ("core", "edema"))
-    np.testing.assert_array_equal(opened.live.labels > 0, core | edema)
+    np.testing.assert_array_equal(opened.result.thresholded.labels > 0, core | edema)
     result = dock.session.layers.result(opened)
-    np.testing.assert_array_equal(result.data, opened.live.labels)
+    np.testing.assert_array_equal(result.data, opened.result.thresholded.labels)
     row = next(r for r in dock.figures_view.rows if r.method == "LayerCAM 4")
     assert row.iou_result is not None
     assert not dock.thresholds_view.undo_button.isHidden()
     dock.thresholds_view.undo_button.click()
-    np.testing.assert_array_equal(opened.live.labels, own)
+    np.testing.assert_array_equal(opened.result.thresholded.labels, own)
     assert opened.settings == settings
     dock.figures_view.close_button.click()
     assert result.visible
@@ -353,7 +353,9 @@ def test_an_ensemble_follows_the_thresholds(compared: Any, qtbot: Any) -> None:
     both = made.core[11] > 0
     assert row.dice == pytest.approx(2 * (both & truth).sum() / (both.sum() + truth.sum()))
     view.ensemble_use.click()
-    np.testing.assert_array_equal(opened.live.labels[11] > 0, both | (made.edema[11] > 0))
+    np.testing.assert_array_equal(
+        opened.result.thresholded.labels[11] > 0, both | (made.edema[11] > 0)
+    )
     view.ensemble.setCurrentText("None")
     view.ensemble.activated.emit(0)
     assert len(dock.session.layers.cells()) == STRIDE * 4
@@ -413,12 +415,12 @@ def test_a_refined_result_comes_back_refined(compared: Any, qtbot: Any) -> None:
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     panel.session.set_refinement(Refinement(components=ComponentParameters()))
-    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=20_000)
-    refined = opened.refined.current
+    qtbot.waitUntil(lambda: opened.result.current is not None, timeout=20_000)
+    refined = opened.result.current
     compared.dock.thresholds_view.use_buttons["LayerCAM 4"].click()
-    assert opened.refined.applied is not refined
+    assert opened.result.refined is not refined
     compared.dock.thresholds_view.undo_button.click()
-    assert opened.refined.current is refined
+    assert opened.result.current is refined
     np.testing.assert_array_equal(panel.session.layers.result(opened).data, refined.labels)
 
 
@@ -429,14 +431,14 @@ def test_segment_after_a_method_has_its_own_thresholds_again(compared: Any, qtbo
     job = compared.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
     assert opened.settings == before
-    assert opened.networks is None
+    assert opened.kept is None
 
 
 def test_undo_without_segment_leaves_no_result(compared: Any) -> None:
     before = compared.opened.settings
     compared.dock.thresholds_view.use_buttons["GradCAM 4"].click()
     compared.dock.thresholds_view.undo_button.click()
-    assert compared.opened.live is None
+    assert compared.opened.result is None
     assert compared.opened.settings == before
     assert "segmentation" not in compared.viewer.layers
     assert not compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()

@@ -34,19 +34,19 @@ def stroke(layer: Any, index: int, value: int) -> tuple[slice, ...]:
 
 
 def test_strokes_follow_and_are_undone(segmented: Any, layer: Any) -> None:
-    opened, before = segmented.opened, dict(segmented.opened.volumes_ml)
+    opened, before = segmented.opened, dict(segmented.opened.result.volumes_ml)
     index = next(i for i in range(len(layer.data)) if not layer.data[i, 2:5, 2:5].any())
     part = stroke(layer, index, 1)
     assert (layer.data[part] == 1).all()
-    assert opened.volumes_ml["core"] > before["core"]
-    assert not opened.live.labels[part].any(), "the result itself is as it was"
-    assert opened.result.painted >= 9
+    assert opened.result.volumes_ml["core"] > before["core"]
+    assert not opened.result.thresholded.labels[part].any(), "the result itself is as it was"
+    assert opened.result.painted.painted >= 9
 
     layer.undo()
-    assert opened.volumes_ml == before
-    assert opened.result.painted == 0
+    assert opened.result.volumes_ml == before
+    assert opened.result.painted.painted == 0
     layer.redo()
-    assert opened.volumes_ml["core"] > before["core"]
+    assert opened.result.volumes_ml["core"] > before["core"]
 
     segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.3))
     segmented.panel.session.settle()
@@ -55,8 +55,8 @@ def test_strokes_follow_and_are_undone(segmented: Any, layer: Any) -> None:
     assert (layer.data[part] == 1).all(), "labels of other thresholds do not come back"
 
     segmented.panel.session.layers.discard_strokes(opened)
-    np.testing.assert_array_equal(layer.data, opened.live.labels)
-    assert opened.volumes_ml == opened.live.volumes_ml
+    np.testing.assert_array_equal(layer.data, opened.result.thresholded.labels)
+    assert opened.result.volumes_ml == opened.result.thresholded.volumes_ml
 
 
 def test_erased_voxels_stay_away_and_are_saved(
@@ -65,7 +65,7 @@ def test_erased_voxels_stay_away_and_are_saved(
     opened = segmented.opened
     where = tuple(np.argwhere(layer.data > 0)[0])
     layer.data_setitem(tuple(np.array([axis]) for axis in where), 0)
-    assert opened.result.painted == 1
+    assert opened.result.painted.painted == 1
     job = segmented.panel.save(tmp_path / "a_seg.nii.gz")
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     saved = opened.case.grid.from_file(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj))
@@ -96,7 +96,7 @@ def test_strokes_lie_over_the_refined_labels(
     choose(segmented, "crf")
     apply(segmented, qtbot)
     assert (layer.data[part] == 1).all(), "the refinement removes every core but this"
-    assert np.count_nonzero(layer.data == 1) == opened.result.painted
+    assert np.count_nonzero(layer.data == 1) == opened.result.painted.painted
     press(segmented.viewer, commands.FLIP_REFINEMENT)
     assert (layer.data[part] == 1).all()
     job = segmented.panel.segment()

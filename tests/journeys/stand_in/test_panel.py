@@ -50,7 +50,7 @@ def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
     viewer, opened = segmented.viewer, segmented.opened
     assert {"segmentation", "tumour map", "core map", "edema map"} <= set(names(viewer))
     labels = viewer.layers["segmentation"]
-    expected = apply_thresholds(opened.maps, Thresholds()).labels
+    expected = apply_thresholds(opened.result.maps, Thresholds()).labels
     np.testing.assert_array_equal(labels.data, expected)
     assert labels.visible
     assert not any(viewer.layers[f"{t} map"].visible for t in ("tumour", "core", "edema"))
@@ -58,8 +58,8 @@ def test_segment_adds_labels_and_hidden_maps(segmented: Any) -> None:
     assert viewer.layers.selection.active.name == "FLAIR"
     assert segmented.panel.results_view.save_button.isEnabled()
     volumes = segmented.panel.results_view.volumes
-    assert volumes["core"].text() == f"{opened.live.volumes_ml['core']:.1f} ml"
-    assert opened.volumes_ml["tumour"] == pytest.approx(
+    assert volumes["core"].text() == f"{opened.result.thresholded.volumes_ml['core']:.1f} ml"
+    assert opened.result.volumes_ml["tumour"] == pytest.approx(
         np.count_nonzero(expected) * opened.case.grid.voxel_ml
     )
 
@@ -85,18 +85,18 @@ def test_thresholds_follow_the_slider_without_a_network(
     viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
     labels = viewer.layers["segmentation"]
     array = labels.data
-    before = opened.volumes_ml
+    before = opened.result.volumes_ml
     for value in np.linspace(0.4, 0.2, 15):
         panel.threshold_view.tumour.setValue(value)
         qtbot.wait(2)
     panel.threshold_view.class_.setValue(0.31)
     wanted = Thresholds(tumour_threshold=0.2, class_threshold=0.31)
-    qtbot.waitUntil(lambda: opened.settings == wanted and not opened.live.pending)
+    qtbot.waitUntil(lambda: opened.settings == wanted and not opened.result.thresholded.pending)
     assert stand_in.runs == 1
     assert labels.data is array, "the array is written in place"
-    np.testing.assert_array_equal(array, apply_thresholds(opened.maps, wanted).labels)
-    qtbot.waitUntil(lambda: opened.volumes_ml != before)
-    assert opened.volumes_ml == apply_thresholds(opened.maps, wanted).volumes_ml
+    np.testing.assert_array_equal(array, apply_thresholds(opened.result.maps, wanted).labels)
+    qtbot.waitUntil(lambda: opened.result.volumes_ml != before)
+    assert opened.result.volumes_ml == apply_thresholds(opened.result.maps, wanted).volumes_ml
 
 
 def test_slice_in_view_is_first(segmented: Any) -> None:
@@ -107,12 +107,12 @@ def test_slice_in_view_is_first(segmented: Any) -> None:
     viewer.layers["segmentation"].events.set_data.connect(lambda e: shown.append(1))
     wanted = Thresholds(tumour_threshold=0.1, class_threshold=0.2)
     session.set_settings(wanted)
-    expected = apply_thresholds(opened.maps, wanted).labels
-    np.testing.assert_array_equal(opened.live.labels[index], expected[index])
-    assert opened.live.pending, "the rest comes later"
+    expected = apply_thresholds(opened.result.maps, wanted).labels
+    np.testing.assert_array_equal(opened.result.thresholded.labels[index], expected[index])
+    assert opened.result.thresholded.pending, "the rest comes later"
     assert shown
     session.go_to(index + 1)
-    np.testing.assert_array_equal(opened.live.labels[index + 1], expected[index + 1])
+    np.testing.assert_array_equal(opened.result.thresholded.labels[index + 1], expected[index + 1])
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
@@ -126,15 +126,17 @@ def test_every_viewing_plane_is_live(segmented: Any, order: tuple[int, int, int]
     )
     wanted = Thresholds(tumour_threshold=0.15, class_threshold=0.25)
     session.set_settings(wanted)
-    expected = apply_thresholds(opened.maps, wanted).labels
-    np.testing.assert_array_equal(opened.live.labels.take(index, axis), expected.take(index, axis))
+    expected = apply_thresholds(opened.result.maps, wanted).labels
+    np.testing.assert_array_equal(
+        opened.result.thresholded.labels.take(index, axis), expected.take(index, axis)
+    )
 
 
 def test_exclusive_off_shows_where_both_claim(segmented: Any, qtbot: Any) -> None:
     panel, opened = segmented.panel, segmented.opened
     panel.threshold_view.exclusive.setChecked(False)
-    qtbot.waitUntil(lambda: not opened.live.pending)
-    assert 3 in opened.live.labels
+    qtbot.waitUntil(lambda: not opened.result.thresholded.pending)
+    assert 3 in opened.result.thresholded.labels
     panel.threshold_view.reset()
     assert not opened.settings.exclusive
     panel.threshold_view.exclusive.setChecked(True)
@@ -149,7 +151,7 @@ def test_maps_are_toggles_and_follow_the_layers(segmented: Any) -> None:
     layer = viewer.layers["edema exit 2"]
     assert layer.visible
     assert tuple(layer.contrast_limits) == (0.0, 1.0)
-    np.testing.assert_array_equal(layer.data, opened.maps.volume("exit 2", "edema"))
+    np.testing.assert_array_equal(layer.data, opened.result.maps.volume("exit 2", "edema"))
     layer.visible = False
     assert not button.isChecked(), "the eye in the layer list counts too"
     button.click()
@@ -178,7 +180,9 @@ def test_user_may_delete_any_layer(segmented: Any, qtbot: Any) -> None:
     for name in ("segmentation", "core map", "FLAIR", "expert labels"):
         viewer.layers.remove(name)
     panel.threshold_view.tumour.setValue(0.3)
-    qtbot.waitUntil(lambda: not opened.live.pending and opened.settings.tumour_threshold == 0.3)
+    qtbot.waitUntil(
+        lambda: not opened.result.thresholded.pending and opened.settings.tumour_threshold == 0.3
+    )
     assert "segmentation" in names(viewer), "moving a threshold brings the labels back"
     panel.maps_view.buttons["aggregate", "core"].click()
     assert viewer.layers["core map"].visible
@@ -203,7 +207,7 @@ def test_new_result_keeps_what_the_user_set(segmented: Any, qtbot: Any) -> None:
     assert (labels.opacity, labels.visible, core.opacity) == (0.9, False, 0.2)
     assert not np.array_equal(viewer.layers["core exit 1"].data, old)
     assert segmented.opened.settings.tumour_threshold == 0.25
-    expected = apply_thresholds(segmented.opened.maps, segmented.opened.settings).labels
+    expected = apply_thresholds(segmented.opened.result.maps, segmented.opened.settings).labels
     np.testing.assert_array_equal(labels.data, expected)
 
 
@@ -254,7 +258,7 @@ def test_removing_the_case_while_it_runs(opened: Any, stand_in: Any, qtbot: Any)
     opened.viewer.layers.clear()
     qtbot.waitUntil(lambda: job.ended)
     assert len(opened.viewer.layers) == 0
-    assert opened.opened.maps is None
+    assert opened.opened.result is None
 
 
 def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> None:
@@ -267,8 +271,8 @@ def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> 
     assert opened.state.current is second
     assert not viewer.layers["FLAIR · small"].visible, "the first is set aside"
     qtbot.waitUntil(lambda: job.ended)
-    assert second.maps is None
-    assert opened.opened.maps is not None, "its own case gets the result"
+    assert second.result is None
+    assert opened.opened.result is not None, "its own case gets the result"
     assert not panel.session.layers.result(opened.opened).visible
     assert panel.results_view.volumes["core"].text() == "–"
     panel.case_view.cases.activated.emit(0)
@@ -285,7 +289,7 @@ def test_result_of_a_changed_case_is_not_mixed_up(opened: Any, qtbot: Any) -> No
     job = panel.segment()
     panel.case_view.modality_requested.emit(*_choice(panel, opened, "t1", "t2"))
     qtbot.waitUntil(lambda: job.ended)
-    assert opened.segmented is before
+    assert opened.result.case is before
     assert opened.case is not before
 
 
@@ -313,14 +317,14 @@ def test_probabilities_of_the_slice_in_view(segmented: Any) -> None:
         panel.session.go_to(index)
         assert panel.results_view.slice_label.text() == f"Slice {index}"
         text = panel.results_view.probabilities["edema"].text()
-        assert text == f"p = {opened.maps.probabilities[index, 2]:.2f}"
+        assert text == f"p = {opened.result.maps.probabilities[index, 2]:.2f}"
 
 
 def test_segment_goes_to_the_lesion_when_none_is_in_view(opened: Any, qtbot: Any) -> None:
     opened.panel.session.go_to(0)
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    index = int(np.argmax(opened.opened.live.lesion_voxels()))
+    index = int(np.argmax(opened.opened.result.thresholded.lesion_voxels()))
     assert opened.panel.results_view.slice_label.text() == f"Slice {index}"
 
 
@@ -566,7 +570,7 @@ def test_closing_asks_while_something_runs_or_strokes_are_not_saved(
 
 def test_map_has_a_colour_bar_and_the_contour_of_its_threshold(segmented: Any) -> None:
     viewer, panel, opened = segmented.viewer, segmented.panel, segmented.opened
-    index = int(np.argmax(opened.live.lesion_voxels()))
+    index = int(np.argmax(opened.result.thresholded.lesion_voxels()))
     panel.session.go_to(index)
     result = viewer.layers["segmentation"]
     assert result.contour == 0
@@ -576,7 +580,7 @@ def test_map_has_a_colour_bar_and_the_contour_of_its_threshold(segmented: Any) -
     layer = viewer.layers["threshold"]
     for threshold in (0.5, 0.3):
         panel.session.set_settings(Thresholds(class_threshold=threshold))
-        expected = opened.maps.core[index] > threshold
+        expected = opened.result.maps.core[index] > threshold
         np.testing.assert_array_equal(layer.data[index] > 0, expected)
     panel.session.go_to(index + 1)
     assert layer.data[index].max() == 0

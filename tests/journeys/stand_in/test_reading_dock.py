@@ -45,7 +45,7 @@ def settle(reading: Any, qtbot: Any) -> Any:
             and session._depth is not None
             and not session._rest.isActive()
             and not any(session.latest.running(n) for n in ("measure", "table", "compare", "row"))
-            and np.array_equal(last.result.labels, opened.result.labels)
+            and np.array_equal(last.result.labels, opened.result.segmentation.labels)
         )
 
     qtbot.waitUntil(done, timeout=PATIENCE_MS)
@@ -59,7 +59,7 @@ def column(table: Any, index: int = 1) -> dict[str, str]:
 
 def test_measures_follow_thresholds_and_brush(reading: Any, qtbot: Any) -> None:
     opened, view = reading.opened, reading.dock.measures_view
-    expected = measure_labels(opened.shown.labels, opened.case.grid)
+    expected = measure_labels(opened.result.painted.labels, opened.case.grid)
     assert column(view.table)["Tumour"] == f"{expected.case.tumour.ml:.2f} ml"
     before = column(view.table)
 
@@ -148,7 +148,7 @@ def check_steps(reading: Any) -> None:
     from napari_gliocam.ui.viewer.navigate import slice_in_view
 
     opened = reading.opened
-    claimed = claims_of(opened.maps, settings=opened.settings)
+    claimed = claims_of(opened.result.maps, settings=opened.settings)
     conflicts = np.flatnonzero((claimed == 3).any(axis=(1, 2)))
     assert conflicts.size
     reading.session.go_to(0)
@@ -176,7 +176,9 @@ def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -
     view.show_button.click()
     layer = reading.viewer.layers["core, edema, overlap"]
     assert not result.visible, "two colours would mix"
-    np.testing.assert_array_equal(layer.data, claims_of(opened.maps, settings=opened.settings))
+    np.testing.assert_array_equal(
+        layer.data, claims_of(opened.result.maps, settings=opened.settings)
+    )
 
     index = [view.methods.itemText(i) for i in range(view.methods.count())].index("Exit 2")
     view.methods.setCurrentIndex(index)
@@ -184,7 +186,7 @@ def test_claims_of_every_method_follow_its_threshold(reading: Any, qtbot: Any) -
     view.threshold.setValue(0.3)
     settle(reading, qtbot)
     low = replace(opened.settings, class_threshold=0.3)
-    expected = claims_of(opened.maps, row="exit 2", settings=low)
+    expected = claims_of(opened.result.maps, row="exit 2", settings=low)
     np.testing.assert_array_equal(layer.data, expected)
     assert opened.settings.class_threshold == 0.5, "the result keeps its own"
     rows = column(view.table)
@@ -204,7 +206,7 @@ def test_a_method_that_needs_the_networks_is_added(
 ) -> None:
     from napari_gliocam.ui.reading import work as reading_work
 
-    maps, view = reading.opened.maps, reading.dock.overlap_view
+    maps, view = reading.opened.result.maps, reading.dock.overlap_view
 
     def explaining(case: Any, bundle: Any, device: str, method: str, title: str) -> ClassMaps:
         assert method == "layercam"
@@ -225,11 +227,11 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
     assert 0 < float(figures["tumour"]) < 1
     view.show_button.click()
     layer, expert = reading.viewer.layers["TP, FP, FN"], opened.case.expert.labels
-    wrong = (opened.shown.labels > 0) != (expert > 0)
+    wrong = (opened.result.painted.labels > 0) != (expert > 0)
     np.testing.assert_array_equal(np.isin(layer.data, (2, 3)), wrong)
 
     path, grid = tmp_path / "other_seg.nii.gz", opened.case.grid
-    nib.save(nib.Nifti1Image(grid.to_file(opened.shown.labels), grid.affine), path)
+    nib.save(nib.Nifti1Image(grid.to_file(opened.result.painted.labels), grid.affine), path)
     reading.session.agreement.open(path)
     qtbot.waitUntil(lambda: view.others.currentText() == path.name, timeout=PATIENCE_MS)
     settle(reading, qtbot)
@@ -237,7 +239,7 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
     assert not np.isin(layer.data, (2, 3)).any()
 
     elsewhere = grid.affine @ np.diag([2.0, 2, 2, 1])
-    nib.save(nib.Nifti1Image(grid.to_file(opened.shown.labels), elsewhere), path)
+    nib.save(nib.Nifti1Image(grid.to_file(opened.result.painted.labels), elsewhere), path)
     job = reading.session.agreement.open(path)
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert "another grid" in reading.state.message.text
@@ -245,7 +247,7 @@ def test_agreement_with_the_expert_and_with_a_file(reading: Any, qtbot: Any, tmp
 
 def check_voxel(reading: Any) -> None:
     opened, session, view = reading.opened, reading.session, reading.dock.voxel_view
-    voxel = tuple(np.argwhere(opened.shown.labels == 1)[0])
+    voxel = tuple(np.argwhere(opened.result.painted.labels == 1)[0])
     position = reading.viewer.layers["segmentation"].data_to_world(voxel)
     found = session.read(position)
     assert found.voxel == voxel

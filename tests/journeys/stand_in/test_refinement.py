@@ -78,13 +78,13 @@ def apply(gliocam: Any, qtbot: Any) -> None:
 
 def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: Any) -> None:
     opened, view = segmented.opened, segmented.panel.refine_view
-    cut = opened.live.labels.copy()
+    cut = opened.result.thresholded.labels.copy()
     assert 1 in cut
     index = int(np.argmax((cut == 1).sum(axis=(1, 2))))
     segmented.panel.session.go_to(index)
 
     choose(segmented, "crf")
-    qtbot.waitUntil(lambda: opened.refined.previewed is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: opened.result.previewed is not None, timeout=PATIENCE_MS)
     assert fake.slices == [[index]], "one slice was enough"
     assert 1 not in shown(segmented)[index]
     np.testing.assert_array_equal(np.delete(shown(segmented), index, 0), np.delete(cut, index, 0))
@@ -97,7 +97,7 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
 
     apply(segmented, qtbot)
     assert 1 not in shown(segmented)
-    assert opened.volumes_ml["core"] == 0
+    assert opened.result.volumes_ml["core"] == 0
     assert "whole case" in view.status.text()
     assert not results.effect_label.isHidden()
     assert results.effect["core"].text().startswith("-")
@@ -116,7 +116,7 @@ def test_preview_apply_flip_none(segmented: Any, fake: FakeRefinement, qtbot: An
     runs = len(fake.slices)
     choose(segmented, "none")
     np.testing.assert_array_equal(shown(segmented), cut)
-    assert opened.volumes_ml == opened.live.volumes_ml
+    assert opened.result.volumes_ml == opened.result.thresholded.volumes_ml
     choose(segmented, "crf")
     assert 1 not in shown(segmented), "what was applied is kept"
     assert len(fake.slices) == runs
@@ -131,13 +131,15 @@ def test_thresholds_put_the_refinement_out_of_date(
     segmented.panel.session.set_settings(Thresholds(tumour_threshold=0.3))
     assert "Out of date" in view.status.text()
     segmented.panel.session.settle()
-    np.testing.assert_array_equal(shown(segmented), opened.live.labels)  # none of other thresholds
-    assert opened.refined.current is None
+    np.testing.assert_array_equal(
+        shown(segmented), opened.result.thresholded.labels
+    )  # none of other thresholds
+    assert opened.result.current is None
     segmented.panel.session.settle()
-    qtbot.waitUntil(lambda: opened.refined.previewed is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: opened.result.previewed is not None, timeout=PATIENCE_MS)
     assert "Preview" in view.status.text()
     apply(segmented, qtbot)
-    assert opened.refined.current.settings.tumour_threshold == 0.3
+    assert opened.result.current.settings.tumour_threshold == 0.3
 
 
 def test_a_refined_case_follows_when_thresholds_rest(
@@ -149,10 +151,10 @@ def test_a_refined_case_follows_when_thresholds_rest(
     press(segmented.viewer, commands.FLIP_REFINEMENT)
     for threshold in (0.35, 0.3):
         panel.session.set_settings(Thresholds(tumour_threshold=threshold))
-    assert opened.refined.current is None
-    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=PATIENCE_MS)
-    assert opened.refined.current.settings.tumour_threshold == 0.3
-    assert opened.refined.flipped, "who looks at the labels before goes on doing so"
+    assert opened.result.current is None
+    qtbot.waitUntil(lambda: opened.result.current is not None, timeout=PATIENCE_MS)
+    assert opened.result.current.settings.tumour_threshold == 0.3
+    assert opened.result.flipped, "who looks at the labels before goes on doing so"
     assert fake.slices.count(None) == 2, "once for both changes"
 
     fake.hold = True
@@ -161,17 +163,17 @@ def test_a_refined_case_follows_when_thresholds_rest(
     panel.session.set_settings(Thresholds(tumour_threshold=0.2))
     assert segmented.state.refining is None, "what nobody waits for any more is dropped"
     fake.hold = False
-    qtbot.waitUntil(lambda: opened.refined.current is not None, timeout=PATIENCE_MS)
-    assert opened.refined.current.settings.tumour_threshold == 0.2
+    qtbot.waitUntil(lambda: opened.result.current is not None, timeout=PATIENCE_MS)
+    assert opened.result.current.settings.tumour_threshold == 0.2
 
 
 def test_the_panel_begins_with_the_default(opened: Any, fake: FakeRefinement, qtbot: Any) -> None:
     view = opened.panel.refine_view
-    assert view.refinement() == opened.opened.refined.wanted == Refinement()
+    assert view.refinement() == opened.opened.refinement == Refinement()
     choose(opened, "none")
-    assert opened.opened.refined.wanted.components is None, "none is nothing at all"
+    assert opened.opened.refinement.components is None, "none is nothing at all"
     choose(opened, Refinement().method)
-    assert opened.opened.refined.wanted == Refinement()
+    assert opened.opened.refinement == Refinement()
 
 
 def test_borders_of_the_pieces_are_overlays(segmented: Any, qtbot: Any) -> None:
@@ -213,7 +215,7 @@ def test_failure_and_cancel_change_nothing(
     fake.hold = False
     qtbot.waitUntil(lambda: segmented.state.refining is None, timeout=PATIENCE_MS)
     assert "cancelled" in segmented.state.message.text
-    assert opened.refined.applied is None
+    assert opened.result.refined is None
     assert shown(segmented) is before
 
 
@@ -223,7 +225,7 @@ def test_segment_refines_when_chosen_before(opened: Any, fake: FakeRefinement, q
     job = opened.panel.segment()
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert fake.slices == [None]
-    assert opened.opened.refined.current is not None
+    assert opened.opened.result.current is not None
     assert 1 not in shown(opened)
     fake.error = GliocamError("The image is odd; choose another.")
     job = opened.panel.segment()
@@ -250,11 +252,11 @@ def test_journey_with_a_real_refinement(
     segmented: Any, qtbot: Any, tmp_path: Any, method: str
 ) -> None:
     opened = segmented.opened
-    cut = opened.live.labels.copy()
+    cut = opened.result.thresholded.labels.copy()
     choose(segmented, method)
     apply(segmented, qtbot)
     assert segmented.state.message is None
-    refined = opened.refined.current
+    refined = opened.result.current
     np.testing.assert_array_equal(refined.unrefined.labels, cut)
     np.testing.assert_array_equal(shown(segmented), refined.labels)
     press(segmented.viewer, commands.FLIP_REFINEMENT)

@@ -277,7 +277,7 @@ def test_journey_tag_train_stop_resume_use_segment(
     assert list(progress.chart.curves)[-1] == "aggregate.classes"
     assert progress.table.rowCount() >= 3
     assert not view.resume_button.isVisibleTo(train)
-    assert train.session.state.current.maps is not None  # the newest weights on the open case
+    assert train.session.state.current.result is not None  # the newest weights on the open case
 
     assert not progress.pictures.isHidden()
     assert "before, after" in progress.pictures.caption.text()
@@ -288,7 +288,7 @@ def test_journey_tag_train_stop_resume_use_segment(
     panel = getattr(panel, "__wrapped__", panel)
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended, timeout=120_000)
-    assert state.current.maps.provenance["bundle"]["name"] == "my-bundle"
+    assert state.current.result.maps.provenance["bundle"]["name"] == "my-bundle"
 
     names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(3)]
     assert names[2] == "my-bundle"

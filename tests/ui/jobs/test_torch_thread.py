@@ -79,10 +79,10 @@ panel.session.layers.add_case(OpenCase(case))
 job = panel.segment()
 until(lambda: job.ended)
 opened = panel.state.current
-assert opened.maps is not None, panel.state.message
+assert opened.result is not None, panel.state.message
 panel.threshold_view.tumour.setValue(0.1)
 panel.maps_view.buttons["exit 1", "core"].click()
-until(lambda: not opened.live.pending)
+until(lambda: not opened.result.thresholded.pending)
 viewer.close()
 assert set(importers.values()) == {engine().thread_id}, (importers, main)
 assert engine().thread_id in ran

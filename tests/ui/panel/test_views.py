@@ -14,7 +14,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.ui.model.refined import Change
+from napari_gliocam.ui.model.result import Change
 from napari_gliocam.ui.model.state import Message
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView

@@ -31,8 +31,7 @@ def session(qapp: Any, tmp_path: Path) -> Generator[TrainSession, None, None]:
     opened = OpenCase(make_case())
     made.layers.add_case(opened)
     made.state.current = opened
-    opened.segmented = opened.case
-    opened.start(make_maps(opened.case))
+    opened.take(opened.case, make_maps(opened.case))
     made.layers.show_result(opened)
     opened.count()
     yield made
@@ -52,13 +51,13 @@ def use_method(session: TrainSession) -> OpenCase:
 def test_the_newest_weights_do_not_replace_the_result_of_a_method(session: TrainSession) -> None:
     opened = session.state.current
     assert opened is not None
-    own, settings = opened.maps, opened.settings
+    own, settings = opened.result.maps, opened.settings
     use_method(session)
-    used = opened.maps
+    used = opened.result.maps
     session._on_segmented(opened, opened.case, make_maps(opened.case, seed=2))
-    assert opened.maps is used
+    assert opened.result.maps is used
     undo_result(opened, session.layers)
-    assert opened.maps is own
+    assert opened.result.maps is own
     assert opened.settings == settings
 
 
@@ -69,7 +68,7 @@ def test_the_newest_weights_are_shown_with_the_thresholds_of_the_case(
     assert opened is not None
     settings, newest = opened.settings, make_maps(opened.case, seed=2)
     session._on_segmented(opened, opened.case, newest)
-    assert opened.maps is newest
+    assert opened.result.maps is newest
     assert opened.settings == settings
 
 

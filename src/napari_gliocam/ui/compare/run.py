@@ -80,9 +80,9 @@ class CompareRun:
         """Run methods on a case; None while a run is under way."""
         if self.busy:
             return None
-        found = opened.maps if opened.networks is None else opened.networks.maps
-        same = opened.segmented is opened.case
-        comparing = Comparing(self._ready_for(opened), request, found if same else None)
+        own = opened.networks.result
+        found = own.maps if own is not None and own.case is opened.case else None
+        comparing = Comparing(self._ready_for(opened), request, found)
         job = engine().submit(comparing.run, "Compare CAMs")
         job.progressed.connect(self._on_progress)
         job.succeeded.connect(self._on_finished)

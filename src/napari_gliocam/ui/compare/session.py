@@ -28,7 +28,7 @@ from napari_gliocam.ui.compare.figures import (
     as_csv,
 )
 from napari_gliocam.ui.compare.grid import CompareGrid
-from napari_gliocam.ui.compare.result import can_be_result, can_undo, take_result, undo_result
+from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
@@ -335,8 +335,9 @@ class CompareSession:
         figures, opened = self.figures, self.grid.opened
         if figures is None or opened is None:
             return
-        result = opened.refined.current or opened.live
-        figures.set_result(None if result is None else result.labels)
+        result = opened.result
+        made = None if result is None else result.current or result.thresholded
+        figures.set_result(None if made is None else made.labels)
         self.tables_changed.emit(*figures.tables())
         self._write_captions()
         if not self.runs.busy:
@@ -355,9 +356,9 @@ class CompareSession:
     def _follow(self, opened: OpenCase | None) -> None:
         """Measure again when the result of the case changes."""
         if self._followed is not None:
-            self._followed.events.volumes_ml.disconnect(self.measure)
+            self._followed.events.revision.disconnect(self.measure)
         if opened is not None:
-            opened.events.volumes_ml.connect(self.measure)
+            opened.events.revision.connect(self.measure)
         self._followed = opened
 
     # ---- a method as the result
@@ -370,7 +371,7 @@ class CompareSession:
     def can_undo(self) -> bool:
         """Whether the networks' own result was replaced."""
         opened = self.opened
-        return opened is not None and can_undo(opened)
+        return opened is not None and opened.kept is not None
 
     def use_as_result(self, method: str) -> None:
         """Make a method's core and edema, cut at its threshold, the result of the case."""
@@ -388,7 +389,7 @@ class CompareSession:
     def undo_result(self) -> None:
         """Bring back what Segment found."""
         opened = self.opened
-        if opened is not None and can_undo(opened):
+        if opened is not None and opened.kept is not None:
             self.say(undo_result(opened, self.layers))
             self.measure()
 

@@ -27,6 +27,15 @@ class PaintedLabels:
     def __init__(self, base: NDArray[np.uint8]) -> None:
         self.labels: NDArray[np.uint8] = base.copy()
         self.strokes: NDArray[np.uint8] | None = None
+        #: The strokes that were saved last.
+        self.saved: NDArray[np.uint8] | None = None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was painted that no file has."""
+        if self.strokes is None or self.saved is None:
+            return self.strokes is not None
+        return not np.array_equal(self.strokes, self.saved)
 
     @property
     def painted(self) -> int:

@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.assign import Source, sources_of
-from napari_gliocam.ui.model.painted_labels import PaintedLabels
-from napari_gliocam.ui.model.refined import Change, Refined
-from napari_gliocam.ui.model.threshold_labels import ThresholdLabels, dice_of, joint_counts
+from napari_gliocam.ui.model.result import Result
+
+if TYPE_CHECKING:
+    from napari_gliocam.io import CaseFiles
 
 
 @dataclass(frozen=True, eq=False)
-class Networks:
+class Kept:
     """What Segment found, kept while another method's maps are the result.
 
     Parameters
     ----------
     settings : Thresholds
         The thresholds that were set then.
-    maps : ClassMaps or None
+    result : Result or None
         None where Segment had not run.
-    applied : Segmentation or None
-        Refined labels of the whole case, with ``change``, what that changed.
     """
 
     settings: Thresholds
-    maps: ClassMaps | None = None
-    applied: Segmentation | None = None
-    change: Change | None = None
+    result: Result | None
 
 
 @dataclass(eq=False)
 class OpenCase:
-    """A case in a viewer and what became of it; its layers carry it in their metadata.
+    """A case in a viewer and its result; its layers carry it in their metadata.
 
     Parameters
     ----------
@@ -56,46 +51,28 @@ class OpenCase:
         Where it came from, to read it again another way.
     pool : tuple of Source
         Volumes to choose modalities from; those of the case as it was read by default.
-    segmented : Case or None
-        The case as it was when ``maps`` were made from it.
     settings : Thresholds
         The thresholds of this case.
-    maps : ClassMaps or None
-        Set when Segment has finished.
-    live : ThresholdLabels or None
-        The labels that follow ``settings``.
-    refined : Refined
-        The refinement that is chosen and what it made of the labels.
-    shown : PaintedLabels or None
-        The labels in the result layer: those of ``refined`` under what was painted by hand.
-    volumes_ml : dict or None
-        Volumes of the result; None before Segment.
-    dice : mapping of target to float, or None
-        Volume Dice with the expert labels, of that result; None where it is not known (yet).
+    refinement : Refinement
+        The refinement of this case; change it by `choose`.
+    result : Result or None
+        The labels with all that they are made from; None before Segment.
     revision : int
-        Grows whenever the result changes.
-    networks : Networks or None
-        What Segment found, where ``maps`` are those of another method by now.
-    saved_strokes : ndarray of uint8 or None
-        What was painted by hand when the result was saved last.
+        Grows whenever the labels of the result change.
+    kept : Kept or None
+        What Segment found, where ``result`` is that of another method by now.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
 
     case: Case
-    files: Any = None
+    files: CaseFiles | None = None
     pool: tuple[Source, ...] = ()
-    segmented: Case | None = None
     settings: Thresholds = field(default_factory=Thresholds)
-    maps: ClassMaps | None = None
-    live: ThresholdLabels | None = None
-    refined: Refined = field(default_factory=Refined)
-    shown: PaintedLabels | None = None
-    volumes_ml: dict[str, float] | None = None
-    dice: Mapping[Target, float] | None = None
+    refinement: Refinement = field(default_factory=Refinement)
+    result: Result | None = None
     revision: int = 0
-    networks: Networks | None = None
-    saved_strokes: NDArray[np.uint8] | None = None
+    kept: Kept | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -103,53 +80,87 @@ class OpenCase:
     def __post_init__(self) -> None:
         self.pool = self.pool or sources_of(self.case)
 
-    def start(self, maps: ClassMaps) -> None:
-        """Take new maps, cut at the present settings; what was painted by hand stays."""
-        live = ThresholdLabels(maps, self.settings)
-        live.finish()
-        self.live = live
-        self.refined.start(live)
-        if self.shown is None:
-            self.shown = PaintedLabels(live.labels)
-        self.maps = maps
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that the case was found in; empty where it came from no file."""
+        return () if self.files is None else tuple(self.files.paths)
+
+    # ---- the result
 
     @property
-    def result(self) -> Segmentation:
-        """The result as it is shown: refined where the whole case is, painted where it was."""
-        return self.painted_over(self.refined.segmentation)
+    def segmented(self) -> Case:
+        """The case that the result belongs to; its modalities may have changed since."""
+        return self.case if self.result is None else self.result.case
 
-    def painted_over(self, base: Segmentation) -> Segmentation:
-        """Labels of this case with the strokes over them."""
-        if self.shown is None or not self.shown.painted:
-            return base
-        return replace(base, labels=self.shown.over(base.labels), painted=self.shown.painted)
+    @property
+    def networks(self) -> Kept:
+        """The result of the networks with its thresholds, also while a method's is in use."""
+        return self.kept or Kept(self.settings, self.result)
 
     @property
     def unsaved_strokes(self) -> bool:
         """Whether something was painted by hand that no file has."""
-        strokes = None if self.shown is None else self.shown.strokes
-        if strokes is None or self.saved_strokes is None:
-            return strokes is not None
-        return not np.array_equal(strokes, self.saved_strokes)
+        return self.result is not None and self.result.painted.unsaved
 
-    def count(self) -> None:
-        """Bring the volumes of a changed result up to date."""
-        painted = self.shown is not None and self.shown.painted
-        self.dice = self._dice(bool(painted))
-        self.volumes_ml = self.result.volumes_ml if painted else self.refined.volumes_ml
+    def choose(self, refinement: Refinement) -> None:
+        """Choose another refinement; nothing runs here."""
+        if self.result is not None:
+            self.result.refinement = refinement
+            self.result.flipped &= refinement.changes_something
+        self.refinement = refinement
+
+    def take(self, case: Case, maps: ClassMaps, refined: Segmentation | None = None) -> None:
+        """Take what Segment found; what was painted by hand stays.
+
+        Parameters
+        ----------
+        case : Case
+            The case as it was when Segment began.
+        maps : ClassMaps
+            The maps, which are cut at the thresholds of this case.
+        refined : Segmentation, optional
+            The refined result.
+        """
+        self.settings, self.kept = self.networks.settings, None
+        self._show(self._cut(case, maps), refined)
+
+    def use(self, maps: ClassMaps, settings: Thresholds) -> None:
+        """Make another method's maps the result; what Segment found is kept."""
+        self.kept = self.networks
+        self.settings = settings
+        self._show(self._cut(self.segmented, maps))
+
+    def undo_use(self) -> None:
+        """Bring back what Segment found, under the strokes of now."""
+        assert self.kept is not None
+        kept, self.kept = self.kept, None
+        self.settings = kept.settings
+        if kept.result is None:
+            self.result = None
+            return
+        kept.result.refinement = self.refinement
+        kept.result.thresholded.finish()
+        self._show(kept.result)
+
+    def _cut(self, case: Case, maps: ClassMaps) -> Result:
+        painted = None if self.result is None else self.result.painted
+        return Result.of(case, maps, self.settings, self.refinement, painted)
+
+    def _show(self, result: Result, refined: Segmentation | None = None) -> None:
+        if refined is not None:
+            result.take(refined)
+        self._count(result)
+        self.result = result
         self.revision += 1
 
-    def _dice(self, painted: bool) -> Mapping[Target, float] | None:
-        expert = None if self.case.expert is None else self.case.expert.labels
-        if expert is None or self.live is None:
-            return None
-        if painted:
-            return dice_of(joint_counts(self.result.labels, expert))
-        if self.refined.current is not None:
-            change = self.refined.change
-            return {} if change is None else {t: after for t, (_, after) in change.dice.items()}
-        self.live.compare_with(expert)
-        return self.live.dice
+    def count(self) -> None:
+        """Bring volumes and Dice of a changed result up to date."""
+        if self.result is not None:
+            self._count(self.result)
+            self.revision += 1
+
+    def _count(self, result: Result) -> None:
+        result.count(None if self.case.expert is None else self.case.expert.labels)
 
     def assignment(self) -> dict[Modality, Source | None]:
         """Which volume of the pool is which modality."""

@@ -46,7 +46,7 @@ class ClusterOverlay:
 
     def draw(self, opened: OpenCase, index: int) -> None:
         """Draw what is missing of this slice in the layers that are there."""
-        parameters, shown = opened.refined.wanted.clusters, self._layers.overlays(opened)
+        parameters, shown = opened.refinement.clusters, self._layers.overlays(opened)
         if self._drawn is None or self._drawn[:2] != (opened, parameters):
             for layer in shown.values():
                 layer.data[...] = 0
@@ -55,7 +55,7 @@ class ClusterOverlay:
         self._waiting = (opened, index) if missing and self._job is not None else None
         if not missing or self._job is not None:
             return
-        case, kept = opened.segmented or opened.case, self._ingredients
+        case, kept = opened.segmented, self._ingredients
         job = engine().submit(
             lambda: work.cluster(case, index, parameters, kept), "Clustering", urgent=True
         )

@@ -20,12 +20,13 @@ from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
-from napari_gliocam.ui.model.refined import Refined, acts
+from napari_gliocam.ui.model.result import Result, sentence_of
 from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
@@ -83,6 +84,7 @@ class Workspace(Dock):
         self.session = Session(viewer, self)
         self.state = self.session.state
         self._opened: OpenCase | None = None
+        self._result: Result | None = None
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
@@ -188,7 +190,7 @@ class Workspace(Dock):
         """Ask for a file and save the result, else the labels layer that is selected."""
         opened = self._opened
         layer = self.session.selected_labels()
-        if opened is None or opened.live is None:
+        if opened is None or opened.result is None:
             if layer is None:
                 self.state.say("There are no labels to save; click Segment first.")
             else:
@@ -285,19 +287,28 @@ class Workspace(Dock):
             events = self._opened.events
             events.case.disconnect(self._show_case)
             events.settings.disconnect(self._show_settings)
-            events.maps.disconnect(self._show_result)
-            events.volumes_ml.disconnect(self._show_volumes)
-            self._opened.refined.events.disconnect(self._show_refined)
+            events.refinement.disconnect(self._show_refined)
+            events.result.disconnect(self._on_result)
+            events.revision.disconnect(self._show_volumes)
         self._opened = opened
         if opened is not None:
             opened.events.case.connect(self._show_case)
             opened.events.settings.connect(self._show_settings)
-            opened.events.maps.connect(self._show_result)
-            opened.events.volumes_ml.connect(self._show_volumes)
-            opened.refined.events.connect(self._show_refined)
+            opened.events.refinement.connect(self._show_refined)
+            opened.events.result.connect(self._on_result)
+            opened.events.revision.connect(self._show_volumes)
             self._show_settings(opened.settings)
         self._show_cases()
         self._show_case()
+        self._on_result(None if opened is None else opened.result)
+
+    def _on_result(self, result: Result | None) -> None:
+        """Another result is that of the case: follow its refinement."""
+        if self._result is not None:
+            self._result.events.disconnect(self._show_refined)
+        self._result = result
+        if result is not None:
+            result.events.connect(self._show_refined)
         self._show_result()
 
     def _show_cases(self) -> None:
@@ -359,46 +370,48 @@ class Workspace(Dock):
 
     def _show_result(self) -> None:
         opened = self._opened
-        maps = None if opened is None else opened.maps
+        maps = None if self._result is None else self._result.maps
         self.maps_view.set_available(None if maps is None else maps.has)
         shown = set() if opened is None else self.session.layers.shown_maps(opened)
         self.maps_view.set_shown(shown)
-        self._show_volumes(None if opened is None else opened.volumes_ml)
+        self._show_volumes()
         can_step = maps is not None or (opened is not None and opened.case.expert is not None)
         self.results_view.set_ready(maps is not None, can_step)
         self._show_slice()
 
-    def _show_volumes(self, volumes_ml: dict[str, float] | None) -> None:
-        self.results_view.set_volumes(volumes_ml)
+    def _show_volumes(self) -> None:
+        self.results_view.set_volumes(None if self._result is None else self._result.volumes_ml)
         self._show_refined()
 
     def _show_refined(self, event: object = None) -> None:
-        refined = Refined() if self._opened is None else self._opened.refined
-        if refined.wanted != self.refine_view.refinement():
-            self.refine_view.set_refinement(refined.wanted)
+        opened, result = self._opened, self._result
+        refinement = Refinement() if opened is None else opened.refinement
+        if refinement != self.refine_view.refinement():
+            self.refine_view.set_refinement(refinement)
         index = None
-        if self._opened is not None:
-            index = navigate.slice_in_view(self.session.viewer, self._opened.case.grid)
-        there = refined.current is not None
+        if opened is not None:
+            index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
+        there = result is not None and result.current is not None
         self.refine_view.set_result(
-            refined.sentence(index, commands.FLIP_REFINEMENT),
-            can_apply=refined.live is not None and not there,
-            can_flip=there or refined.previewed is not None,
-            flipped=refined.flipped,
+            sentence_of(refinement, result, index, commands.FLIP_REFINEMENT),
+            can_apply=result is not None and not there,
+            can_flip=there or (result is not None and result.previewed is not None),
+            flipped=result is not None and result.flipped,
         )
         self._show_figures()
 
     def _show_figures(self) -> None:
-        opened, view = self._opened, self.results_view
-        refined = Refined() if opened is None else opened.refined
+        opened, result, view = self._opened, self._result, self.results_view
         view.set_rows(
             expert=opened is not None and opened.case.expert is not None,
-            refines=acts(refined.wanted),
+            refines=(Refinement() if opened is None else opened.refinement).changes_something,
         )
-        dice = None if opened is None else opened.dice
-        view.set_figures(dice, None if refined.current is None else refined.change)
-        maps = None if opened is None or opened.networks is None else opened.maps
-        view.set_origin("" if maps is None else f"Result of {maps.name}, not of Segment")
+        if result is None:
+            view.set_figures(None, None)
+        else:
+            view.set_figures(result.dice, None if result.current is None else result.change)
+        used = None if opened is None or opened.kept is None else opened.result
+        view.set_origin("" if used is None else f"Result of {used.maps.name}, not of Segment")
 
     def _show_plane(self) -> None:
         order = tuple(self.session.viewer.dims.order)
@@ -413,8 +426,9 @@ class Workspace(Dock):
         index = values = None
         if opened is not None:
             index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
-            if opened.maps is not None and opened.maps.trace and index is not None:
-                values = opened.maps.probabilities[index]
+            maps = None if self._result is None else self._result.maps
+            if maps is not None and maps.trace and index is not None:
+                values = maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()
         self._show_plane()

@@ -15,7 +15,7 @@ from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.latest import rest_timer
 from napari_gliocam.ui.jobs.tasks import begin_task
-from napari_gliocam.ui.model.refined import Change, Refined, acts, measuring_change, title_of
+from napari_gliocam.ui.model.result import Change, Result, measuring_change, title_of
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -64,18 +64,14 @@ class RefineRun:
 
     def choose(self, opened: OpenCase, refinement: Refinement) -> None:
         """Take a choice: at once where nothing has to run, else as a preview."""
-        refined = opened.refined
-        if refinement == refined.wanted:
-            return
-        if not acts(refinement):
-            refined.flipped = False
-        refined.wanted = refinement
-        self.show(opened)
-        self.changed()
+        if refinement != opened.refinement:
+            opened.choose(refinement)
+            self.show(opened)
+            self.changed()
 
     def show(self, opened: OpenCase) -> None:
         """Bring the layer and the volumes up to date."""
-        if opened.live is not None:
+        if opened.result is not None:
             if self._layers.result(opened) is not None:
                 self._layers.show_labels(opened)
             opened.count()
@@ -106,18 +102,18 @@ class RefineRun:
             part = part_in_view(self._layers.viewer, opened.case.grid)
             if part is not None and len(part) == 1:
                 self.overlay.draw(opened, part[0].start)
-        if opened is None or opened.live is None:
+        result = None if opened is None else opened.result
+        if opened is None or result is None:
             return
-        refined = opened.refined
-        if not acts(refined.wanted) or refined.current is not None:
+        if not opened.refinement.changes_something or result.current is not None:
             return
-        if refined.wanted.method == "none":
+        if opened.refinement.method == "none":
             self.apply(opened)  # components take no longer than a preview, and need the case
             return
         part = part_in_view(self._layers.viewer, opened.case.grid)
         if part is None or len(part) != 1:
             return
-        index, known = part[0].start, refined.previewed
+        index, known = part[0].start, result.previewed
         if known is not None and index in known.slices:
             return
         job = self._submit(opened, "The preview", [index], urgent=True)
@@ -127,10 +123,12 @@ class RefineRun:
 
     def _on_preview(self, opened: OpenCase, made: Segmentation, index: int) -> None:
         self._previewing = None
-        refined = opened.refined
-        asked = (refined.live and refined.live.settings, refined.wanted, opened.maps)
-        if refined.current is None and asked == (made.settings, made.refinement, made.maps):
-            refined.take_slice(made, index)
+        result = opened.result
+        if result is None or result.current is not None or made.maps is not result.maps:
+            return
+        asked = result.thresholded.settings, result.refinement
+        if asked == (made.settings, made.refinement):
+            result.take_slice(made, index)
             self.show(opened)
 
     def _on_preview_failed(self, sentence: str) -> None:
@@ -142,8 +140,9 @@ class RefineRun:
     def _follow(self) -> None:
         """Refine anew what was refined before: a case keeps what was once applied to it."""
         opened = self._state.current
-        if opened is not None and opened.refined.applied is not None and not self._state.running:
-            self._following = self._start(opened) is not None
+        result = None if opened is None else opened.result
+        if opened is not None and result is not None and result.refined is not None:
+            self._following = not self._state.running and self._start(opened) is not None
 
     def apply(self, opened: OpenCase) -> Job | None:
         """Refine the whole case; None where there is nothing to do, or something else is done."""
@@ -156,11 +155,13 @@ class RefineRun:
         return job
 
     def _start(self, opened: OpenCase) -> Job | None:
-        refined = opened.refined
-        if self.busy or opened.live is None or not acts(refined.wanted) or refined.current:
+        result = opened.result
+        if self.busy or result is None or result.current is not None:
+            return None
+        if not opened.refinement.changes_something:
             return None
         self._rest.stop()
-        name = title_of(refined.wanted)
+        name = title_of(opened.refinement)
         job = self._submit(opened, name[:1].upper() + name[1:], None)
         job.progressed.connect(self._on_progress)
         job.succeeded.connect(lambda made: self._on_applied(opened, made))
@@ -175,9 +176,9 @@ class RefineRun:
     def _submit(
         self, opened: OpenCase, name: str, slices: list[int] | None, *, urgent: bool = False
     ) -> Job:
-        assert opened.live is not None
-        cut, case = opened.live.segmentation(), opened.segmented or opened.case
-        wanted, device, kept = opened.refined.wanted, self._state.device, self._ingredients
+        assert opened.result is not None
+        cut, case = opened.result.thresholded.segmentation(), opened.result.case
+        wanted, device, kept = opened.refinement, self._state.device, self._ingredients
         return engine().submit(
             lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept),
             name,
@@ -222,12 +223,14 @@ class RefineRun:
         self._state.say("The refinement was cancelled; nothing changed.")
 
     def _on_applied(self, opened: OpenCase, made: Segmentation) -> None:
-        flipped = self._following and opened.refined.flipped
+        result, following = opened.result, self._following
         self._end()
-        if opened not in self._layers.open_cases() or made.maps is not opened.maps:
+        gone = opened not in self._layers.open_cases()
+        if gone or result is None or made.maps is not result.maps:
             return  # the case left the viewer, or was segmented again
-        opened.refined.take(made)
-        opened.refined.flipped = flipped
+        flipped = following and result.flipped
+        result.take(made)
+        result.flipped = flipped
         self.show(opened)
         self.measure(opened)
         self.changed()  # thresholds may have moved meanwhile
@@ -236,23 +239,25 @@ class RefineRun:
 
     def measure(self, opened: OpenCase) -> None:
         """Compare before and after with the expert labels, where there are some."""
-        refined, case = opened.refined, opened.case
-        made, change = refined.applied, refined.change
-        if made is None or change is None or case.expert is None:
+        result, case = opened.result, opened.case
+        if result is None or case.expert is None:
+            return
+        made, change = result.refined, result.change
+        if made is None or change is None:
             return
         if self._measuring is not None:
             self._measuring.forget()
         job = files().submit(lambda: measuring_change(made, change, case), "Comparing")
-        job.succeeded.connect(_taker(refined, made))
+        job.succeeded.connect(_taker(result, made))
         job.failed.connect(lambda sentence: self._state.say(sentence, "error"))
         self._measuring = job
 
 
-def _taker(refined: Refined, made: Segmentation) -> Callable[[Change], Any]:
+def _taker(result: Result, made: Segmentation) -> Callable[[Change], Any]:
     """Take the figures, unless another result came meanwhile."""
 
     def take(change: Change) -> None:
-        if refined.applied is made:
-            refined.change = change
+        if result.refined is made:
+            result.change = change
 
     return take

@@ -18,7 +18,7 @@ from napari_gliocam.refine.parameters import (
     CrfParameters,
     Refinement,
 )
-from napari_gliocam.ui.model.refined import TITLES, acts
+from napari_gliocam.ui.model.result import TITLES
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
 from napari_gliocam.ui.widgets.forms import Form, field_title
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
@@ -194,7 +194,7 @@ class RefineView(QWidget):
         refinement = self._refinement
         parts = [name for name in refinement.used if name != "method"]
         shown = bool(parts) and self.parameters_button.isChecked()
-        self.action_row.setVisible(acts(refinement))
+        self.action_row.setVisible(refinement.changes_something)
         self.parameters_button.setVisible(bool(parts))
         self.parameters.setVisible(shown)
         self.overlay_row.setVisible(refinement.fits)
@@ -234,8 +234,8 @@ class RefineView(QWidget):
     def set_result(self, sentence: str, *, can_apply: bool, can_flip: bool, flipped: bool) -> None:
         """Show what the viewer shows of the refinement, and what can be done."""
         self.status.set_text(sentence)
-        self.status.setVisible(acts(self._refinement) and bool(sentence))
-        self.run.set_ready(can_apply and acts(self._refinement))
+        self.status.setVisible(self._refinement.changes_something and bool(sentence))
+        self.run.set_ready(can_apply and self._refinement.changes_something)
         self.flip_button.setEnabled(can_flip)
         self.flip_button.setChecked(flipped)
 

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.ui.model.refined import Change
+from napari_gliocam.ui.model.result import Change
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     SPACING,

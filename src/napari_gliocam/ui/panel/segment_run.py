@@ -8,7 +8,6 @@ from psygnal import Signal
 
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine
 from napari_gliocam.ui.jobs.tasks import begin_task
@@ -51,7 +50,7 @@ class SegmentRun:
             return None
         bundle = None if self._state.bundle is None else self._state.bundle.path
         case, device = opened.case, self._state.device
-        settings, refinement = _own(opened), opened.refined.wanted
+        settings, refinement = opened.networks.settings, opened.refinement
         kept = self._ingredients
         job = engine().submit(
             lambda: work.segment_and_refine(case, bundle, device, settings, refinement, kept),
@@ -103,18 +102,8 @@ class SegmentRun:
         self._end()
         if opened is None or case is None or opened not in self._layers.open_cases():
             return  # the case left the viewer meanwhile
-        opened.settings, opened.networks = _own(opened), None
-        opened.segmented = case
-        opened.start(segmented.maps)
-        if segmented.refined is not None:
-            opened.refined.take(segmented.refined)
+        opened.take(case, segmented.maps, segmented.refined)
         self._layers.show_result(opened)
-        opened.count()
         self.finished.emit(opened)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")
-
-
-def _own(opened: OpenCase) -> Thresholds:
-    """Return the thresholds of the networks' maps, also where a method's are in use."""
-    return opened.settings if opened.networks is None else opened.networks.settings

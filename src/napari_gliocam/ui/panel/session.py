@@ -27,7 +27,6 @@ from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.model.assign import Source, assign, swapped
-from napari_gliocam.ui.model.refined import acts
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
@@ -167,13 +166,11 @@ class Session:
         if isinstance(found, LabelsAlone):
             self.layers.add_labels(found)
             return
-        same = self.layers.already_open(found.case)
-        if same is not None:
-            self.select(same)
+        opened = self.layers.open(found)
+        if opened is not found:
+            self.select(opened)
             self.state.say(f"{found.case.name} is open already.")
-            return
-        self.layers.add_case(found)
-        if found.case.warnings:
+        elif found.case.warnings:
             self.state.say(" ".join(found.case.warnings), "warning")
 
     def select(self, opened: OpenCase | None) -> None:
@@ -214,8 +211,8 @@ class Session:
         self.state.open_cases = open_cases
         fresh = [opened for opened in open_cases if opened not in known]
         for opened in fresh:
-            if opened.live is None and opened.refined.wanted == Refinement():
-                opened.refined.wanted = preference.get_defaults().wanted
+            if opened.result is None and opened.refinement == Refinement():
+                opened.choose(preference.get_defaults().wanted)
         if fresh:
             self.select(fresh[-1])
             self._activate.start(0)  # when the reader's other layers are in as well
@@ -268,7 +265,7 @@ class Session:
             self.layers_changed.emit()  # the combo shows again what holds
             return
         self._change_case(opened, case)
-        if opened.maps is not None:
+        if opened.result is not None:
             self.state.say("The modalities changed; click Segment to bring the result up to date.")
 
     def _taken(self, opened: OpenCase, source: Source) -> Source:
@@ -320,10 +317,10 @@ class Session:
             self.state.say(f"Segment finished {opened.case.name}; choose it to look at it.")
             return
         index = navigate.slice_in_view(self.viewer, opened.case.grid)
-        best = navigate.largest_lesion_slice(opened)
-        if best is None:
+        best, result = navigate.largest_lesion_slice(opened), opened.result
+        if best is None or result is None:
             self.state.say("No tumour was found at these thresholds.")
-        elif index is None or not opened.refined.lesion_voxels()[index]:
+        elif index is None or not result.lesion_voxels()[index]:
             self.go_to(best)
 
     # ---- thresholds
@@ -410,20 +407,20 @@ class Session:
         from napari_gliocam.io import save_segmentation
 
         opened = self.state.current
-        if opened is None or opened.live is None:
+        result = None if opened is None else opened.result
+        if opened is None or result is None:
             return None
         self.settle()
-        if acts(opened.refined.wanted) and opened.refined.current is None:
+        if opened.refinement.changes_something and result.current is None:
             return self._refine_and_save(opened, path)
-        segmentation = opened.result
-        case = opened.segmented or opened.case
-        strokes = None if opened.shown is None else opened.shown.strokes_copy()
+        segmentation, case = result.segmentation, result.case
+        strokes = result.painted.strokes_copy()
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         self.state.say(f"Saving {Path(path).name}…")
         job = self._keep(files().submit(write, "Save"))
 
         def saved(paths: list[Path]) -> None:
-            opened.saved_strokes = strokes
+            result.painted.saved = strokes
             self._watch_strokes()
             self._on_saved(paths)
 
@@ -461,7 +458,8 @@ class Session:
             return None
 
         def save(_: object) -> None:
-            if opened is self.state.current and opened.refined.current is not None:
+            result = opened.result
+            if opened is self.state.current and result is not None and result.current is not None:
                 self.save(path)
             else:
                 self.state.say("Nothing was saved: the choices changed meanwhile.", "warning")

@@ -87,7 +87,7 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
         if isinstance(found, LabelsAlone):
             layers.append(labels_alone_data(found))
             continue
-        taken |= {p.resolve() for p in found.files.paths}
+        taken |= {p.resolve() for p in found.paths}
         layers += case_data(found)
         if found.case.warnings:
             _show(" ".join(found.case.warnings), "warning")
@@ -133,7 +133,7 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
         case = opened.case
         sources = {m: source.resolve() for m, source in case.sources.items()}
         outline = case.expert.source if case.expert is not None else None
-        others = [] if opened.files is None else [p.resolve() for p in opened.files.paths]
+        others = [p.resolve() for p in opened.paths]
         folders = {source.parent for source in sources.values()}
         if path not in (*sources.values(), *others) and folders != {path}:
             continue

@@ -17,7 +17,7 @@ from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
 
 
@@ -46,10 +46,10 @@ def write_labels(
     metadata = meta.get("metadata", {})
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)
-    if isinstance(tag, Tag) and tag.role == "result" and tag.opened.live is not None:
-        segmentation = replace(_shown(tag.opened), labels=labels)
-        case = tag.opened.segmented or tag.opened.case
-        written = save_segmentation(segmentation, path, case=case, overwrite=True)
+    result = tag.opened.result if isinstance(tag, Tag) and tag.role == "result" else None
+    if result is not None:
+        segmentation = replace(_shown(result), labels=labels)
+        written = save_segmentation(segmentation, path, case=result.case, overwrite=True)
         return [str(p) for p in written]
     if isinstance(tag, Tag):
         grid, header = tag.opened.case.grid, tag.opened.case.header
@@ -70,18 +70,16 @@ def write_labels(
     return [path]
 
 
-def _shown(opened: OpenCase) -> Segmentation:
+def _shown(result: Result) -> Segmentation:
     """Return the labels of a layer; a preview mixes settings, so it is not written."""
-    refined = opened.refined
-    assert refined.live is not None
-    if refined.flipped:
-        return opened.painted_over(refined.live.segmentation())
-    if refined.current is None and refined.previewed is not None:
+    if result.flipped:
+        return result.painted_over(result.thresholded.segmentation())
+    if result.current is None and result.previewed is not None:
         raise SaveError(
             "The layer shows a preview of the refinement on some slices; "
             "apply it to the case, or choose none, then save again."
         )
-    return opened.result
+    return result.segmentation
 
 
 def _as_uint8(labels: Any, path: str) -> Any:

@@ -121,7 +121,7 @@ class AgreementRun:
 
     def show(self, shown: bool) -> None:
         """Show or hide true positives, false positives and false negatives."""
-        if self._opened is None or self._opened.live is None:
+        if self._opened is None or self._opened.result is None:
             return
         if shown:
             self._layers.add_drawing(self._opened, "agreement")
@@ -133,6 +133,7 @@ class AgreementRun:
         """Draw TP, FP and FN of the class."""
         opened, other = self._opened, self.other
         layer = None if opened is None else self._layers.drawing(opened, "agreement")
-        if opened is not None and layer is not None and other is not None:
-            confusion(opened.result.labels, other.labels, self.target, out=layer.data)
+        result = None if opened is None else opened.result
+        if result is not None and layer is not None and other is not None:
+            confusion(result.segmentation.labels, other.labels, self.target, out=layer.data)
             layer.refresh(highlight=False, extent=False)

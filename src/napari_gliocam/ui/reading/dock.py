@@ -223,7 +223,7 @@ class ReadingDock(Dock):
 
     def _show_others(self) -> None:
         run, opened = self.session.agreement, self.session.opened
-        there = opened is not None and opened.live is not None
+        there = opened is not None and opened.result is not None
         self.agreement_view.set_others(run.names(), run.index, there=there)
 
     def _show_drawings(self) -> None:

@@ -70,21 +70,24 @@ class OverlapRun:
             self.threshold = threshold
             self.threshold_changed.emit(threshold)
 
+    @property
+    def _maps(self) -> ClassMaps | None:
+        result = None if self._opened is None else self._opened.result
+        return None if result is None else result.maps
+
     def methods(self) -> list[str]:
         """Return the methods whose overlap can be drawn."""
-        if self._opened is None or self._opened.maps is None:
-            return []
-        return [*(OWN[row] for row in own_rows(self._opened.maps)), *self._added]
+        maps = self._maps
+        return [] if maps is None else [*(OWN[row] for row in own_rows(maps)), *self._added]
 
     def choose(self, title: str) -> None:
         """Draw another method; its maps are enlarged on another thread."""
         self.method, self._drawn = title, self._added.get(title)
-        opened = self._opened
-        there = self._drawn is not None or title == _FIRST
-        if opened is None or opened.maps is None or there:
+        maps, there = self._maps, self._drawn is not None or title == _FIRST
+        if maps is None or there:
             self.draw()
             return
-        maps, row = opened.maps, self._row
+        row = self._row
         self._latest.run("row", lambda: maps.row(row), partial(self._on_row, maps, title))
 
     @property
@@ -92,7 +95,7 @@ class OverlapRun:
         return next(row for row, title in OWN.items() if title == self.method)
 
     def _on_row(self, maps: ClassMaps, title: str, enlarged: ClassMaps) -> None:
-        if self._opened is not None and self._opened.maps is maps and self.method == title:
+        if self._maps is maps and self.method == title:
             self._drawn = enlarged
             self.draw()
 
@@ -103,7 +106,7 @@ class OverlapRun:
 
     def show(self, shown: bool) -> None:
         """Show or hide core only, edema only and both."""
-        if self._opened is None or self._opened.maps is None:
+        if self._opened is None or self._maps is None:
             return
         if shown:
             self._layers.add_drawing(self._opened, "claims")
@@ -115,11 +118,9 @@ class OverlapRun:
         """Draw core, edema and overlap of the method, or a part of them."""
         opened = self._opened
         layer = None if opened is None else self._layers.drawing(opened, "claims")
-        if opened is None or layer is None or opened.maps is None:
-            return
-        maps = opened.maps if self.method == _FIRST else self._drawn
-        if maps is None:
-            return  # being enlarged
+        maps = self._maps if self.method == _FIRST else self._drawn
+        if opened is None or layer is None or maps is None:
+            return  # maps may be being enlarged
         settings = replace(opened.settings, class_threshold=self.threshold)
         where = EVERYWHERE if part is None else part
         claims_of(maps, settings=settings, where=where, out=layer.data)
@@ -127,10 +128,9 @@ class OverlapRun:
 
     def tabulate(self) -> None:
         """Count the overlap of every method."""
-        opened = self._opened
-        if opened is None or opened.maps is None:
+        opened, maps, more = self._opened, self._maps, tuple(self._added.values())
+        if opened is None or maps is None:
             return
-        maps, more = opened.maps, tuple(self._added.values())
         settings = replace(opened.settings, class_threshold=self.threshold)
         self._latest.run(
             "table", lambda: reading_work.overlapping(maps, more, settings), self._on_counted
@@ -142,10 +142,10 @@ class OverlapRun:
     def add(self, title: str) -> None:
         """Make the class maps of a method that needs the networks."""
         opened = self._opened
-        if opened is None or opened.maps is None or title in self._added:
+        if opened is None or self._maps is None or title in self._added:
             return
         bundle = None if self._state.bundle is None else self._state.bundle.path
-        case, device = opened.segmented or opened.case, self._state.device
+        case, device = opened.segmented, self._state.device
         job = self._latest.run(
             "explain",
             lambda: reading_work.explaining(case, bundle, device, ADDABLE[title], title),

@@ -116,7 +116,7 @@ class ReadingSession:
         pairs = (
             ("revision", self._on_labels),
             ("settings", self._on_settings),
-            ("maps", self._on_maps),
+            ("result", self._on_result),
             ("case", self._on_case),
         )
         for name, slot in pairs:
@@ -134,7 +134,7 @@ class ReadingSession:
         self.overlap.draw(self.part())
         self.refresh()
 
-    def _on_maps(self, maps: object) -> None:
+    def _on_result(self, result: object) -> None:
         self.overlap.follow(self.opened)
         self.refresh()
 
@@ -149,7 +149,7 @@ class ReadingSession:
 
     def refresh(self) -> None:
         """Make the figures anew when all is at rest; until then they are marked as old."""
-        there = self.opened is not None and self.opened.live is not None
+        there = self.opened is not None and self.opened.result is not None
         self.status_changed.emit("Measuring…" if there else "")
         self._rest.start()
 
@@ -159,7 +159,7 @@ class ReadingSession:
         opened = self.opened
         if opened is None:
             return "Open a case, then click Segment in the panel."
-        if opened.live is None:
+        if opened.result is None:
             running = self.state.running is opened
             return "Segment is running." if running else "Click Segment in the panel."
         return "Measuring…"
@@ -172,14 +172,14 @@ class ReadingSession:
 
     def _measure(self) -> None:
         opened = self.opened
-        if opened is None or opened.live is None:
+        if opened is None or opened.result is None:
             self.status_changed.emit("")
             return
-        if opened.live.pending:
+        if opened.result.thresholded.pending:
             self._rest.start()
             return
         self.overlap.draw()
-        result, depth = opened.result, self._known_depth(opened)
+        result, depth = opened.result.segmentation, self._known_depth(opened)
         self.latest.run(
             "measure",
             lambda: reading_work.measuring(result, depth),
@@ -244,14 +244,15 @@ class ReadingSession:
             round((at - origin) / mm)
             for at, origin, mm in zip(position[-3:], grid.origin, grid.spacing, strict=True)
         ]
-        if opened.shown is None or opened.live is None:
+        result = opened.result
+        if result is None:
             return read_voxel(opened.case, voxel)
-        refined = None if opened.refined.flipped else opened.refined.current
+        refined = None if result.flipped else result.current
         return read_voxel(
             opened.case,
             voxel,
-            labels=opened.shown.labels,
-            maps=opened.maps,
+            labels=result.painted.labels,
+            maps=result.maps,
             settings=opened.settings,
             refined=None if refined is None else refined.labels,
         )
@@ -287,12 +288,11 @@ class ReadingSession:
     def report(self, folder: str | Path, heading: str = "") -> Job | None:
         """Write the report of the case into a folder."""
         opened = self.opened
-        if opened is None or opened.live is None:
+        if opened is None or opened.result is None:
             return None
-        opened.live.finish()
-        result = opened.result
-        unpainted = opened.refined.segmentation.labels if result.painted else None
-        case, depth = opened.segmented or opened.case, self._known_depth(opened)
+        result = opened.result.segmentation
+        unpainted = opened.result.unpainted.labels if result.painted else None
+        case, depth = opened.result.case, self._known_depth(opened)
         expert = self.agreement.other
         self.state.say("Writing the report…")
         return self.latest.run(

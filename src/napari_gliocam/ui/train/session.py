@@ -170,20 +170,18 @@ class TrainSession:
         job.failed.connect(self._fail)
         return job
 
-    def _on_opened(self, opened: OpenCase | LabelsAlone) -> None:
-        if isinstance(opened, LabelsAlone):
+    def _on_opened(self, found: OpenCase | LabelsAlone) -> None:
+        if isinstance(found, LabelsAlone):
             return
         self.said.emit(None)
-        same = self.layers.already_open(opened.case)
-        if same is not None:
-            self.state.current = same
-            self.layers.focus(same)
+        opened = self.layers.open(found)
+        if opened is not found:
+            self.state.current = opened
+            self.layers.focus(opened)
         else:
-            self.layers.add_case(opened)
             if self.state.panels == 0:  # no panel follows the layers
                 self.state.open_cases = self.layers.open_cases()
                 self.state.current = opened
-            self.layers.activate(opened)
             if opened.case.warnings:
                 self.say(" ".join(opened.case.warnings), "warning")
         self.tagging.look()
@@ -359,7 +357,7 @@ class TrainSession:
         late = time.monotonic() - self._previewed < _PREVIEW_EVERY
         if not self.preview or opened is None or late or self.state.running is not None:
             return
-        if opened.networks is not None:  # another method's result was chosen by hand: it stays
+        if opened.kept is not None:  # another method's result was chosen by hand: it stays
             return
         if self._job is not None or not engine().idle:
             return
@@ -370,12 +368,10 @@ class TrainSession:
         job.failed.connect(self._fail)
 
     def _on_segmented(self, opened: OpenCase, case: Case, maps: ClassMaps) -> None:
-        if opened not in self.layers.open_cases() or opened.networks is not None:
+        if opened not in self.layers.open_cases() or opened.kept is not None:
             return
-        opened.segmented = case
-        opened.start(maps)
+        opened.take(case, maps)
         self.layers.show_result(opened)
-        opened.count()
 
     # ---- bundles
 

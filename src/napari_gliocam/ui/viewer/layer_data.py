@@ -144,9 +144,9 @@ def expert_data(opened: OpenCase) -> LayerData:
 
 def result_data(opened: OpenCase) -> LayerData:
     """Make the labels layer of the result, which can be painted in."""
-    assert opened.shown is not None
+    assert opened.result is not None
     arguments = _labels_arguments(opened, "result", "segmentation", visible=True)
-    return opened.shown.labels, arguments, "labels"
+    return opened.result.painted.labels, arguments, "labels"
 
 
 def _labels_arguments(opened: OpenCase, role: Role, name: str, *, visible: bool) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def map_name(row: Row, target: Target) -> str:
 
 def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> LayerData:
     """Make the overlay of one activation map, in [0, 1] and in its class's colour."""
-    assert opened.maps is not None
+    assert opened.result is not None
     arguments = {
         "name": map_name(row, target),
         "colormap": map_colormap(target),
@@ -178,7 +178,7 @@ def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> La
         "metadata": {KEY: Tag(opened, "map", (row, target))},
         **placement(opened.case.grid),
     }
-    return opened.maps.volume(row, target), arguments, "image"
+    return opened.result.maps.volume(row, target), arguments, "image"
 
 
 def contour_data(opened: OpenCase) -> LayerData:

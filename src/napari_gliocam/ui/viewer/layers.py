@@ -16,7 +16,7 @@ from psygnal import EmitLoopError
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.targets import TARGETS, Target
@@ -64,13 +64,6 @@ class CaseLayers:
         """Return the cases that have an image in the viewer, in the order they came."""
         return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
 
-    def already_open(self, case: Case) -> OpenCase | None:
-        """Return the case in the viewer that was read from the same files, if there is one."""
-        for opened in self.open_cases():
-            if case.sources and opened.case.sources == case.sources:
-                return opened
-        return None
-
     def find(self, opened: OpenCase, role: layer_data.Role, what: Any = None) -> Layer | None:
         """Return the layer of a case that shows this, None where there is none (any more)."""
         for layer, tag in self.tagged():
@@ -92,6 +85,21 @@ class CaseLayers:
         self.add_case(opened)
 
     # ---- cases
+
+    def open(self, found: OpenCase) -> OpenCase:
+        """Add a case, unless it is open already; return the one that is in the viewer.
+
+        Parameters
+        ----------
+        found : OpenCase
+            The case; one from the same files in the viewer takes its place.
+        """
+        sources = found.case.sources
+        for opened in self.open_cases():
+            if sources and opened.case.sources == sources:
+                return opened
+        self.add_case(found)
+        return found
 
     def add_case(self, opened: OpenCase) -> None:
         """Add the layers of a case and look at it."""
@@ -183,8 +191,7 @@ class CaseLayers:
 
     def show_result(self, opened: OpenCase) -> None:
         """Show new maps and labels; what the user set on existing layers stays."""
-        assert opened.live is not None
-        assert opened.maps is not None
+        assert opened.result is not None
         with self._selection_kept():
             for target in TARGETS:
                 if self.find(opened, "map", ("aggregate", target)) is None:
@@ -194,7 +201,7 @@ class CaseLayers:
             for layer, tag in self.tagged():
                 if tag.opened is opened and tag.role == "map":
                     row, target = tag.what
-                    volume = opened.maps.volume(row, target)
+                    volume = opened.result.maps.volume(row, target)
                     if layer.data is not volume:
                         layer.data = volume
             self.show_labels(opened)
@@ -208,25 +215,25 @@ class CaseLayers:
 
     def show_labels(self, opened: OpenCase) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
-        assert opened.shown is not None
+        assert opened.result is not None
         self._follow(opened)
         layer = self.result(opened)
         if layer is None:
             with self._selection_kept():
                 self.viewer.add_layer(Layer.create(*layer_data.result_data(opened)))
             self.draw_outlines()
-        elif layer.data is not opened.shown.labels:
-            layer.data = opened.shown.labels
+        elif layer.data is not opened.result.painted.labels:
+            layer.data = opened.result.painted.labels
         else:
             layer.refresh(highlight=False, extent=False)
 
     def repaint_labels(self, opened: OpenCase, part: tuple[slice, ...] = EVERYWHERE) -> None:
         """Show a part of the labels that has changed, at the speed of a drag."""
-        assert opened.shown is not None
+        assert opened.result is not None
         self._follow(opened, part)
         layer = self.result(opened)
-        if layer is not None and layer.data is not opened.shown.labels:
-            layer.data = opened.shown.labels
+        if layer is not None and layer.data is not opened.result.painted.labels:
+            layer.data = opened.result.painted.labels
         elif layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
@@ -256,27 +263,27 @@ class CaseLayers:
 
     def discard_strokes(self, opened: OpenCase) -> None:
         """Forget what was painted by hand."""
-        if opened.shown is not None:
-            opened.shown.discard(opened.refined.labels)
+        if opened.result is not None:
+            opened.result.painted.discard(opened.result.unpainted_labels)
             self.show_labels(opened)
             opened.count()
 
     def _follow(self, opened: OpenCase, part: tuple[slice, ...] = EVERYWHERE) -> None:
-        assert opened.shown is not None
+        assert opened.result is not None
         layer = self.result(opened)
-        if layer is not None and opened.shown.strokes is not None:
+        if layer is not None and opened.result.painted.strokes is not None:
             mode = layer.mode  # undo would bring labels of other thresholds back: forget it
             layer.editable = False
             layer.editable = True
             layer.mode = mode
-        opened.shown.follow(opened.refined.labels, part)
+        opened.result.painted.follow(opened.result.unpainted_labels, part)
 
     def show_map(self, opened: OpenCase, row: Row, target: Target, shown: bool) -> None:
         """Show or hide one map; its layer is made when it is first looked at."""
         layer = self.find(opened, "map", (row, target))
         if layer is not None:
             layer.visible = shown
-        elif shown and opened.maps is not None and opened.maps.has(row, target):
+        elif shown and opened.result is not None and opened.result.maps.has(row, target):
             with self._selection_kept():
                 self._insert(layer_data.map_data(opened, row, target, visible=True), opened)
 

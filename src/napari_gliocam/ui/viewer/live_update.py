@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
 
@@ -34,16 +35,21 @@ class LiveUpdate:
         self._idle.setInterval(0)
         self._idle.timeout.connect(self._step)
 
+    @property
+    def _labels(self) -> ThresholdLabels | None:
+        result = None if self._opened is None else self._opened.result
+        return None if result is None else result.thresholded
+
     def change(self, opened: OpenCase, settings: Thresholds) -> None:
         """Take new settings; nothing but NumPy runs, and one slice of it now."""
         if self._opened is not opened:
             self.settle()
-        if opened.live is None:
+        if opened.result is None:
             opened.settings = settings
             return
         self._opened = opened
         part = part_in_view(self._viewer, opened.case.grid)
-        opened.live.change(settings, part)
+        opened.result.thresholded.change(settings, part)
         opened.settings = settings  # who hears of it finds the labels changed
         if self._layers.result(opened) is None:
             self._layers.show_labels(opened)
@@ -53,21 +59,21 @@ class LiveUpdate:
 
     def look(self) -> None:
         """Another slice came into view: it must not show older settings."""
-        opened = self._opened
-        if opened is None or opened.live is None or not opened.live.pending:
+        opened, labels = self._opened, self._labels
+        if opened is None or labels is None or not labels.pending:
             return
         part = part_in_view(self._viewer, opened.case.grid)
         if part is not None:
-            opened.live.show(part)
+            labels.show(part)
             self._layers.repaint_labels(opened, part)
 
     def settle(self) -> None:
         """Bring every slice and the thumbnail up to date now."""
-        opened = self._opened
+        opened, labels = self._opened, self._labels
         self._opened = None
         self._idle.stop()
-        if opened is not None and opened.live is not None:
-            opened.live.finish()
+        if opened is not None and labels is not None:
+            labels.finish()
             if self._layers.result(opened) is not None:
                 self._layers.show_labels(opened)
             opened.count()
@@ -76,15 +82,15 @@ class LiveUpdate:
         """Stop; the panel, and the timer with it, may be gone already."""
         with suppress(RuntimeError):
             self._idle.stop()
-        if self._opened is not None and self._opened.live is not None:
-            self._opened.live.finish()
+        if self._labels is not None:
+            self._labels.finish()
         self._opened = None
 
     def _step(self) -> None:
-        opened = self._opened
-        if opened is None or opened.live is None:
+        opened, labels = self._opened, self._labels
+        if opened is None or labels is None:
             self._idle.stop()
-        elif not opened.live.step():
+        elif not labels.step():
             self._idle.stop()
             if self._layers.result(opened) is not None:
                 self._layers.repaint_labels(opened)

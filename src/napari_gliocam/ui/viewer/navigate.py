@@ -60,9 +60,9 @@ def fit_case(viewer: Any, opened: OpenCase) -> None:
 
 def largest_lesion_slice(opened: OpenCase) -> int | None:
     """Return the slice with most tumour; None where there is none."""
-    if opened.live is None:
+    if opened.result is None:
         return None
-    voxels = opened.refined.lesion_voxels()
+    voxels = opened.result.lesion_voxels()
     return int(np.argmax(voxels)) if voxels.any() else None
 
 
@@ -71,8 +71,8 @@ def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
 
     Without a result the expert labels are followed, where the case has them.
     """
-    if opened.live is not None:
-        lesion = np.asarray(opened.refined.lesion_voxels() > 0)
+    if opened.result is not None:
+        lesion = np.asarray(opened.result.lesion_voxels() > 0)
     elif opened.case.expert is not None:
         lesion = np.asarray(opened.case.expert.labels.any(axis=(1, 2)))
     else:
@@ -105,11 +105,11 @@ def step_conflict(viewer: Any, step: int) -> None:
     opened = case_in_work(viewer)
     if opened is None:
         return
-    if opened.maps is None:
+    if opened.result is None:
         state_of(viewer).say("Click Segment first; it finds where core and edema overlap.")
         return
     grid = opened.case.grid
-    claimed = claims_of(opened.maps, settings=opened.settings)
+    claimed = claims_of(opened.result.maps, settings=opened.settings)
     current = slice_in_view(viewer, grid)
     start = current if current is not None else (-1 if step > 0 else grid.shape[0])
     index = step_slice(slice_areas(claimed, grid).conflict_slices, start, step)
@@ -149,11 +149,11 @@ def flip_refinement(viewer: Any) -> None:
     opened = case_in_work(viewer)
     if opened is None:
         return
-    refined = opened.refined
-    if refined.current is None and refined.previewed is None:
+    result = opened.result
+    if result is None or (result.current is None and result.previewed is None):
         state_of(viewer).say("Nothing is refined yet: before and after are the same.")
         return
-    refined.flipped = not refined.flipped
+    result.flipped = not result.flipped
     CaseLayers(viewer).show_labels(opened)
 
 

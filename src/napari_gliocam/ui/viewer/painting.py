@@ -7,6 +7,7 @@ from typing import Any
 
 from napari.layers import Labels
 
+from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -84,13 +85,13 @@ class Painter:
             known, now = self._watched.get(id(layer)), _history(layer)
             if known is not None and (force or known[1] != now):
                 self._watched[id(layer)] = (layer, now)
-                if now != (0, 0) and opened.shown is not None and layer.data is opened.shown.labels:
-                    self._take(layer, opened)
+                result = opened.result
+                if now != (0, 0) and result is not None and layer.data is result.painted.labels:
+                    self._take(layer, opened, result)
 
-    def _take(self, layer: Labels, opened: OpenCase) -> None:
-        assert opened.shown is not None
+    def _take(self, layer: Labels, opened: OpenCase, result: Result) -> None:
         exclusive = opened.settings.exclusive
-        strange = opened.shown.take_strokes(opened.refined.labels, exclusive=exclusive)
+        strange = result.painted.take_strokes(result.unpainted_labels, exclusive=exclusive)
         if strange:
             layer.refresh(extent=False)
             values = ", ".join(map(str, strange))
