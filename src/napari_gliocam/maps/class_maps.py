@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
+from napari_gliocam.maps.doubt import doubt_of_exits
 from napari_gliocam.slices import SliceFrame
 from napari_gliocam.targets import TARGETS, Target
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 #: ``none``: left as they are, for maps that are probabilities.
 Normalise = Literal["slice", "volume", "none"]
 
-#: Rows of the panel's matrix of maps.
-Row = Literal["exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate"]
-ROWS: tuple[Row, ...] = ("exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate")
+#: Rows of the panel's matrix of maps; ``doubt`` is the disagreement of the exits.
+Row = Literal["exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate", "doubt"]
+ROWS: tuple[Row, ...] = get_args(Row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,9 @@ class NetworkTrace:
         return target in (self.guided if row == "guided" else self.exits)
 
     def volume(self, row: Row, target: Target) -> NDArray[np.float32]:
-        """Return an exit's or guided map on the case's grid, enlarged now (bilinear), (S, P, L)."""
+        """Return one of the maps on the case's grid, enlarged now (bilinear), (S, P, L)."""
+        if row == "doubt":
+            return self.frame.put_back(doubt_of_exits(self.exits[target], self.frame))
         maps = self.guided[target] if row == "guided" else self.exits[target][int(row[-1]) - 1]
         return self.frame.put_back(maps)
 

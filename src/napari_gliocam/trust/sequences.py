@@ -1,0 +1,274 @@
+"""Which sequence said so: exact Shapley values of the sequences (Shapley 1953; Jin et al. 2023).
+
+A sequence that takes no part is 0 all over the slice, which is what the networks learned as
+missing: the mean of the brain after normalisation.  With three sequences there are eight subsets,
+so nothing is sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from math import factorial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_gliocam.cams.run.batch import Batch
+from napari_gliocam.case import Modality
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.slices import area_matrix
+from napari_gliocam.targets import Target
+from napari_gliocam.trust.scoring import ImageScore
+
+if TYPE_CHECKING:
+    from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.trust.randomisation import MapRecipe
+
+Subset = tuple[Modality, ...]
+Floats = NDArray[np.floating]
+
+#: Shares of a sum that is smaller than this are not given: nothing is shared out.
+_NOTHING = 1e-6
+
+
+def shapley_values(
+    worth: Mapping[Subset, Floats],
+) -> dict[Modality, NDArray[np.float64]]:
+    """Return the exact Shapley value of each sequence.
+
+    Parameters
+    ----------
+    worth : mapping of tuple of Modality to ndarray
+        The answer with each subset of the sequences, the empty one and the whole included; the
+        tuples are in the order of the whole.
+
+    Returns
+    -------
+    dict of Modality to ndarray
+        They add up to the answer with all sequences less that with none.
+    """
+    every = max(worth, key=len)
+    count = len(every)
+    values = {}
+    for one in every:
+        value = np.zeros_like(np.asarray(worth[()], dtype=np.float64))
+        for subset in worth:
+            if one in subset:
+                continue
+            weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
+            joined = tuple(m for m in every if m in subset or m == one)
+            value = value + weight * (np.asarray(worth[joined], dtype=np.float64) - worth[subset])
+        values[one] = value
+    return values
+
+
+def subsets_of(sequences: Sequence[Modality]) -> list[Subset]:
+    """Return every subset, the empty one first, each in the order of the sequences."""
+    return [s for size in range(len(sequences) + 1) for s in combinations(sequences, size)]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each sequence contributes to one number.
+
+    Parameters
+    ----------
+    values : dict of Modality to float
+        Shapley values; below 0 where a sequence speaks against the class.
+    """
+
+    values: Mapping[Modality, float]
+
+    @property
+    def shares(self) -> dict[Modality, float]:
+        """Each value as part of the sum of their sizes, in [-1, 1]; 0 where nothing is shared."""
+        whole = sum(abs(value) for value in self.values.values())
+        if whole < _NOTHING:
+            return dict.fromkeys(self.values, 0.0)
+        return {modality: value / whole for modality, value in self.values.items()}
+
+    @property
+    def words(self) -> str:
+        """The shares as a reader sees them, such as ``"FLAIR 71 %, T2 24 %, T1ce 5 %"``."""
+        if not any(self.shares.values()):
+            return "no sequence contributes"
+        ordered = sorted(self.shares.items(), key=lambda item: -item[1])
+        return ", ".join(f"{m.title} {100 * s:.0f} %".replace("-", "−") for m, s in ordered)
+
+
+@dataclass(eq=False)
+class SequenceShares:
+    """Contributions of the sequences to a class, slice by slice.
+
+    Parameters
+    ----------
+    target : Target
+        The class.
+    sequences : tuple of Modality
+        Those that the case has, in the order of the network's channels.
+    never_missing : tuple of Modality
+        Among them those that the networks never learned to do without: their values come from
+        slices unlike any that were learned.
+    logits : dict of int to dict of Modality to float
+        Shapley values of the image-level logit, by slice of the case.
+    maps : dict of int to dict of Modality to ndarray of float64, (h, w)
+        Shapley values of the method's raw map, by slice of the case.
+    """
+
+    target: Target
+    sequences: tuple[Modality, ...]
+    never_missing: tuple[Modality, ...] = ()
+    logits: dict[int, dict[Modality, float]] = field(default_factory=dict)
+    maps: dict[int, dict[Modality, NDArray[np.float64]]] = field(default_factory=dict)
+
+    def of_logit(self, slices: Sequence[int] | None = None) -> Shares | None:
+        """Return the mean contributions to the logit over slices; None where none is finished."""
+        chosen = [self.logits[i] for i in slices or self.logits if i in self.logits]
+        if not chosen:
+            return None
+        return Shares({m: float(np.mean([one[m] for one in chosen])) for m in self.sequences})
+
+    def of_map(
+        self,
+        slices: Sequence[int] | None = None,
+        where: Mapping[int, Floats] | None = None,
+    ) -> Shares | None:
+        """Return the contributions to the map, summed over slices or over a part of them.
+
+        Parameters
+        ----------
+        slices : sequence of int, optional
+            Slices of the case; all by default.
+        where : mapping of int to ndarray, (h, w), optional
+            Weight of each pixel of a slice's map, such as the part of it that is lesion.
+        """
+        chosen = [i for i in slices or self.maps if i in self.maps]
+        if where is not None:
+            chosen = [i for i in chosen if i in where]
+        if not chosen:
+            return None
+        totals = dict.fromkeys(self.sequences, 0.0)
+        for index in chosen:
+            weight = 1.0 if where is None else where[index]
+            for modality in self.sequences:
+                totals[modality] += float((self.maps[index][modality] * weight).sum())
+        return Shares(totals)
+
+    def figures(self) -> dict[str, float]:
+        """Return the share of each sequence by the name of its test; empty without any slice."""
+        found: dict[str, float] = {}
+        for prefix, one in (("sequence", self.of_logit()), ("sequence-map", self.of_map())):
+            if one is not None:
+                found |= {f"{prefix}-{m.value}": share for m, share in one.shares.items()}
+        return found
+
+    def reason(self) -> str:
+        """Return the reason why there are no figures; empty where there are some."""
+        return "" if self.logits else f"the networks see no {self.target} on these slices"
+
+    @property
+    def caution(self) -> str:
+        """What a reader must know of the values, or nothing."""
+        if len(self.sequences) == 1:
+            return f"{self.sequences[0].title} is the only sequence, so it contributes everything."
+        if not self.never_missing:
+            return ""
+        names = " and ".join(m.title for m in self.never_missing)
+        return (
+            f"The networks never learned to do without {names}; read its share with more caution "
+            "than the others."
+        )
+
+
+def attribute(
+    prepared: Prepared, recipe: MapRecipe, target: Target, slices: Sequence[int]
+) -> SequenceShares:
+    """Share out a class's image-level logit and a method's map among the sequences.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The case on the device, with the networks.
+    recipe : MapRecipe
+        The method whose raw map is shared out.
+    target : Target
+        Tumour, core or edema.
+    slices : sequence of int
+        Slices of the case that show brain.
+    """
+    found = sequence_shares(prepared, target)
+    finish(attributing(prepared, recipe, slices, into=found))
+    return found
+
+
+def sequence_shares(prepared: Prepared, target: Target) -> SequenceShares:
+    """Return an empty result for a case: which sequences it has, and which never were missing."""
+    info = prepared.bundle.info
+    present = tuple(m for m in info.modalities if m not in prepared.stack.missing)
+    never = tuple(m for m in present if m not in info.optional_modalities)
+    return SequenceShares(target, present, never)
+
+
+def attributing(
+    prepared: Prepared, recipe: MapRecipe, slices: Sequence[int], *, into: SequenceShares
+) -> Generator[Progress, None, None]:
+    """Do as `attribute` does; can be closed at any yield, ``into`` then holds what is done.
+
+    Yields
+    ------
+    Progress
+        Slices done.
+    """
+    target, what = into.target, f"sequences, {into.target}"
+    channels = prepared.bundle.info.modalities
+    score = ImageScore(prepared.bundle.net, target, logit=True)
+    indices = prepared.stack.frame.indices
+    yield Progress(0, max(len(slices), 1), what)
+    for done, index in enumerate(slices, start=1):
+        whole = prepared.batch([indices.index(index)])
+        logits: dict[Subset, Floats] = {}
+        maps: dict[Subset, Floats] = {}
+        for subset in subsets_of(into.sequences):
+            there = torch.tensor([m in subset for m in channels], device=whole.images.device)
+            batch = Batch(whole.net, whole.images * there[:, None, None], whole.brain)
+            logits[subset] = score(batch.images, batch.brain).double().cpu().numpy()
+            steps = recipe.method.steps(batch, (target,), recipe.explained)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    maps[subset] = end.value[0, 0].detach().double().cpu().numpy()
+                    break
+                yield Progress(done - 1, len(slices), what)
+            yield Progress(done - 1, len(slices), what)
+        into.logits[index] = {m: float(v[0]) for m, v in shapley_values(logits).items()}
+        into.maps[index] = shapley_values(maps)
+        yield Progress(done, len(slices), what)
+
+
+def lesion_weights(
+    lesion: NDArray[np.bool_], shares: SequenceShares, prepared: Prepared
+) -> dict[int, Floats]:
+    """Return how much of each pixel of the shares' maps lies in a lesion, by slice of the case.
+
+    Parameters
+    ----------
+    lesion : ndarray of bool, (S, P, L)
+        Voxels of the lesion.
+    shares : SequenceShares
+        Slices without any of the lesion are left out.
+    prepared : Prepared
+        Of the case.
+    """
+    slices = [i for i in shares.maps if lesion[i].any()]
+    taken = replace(prepared.stack.frame, indices=tuple(slices)).take(lesion)
+    weights = {}
+    for index, plane in zip(slices, taken, strict=True):
+        height, width = next(iter(shares.maps[index].values())).shape
+        down = area_matrix(plane.shape[0], height)
+        weights[index] = down @ plane @ area_matrix(plane.shape[1], width).T
+    return weights
