@@ -11,6 +11,7 @@ import torch
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import asking
+from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import finish
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.trust.randomisation import MapRecipe
@@ -28,6 +29,12 @@ SLICES = (5, 7)
 def asked(prepared):
     """The case with its image-level probabilities, all of them high enough for the gate."""
     return replace(finish(asking(prepared)), probabilities=np.ones((9, 3), np.float32))
+
+
+@pytest.fixture(scope="session")
+def other(bundle, make_net):
+    """Another network of the same design."""
+    return Bundle(bundle.info, make_net(5))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ _ROW_TIPS = {
     "exit 4": "After the last residual stage: coarse and sure",
     "guided": "Class maps times the binary tumour map, mean over the exits",
     "aggregate": "Exits combined by attention; what the thresholds cut",
+    "doubt": "How far the exits disagree: 0 where all say the same; look there first",
 }
 
 

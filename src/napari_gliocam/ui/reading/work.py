@@ -28,6 +28,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 OWN: dict[Row, str] = {
     row: {"aggregate": "Result's maps", "guided": "Average, guided"}.get(row, row.capitalize())
     for row in reversed(ROWS)
+    if row != "doubt"  # says nothing of a class
 }
 
 

@@ -50,8 +50,8 @@ class ThresholdContours:
         if part is not None:
             drawn = layer.data[part]
             for target, value in _VALUES.items():
-                for (_, shown), one in maps.items():
-                    if shown == target:
+                for (row, shown), one in maps.items():
+                    if shown == target and row != "doubt":  # which no threshold cuts
                         drawn[one.data[part] > _threshold(opened.settings, target)] = value
             self._drawn = layer, part
         if layer.visible != (part is not None):

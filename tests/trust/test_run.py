@@ -1,0 +1,86 @@
+"""All tests of several methods, and their table."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_gliocam.cams.methods.registry import METHODS
+from napari_gliocam.cams.run.prepare import prepare
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import Progress, finish
+from napari_gliocam.targets import TARGETS
+from napari_gliocam.trust.faithfulness import FaithfulnessSettings
+from napari_gliocam.trust.run import TESTS, Assessing, TrustRequest, to_csv
+
+QUICK = FaithfulnessSettings(steps=4)
+
+
+def test_every_test_of_some_methods(asked, case, other, maps_of, recipe_of, unchanged):
+    second = prepare(case, other, "cpu")
+    methods = {name: (maps_of(name), recipe_of(name)) for name in ("gradcam", "guided")}
+    work = Assessing(asked, methods, TrustRequest(settings=QUICK, most=2), others=[second])
+    steps = list(work.run())
+    assert all(isinstance(step, Progress) and step.done <= step.total for step in steps)
+    rows = list(csv.DictReader(to_csv(work.findings).splitlines()))
+    assert list(rows[0]) == ["method", "class", "scope", "test", "value"]
+    for name in methods:
+        for target in TARGETS:
+            tests = {r["test"] for r in rows if (r["method"], r["class"]) == (name, target)}
+            assert {"deletion", "insertion", "road-most", "road-least"} <= tests
+            assert {"randomisation", "repeatability-rank", "auprc"} <= tests
+            assert {"sequence-flair", "sequence-t2", "sequence-t1ce"} <= tests
+    assert {r["scope"] for r in rows if r["method"] == "gradcam"} >= {"lesion"}
+    networks = {(r["class"], r["test"]) for r in rows if r["method"] == "Networks"}
+    assert {(t, "volume-low-ml") for t in TARGETS} <= networks
+    assert all(r["value"] == "" or math.isfinite(float(r["value"])) for r in rows)
+    assert work.doubt.sources == ("exits", "flips", "seeds")
+    for finding in work.findings:
+        assert (finding.value is None) == bool(finding.reason)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_method_gives_a_value_that_is_no_number(asked, maps_of, recipe_of, name):
+    tests = ("faithfulness", "localisation", "sequence")
+    work = Assessing(
+        asked, {name: (maps_of(name), recipe_of(name))}, TrustRequest(tests, 5, settings=QUICK)
+    )
+    found = finish(work.run())
+    assert {f.scope for f in found if not f.scope.startswith("lesion ")} == {"slice 5"}
+    assert all(f.value is None or math.isfinite(f.value) for f in found)
+
+
+def test_classes_that_the_networks_deny_and_maps_that_cannot_be_made_again(asked, maps_of):
+    denied = replace(asked, probabilities=np.zeros((9, 3), np.float32))
+    tests = tuple(t for t in TESTS if t not in ("repeatability", "doubt"))
+    methods = {"ensemble": (maps_of("guided"), None)}
+    found = finish(Assessing(denied, methods, TrustRequest(tests)).run())
+    reasons = {f.test: f.reason for f in found if f.target == "core"}
+    assert "see no core" in reasons["faithfulness"]
+    assert "cannot be made again" in reasons["randomisation"]
+    assert "cannot be made again" in reasons["sequence"]
+
+
+def test_closing_keeps_what_is_there(asked, maps_of, recipe_of, unchanged):
+    methods = {name: (maps_of(name), recipe_of(name)) for name in ("gradcam", "guided")}
+    work = Assessing(asked, methods, TrustRequest(("faithfulness",), settings=QUICK))
+    running = work.run()
+    for _ in running:
+        one = work.tested.get(("gradcam", "tumour"))
+        if one and one.faithfulness and one.faithfulness.slices:
+            running.close()
+    assert {f.test for f in work.findings} >= {"deletion", "insertion"}
+    assert {f.method for f in work.findings} == {"gradcam"}
+
+
+def test_wrong_requests_are_refused(asked):
+    with pytest.raises(GliocamError, match="no test"):
+        TrustRequest(("beauty",))
+    with pytest.raises(GliocamError, match="too few"):
+        TrustRequest(most=0)
+    with pytest.raises(GliocamError, match="two bundles"):
+        Assessing(asked, {}, TrustRequest(("repeatability",)))
