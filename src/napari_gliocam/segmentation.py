@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_gliocam.errors import CaseError, DeviceError, GliocamError
 from napari_gliocam.maps.across_slices import smooth_across_slices
 from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.nets.design import ATTENTION_STRIDE
+from napari_gliocam.nets.segmenters.blend import blend
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine.ingredients import Ingredients
 from napari_gliocam.refine.parameters import Refinement
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_gliocam.nets.bundle import Bundle, BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet, Maps
+    from napari_gliocam.nets.segmenters.run import Segmented
 
 #: Slices a batch; small enough on the CPU that Cancel answers within half a second.
 BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
@@ -224,68 +227,26 @@ def compute_maps(
     DeviceError
         If the device is not there or its memory does not suffice.
     """
-    from napari_gliocam.device import choose_device, describe
     from napari_gliocam.nets.bundle import load_bundle
 
     clock = _Clock()
     yield Progress(0, 1, "loading the bundle")
-    bundle = bundle or load_bundle()
-    torch_device = choose_device(device)
-    runner = _Runner.for_device(bundle.net, torch_device)
-    check_modalities(case, bundle.info)
-    clock.lap("bundle")
-    info = bundle.info
+    run = _Run.begin(case, bundle or load_bundle(), device, clock)
+    bundle = run.bundle
     stack = yield from cutting_slices(
-        case, info.modalities, pixel_mm=info.pixel_mm, normalisation=info.normalisation
+        case,
+        bundle.info.modalities,
+        pixel_mm=bundle.info.pixel_mm,
+        normalisation=bundle.info.normalisation,
     )
-    clock.lap("slices")
-    total = len(stack.frame)
-    yield Progress(0, total, "running the networks")
-    collected = _Collected.empty(stack, info.strides)
-    for start in range(0, total, runner.batch):
-        stop = min(start + runner.batch, total)
-        runner.run(stack, slice(start, stop), collected)
-        yield Progress(stop, total, "running the networks")
-    clock.lap("networks")
-    yield Progress(total, total, "putting the maps back")
-    sigma = info.across_slices_mm / case.grid.spacing[0]
-
-    def finished(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        return stack.frame.put_back(smooth_across_slices(maps, stack.brain, sigma))
-
-    with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
-        aggregates = list(pool.map(finished, collected.aggregates))
-    clock.lap("maps")
-    probabilities = np.zeros((case.grid.shape[0], 3), dtype=np.float32)
-    probabilities[list(stack.frame.indices)] = collected.probabilities
-    provenance = {
-        "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
-        "device": describe(device),
-        "precision": runner.precision,
-        "modalities": [m.value for m in info.modalities],
-        "missing_modalities": [m.value for m in stack.missing],
-        "slices": total,
-        "across_slices_mm": info.across_slices_mm,
-        "network_slice": list(stack.frame.network_shape),
-        "guidance": info.guidance,
-        "final_map": info.final_map,
-        "thresholds": asdict(bundle_thresholds(info)),
-        "seconds": clock.laps,
-    }
-    return ClassMaps(
-        grid=case.grid,
-        tumour=aggregates[0],
-        core=aggregates[1],
-        edema=aggregates[2],
-        probabilities=probabilities,
-        provenance=provenance,
-        trace=NetworkTrace(
-            frame=stack.frame,
-            exits=collected.exits,
-            guided={"core": collected.guided[0], "edema": collected.guided[1]},
-            attention=dict(zip(TARGETS, collected.attention, strict=True)),
-        ),
-    )
+    run.clock.lap("slices")
+    design = bundle.info.segmenter
+    if design is None:
+        return run.finished(stack, (yield from run.mapping(stack)))
+    segmented = yield from run.segmenting(stack)
+    if design.share == 1:
+        return run.segmented(stack, segmented)
+    return run.finished(stack, (yield from run.mapping(stack)), segmented)
 
 
 def check_modalities(case: Case, info: BundleInfo) -> None:
@@ -298,6 +259,138 @@ def check_modalities(case: Case, info: BundleInfo) -> None:
         raise CaseError(
             f'Case "{case.name}" has no {names}, which the bundle "{info.name}" needs; '
             "add the file or name the modality in the panel."
+        )
+
+
+@dataclass(eq=False)
+class _Run:
+    """The networks of a bundle on one case.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    bundle : Bundle
+        The networks.
+    name : str
+        The device as it was asked for.
+    device : torch.device
+        Where they run.
+    runner : _Runner
+        The networks of the maps on the device.
+    clock : _Clock
+        Seconds of each stage.
+    """
+
+    case: Case
+    bundle: Bundle
+    name: str
+    device: torch.device
+    runner: _Runner
+    clock: _Clock
+
+    @classmethod
+    def begin(cls, case: Case, bundle: Bundle, name: str, clock: _Clock) -> _Run:
+        """Bring the networks to the device; raise `CaseError` if the case lacks a modality."""
+        from napari_gliocam.device import choose_device
+
+        device = choose_device(name)
+        runner = _Runner.for_device(bundle.net, device)
+        check_modalities(case, bundle.info)
+        clock.lap("bundle")
+        return cls(case, bundle, name, device, runner, clock)
+
+    def mapping(self, stack: SliceStack) -> Generator[Progress, None, _Collected]:
+        """Run the networks of the maps over all slices."""
+        total, runner = len(stack.frame), self.runner
+        yield Progress(0, total, "running the networks")
+        collected = _Collected.empty(stack, self.bundle.info.strides)
+        for start in range(0, total, runner.batch):
+            stop = min(start + runner.batch, total)
+            runner.run(stack, slice(start, stop), collected)
+            yield Progress(stop, total, "running the networks")
+        self.clock.lap("networks")
+        yield Progress(total, total, "putting the maps back")
+        return collected
+
+    def segmenting(self, stack: SliceStack) -> Generator[Progress, None, Segmented]:
+        """Run the segmentation network over all slices."""
+        import torch
+
+        from napari_gliocam.nets.segmenters.run import running_segmenter
+
+        network, design = self.bundle.segmenter, self.bundle.info.segmenter
+        assert network is not None
+        assert design is not None
+        spacing = self.case.grid.spacing[0]
+        try:
+            segmented = yield from running_segmenter(
+                network, design, stack, spacing, self.device, self.runner.batch
+            )
+        except torch.OutOfMemoryError as error:
+            raise self.runner.memory_error() from error
+        self.clock.lap("segmentation network")
+        return segmented
+
+    def finished(
+        self, stack: SliceStack, collected: _Collected, segmented: Segmented | None = None
+    ) -> ClassMaps:
+        """Return the maps on the case's grid, blended with those of the segmentation network."""
+        info = self.bundle.info
+        sigma = info.across_slices_mm / self.case.grid.spacing[0]
+        with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
+            smooth = partial(smooth_across_slices, brain=stack.brain, sigma=sigma)
+            aggregates = np.stack(list(pool.map(smooth, collected.aggregates)))
+        if segmented is not None:
+            assert info.segmenter is not None
+            aggregates = blend(aggregates, segmented.maps, info.segmenter.share)
+        trace = NetworkTrace(
+            frame=stack.frame,
+            exits=collected.exits,
+            guided={"core": collected.guided[0], "edema": collected.guided[1]},
+            attention=dict(zip(TARGETS, collected.attention, strict=True)),
+        )
+        return self._maps(stack, aggregates, collected.probabilities, trace)
+
+    def segmented(self, stack: SliceStack, segmented: Segmented) -> ClassMaps:
+        """Return the maps of the segmentation network alone on the case's grid."""
+        return self._maps(stack, segmented.maps, segmented.scores, None)
+
+    def _maps(
+        self,
+        stack: SliceStack,
+        maps: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        trace: NetworkTrace | None,
+    ) -> ClassMaps:
+        from napari_gliocam.device import describe
+
+        info, grid = self.bundle.info, self.case.grid
+        with ThreadPoolExecutor() as pool:
+            tumour, core, edema = pool.map(stack.frame.put_back, maps)
+        self.clock.lap("maps")
+        probabilities = np.zeros((grid.shape[0], 3), dtype=np.float32)
+        probabilities[list(stack.frame.indices)] = scores
+        provenance = {
+            "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
+            "device": describe(self.name),
+            "precision": self.runner.precision,
+            "modalities": [m.value for m in info.modalities],
+            "missing_modalities": [m.value for m in stack.missing],
+            "slices": len(stack.frame),
+            "across_slices_mm": info.across_slices_mm,
+            "network_slice": list(stack.frame.network_shape),
+            "guidance": info.guidance,
+            "final_map": info.final_map,
+            "thresholds": asdict(bundle_thresholds(info)),
+            "seconds": self.clock.laps,
+        }
+        name = ClassMaps.name
+        if info.segmenter is not None:
+            provenance["segmenter"] = asdict(info.segmenter)
+            name = "Segmentation network"
+        return ClassMaps(
+            grid, tumour, core, edema, probabilities, provenance=provenance, trace=trace, name=name
         )
 
 
@@ -387,7 +480,11 @@ class _Runner:
                     maps = self.net(images, brain)
                 into.put(where, maps)
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"The memory of {self.device.type.upper()} does not suffice for {self.batch} "
-                'slices at once; close other programs that use it or choose the device "cpu".'
-            ) from error
+            raise self.memory_error() from error
+
+    def memory_error(self) -> DeviceError:
+        """Return the error for a device whose memory does not suffice."""
+        return DeviceError(
+            f"The memory of {self.device.type.upper()} does not suffice for {self.batch} "
+            'slices at once; close other programs that use it or choose the device "cpu".'
+        )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from napari_gliocam.cli.console import FAILED, INTERRUPTED, bar, echo, say, stoppable
-from napari_gliocam.errors import BundleError, CaseError, GliocamError, SaveError
+from napari_gliocam.errors import BundleError, GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import SegmentRequest
 
@@ -200,40 +200,6 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
     for path in targets:
         if path.exists() and not overwrite:
             raise SaveError(f"{path} exists; choose another --out, or replace it (--overwrite).")
-
-
-def find_result(folder: Path, name: str) -> Path:
-    """Find the labels of a case that were saved before.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder to look in or write to.
-    name : str
-        Of the case: ``folder/CASE/CASE_seg.nii.gz`` as `segment` writes it,
-        ``folder/CASE_seg.nii.gz``, ``folder/CASE_gliocam_seg.nii.gz`` as the panel suggests, or
-        ``folder/CASE.nii.gz``; ``.nii`` too.
-
-    Raises
-    ------
-    CaseError
-        There are none.
-    """
-    from napari_gliocam.io.naming import RESULT_WORD, safe_name
-
-    stem = safe_name(name)
-    candidates = [
-        folder / f"{path}{suffix}"
-        for path in (f"{stem}/{stem}_seg", f"{stem}_seg", f"{stem}_{RESULT_WORD}_seg", stem)
-        for suffix in (".nii.gz", ".nii")
-    ]
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise CaseError(
-        f'There is no result of "{name}" in {folder}; segment it into that folder '
-        f"first, or name the file {candidates[0].relative_to(folder)}."
-    )
 
 
 def open_bundle(request: SegmentRequest) -> Bundle:

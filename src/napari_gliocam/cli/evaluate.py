@@ -16,7 +16,6 @@ from napari_gliocam.cli.batch import (
     each_case,
     echo_files,
     end,
-    find_result,
     plan,
     refuse_existing,
     run_cases,
@@ -252,7 +251,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     case : Case
         The case at hand: its volumes, grid and brain.
     folder : Path
-        As in `find_result`.
+        As in `napari_gliocam.io.results.find_result`.
 
     Returns
     -------
@@ -267,6 +266,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
         There are none, they are the expert's own, or lie on another grid.
     """
     from napari_gliocam.io import read_labels
+    from napari_gliocam.io.results import find_result
 
     path = find_result(folder, case.name)
     if case.expert and case.expert.source and path.resolve() == case.expert.source.resolve():

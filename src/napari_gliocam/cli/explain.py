@@ -97,7 +97,7 @@ def explain(
         typer.Option(
             metavar="NAME",
             help="gradcam, gradcam++, smoothgradcam++, layercam, scorecam, exit, average, amecam, "
-            "guided; multiscale:NAME for several scales. Repeat it to compare.  [default: "
+            "guided, refit; multiscale:NAME for several scales. Repeat it to compare.  [default: "
             "gradcam, layercam, exit, guided]",
         ),
     ] = None,

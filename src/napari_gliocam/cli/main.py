@@ -19,10 +19,12 @@ from napari_gliocam.cli.evaluate import evaluate
 from napari_gliocam.cli.explain import explain
 from napari_gliocam.cli.info import info
 from napari_gliocam.cli.phantom import phantom
+from napari_gliocam.cli.pseudo_label import pseudo_label
 from napari_gliocam.cli.report import report
 from napari_gliocam.cli.segment import segment
 from napari_gliocam.cli.study import study
 from napari_gliocam.cli.train import train
+from napari_gliocam.cli.train_segmenter import train_segmenter
 from napari_gliocam.cli.window import demo, open_
 
 # Plain help: in rich's, names of options are cut at 80 columns and "[default: 1]" is markup.
@@ -40,6 +42,8 @@ for command in (
     study,
     phantom,
     train,
+    pseudo_label,
+    train_segmenter,
     cache,
     info,
     demo,

@@ -16,7 +16,6 @@ from napari_gliocam.cli.batch import (
     each_case,
     echo_files,
     end,
-    find_result,
     plan,
     refuse_existing,
     run_cases,
@@ -329,6 +328,7 @@ def _expert(case: Case, request: ReportRequest) -> tuple[ExpertLabels | None, tu
 def _result(case: Case, path: Path) -> tuple[Path, Any, tuple[str, ...]]:
     """Read labels that were saved before, on the case's grid."""
     from napari_gliocam.io import read_labels
+    from napari_gliocam.io.results import find_result
 
     if path.is_dir():
         path = find_result(path, case.name)

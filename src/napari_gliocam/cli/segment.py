@@ -53,7 +53,7 @@ def segment(
 
     A case that fails does not stop the others; the exit status is 1 if any failed.
     """
-    target = _Target(out, save_maps, overwrite)
+    target = ResultFolder(out, save_maps, overwrite)
     with sentences(debug):
         planned = plan(sources, target.refuse)
         # What is there was refused; a case that is done again after a lost worker is not.
@@ -100,8 +100,18 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class _Target:
-    """Where results go."""
+class ResultFolder:
+    """Where results go.
+
+    Parameters
+    ----------
+    out : Path
+        Each case gets a folder in it.
+    save_maps : bool
+        Whether the three maps are written, too.
+    overwrite : bool
+        Whether results of an earlier run are replaced.
+    """
 
     out: Path
     save_maps: bool
@@ -168,7 +178,7 @@ class _Target:
 
 
 def _segmenting(
-    files: CaseFiles, bundle: Bundle, request: SegmentRequest, target: _Target
+    files: CaseFiles, bundle: Bundle, request: SegmentRequest, target: ResultFolder
 ) -> Generator[Progress, None, Saved]:
     from napari_gliocam.io import read_case
     from napari_gliocam.segmentation import segmenting

@@ -70,7 +70,7 @@ def train(
     Several GPUs and nodes train together by --devices and --nodes, also under torchrun and SLURM.
     """
     with sentences(debug):
-        _need_lightning()
+        need_lightning()
         from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
         from napari_gliocam.train.run.request import TrainingRequest
 
@@ -92,15 +92,24 @@ def train(
         if plan:
             _plan(request, as_json=as_json)
         else:
-            _train(request, as_json=as_json)
+            run_training(request, as_json=as_json)
 
 
-def _train(request: TrainingRequest, *, as_json: bool) -> None:
+def run_training(request: TrainingRequest, *, as_json: bool) -> None:
+    """Run a training to its end with a bar; a signal leaves a checkpoint to go on from.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        The training.
+    as_json : bool
+        Whether to print events as json lines.
+    """
     from napari_gliocam.train.run.fit import first_process
     from napari_gliocam.train.run.training import run_request
 
     with bar("Training", unit="") as report:
-        printer = _Printer(report, as_json=as_json, quiet=not first_process())
+        printer = EventPrinter(report, as_json=as_json, quiet=not first_process())
         try:
             done = run_request(request, printer)
         except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the latter of Ctrl-C
@@ -118,7 +127,7 @@ def _plan(request: TrainingRequest, *, as_json: bool) -> None:
     from napari_gliocam.train.run.time_estimate import estimating_time
 
     with bar("Training", unit="") as report:
-        printer = _Printer(report, as_json=False, quiet=False)
+        printer = EventPrinter(report, as_json=False, quiet=False)
         given = finish(gathering(request), printer)
         for sentence in given.warnings:
             say(sentence)
@@ -134,14 +143,25 @@ def _plan(request: TrainingRequest, *, as_json: bool) -> None:
     typer.echo(f"About {minutes(seconds)} on this machine.")
 
 
-class _Printer:
-    """Shows the events of a training as a bar and sentences, or as json lines."""
+class EventPrinter:
+    """Shows the events of a training as a bar and sentences, or as json lines.
+
+    Parameters
+    ----------
+    report : callable
+        Moves the bar.
+    as_json : bool
+        Whether to print json lines.
+    quiet : bool
+        Whether to print nothing.
+    """
 
     def __init__(self, report: Report, *, as_json: bool, quiet: bool) -> None:
         self.report, self.as_json, self.quiet = report, as_json, quiet
         self._epoch: tuple[str, int] = ("", 0)
 
     def __call__(self, event: Event) -> None:
+        """Show an event."""
         from napari_gliocam.train.run.events import (
             BeforeAfter,
             Note,
@@ -193,7 +213,8 @@ def minutes(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _need_lightning() -> None:
+def need_lightning() -> None:
+    """Raise `TrainingError` if Lightning is missing or too old."""
     from importlib.metadata import PackageNotFoundError, version
 
     remedy = 'run: pip install "napari-gliocam[train]"'

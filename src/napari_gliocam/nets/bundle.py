@@ -6,25 +6,31 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
 from napari_gliocam.nets.design import Design
+from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.slices import Normalisation
 from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_gliocam.nets.gliocam import GliocamNet
 
 WEIGHTS_FILE = "bundle.safetensors"
+#: Weights of the segmentation network, in a bundle that has one.
+SEGMENTER_FILE = "segmenter.safetensors"
 INFO_FILE = "bundle.json"
+N = TypeVar("N", bound="nn.Module")
+
 #: Changes when earlier bundles can no longer be read.
 FORMAT = 1
 #: More than any bundle that we write needs; a larger one is refused before memory is taken.
@@ -62,6 +68,9 @@ class BundleInfo(Design):
         Thresholds of the maps, in [0, 1]; by default those of paper 1.
     normalisation : Normalisation
         How intensities become network input.
+    segmenter : SegmenterDesign or None
+        Design of the segmentation network, where the bundle has one beside the networks of the
+        maps.
     training : dict
         Recipe, data, seed, hours, machine: free form, shown in the model card.
     path : Path or None
@@ -81,13 +90,16 @@ class BundleInfo(Design):
     tumour_threshold: float = 0.40
     class_threshold: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
+    segmenter: SegmenterDesign | None = None
     training: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields but the path, as plain values."""
+        """Return all fields but the path, and a segmenter that is not there, as plain values."""
         plain = asdict(self)
         plain.pop("path")
+        if self.segmenter is None:
+            plain.pop("segmenter")
         return {"format": FORMAT, **plain}
 
 
@@ -100,11 +112,14 @@ class Bundle:
     info : BundleInfo
         The description.
     net : GliocamNet
-        float32, on the device that it ran on last.
+        The networks of the maps: float32, on the device that they ran on last.
+    segmenter : Module or None
+        The segmentation network, where there is one; it segments, ``net`` explains.
     """
 
     info: BundleInfo
     net: GliocamNet
+    segmenter: nn.Module | None = None
 
 
 def bundled_path() -> Path:
@@ -257,6 +272,19 @@ def _normalisation(name: str, value: Any) -> Normalisation:
     return found
 
 
+def _segmenter(name: str, value: Any) -> SegmenterDesign | None:
+    checks = {
+        "architecture": _choice,
+        "neighbours": _number(0, 3, whole=True),
+        "neighbour_mm": _number(0.5, 10),
+        "mirror": _flag,
+        "share": _number(0, 1),
+    }
+    if not isinstance(value, dict) or not set(value) <= set(checks):
+        raise ValueError(f"{name}: give {', '.join(checks)}")
+    return SegmenterDesign(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
+
+
 def _free_form(name: str, value: Any, depth: int = 0) -> dict[str, Any]:
     """Return a table as it is, unless it is nested deeper than one that we write."""
     if depth > _DEEPEST or (depth == 0 and not isinstance(value, dict)):
@@ -283,6 +311,7 @@ _FIELDS: dict[str, _Check] = {
     "tumour_threshold": _number(0, 1),
     "class_threshold": _number(0, 1),
     "normalisation": _normalisation,
+    "segmenter": _segmenter,
     "training": _free_form,
     "width": _number(1, 512, whole=True),
     "strides": _list_of(_number(1, 32, whole=True), range(4, 5)),
@@ -310,34 +339,58 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     BundleError
         If it is missing, damaged, or its weights do not fit its description.
     """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
     from napari_gliocam.nets.gliocam import GliocamNet
 
     info = read_bundle_info(path)
     assert info.path is not None
+    channels, design = len(info.modalities), info.segmenter
     file = info.path / WEIGHTS_FILE
+    with _explained(file):
+        net = _read_network(file, lambda: GliocamNet.of(channels, info.design, info.polarity))
+        _try_out(net, channels)
+    if design is None:
+        return Bundle(info, net)
+    from napari_gliocam.nets.segmenters.build import build_segmenter
+
+    file = info.path / SEGMENTER_FILE
+    with _explained(file):
+        segmenter = _read_network(file, lambda: build_segmenter(design, channels))
+        _try_out_segmenter(segmenter, design.channels(channels))
+    return Bundle(info, net, segmenter)
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file of weights into a sentence."""
+    from safetensors import SafetensorError
+
     try:
-        if not file.is_file():
-            raise OSError("there is no such file")
-        with torch.device("meta"):  # shapes alone: nothing is allocated before they are checked
-            wanted = GliocamNet.of(len(info.modalities), info.design).state_dict()
-        with safe_open(file, framework="pt") as stream:
-            _check_shapes(wanted, {k: stream.get_slice(k) for k in stream.keys()})  # noqa: SIM118
-            state = {name: stream.get_tensor(name) for name in wanted}
-        for name, value in state.items():
-            _check_values(name, value)
-        net = GliocamNet.of(len(info.modalities), info.design, info.polarity)
-        net.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
-        _try_out(net.eval(), len(info.modalities))
+        yield
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BundleError(
             f'The weights "{file}" are missing, damaged or do not fit the bundle\'s description '
             f"({reason}); copy the bundle again or choose another."
         ) from error
-    return Bundle(info, net)
+
+
+def _read_network(file: Path, build: Callable[[], N]) -> N:
+    """Return a network in evaluation mode with the weights of a file."""
+    import torch
+    from safetensors import safe_open
+
+    if not file.is_file():
+        raise OSError("there is no such file")
+    with torch.device("meta"):  # shapes alone: nothing is allocated before they are checked
+        wanted = build().state_dict()
+    with safe_open(file, framework="pt") as stream:
+        _check_shapes(wanted, {k: stream.get_slice(k) for k in stream.keys()})  # noqa: SIM118
+        state = {name: stream.get_tensor(name) for name in wanted}
+    for name, value in state.items():
+        _check_values(name, value)
+    net = build()
+    net.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
+    return net.eval()
 
 
 def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Any]) -> None:
@@ -375,8 +428,20 @@ def _try_out(net: GliocamNet, channels: int) -> None:
         raise ValueError("the networks do not give numbers")
 
 
-def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
-    """Write a bundle: weights and json, both or none.
+def _try_out_segmenter(net: nn.Module, channels: int) -> None:
+    """Raise `ValueError` if a segmentation network answers a ramp by values that are no numbers."""
+    import torch
+
+    ramp = torch.linspace(-3, 3, channels * 32 * 32).reshape(1, channels, 32, 32)
+    with torch.inference_mode():
+        if not net(ramp).isfinite().all():
+            raise ValueError("the network does not give numbers")
+
+
+def save_bundle(
+    net: GliocamNet, info: BundleInfo, folder: Path, *, segmenter: nn.Module | None = None
+) -> None:
+    """Write a bundle: weights and json, all or none.
 
     Weights are stored as float16 where they fit.  Statistics of batch norm stay float32, in which
     a large variance does not become infinite, nor a small one 0.
@@ -384,21 +449,36 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
     Parameters
     ----------
     net : GliocamNet
-        The networks to save.
+        The networks of the maps.
     info : BundleInfo
-        The bundle's name, origin, licence and design.
+        The bundle's name, origin, licence and design; that of a segmentation network is left out
+        where none is saved.
     folder : Path
         Made if it is missing.
+    segmenter : Module, optional
+        The segmentation network of the design in ``info``.
 
     Raises
     ------
     SaveError
         If it cannot be written.
     """
+    from napari_gliocam.io.atomic import write_files
+
+    if segmenter is None:
+        info = replace(info, segmenter=None)
+    contents = {folder / WEIGHTS_FILE: _packed(net, info)}
+    if segmenter is not None:
+        contents[folder / SEGMENTER_FILE] = _packed(segmenter, info)
+    text = json.dumps(info.to_json(), indent=2, ensure_ascii=False) + "\n"
+    contents[folder / INFO_FILE] = text.encode()
+    write_files(contents, overwrite=True)
+
+
+def _packed(net: nn.Module, info: BundleInfo) -> bytes:
+    """Return the weights of a network as the bytes of a file of safetensors."""
     import torch
     from safetensors.torch import save
-
-    from napari_gliocam.io.atomic import write_files
 
     statistics = {name for name, _ in net.named_buffers()}
     state = {}
@@ -406,7 +486,4 @@ def save_bundle(net: GliocamNet, info: BundleInfo, folder: Path) -> None:
         small = value.to(torch.float16) if value.is_floating_point() else value
         fits = name not in statistics and bool(small.isfinite().all())
         state[name] = (small if fits else value).contiguous()
-    weights = save(state, {"name": info.name, "licence": info.licence})
-    text = json.dumps(info.to_json(), indent=2, ensure_ascii=False) + "\n"
-    contents = {folder / WEIGHTS_FILE: weights, folder / INFO_FILE: text.encode()}
-    write_files(contents, overwrite=True)
+    return save(state, {"name": info.name, "licence": info.licence})

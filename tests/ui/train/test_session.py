@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QObject
 
 from napari_gliocam.maps.class_maps import ClassMaps
+from napari_gliocam.train.recipe.choice import TrainingChoice
 from napari_gliocam.train.run.events import BetterWeights
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.compare.result import take_result, undo_result
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.train.process import unfinished
-from napari_gliocam.ui.train.session import TrainSession
+from napari_gliocam.ui.train.session import Choices, TrainSession
 from napari_gliocam.ui.train.work import look_through
 
 from ...small_case import make_case, make_maps, write_case
@@ -94,6 +96,25 @@ def test_a_training_of_another_window_is_asked_about(
     assert session.resume(), "now it is this window's own"
     assert len(started) == 2
     assert len(asked) == 1
+
+
+def test_a_segmentation_network_learns_from_masks_outside_the_cases(
+    session: TrainSession, tmp_path: Path
+) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    session.tagging.folder = cases
+    training = TrainingChoice(epochs=3, batch=4, rate=0.01)
+    choices = Choices(training, "mine", network="fcn")
+    request = session.request(choices)
+    assert Path(request.masks).parent == session.folder.parent / "masks"
+    assert request.recipe["network"]["architecture"] == "fcn"
+    fit = request.recipe["fit"]
+    assert (fit["epochs"], fit["batch"], fit["rate"]) == (3, 4, 0.01)
+    assert session.request(replace(choices, masks=tmp_path / "own")).masks == str(tmp_path / "own")
+    other = session.masks_of(tmp_path / "other" / "cases")
+    assert other != Path(request.masks), "folders of one name have masks of their own"
+    assert not session.request(Choices(training, "mine")).masks
 
 
 def test_nothing_outside_the_bundles_folder_is_resumed(

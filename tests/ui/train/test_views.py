@@ -13,11 +13,13 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.nets.library import Listed
+from napari_gliocam.nets.segmenters.design import ARCHITECTURES
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
+from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.run.events import BeforeAfter, End, Row, TrainingReport
 from napari_gliocam.ui.train.bundle_list import BundleListView
-from napari_gliocam.ui.train.choice_view import TrainChoiceView
+from napari_gliocam.ui.train.choice_view import SEGMENTER, TrainChoiceView
 from napari_gliocam.ui.train.progress_view import PictureStrip, TrainProgressView
 from napari_gliocam.ui.train.tag_view import TagView
 from napari_gliocam.ui.train.tagging import KEYS, CaseRow, Here
@@ -66,6 +68,33 @@ def test_choices_and_summary(qtbot: Any) -> None:
     assert not view.start_button.isEnabled()
     view.set_resumable(HOSTILE)
     assert "<h1" not in view.resume_button.toolTip()
+
+
+def test_a_segmentation_network_has_choices_of_its_own(qtbot: Any) -> None:
+    view = TrainChoiceView()
+    qtbot.addWidget(view)
+    assert view.of_segmenter.isHidden()
+    assert view.choices().network is None
+    view.set_summary(Summary("1 case.", (), 200.0, "CPU"))
+    view.what.setCurrentIndex(view.what.findText(SEGMENTER))
+    assert not view.start_button.isEnabled(), "Check comes first again"
+    assert not view.of_segmenter.isHidden()
+    assert all(box.isHidden() for box in view.stages.values())
+    assert not view.form.fields["weight_agree"].native.isEnabled()
+    recipe = read_segmenter_recipe()
+    assert view.choices().training.epochs == recipe.fit.epochs
+    for place, name in enumerate(ARCHITECTURES):
+        view.network.setCurrentIndex(place)
+        assert view.choices().network == name
+    with qtbot.waitSignal(view.masks_requested):
+        view.masks_button.click()
+    view.set_masks(Path("/x") / HOSTILE.replace("/", ""))
+    assert view.choices().masks is not None
+    assert "<h1" not in view.masks.toolTip()
+    view.what.setCurrentIndex(0)
+    assert view.of_segmenter.isHidden()
+    assert view.choices().network is None
+    assert view.form.fields["weight_agree"].native.isEnabled()
 
 
 def test_progress_and_end(qtbot: Any, tmp_path: Path) -> None:

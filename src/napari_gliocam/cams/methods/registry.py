@@ -66,6 +66,11 @@ METHODS: dict[str, Entry] = {
         "exits:GuidedAggregate",
         layered=False,
     ),
+    "refit": Entry(
+        "GradCAM of clusters (ReFit)",
+        "Paper 4, section 2.2: GradCAM of the slice in clusters; BoundaryFit follows as refinement",
+        "refit:RefitGradCAM",
+    ),
     "scorecam-top": Entry(
         "ScoreCAM, top channels (approximate)",
         "Only the channels that vary most over the slice",

@@ -107,6 +107,12 @@ class PackedSlices:
         self._part, self._place = part.astype(np.int32), place.astype(np.int32)
         self._shape = shape
 
+    @staticmethod
+    def shape_of(file: Path) -> tuple[int, int, int]:
+        """Return channels, rows and columns of the slices of a whole packed file."""
+        with file.open("rb") as stream:
+            return _head(stream).shape
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, C, H, W)."""

@@ -88,7 +88,8 @@ def synthetic_slices(
     scene = render_scene(fields, anatomy, lesions, settings)
 
     images = torch.stack(
-        [_normalise(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)], dim=1
+        [normalise_drawn(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)],
+        dim=1,
     )
     truth = scene.labels.cpu().numpy()
     core, edema = ((truth == k).sum(axis=(1, 2)) for k in (1, 2))
@@ -97,7 +98,7 @@ def synthetic_slices(
     return images.half().cpu().numpy()[keep], labels[keep].astype(np.float32), truth[keep]
 
 
-def _normalise(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
+def normalise_drawn(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
     """Normalise as for a real case, with the scatter that the statistics of real cases have."""
     how = Normalisation()
     mean_off, std_off, high_off = (

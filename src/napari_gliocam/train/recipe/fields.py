@@ -38,8 +38,8 @@ class Fit:
         Momentum of SGD.
     weight_decay : float
         Weight decay of the optimiser.
-    schedule : {"one-cycle", "cosine", "constant"}
-        Course of the learning rate.
+    schedule : {"one-cycle", "cosine", "poly", "constant"}
+        Course of the learning rate; "poly" is ``(1 - step / steps)`` to the power of 0.9.
     warm_up : float
         One-cycle: the part of the steps in which the rate rises.
     hold : int
@@ -67,7 +67,7 @@ class Fit:
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: float = _number(0.0, 0.0, 1.0)
     weight_decay: float = _number(0.0, 0.0)
-    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    schedule: Literal["one-cycle", "cosine", "poly", "constant"] = "one-cycle"
     warm_up: float = _number(0.15, 0.0, 1.0)
     hold: int = _number(0, 0)
     floor: float = _number(0.0, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import Field, asdict, fields, is_dataclass
 from importlib.resources import files
 from math import isfinite
@@ -37,11 +38,61 @@ def read_recipe(source: str | Path = "default") -> Recipe:
     TrainingError
         One sentence with the file and the key.
     """
+    return read_settings(Recipe, source, NAMED)
+
+
+def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:
+    """Read a dataclass of settings from TOML, as `read_recipe` does.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of plain values and of further dataclasses.
+    source : str or Path
+        A name in ``named``, or the path of a TOML file, which may name one of them as its base.
+    named : sequence of str
+        Names of the files of this kind that ship.
+
+    Returns
+    -------
+    object
+        Of the kind.
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the file and the key.
+    """
     path = Path(source)
     name = str(source).removesuffix(".toml")
-    if name in NAMED and (name == str(source) or not path.exists()):
+    if name in named and (name == str(source) or not path.exists()):
         path = _shipped(name)
-    return _build(Recipe, _table(path), str(path), "")
+    return build_settings(kind, _table(path, named), str(path))
+
+
+def build_settings(kind: type[T], values: dict[str, Any], source: str) -> T:
+    """Build a dataclass of settings from plain nested values.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of plain values and of further dataclasses.
+    values : dict
+        Nested values by key.
+    source : str
+        Origin of the values, for the messages of errors.
+
+    Returns
+    -------
+    object
+        Of the kind.
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the source and the key.
+    """
+    return _build(kind, values, source, "")
 
 
 def recipe_of(values: dict[str, Any], source: str) -> Recipe:
@@ -66,8 +117,8 @@ def recipe_of(values: dict[str, Any], source: str) -> Recipe:
     return _build(Recipe, values, source, "")
 
 
-def recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """Return all values of a recipe as plain nested dicts, for json."""
+def recipe_values(recipe: Any) -> dict[str, Any]:
+    """Return all values of a recipe, a dataclass of any kind, as plain nested dicts, for json."""
     return _plain(asdict(recipe))  # type: ignore[no-any-return]
 
 
@@ -79,13 +130,13 @@ def differences(a: Any, b: Any, key: str = "") -> list[str]:
     return [] if a == b else [key]
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _table(path: Path, named: Sequence[str]) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise TrainingError(
             f'There is no recipe "{path}"; give the path of a TOML file or one of '
-            f"{', '.join(NAMED)}."
+            f"{', '.join(named)}."
         ) from error
     except RecursionError as error:
         raise TrainingError(
@@ -96,11 +147,11 @@ def _table(path: Path) -> dict[str, Any]:
     base = table.pop("base", None)
     if base is None:
         return table
-    if base not in NAMED:
+    if base not in named:
         raise TrainingError(
-            f'"{path}": base is {base!r}; choose one of {", ".join(NAMED)}, or leave it out.'
+            f'"{path}": base is {base!r}; choose one of {", ".join(named)}, or leave it out.'
         )
-    return _merge(_table(_shipped(base)), table)
+    return _merge(_table(_shipped(base), named), table)
 
 
 def _shipped(name: str) -> Path:

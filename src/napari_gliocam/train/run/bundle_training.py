@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ T = TypeVar("T")
 Network = Literal["tumour", "classes"]
 
 #: Errors of files in the work folder that are missing or damaged.
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def train_bundle(
@@ -170,7 +170,7 @@ class _Run:
         )
         channels = slices.images.shape[1]
         design = start.design if start and recipe.start == "bundle" else recipe.network.design
-        with _seeded(recipe.seed):
+        with seeded(recipe.seed):
             net = GliocamNet.of(channels, design)
         if start is not None:
             keys = differences(asdict(start.design), asdict(net.design), "network")
@@ -183,10 +183,10 @@ class _Run:
         return cls(recipe, slices, train, validation, work, net, machine, report, fabric)
 
     def through(self, out: Path, about: BundleInfo) -> Path:
-        with _timed(self.work / "seconds.json"):
+        with timed(self.work / "seconds.json"):
             polarity = self._train()
         if first_process():
-            info = self._describe(about, polarity, _seconds(self.work / "seconds.json"))
+            info = self._describe(about, polarity, seconds_of(self.work / "seconds.json"))
             save_bundle(self.net.eval().cpu(), info, out)
         return out
 
@@ -271,7 +271,7 @@ class _Run:
             return
         if len(train) == 0:
             raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")
-        with _seeded(self.recipe.seed, 1):
+        with seeded(self.recipe.seed, 1):
             stage = make_stage(name, self.net, self.recipe)
         run_stage(
             name,
@@ -329,7 +329,7 @@ class _Run:
 
 
 @contextmanager
-def _seeded(*seed: int) -> Iterator[None]:
+def seeded(*seed: int) -> Iterator[None]:
     """Seed torch for first weights, and leave its own generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.default_rng(list(seed)).integers(2**62)))
@@ -337,9 +337,9 @@ def _seeded(*seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _timed(file: Path) -> Iterator[None]:
+def timed(file: Path) -> Iterator[None]:
     """Add up the seconds of all runs, but for those that were killed."""
-    before, started = _seconds(file), time.perf_counter()
+    before, started = seconds_of(file), time.perf_counter()
     try:
         yield
     finally:
@@ -347,8 +347,9 @@ def _timed(file: Path) -> Iterator[None]:
             write_json(file, before + time.perf_counter() - started)
 
 
-def _seconds(file: Path) -> float:
-    with suppress(*_DAMAGED):  # a figure for the model card, no more
+def seconds_of(file: Path) -> float:
+    """Return the seconds that `timed` added up in a file; 0 where there is none."""
+    with suppress(*DAMAGED):  # a figure for the model card, no more
         return float(json.loads(file.read_text(encoding="utf-8")))
     return 0.0
 
@@ -372,7 +373,7 @@ def _once(
     if first_process():
         try:
             read(file)
-        except _DAMAGED:
+        except DAMAGED:
             make()
     if fabric is not None:
         fabric.barrier()
@@ -398,19 +399,33 @@ def _read_rows(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _check_folder(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | None) -> None:
     """Raise `TrainingError` if something else was trained in the folder."""
-    file = work / "training.json"
     now = {
         "recipe": recipe_values(recipe),
         "slices": slices.fingerprint(),
         "start": None if start is None else weights_digest(start),
     }
+    check_same_training(work, now)
+
+
+def check_same_training(work: Path, now: dict[str, Any]) -> None:
+    """Raise `TrainingError` if something else was trained in a work folder; note it if nothing was.
+
+    Parameters
+    ----------
+    work : Path
+        The work folder.
+    now : dict
+        Recipe, fingerprint of the slices and digest of the first weights, by "recipe", "slices"
+        and "start".
+    """
+    file = work / "training.json"
     if not file.exists():
         write_json(file, now)
         return
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
         keys = differences(before, now)
-    except (*_DAMAGED, RecursionError) as error:
+    except (*DAMAGED, RecursionError) as error:
         raise TrainingError(
             f'"{file}", which says what was trained in this folder, cannot be read ({error}); '
             "choose another folder for the training."

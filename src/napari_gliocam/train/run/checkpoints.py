@@ -143,14 +143,27 @@ def load_best_so_far(net: GliocamNet, work: Path, recipe: Recipe) -> bool:
     }
     for name, (network, blend) in parts.items():
         before = {k: v.clone() for k, v in network.state_dict().items()}
-        if _load_stage(network, stage_folder(work, name)):
+        if load_stage(network, stage_folder(work, name)):
             blend_weights(network, before, blend)
             found = True
     return found
 
 
-def _load_stage(network: nn.Module, folder: Path) -> bool:
-    """Load the weights that a stage ended with, else those of its best or last checkpoint."""
+def load_stage(network: nn.Module, folder: Path) -> bool:
+    """Load the weights that a stage ended with, else those of its best or last checkpoint.
+
+    Parameters
+    ----------
+    network : Module
+        The network that leaves the stage.
+    folder : Path
+        Folder of the stage, see `stage_folder`.
+
+    Returns
+    -------
+    bool
+        False if there are none yet.
+    """
     if load_weights(network, folder / WEIGHTS):
         return True
     file = readable(folder / BEST) or readable(folder / LAST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -19,6 +19,7 @@ from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.fields import STAGES
 from napari_gliocam.train.run.before_after import ALL, comparing
+from napari_gliocam.train.run.checkpoints import stage_folder
 from napari_gliocam.train.run.events import BeforeAfter, Plan, Row
 from napari_gliocam.train.run.gathering import Gathered
 from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
@@ -57,7 +58,7 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
     after = load_bundle(out)
     before = given.start or load_bundle()
     compared = BeforeAfter()
-    chosen = _some(given.plan.validation, request.compare, given.recipe.seed)
+    chosen = some_of(given.plan.validation, request.compare, given.recipe.seed)
     if chosen and before.info.modalities == after.info.modalities:
         compared = yield from comparing(
             {name: given.index.source(name) for name in chosen},
@@ -68,20 +69,22 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
             device=request.device,
         )
     contents = {
-        out / CURVES_FILE: _curves(request.work_dir),
+        out / CURVES_FILE: curves(
+            request.work_dir, [f"{kind}.{network}" for kind, network in STAGES]
+        ),
         out / CARD_FILE: model_card(after.info, given.plan, compared),
     }
     if compared.rows:
         names = {name: name for name in (ALL, *compared.cases)}
         if not request.case_names:
             names |= {name: f"case {n}" for n, name in enumerate(compared.cases, start=1)}
-        contents[out / TABLE_FILE] = _table(compared.rows, names)
+        contents[out / TABLE_FILE] = table_text(compared.rows, names)
     write_files(
         {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
         overwrite=True,
     )
     write_json(request.work_dir / DONE_FILE, {"bundle": str(out)})
-    _remove_checkpoints(request.work_dir)
+    remove_checkpoints(request.work_dir)
     return compared
 
 
@@ -103,7 +106,7 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
         Markdown.  Names from files are plain text in it.
     """
     training = info.training
-    began = {k: _plain(v) for k, v in training.get("began_with", {}).items()}
+    began = {k: plain_text(v) for k, v in training.get("began_with", {}).items()}
     goes_on = (
         f"It goes on from {began['name']} ({began['origin']}; licence {began['licence']})."
         if began
@@ -111,7 +114,7 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
     )
     recipe = training["recipe"]
     lines = [
-        f"# Model card: {_plain(info.name)}",
+        f"# Model card: {plain_text(info.name)}",
         "",
         "Research use only. Not a medical device.",
         "",
@@ -122,11 +125,11 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
         '"this slice shows edema"; no outline entered a loss.',
         *[f"- {concern}" for concern in plan.concerns],
         "",
-        f"**How.** Recipe {_plain(recipe['name'])}, seed {recipe['seed']}, "
+        f"**How.** Recipe {plain_text(recipe['name'])}, seed {recipe['seed']}, "
         f"{training['hours']:g} hours on {training['machine']}. All settings are in "
         "`bundle.json`, losses and AUC by epoch in `curves.csv`.",
         "",
-        "**What it reaches.** " + _figures(compared),
+        "**What it reaches.** " + figures_text(compared),
         "",
         "**What it is not for.** Diagnosis; planning; images of another kind than those above.",
         "",
@@ -137,7 +140,8 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
     return "\n".join(lines)
 
 
-def _figures(compared: BeforeAfter) -> str:
+def figures_text(compared: BeforeAfter) -> str:
+    """Return the figures of all validation patients together as markdown."""
     together = [row for row in compared.rows if row.case == ALL]
     if not together:
         return "Nothing was measured: no patient was kept for validation."
@@ -161,13 +165,14 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _plain(text: Any) -> str:
+def plain_text(text: Any) -> str:
     """Return a text on one line that is neither markdown nor html."""
     line = escape(" ".join(str(text).split()), quote=False)
     return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", line)
 
 
-def _table(rows: Iterable[Row], names: Mapping[str, str]) -> str:
+def table_text(rows: Iterable[Row], names: Mapping[str, str]) -> str:
+    """Return figures as csv, each case called by its name in ``names``."""
     cells = [
         (
             names[row.case],
@@ -180,11 +185,19 @@ def _table(rows: Iterable[Row], names: Mapping[str, str]) -> str:
     return csv_text(("case", "measure", "class", "before", "after"), cells)
 
 
-def _curves(work: Path) -> str:
-    """Return the figures of all stages, a row an epoch, from Lightning's logs."""
+def curves(work: Path, stages: Sequence[str]) -> str:
+    """Return the figures of some stages as csv, a row an epoch, from Lightning's logs.
+
+    Parameters
+    ----------
+    work : Path
+        The work folder.
+    stages : sequence of str
+        Names of the stages.
+    """
     rows: dict[tuple[str, int], dict[str, str]] = {}
-    for kind, network in STAGES:
-        logs = (work / f"{kind}_{network}" / "logs").glob("version_*/metrics.csv")
+    for stage in stages:
+        logs = (stage_folder(work, stage) / "logs").glob("version_*/metrics.csv")
         for file in sorted(logs, key=lambda f: int(f.parent.name.rpartition("_")[2])):
             with (
                 suppress(csv.Error),  # a log that a full disk damaged
@@ -192,7 +205,7 @@ def _curves(work: Path) -> str:
             ):
                 for line in csv.DictReader(stream):
                     with suppress(ValueError, TypeError, KeyError):  # a line that a kill cut
-                        row = rows.setdefault((f"{kind}.{network}", int(line.pop("epoch"))), {})
+                        row = rows.setdefault((stage, int(line.pop("epoch"))), {})
                         row |= {k: v for k, v in line.items() if v}
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     cells = [
@@ -202,14 +215,15 @@ def _curves(work: Path) -> str:
     return csv_text(("stage", "epoch", *columns), cells)
 
 
-def _some(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
+def some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
+    """Return all names, or some of them by seed where they are more than ``most``."""
     if len(names) <= most:
         return names
     chosen = np.random.default_rng([seed, 3]).permutation(len(names))[:most]
     return tuple(names[i] for i in sorted(chosen))
 
 
-def _remove_checkpoints(work: Path) -> None:
+def remove_checkpoints(work: Path) -> None:
     """Remove checkpoints and maps; the logs stay."""
     for file in [*work.glob("*/*.ckpt"), *work.glob("*/weights.safetensors"), *work.glob("*.npz")]:
         file.unlink(missing_ok=True)

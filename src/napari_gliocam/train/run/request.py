@@ -20,7 +20,8 @@ REQUEST_FILE, STOP_FILE, DONE_FILE = "request.json", "stop", "done.json"
 #: Output of a training in a process of its own: events, and whatever else Python prints.
 REPORTS_FILE, ERRORS_FILE = "reports.jsonl", "errors.log"
 #: Fields that hold a path.
-_READ, _WRITTEN = ("cases", "labels", "bundle", "cache"), ("out", "work")
+_READ = ("cases", "labels", "bundle", "cache", "masks", "second_masks", "anatomies")
+_WRITTEN = ("out", "work")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class TrainingRequest:
     out : str
         Folder of the new bundle.
     recipe : dict
-        Values of the recipe, see `napari_gliocam.train.recipe.toml_file.recipe_values`.
+        Values of the recipe, see `napari_gliocam.train.recipe.toml_file.recipe_values`: those of a
+        `Recipe`, or of a `SegmenterRecipe` where there are masks.
     labels : str
         The csv file with slice labels; empty derives them from expert labels.
     bundle : str
@@ -56,6 +58,13 @@ class TrainingRequest:
     case_names : bool
         Whether the validation patients are named and pictured in the bundle's folder; False
         numbers them.
+    masks : str
+        Folder of computed masks that a segmentation network learns from; empty trains the networks
+        of the maps.
+    second_masks : str
+        Folder of second masks of the same cases; empty learns from the first alone.
+    anatomies : str
+        Folder of anatomies that synthetic cases are drawn into; empty takes procedural brains.
     """
 
     cases: str
@@ -73,6 +82,9 @@ class TrainingRequest:
     threads: int = 0
     compare: int = 20
     case_names: bool = True
+    masks: str = ""
+    second_masks: str = ""
+    anatomies: str = ""
 
     @property
     def out_dir(self) -> Path:

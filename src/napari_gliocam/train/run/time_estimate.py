@@ -15,10 +15,13 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.data.case_set import CaseSet
+from napari_gliocam.train.data.mask_batches import MaskBatch
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.run.bundle_training import make_stage
 from napari_gliocam.train.run.events import Plan
+from napari_gliocam.train.run.segmenter_training import GatheredMasks
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
+from napari_gliocam.train.stages.segmenter import SegmenterStage
 from napari_gliocam.train.stages.stage import Stage
 
 #: Number of timed steps, after one that is not.
@@ -58,6 +61,40 @@ def estimating_time(
         yield Progress(done, len(plan.steps), "timing a few steps")
         seconds += steps * _seconds_a_step(name, cases, recipe, net, where)
     return seconds
+
+
+def estimating_segmenter(
+    given: GatheredMasks, device: str = "auto"
+) -> Generator[Progress, None, float]:
+    """Estimate the seconds that all steps of a segmentation network's training take here.
+
+    Parameters
+    ----------
+    given : GatheredMasks
+        The input of the training; its networks stay as they are.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Device to train on.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    float
+        Seconds, without preparing cases and without the comparison at the end.
+    """
+    where = choose_device(device)
+    yield Progress(0, 1, "timing a few steps")
+    stage = SegmenterStage(given.network(), given.recipe).to(where)
+    data = given.dataset(given.train, augmented=True)
+    keys = [(0, place) for place in range(min(stage.fit.batch, len(data)))]
+
+    def batch() -> MaskBatch:
+        return MaskBatch(*(field.to(where) for field in data.__getitems__(keys)))
+
+    (steps,) = given.plan.steps.values()
+    return steps * _timed(stage, batch, where)
 
 
 def _seconds_a_step(

@@ -15,6 +15,7 @@ from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.progress import finish
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.checkpoints import BEST, WEIGHTS, load_best_so_far
 from napari_gliocam.train.run.events import BetterWeights, Emit, Note, TrainingReport
@@ -22,6 +23,7 @@ from napari_gliocam.train.run.finish import BEST_SO_FAR, finishing
 from napari_gliocam.train.run.fit import Machine, first_process
 from napari_gliocam.train.run.gathering import Gathered, gathering
 from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.train.run.segmenter_training import train_segmenter
 from napari_gliocam.train.run.work_folder import full_disk, locked, remove_parts
 
 #: Lightning's words for devices.
@@ -62,6 +64,8 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
             request.stop_file.unlink(missing_ok=True)
             remove_parts(request.out_dir)
             remove_parts(request.work_dir)
+        if request.masks:
+            return train_segmenter(request, machine_of(request), emit)
         given = finish(gathering(request), emit)
         for sentence in given.warnings:
             emit(Note(sentence))
@@ -150,6 +154,14 @@ def _about(request: TrainingRequest, given: Gathered) -> BundleInfo:
             training={"request": _settings(request)},
         )
     before = given.start.info
+    if before.segmenter is not None:  # its networks of the maps are trained, and have thresholds
+        usual = Thresholds()
+        before = replace(
+            before,
+            segmenter=None,
+            tumour_threshold=usual.tumour_threshold,
+            class_threshold=usual.class_threshold,
+        )
     return replace(
         before,
         name=name,

@@ -35,7 +35,7 @@ class Stage(LightningModule):
         Settings of the optimisation.
     """
 
-    #: The only kind of batch that is accepted; none has a field for a mask.
+    #: The only kind of batch that is accepted; `MaskBatch` alone has masks, computed ones.
     batch_type: ClassVar[type]
     #: The network that leaves the stage.
     network: nn.Module
@@ -105,6 +105,9 @@ def _schedule(optimiser: torch.optim.Optimizer, fit: Fit, steps: int) -> LRSched
         return OneCycleLR(optimiser, fit.rate, max(steps, 1), pct_start=fit.warm_up)
     if fit.schedule == "constant":
         return LambdaLR(optimiser, lambda step: 1.0)
+    if fit.schedule == "poly":
+        # Paper 3, Eq. 13 as printed divides by what is left and goes below 0 half-way.
+        return LambdaLR(optimiser, lambda step: max(0.0, 1 - step / max(steps, 1)) ** 0.9)
     return LambdaLR(optimiser, _cosine(fit, steps))
 
 

@@ -22,6 +22,7 @@ STAGE_TITLES = {
     "classifier.classes": "Classifier, core and edema",
     "aggregate.tumour": "Tumour aggregate",
     "aggregate.classes": "Class aggregate",
+    "segmenter": "Segmentation network",
     "polarity": "Polarity of the exits",
     "maps": "Maps of the training slices",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.choice import (
     STAGES,
@@ -26,18 +28,28 @@ from napari_gliocam.train.recipe.choice import (
     recipe_of_choice,
     usual_stages,
 )
+from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.ui.train.session import Choices
 from napari_gliocam.ui.train.work import Summary
 from napari_gliocam.ui.widgets.forms import Form
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, tooltip
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.wording import duration
 
-#: Fields of `TrainingChoice` in the form.
-_FORM = (
-    *("epochs", "batch", "rate", "min_pixels"),
-    *("weight_class", "weight_separate", "weight_agree"),
-)
+#: Fields of `TrainingChoice` in the form, and those that a segmentation network has, too.
+_BOTH = ("epochs", "batch", "rate")
+_FORM = (*_BOTH, "min_pixels", "weight_class", "weight_separate", "weight_agree")
+
+#: Last entry of what can be trained.
+SEGMENTER = "Segmentation network, from masks"
+#: Titles of the networks.
+NETWORKS: dict[Architecture, str] = {
+    "small-unet": "Small U-Net, 1.9 million weights",
+    "mixed-unet": "Mixed-UNet, 10 million (paper 3)",
+    "unet": "U-Net, 31 million",
+    "fcn": "FCN on VGG-16, 19 million",
+    "deeplabv3": "DeepLabV3 on ResNet-50, 40 million",
+}
 
 
 class TrainChoiceView(QWidget):
@@ -48,6 +60,7 @@ class TrainChoiceView(QWidget):
     start_requested = Signal()
     resume_requested = Signal()
     device_requested = Signal(str)
+    masks_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +69,7 @@ class TrainChoiceView(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
         self.what = Choice("The part that is trained; everything else stays as it is")
-        self.what.fill(list(WHAT.values()), 0)
+        self.what.fill([*WHAT.values(), SEGMENTER], 0)
         self.what.currentIndexChanged.connect(self._on_what)
         self.name = QLineEdit("my-bundle")
         self.name.setToolTip("Name of the new bundle")
@@ -81,6 +94,8 @@ class TrainChoiceView(QWidget):
         grid.addWidget(self.devices, 2, 1, 1, 2)
         grid.setColumnStretch(1, 1)
         section.body.addLayout(grid)
+        self.of_segmenter = self._of_segmenter()
+        section.body.addWidget(self.of_segmenter)
         self.advanced = self._advanced()
         self.advanced.hide()
         self.advanced_button.toggled.connect(self.advanced.setVisible)
@@ -115,6 +130,41 @@ class TrainChoiceView(QWidget):
         self._on_what()
         self.set_resumable(None)
 
+    def _of_segmenter(self) -> QWidget:
+        """Return the rows that a segmentation network has alone."""
+        widget = QWidget()
+        grid = QGridLayout(widget)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(SPACING)
+        grid.setVerticalSpacing(2)
+        self.network = Choice("Large ones need a GPU")
+        self.network.fill(list(NETWORKS.values()), 0)
+        self.network.currentIndexChanged.connect(self._changed)
+        self.masks = Elided()
+        self.masks_button = QPushButton("Folder…")
+        self.masks_button.setToolTip(
+            "Learn from these results of Segment instead, strokes by hand included; masks that are "
+            "missing are made by Check. Outlines of experts are refused"
+        )
+        self.masks_button.clicked.connect(self.masks_requested)
+        grid.addWidget(row_label("Network"), 0, 0)
+        grid.addWidget(self.network, 0, 1, 1, 2)
+        grid.addWidget(row_label("Masks"), 1, 0)
+        grid.addWidget(self.masks, 1, 1)
+        grid.addWidget(self.masks_button, 1, 2)
+        grid.setColumnStretch(1, 1)
+        self._masks: Path | None = None
+        self.set_masks(None)
+        return widget
+
+    def set_masks(self, folder: Path | None) -> None:
+        """Show the folder of masks; None: those that Check makes."""
+        self._masks = folder
+        made = "Made by Check with the bundle in use, corrected by the slice labels"
+        text, more = (made, "") if folder is None else (folder.name, str(folder))
+        self.masks.set_text(text, more)
+        self._changed()
+
     def _advanced(self) -> QWidget:
         widget = QWidget()
         column = QVBoxLayout(widget)
@@ -146,11 +196,17 @@ class TrainChoiceView(QWidget):
         """Return what is chosen."""
         stages = frozenset(key for key, box in self.stages.items() if box.isChecked())
         training = replace(self.form.value(), what=self._what, stages=stages)
-        return Choices(training, self.name.text().strip(), self.case_names.isChecked())
+        name = self.name.text().strip()
+        network = list(NETWORKS)[self.network.currentIndex()] if self._segments else None
+        return Choices(training, name, self.case_names.isChecked(), network, self._masks)
+
+    @property
+    def _segments(self) -> bool:
+        return self.what.currentIndex() == len(WHAT)
 
     @property
     def _what(self) -> What:
-        return list(WHAT)[self.what.currentIndex()]
+        return "finetune" if self._segments else list(WHAT)[self.what.currentIndex()]
 
     def set_devices(self, names: list[str], titles: list[str], current: str) -> None:
         """Offer what this computer has."""
@@ -190,7 +246,14 @@ class TrainChoiceView(QWidget):
         usual = usual_stages(self._what)
         for key, box in self.stages.items():
             box.setChecked(key in usual)
-        self.form.set_value(_recipe_values(self._what))
+            box.setVisible(not self._segments)
+        self.of_segmenter.setVisible(self._segments)
+        values = _recipe_values(self._what)
+        if self._segments:
+            fit = read_segmenter_recipe().fit
+            values = replace(values, epochs=fit.epochs, batch=fit.batch, rate=fit.rate)
+        self.form.set_active(_BOTH if self._segments else _FORM)
+        self.form.set_value(values)
         self._changed()
 
     def _on_device(self, index: int) -> None:

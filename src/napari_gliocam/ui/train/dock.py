@@ -91,6 +91,7 @@ class TrainDock(Dock):
         choice.start_requested.connect(lambda: session.train(choice.choices()))
         choice.resume_requested.connect(session.resume)
         choice.device_requested.connect(self._on_device)
+        choice.masks_requested.connect(self._ask_masks)
         session.working.connect(choice.set_checking)
         session.summarised.connect(choice.set_summary)
         session.running.connect(choice.set_running)
@@ -123,6 +124,11 @@ class TrainDock(Dock):
         path, _ = QFileDialog.getOpenFileName(self, "Labels of slices", folder, "Table (*.csv *)")
         if path:
             self.session.load_labels(path)
+
+    def _ask_masks(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of masks")
+        if folder:
+            self.choice_view.set_masks(Path(folder))
 
     def _on_advance(self, advance: bool) -> None:
         self.session.tagging.advance = advance

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
+from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
+from napari_gliocam.train.recipe.segmenter import SegmenterRecipe, read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
@@ -53,11 +56,37 @@ class Choices:
         Of the new bundle.
     case_names : bool
         Whether names and pictures of validation patients go into the bundle's folder.
+    network : str or None
+        Architecture of a segmentation network that learns from masks; None trains the networks of
+        the maps.
+    masks : Path or None
+        Folder of its masks; None: those that *Check* makes.
     """
 
     training: TrainingChoice
     name: str
     case_names: bool = True
+    network: Architecture | None = None
+    masks: Path | None = None
+
+
+def segmenter_recipe(choices: Choices) -> SegmenterRecipe:
+    """Return the recipe of a segmentation network with the values that a user changed.
+
+    Parameters
+    ----------
+    choices : Choices
+        With a network.
+    """
+    assert choices.network is not None
+    recipe, training = read_segmenter_recipe(), choices.training
+    fit = replace(
+        recipe.fit,
+        epochs=training.epochs or recipe.fit.epochs,
+        batch=training.batch or recipe.fit.batch,
+        rate=training.rate or recipe.fit.rate,
+    )
+    return replace(recipe, fit=fit, network=replace(recipe.network, architecture=choices.network))
 
 
 class TrainSession:
@@ -222,32 +251,47 @@ class TrainSession:
 
     def request(self, choices: Choices) -> TrainingRequest:
         """Return the request for a training."""
-        bundle = self.state.bundle
+        bundle, labels = self.state.bundle, self.tagging.file
         own = bundle is not None and bundle.path not in (None, bundled_path())
+        cases = self.tagging.folder
+        masks: Path | None = None
+        recipe = recipe_values(recipe_of_choice(choices.training))
+        if choices.network is not None:
+            masks = choices.masks or self.masks_of(cases or Path())
+            recipe = recipe_values(segmenter_recipe(choices))
+            labels = labels if labels is not None and labels.exists() else None
         return TrainingRequest(
-            cases=str(self.tagging.folder or ""),
+            cases=str(cases or ""),
             out=str(self.folder / safe_name(choices.name)),
-            recipe=recipe_values(recipe_of_choice(choices.training)),
-            labels=str(self.tagging.file or ""),
+            recipe=recipe,
+            labels=str(labels or ""),
+            masks=str(masks or ""),
+            cache="" if masks is None else str(masks / "slices"),
             bundle=str(bundle.path) if own else "",
             name=choices.name,
             device=self.state.device,
             case_names=choices.case_names,
         )
 
+    def masks_of(self, cases: Path) -> Path:
+        """Return the folder that *Check* puts the masks of a folder of cases into."""
+        place = sha256(str(cases.absolute()).encode(errors="replace")).hexdigest()[:8]
+        return self.folder.parent / "masks" / f"{safe_name(cases.name)}-{place}"
+
     def summarise(self, choices: Choices) -> Job | None:
-        """Count cases and slices, and time a few steps."""
-        if self._job is not None or not self._ready():
+        """Count cases and slices, and time a few steps; make masks where they are needed."""
+        if self._job is not None or not self._ready(choices):
             return None
         request = self.request(choices)
-        job = self._work(lambda: train_work.summarise(request), "Checking")
+        work = train_work.summarise_segmenter if request.masks else train_work.summarise
+        job = self._work(lambda: work(request), "Checking")
         job.succeeded.connect(self._on_summarised)
         return job
 
     def train(self, choices: Choices) -> bool:
         """Start a training; return whether it was started."""
         request = self.request(choices)
-        if not self._ready() or self.process.running:
+        if not self._ready(choices) or self.process.running:
             return False
         if request.out_dir.exists() and any(request.out_dir.iterdir()):
             self._fail(
@@ -275,11 +319,11 @@ class TrainSession:
         """Stop after the step under way; the best weights so far are kept."""
         self.process.stop()
 
-    def _ready(self) -> bool:
+    def _ready(self, choices: Choices) -> bool:
         if self.tagging.folder is None:
             self.say("Open a folder of cases first.", "warning")
             return False
-        if not len(self.tagging.tags):
+        if choices.network is None and not len(self.tagging.tags):
             self.say("No slice is tagged yet; tag some, or take them from expert labels.")
             return False
         return True

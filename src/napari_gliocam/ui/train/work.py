@@ -84,6 +84,38 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
     return Summary(given.plan.words, concerns, seconds, describe(request.device))
 
 
+def summarise_segmenter(request: TrainingRequest) -> Generator[Progress, None, Summary]:
+    """Make the masks that are missing, count cases and slices, and time a few steps.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        The training of a segmentation network.
+    """
+    keep_triton_out()
+    from napari_gliocam.device import describe
+    from napari_gliocam.nets.bundle import load_bundle
+    from napari_gliocam.train.labels.pseudo import labelling_missing
+    from napari_gliocam.train.run.segmenter_training import gathering_segmenter
+    from napari_gliocam.train.run.time_estimate import estimating_segmenter
+
+    labels = Path(request.labels)
+    tags = load_tags(labels)[0].cases if request.labels and labels.exists() else {}
+    yield Progress(0, 1, "loading the bundle")
+    problems = yield from labelling_missing(
+        Path(request.cases),
+        Path(request.masks),
+        tags,
+        bundle=load_bundle(request.bundle or None),
+        device=request.device,
+    )
+    given = yield from gathering_segmenter(request)
+    seconds = yield from estimating_segmenter(given, request.device)
+    left_out = {**given.plan.left_out, **problems}
+    concerns = (*given.plan.concerns, *given.warnings, *left_out.values())
+    return Summary(given.plan.words, concerns, seconds, describe(request.device))
+
+
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     """Derive tags of all cases that have expert labels."""
     from napari_gliocam.nets.bundle import read_bundle_info

@@ -1,0 +1,1 @@
+"""Segmentation networks: learned from masks that the maps made, not from outlines."""

@@ -1,0 +1,126 @@
+"""Run a segmentation network over the slices of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_gliocam.nets.segmenters.blend import share_of_core, shared_out
+from napari_gliocam.nets.segmenters.design import SIDE_MULTIPLE, SegmenterDesign
+from napari_gliocam.nets.segmenters.neighbours import with_neighbours
+from napari_gliocam.progress import Progress
+from napari_gliocam.slices import SliceStack
+from napari_gliocam.targets import TARGETS
+
+#: Pixels whose mean logit, after a 3 x 3 average, is the image-level logit of a slice.
+SCORE_PIXELS = 8
+#: Logit of a class in air.
+_AIR = -10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """What a segmentation network says of N slices.
+
+    Parameters
+    ----------
+    maps : ndarray of float32, (3, N, H, W)
+        Tumour, core and edema in the form of a bundle's maps, in [0, 1], 0 in air: the tumour map
+        is a probability, the class maps share it out.
+    scores : ndarray of float32, (N, 3)
+        Image-level probabilities: how sure it is of its surest pixels.
+    """
+
+    maps: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+def image_logits(logits: Tensor, brain: Tensor) -> Tensor:
+    """Return the image-level logits (B, C) of maps of logits (B, C, H, W).
+
+    Parameters
+    ----------
+    logits : Tensor, (B, C, H, W)
+        Maps of a segmentation network.
+    brain : Tensor of bool, (B, 1, H, W)
+        Pixels of the brain.
+    """
+    smooth = F.avg_pool2d(logits.masked_fill(~brain, _AIR), 3, 1, 1).flatten(2)
+    return smooth.topk(min(SCORE_PIXELS, smooth.shape[2]), dim=2).values.mean(dim=2)
+
+
+def running_segmenter(
+    network: nn.Module,
+    design: SegmenterDesign,
+    stack: SliceStack,
+    spacing_mm: float,
+    device: torch.device,
+    batch: int,
+) -> Generator[Progress, None, Segmented]:
+    """Run a network over all slices of a case, a batch at a time.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    design : SegmenterDesign
+        Its design.
+    stack : SliceStack
+        The slices, N.
+    spacing_mm : float
+        Distance between them.
+    device : torch.device
+        Where it runs.
+    batch : int
+        Slices at once.
+
+    Yields
+    ------
+    Progress
+        Slices done; nothing stays open across a yield.
+
+    Returns
+    -------
+    Segmented
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        If the memory of the device does not suffice.
+    """
+    network = network.to(device).to(memory_format=torch.channels_last)
+    total, (height, width) = len(stack.frame), stack.frame.network_shape
+    room = (-width % SIDE_MULTIPLE, -height % SIDE_MULTIPLE)
+    images = with_neighbours(stack.images, spacing_mm, design)
+    found = Segmented(
+        np.zeros((len(TARGETS), total, height, width), dtype=np.float32),
+        np.zeros((total, len(TARGETS)), dtype=np.float32),
+    )
+    words = "running the segmentation network"
+    yield Progress(0, total, words)
+    for start in range(0, total, batch):
+        part = slice(start, min(start + batch, total))
+        with torch.inference_mode():
+            given = F.pad(torch.from_numpy(images[part]).to(device), (0, room[0], 0, room[1]))
+            brain = torch.from_numpy(stack.brain[part]).to(device)[:, None]
+            with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
+                logits = _logits(network, given, design)[..., :height, :width].float()
+            probabilities = (logits.sigmoid() * brain).transpose(0, 1).cpu().numpy()
+            found.maps[:, part] = shared_out(probabilities[0], share_of_core(probabilities))
+            found.scores[part] = image_logits(logits, brain).sigmoid().cpu().numpy()
+        yield Progress(part.stop, total, words)
+    return found
+
+
+def _logits(network: nn.Module, images: Tensor, design: SegmenterDesign) -> Tensor:
+    images = images.contiguous(memory_format=torch.channels_last)
+    logits: Tensor = network(images)
+    if design.mirror:
+        logits = (logits + network(images.flip(3)).flip(3)) / 2
+    return logits

@@ -1,0 +1,200 @@
+"""Every choice of the training of a segmentation network as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_gliocam.nets.segmenters.design import SegmenterDesign
+from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.recipe.toml_file import read_settings
+
+
+def _number(default: Any, low: float, high: float = float("inf")) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskData:
+    """The choice of slices to learn from.
+
+    Parameters
+    ----------
+    validation : float
+        Part of the patients kept for validation, by seed, in proportion to their labels.
+    healthy : float
+        Part of the slices without tumour that is learned from, by seed.
+    phantoms : int
+        Synthetic cases to learn from besides; they are drawn with their masks.
+    min_pixels : int
+        Smallest number of pixels at which a mask shows a class, where there are no slice labels.
+    """
+
+    validation: float = _number(0.1, 0.0, 0.5)
+    healthy: float = _number(1.0, 0.0, 1.0)
+    phantoms: int = _number(0, 0)
+    min_pixels: int = _number(4, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskLoss:
+    """The weighted terms of the loss.
+
+    With second masks, the cross-entropy looks at them (paper 3), and the terms "overlap" and
+    "pixels" at the mean of both masks.
+
+    Parameters
+    ----------
+    seed : float
+        Weight of the seed loss on the first masks (paper 3, Eq. 8, in the form of SEC).
+    cross_entropy : float
+        Weight of the cross-entropy on the second masks (paper 3, Eq. 9); on the first ones where
+        there are no others.
+    overlap : float
+        Weight of the soft Dice loss.
+    pixels : float
+        Weight of the cross-entropy with soft masks.
+    images : float
+        Weight of the cross-entropy of each slice's surest pixels with the slice labels.
+    band_px : int
+        Pixels on either side of a mask's border that are no seeds.
+    disagreement : float
+        Weight of a pixel that only one of two masks has, in the terms "overlap" and "pixels".
+    """
+
+    seed: float = _number(0.0, 0.0)
+    cross_entropy: float = _number(0.0, 0.0)
+    overlap: float = _number(1.0, 0.0)
+    pixels: float = _number(1.0, 0.0)
+    images: float = _number(0.0, 0.0)
+    band_px: int = _number(0, 0, 16)
+    disagreement: float = _number(1.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not any((self.seed, self.cross_entropy, self.overlap, self.pixels)):
+            raise ValueError("no term of the loss: give one of them a weight above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskAugment:
+    """Random changes of slices and masks during training.
+
+    Parameters
+    ----------
+    mirror : float
+        Probability that left and right change places.
+    quarter_turns : float
+        Probability of a turn by 90, 180 or 270 degrees, as in paper 3.
+    rotate_deg : float
+        Largest further rotation either way, in degrees.
+    zoom : float
+        Standard deviation of the logarithm of the size.
+    shift : float
+        Largest shift along each axis, as part of the slice.
+    bend : float
+        Standard deviation of a smooth deformation, as part of the slice.
+    gain, offset : float
+        Standard deviation of the logarithm of a factor, and of an addend, for each modality.
+    gamma : float
+        Standard deviation of the logarithm of a power, for each modality.
+    field : float
+        Standard deviation of a smooth addend, a bias field.
+    blur : float
+        Probability that a slice has half its resolution.
+    noise : float
+        Largest standard deviation of the noise of each pixel.
+    drop_modality : float
+        Probability that T1ce, and that T2, is left out.
+    drop_neighbours : float
+        Probability that the slice itself stands in for its neighbours.
+    """
+
+    mirror: float = _number(0.5, 0.0, 1.0)
+    quarter_turns: float = _number(0.0, 0.0, 1.0)
+    rotate_deg: float = _number(20.0, 0.0, 180.0)
+    zoom: float = _number(0.12, 0.0, 1.0)
+    shift: float = _number(0.05, 0.0, 0.5)
+    bend: float = _number(0.01, 0.0, 0.1)
+    gain: float = _number(0.15, 0.0)
+    offset: float = _number(0.15, 0.0)
+    gamma: float = _number(0.15, 0.0)
+    field: float = _number(0.12, 0.0)
+    blur: float = _number(0.15, 0.0, 1.0)
+    noise: float = _number(0.15, 0.0)
+    drop_modality: float = _number(0.0, 0.0, 0.5)
+    drop_neighbours: float = _number(0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterRecipe:
+    """The training of a segmentation network.
+
+    Parameters
+    ----------
+    name : str
+        Name of the recipe.
+    seed : int
+        Seed of everything: first weights, split, order, augmentation.
+    start : {"random", "bundle"}
+        First weights: random, or those of the bundle's segmentation network.
+    data : MaskData
+        Choice of slices.
+    network : SegmenterDesign
+        Design of the network.
+    loss : MaskLoss
+        Terms of the loss.
+    augment : MaskAugment
+        Changes of slices and masks.
+    average : float
+        Weight of the past in the running average of the weights, which is what is kept (a mean
+        teacher, Tarvainen & Valpola 2017); 0 keeps the weights themselves.
+    fit : Fit
+        Optimisation.
+    """
+
+    name: str = "unnamed"
+    seed: int = _number(0, 0)
+    start: Literal["random", "bundle"] = "random"
+    data: MaskData = MaskData()
+    network: SegmenterDesign = field(default_factory=SegmenterDesign)
+    loss: MaskLoss = MaskLoss()
+    augment: MaskAugment = MaskAugment()
+    average: float = _number(0.0, 0.0, 0.9999)
+    fit: Fit = field(default_factory=Fit)
+
+    def __post_init__(self) -> None:
+        fit = self.fit
+        if self.data.validation == 0 and (fit.keep == "best" or fit.patience):
+            raise ValueError(
+                f'fit.keep "{fit.keep}" with patience {fit.patience}, which need validation '
+                'patients, and data.validation is 0: choose "last" and 0, or keep some'
+            )
+        if fit.monitor != "val_loss":
+            raise ValueError(
+                'fit.monitor is "val_auc", which a mask does not have: choose "val_loss"'
+            )
+
+
+#: The recipes that ship: ours, and those of papers 3 and 4.
+SEGMENTER_RECIPES = ("small-unet", "mixed-unet", "refit")
+
+
+def read_segmenter_recipe(source: str | Path = "small-unet") -> SegmenterRecipe:
+    """Read a recipe that ships, or a file that may name one of them as its base.
+
+    Parameters
+    ----------
+    source : str or Path
+        A name in `SEGMENTER_RECIPES`, or the path of a TOML file.
+
+    Returns
+    -------
+    SegmenterRecipe
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the file and the key.
+    """
+    return read_settings(SegmenterRecipe, source, SEGMENTER_RECIPES)
