@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 
@@ -133,7 +134,18 @@ def test_scales_are_normalised_where_that_is_asked_for(run, case, tmp_path):
 
 
 def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):
-    line = (case, "--out", tmp_path, "--method", "exit", "--class", "core", "--scope", "4")
+    line = (
+        case,
+        "--out",
+        tmp_path,
+        "--method",
+        "exit",
+        "--class",
+        "core",
+        "--scope",
+        "4",
+        "--no-gate",
+    )
     done = run(*line, "--ensemble", ">", bundles=bundles)
     assert done.exit_code == 0, done.output
     assert "Exit map 4, bundle 1 and Exit map 4, bundle 2" in done.stdout
@@ -142,7 +154,18 @@ def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):
 
 
 def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
-    line = (case, "--out", tmp_path, "--method", "exit", "--class", "core", "--scope", "4")
+    line = (
+        case,
+        "--out",
+        tmp_path,
+        "--method",
+        "exit",
+        "--class",
+        "core",
+        "--scope",
+        "4",
+        "--no-gate",
+    )
     assert run(*line).exit_code == 0
     again = run(*line)
     assert again.exit_code == 1
@@ -216,3 +239,105 @@ def test_help_loads_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+TABLE = ["method", "class", "scope", "test", "value"]
+
+
+def test_every_test_of_every_method_as_a_table(run, bundles, case, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_gliocam.trust.scoring.GATE", 0.0)  # the networks see lesion
+    monkeypatch.setattr("napari_gliocam.cams.run.explain.GATE", 0.0)
+    line = (case, "--out", tmp_path, "--method", "gradcam", "--method", "guided", "--no-gate")
+    line = (*line, "--tests", "all", "--test-slices", "1", "--ensemble", "and", "--json")
+    done = run(*line, bundles=bundles)
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    path = tmp_path / "one" / "one_tests.csv"
+    assert str(path) in facts["files"]
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert list(rows[0]) == TABLE
+    assert len(rows) == len(facts["tests"])
+    for method in ("GradCAM 4, bundle 1", "Guided aggregate, bundle 1"):
+        for target in ("core", "edema"):
+            of = {r["test"]: r for r in rows if (r["method"], r["class"]) == (method, target)}
+            names = ("deletion", "insertion", "road-most", "road-least", "randomisation")
+            names = (*names, "repeatability-rank", "auprc", "sequence-flair", "sequence-map-t2")
+            assert set(names) <= set(of)
+            assert of["deletion"]["scope"] == "lesion"
+            assert float(of["deletion"]["value"]) >= 0
+    assert not [r for r in rows if r["method"].endswith("bundle 2")]
+    reasons = {(t["method"], t["test"]): t["reason"] for t in facts["tests"]}
+    assert "made again" in reasons["Ensemble, intersection", "randomisation"]
+    networks = {r["test"] for r in rows if r["method"] == "Networks"}
+    assert {"doubt", "volume-ml", "volume-low-ml", "volume-high-ml"} <= networks
+
+
+def test_tests_of_one_slice_in_words(run, case, tmp_path):
+    line = (
+        case,
+        "--out",
+        tmp_path,
+        "--method",
+        "gradcam",
+        "--class",
+        "core",
+        "--scope",
+        "4",
+        "--no-gate",
+    )
+    done = run(*line, "--tests", "faithfulness,randomisation", "--baseline", "mirror")
+    assert done.exit_code == 0, done.output
+    (row,) = (r for r in done.stdout.splitlines() if r.startswith("deletion"))
+    assert row.split()[1:5] == ["core", "GradCAM", "4", "slice"]
+    assert "randomisation-" not in done.stdout
+    assert "one_tests.csv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--tests", "beauty"), "no test"),
+        (("--tests", "faithfulness", "--baseline", "black"), "no baseline"),
+        (("--tests", "repeatability"), "two bundles"),
+    ],
+)
+def test_wrong_tests_are_refused_before_a_network_runs(run, case, tmp_path, options, word):
+    done = run(case, "--out", tmp_path, *options)
+    assert done.exit_code == 1
+    assert word in done.output
+    assert not (tmp_path / "one").exists()
+
+
+def test_the_names_of_the_tests_are_those_of_the_room():
+    from napari_gliocam.cli.explain_tests import NAMES
+    from napari_gliocam.trust.fills import FILLS
+    from napari_gliocam.trust.run import TESTS
+
+    assert NAMES == TESTS
+    assert FILLS == ("mean", "blur", "mirror")
+
+
+def test_stopping_a_test_writes_what_is_there(run, case, tmp_path, monkeypatch):
+    from napari_gliocam.trust import run as room
+
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(room, "randomising", stopped)
+    line = (
+        case,
+        "--out",
+        tmp_path,
+        "--method",
+        "gradcam",
+        "--class",
+        "core",
+        "--scope",
+        "4",
+        "--no-gate",
+    )
+    done = run(*line, "--tests", "faithfulness,randomisation")
+    assert done.exit_code == 130
+    rows = list(csv.DictReader((tmp_path / "one" / "one_tests.csv").read_text().splitlines()))
+    assert {"deletion", "insertion"} <= {r["test"] for r in rows}

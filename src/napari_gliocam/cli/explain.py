@@ -39,6 +39,8 @@ from napari_gliocam.cli.console import (
     sentences,
     stoppable,
 )
+from napari_gliocam.cli.explain_tests import AskedTests, run_tests
+from napari_gliocam.cli.explain_tests import lines as test_lines
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining, Scope
     from napari_gliocam.case import Case
     from napari_gliocam.io import CaseFiles
+    from napari_gliocam.trust.run import Finding
 
 #: Longer than this, and a user is told before most of it has gone by.
 _LONG_SECONDS = 30.0
@@ -83,6 +86,7 @@ class ExplainRequest:
     bundles: list[Path | None] = field(default_factory=lambda: [None])
     device: str = "auto"
     overwrite: bool = False
+    tests: AskedTests = field(default_factory=AskedTests)
 
 
 @with_shared_options
@@ -157,6 +161,26 @@ def explain(
         list[Path] | None,
         typer.Option("--bundle", metavar="DIR", help="Other weights; repeat it for an ensemble."),
     ] = None,
+    tests: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Put the maps to the test: faithfulness, randomisation, repeatability (needs two "
+            "bundles), localisation, sequence, doubt, with commas between them; or all.",
+        ),
+    ] = "",
+    test_slices: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Test on no more slices than this; 0: on all."),
+    ] = 12,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Content that takes the place of deleted pixels: mean of the brain, blur, or "
+            "mirror (the other side).",
+        ),
+    ] = "mean",
     device: DeviceOption = Device.AUTO,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -164,8 +188,8 @@ def explain(
 ) -> None:
     """Compare CAMs on cases: NIfTI maps, a contact sheet and a table of figures for each.
 
-    Ctrl-C stops the method under way; what is done by then is written. A case that fails does not
-    stop the others; the exit status is 1 if any failed.
+    Ctrl-C stops the method or test under way; what is done by then is written. A case that fails
+    does not stop the others; the exit status is 1 if any failed.
     """
     with sentences(debug):
         planned = plan(sources, lambda files: None if overwrite else _refuse(out, files))
@@ -189,6 +213,7 @@ def explain(
             bundles=[*bundle] if bundle else [None],
             device=device.value,
             overwrite=overwrite,
+            tests=AskedTests.read(tests, test_slices, baseline, bundles=len(bundle or [None])),
         )
         if len(planned) == 1 and not cluster:
             assert planned[0].files is not None
@@ -281,6 +306,7 @@ def run(
     from napari_gliocam.io.atomic import check_writable, write_files
     from napari_gliocam.io.naming import safe_name
     from napari_gliocam.io.write import pack_volume
+    from napari_gliocam.trust.run import to_csv as tests_csv
 
     ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
     case = read_case(request.files)
@@ -297,10 +323,12 @@ def run(
 
     comparison = Comparison(case, request.threshold)
     stopped, made = False, []
+    works: dict[str, Explaining] = {}
     for name, work in _works(request, case, bar):
         stopped = _follow(work, name, bar, say)
         maps = work.so_far()
         if maps is not None:
+            works[name] = work
             comparison.add(replace(maps, name=name))
             made.append({"name": name, **maps.provenance, "slices": _counts(work)})
         if stopped:
@@ -313,6 +341,13 @@ def run(
         for target in maps.targets:
             keep(name, target, maps.of(target) > 0 if maps.is_mask else maps.of(target))
     figures = comparison.figures()
+    findings: list[Finding] = []
+    if request.tests.names and not stopped:
+        findings, stopped = run_tests(
+            request.tests, works, comparison.maps, request.compare.scope, request.device, bar
+        )
+    if request.tests.names:
+        contents[folder / f"{stem}_tests.csv"] = tests_csv(findings).encode()
     facts = {
         "case": case.name,
         "threshold": request.threshold,
@@ -322,6 +357,7 @@ def run(
             {k: _plain(v) for k, v in vars(figure).items()} | {"words": figure.words}
             for figure in figures
         ],
+        "tests": [finding.to_json() for finding in findings],
         "files": [str(path) for path in (*contents, table, sheet, sidecar)],
     }
     contents[table] = to_csv(figures).encode()
@@ -418,4 +454,5 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"{' and '.join(filter(None, (row['method'], row['other']))):<48} " + row["words"]
         for row in rows
     ]
+    lines += test_lines(facts["tests"])
     return [*lines, *(path for path in facts["files"] if path.endswith((".png", ".csv")))]
