@@ -1,8 +1,8 @@
 """Train aggregators with parts of the losses on a bundle's own exits, for ``quality.py``.
 
-    python benchmarks/ablation.py --slices DIR [--bundle DIR] --work DIR --out DIR [--seeds 3]
+    python benchmarks/ablation.py [--anatomy DIR] [--bundle DIR] --work DIR --out DIR [--seeds 3]
 
-``--slices`` holds training slices as ``scripts/train_bundle.py`` leaves them in its ``--work``.
+The slices are synthetic ones, drawn into ``--work`` (see ``scripts/train_bundle.py``).
 Backbones are those of the bundle and stay as they are; every variant starts from the plain
 average of the exits and takes the same slices, steps and seeds.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.slice_set import open_slices
+from napari_gliocam.progress import finish
+from napari_gliocam.train.data.synthetic import rehearsing
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
@@ -86,7 +87,8 @@ def share_tumour_stage(source: Path, target: Path) -> None:
 def main() -> None:
     """Train every variant with every seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slices", type=Path, required=True)
+    parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -94,7 +96,10 @@ def main() -> None:
     parser.add_argument("--tumour-slices", type=int, default=1600)
     asked = parser.parse_args()
     bundle = load_bundle(asked.bundle)
-    slices = open_slices(sorted(asked.slices.glob("slices_*")))
+    drawing = rehearsing(
+        asked.work / "slices", asked.cases, read_recipe("default").data, 0, anatomies=asked.anatomy
+    )
+    slices = finish(drawing).slices()
     for seed in range(asked.seeds):
         for variant in VARIANTS:
             if seed and not variant.trained:

@@ -2,7 +2,7 @@
 
     python benchmarks/phantom_realism.py CASE ... --anatomy DIR --out DIR [--synthetic 80]
 
-``--anatomy`` is a folder as `napari_gliocam.phantom.sources` reads it, or the ``anatomies.pt``
+``--anatomy`` is a folder as `napari_gliocam.phantom.sources` reads it, or the ``anatomies-*.pt``
 that ``scripts/train_bundle.py`` keeps; without it brains are procedural.  The table has a row a
 figure: the range over the real cases, the 5th, 50th and 95th percentile over synthetic ones,
 and a mark where real cases lie beyond those.  Intensities are those that a network gets.  The

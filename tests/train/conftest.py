@@ -42,7 +42,14 @@ def tiny():
 
     def cut(recipe, **fit):
         short = recipe.with_fits(lambda _, usual: replace(usual, epochs=1, batch=8, **fit))
-        return replace(short, network=replace(recipe.network, width=4, strides=(2, 4, 8, 8)))
+        sampling = replace(recipe.data.sampling, steps=2)
+        return replace(
+            short,
+            data=replace(recipe.data, sampling=sampling),
+            network=replace(recipe.network, width=4, strides=(2, 4, 8, 8)),
+            seeds=min(recipe.seeds, 2),
+            rounds=tuple(replace(r, epochs=1) for r in recipe.rounds),
+        )
 
     return cut
 

@@ -38,10 +38,15 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="NAME|FILE", help="finetune, aggregators, default, paper, released, a file."
+            metavar="NAME|FILE",
+            help="finetune, aggregators, real, default, paper, released, a file.",
         ),
     ] = "finetune",
     bundle: Bundle = None,
+    anatomies: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Synthetic cases are drawn into these anatomies."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the bundle; else the folder's.")] = "",
     device: Annotated[Device, typer.Option(help="Where it trains.")] = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="Devices a node.")] = 1,
@@ -80,6 +85,7 @@ def train(
             recipe=recipe_values(read_recipe(recipe)),
             labels="" if labels is None else str(labels),
             bundle="" if bundle is None else str(bundle),
+            anatomies="" if anatomies is None else str(anatomies),
             name=name,
             cache="" if cache is None else str(cache),
             work="" if work is None else str(work),

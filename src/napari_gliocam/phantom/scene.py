@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class SceneSettings:
         How often each fault occurs at strength 1.
     lookalikes : Lookalikes
         How often each of them occurs among the distractors.
+    not_enhancing : float
+        Part of the tumours that would enhance and are drawn without enhancement.
     """
 
     kinds: dict[str, float] = field(
@@ -64,6 +66,7 @@ class SceneSettings:
     acquire: float = 1.0
     faults: Faults = field(default_factory=Faults)
     lookalikes: Lookalikes = field(default_factory=Lookalikes)
+    not_enhancing: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,8 @@ def draw_lesions(fields: Fields, anatomy: Anatomy, settings: SceneSettings) -> t
             for i, n in zip(index, anatomy.depth.shape, strict=True)
         )
         lesion = draw_lesion(fields, centre, kind)  # type: ignore[arg-type]
+        if settings.not_enhancing and lesion.enhancing and fields.chance(settings.not_enhancing):
+            lesion = replace(lesion, enhancing=False)
         if lesions:  # satellites are smaller and of the same nature
             first = lesions[0]
             lesion = Lesion(

@@ -1,16 +1,11 @@
-import pickle
-
 import numpy as np
 import pytest
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.slice_set import (
-    Shards,
     SliceSet,
     check_slices,
     drop_blank,
-    open_slices,
-    save_slices,
     split_cases,
 )
 from napari_gliocam.train.labels.tags import image_labels
@@ -19,33 +14,11 @@ from ..conftest import blob_slices
 
 
 def test_a_slice_set_has_no_room_for_a_mask():
-    assert set(SliceSet.__dataclass_fields__) == {"images", "labels", "case"}
+    assert set(SliceSet.__dataclass_fields__) == {
+        *("images", "labels", "case", "names", "position")
+    }
     with pytest.raises(ValueError, match="labels"):  # one label a pixel is no image-level label
         SliceSet(np.zeros((2, 3, 8, 8), np.float16), np.zeros((2, 8, 8)), np.zeros(2, int))
-
-
-def test_shards_come_back_as_one_set_and_stay_on_disk(tmp_path):
-    parts = [blob_slices(5, seed) for seed in range(3)]
-    folders = [save_slices(part, tmp_path / f"shard {i}") for i, part in enumerate(parts)]
-    together = open_slices(folders)
-    whole = np.concatenate([p.images for p in parts])
-    assert together.images.shape == whole.shape
-    rows = np.array([14, 0, 5, 4, 5])
-    np.testing.assert_array_equal(together.images[rows], whole[rows])
-    np.testing.assert_array_equal(together.labels, np.concatenate([p.labels for p in parts]))
-    sent = pickle.dumps(together.images)
-    assert len(sent) < 1000  # paths, not pixels
-    np.testing.assert_array_equal(pickle.loads(sent)[rows], whole[rows])
-    assert isinstance(together.images, Shards)
-
-
-def test_a_damaged_shard_is_named(tmp_path):
-    folder = save_slices(blob_slices(4), tmp_path / "shard")
-    (folder / "images.npy").write_bytes(b"broken")
-    with pytest.raises(TrainingError, match="shard"):
-        open_slices([folder])
-    with pytest.raises(TrainingError, match="no slices"):
-        open_slices([])
 
 
 def test_patients_are_in_one_part_and_in_proportion():

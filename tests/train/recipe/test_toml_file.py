@@ -41,6 +41,22 @@ def test_the_default_is_what_the_synthetic_bundle_began_with():
     assert steps == old["max_slices"] * old["tumour"]["fit"]["epochs"]
 
 
+def test_real_has_the_steps_of_the_bundle_that_ships():
+    from napari_gliocam.nets.bundle import read_bundle_info
+
+    recipe, told = read_recipe("real"), read_bundle_info().training
+    fit, sampling = recipe.classifier.tumour.fit, recipe.data.sampling
+    assert [(r.epochs * sampling.steps, r.rate) for r in recipe.rounds] == [
+        (stage["steps"], stage["rate"]) for stage in told["stages"][:3]
+    ]
+    assert recipe.seeds == len(told["seeds"])
+    assert (fit.batch, round(fit.batch * sampling.real)) == (
+        told["batch"]["slices"],
+        told["batch"]["real"],
+    )
+    assert recipe.classifier.tumour == recipe.classifier.classes
+
+
 def test_paper_and_released_differ_where_the_register_says():
     keys = differences(recipe_values(read_recipe("paper")), recipe_values(read_recipe("released")))
     for key in (
@@ -69,6 +85,12 @@ def test_a_file_gives_only_what_differs(tmp_path):
     [
         ("network.norm = 'layer'", "network.norm is 'layer'; choose one of batch"),
         ("network.widht = 3", "network.widht is no setting"),
+        ("rounds = 3", "rounds is 3; head each table [[rounds]]"),
+        ("[[rounds]]\nepochs = 0", "rounds[1].epochs is 0; give a number from 1 or more"),
+        ("[[rounds]]\n[[rounds]]\nmaps = 1", "rounds[2].maps is no setting"),
+        ("data.sampling.often = { a = -1 }", "give a table of names with numbers above 0"),
+        ("data.sampling.core = 0.9", "data.sampling.core and edema of more than 1 together"),
+        ("seeds = 2", "of use only where they begin alike"),
         ("network.width = 3.5", "network.width is 3.5; give a whole number"),
         ("network.width = true", "network.width is True; give a whole number"),
         ("network.sharing = 1", "network.sharing is 1; give true or false"),

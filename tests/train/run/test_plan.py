@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,8 @@ from ..conftest import blob_slices
 
 def cases(count=32, a_case=4):
     slices = blob_slices(count, a_case=a_case)
-    return CaseSet(slices, tuple(f"case{n}" for n in range(len(np.unique(slices.case)))))
+    names = tuple(f"case{n}" for n in range(len(np.unique(slices.case))))
+    return CaseSet(replace(slices, names=names))
 
 
 def test_the_counts_are_those_of_the_slices():
@@ -67,7 +70,7 @@ def test_a_label_that_is_the_same_everywhere_is_refused(column, value):
         labels[:] = 0
     same = SliceSet(made.slices.images, labels, made.slices.case)
     with pytest.raises(TrainingError, match="None of" if value == 0 else "All 32"):
-        make_plan(CaseSet(same, made.names), read_recipe("default"))
+        make_plan(CaseSet(replace(same, names=made.names)), read_recipe("default"))
 
 
 @pytest.mark.parametrize("name", ["paper", "finetune"])

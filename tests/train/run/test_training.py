@@ -111,7 +111,7 @@ def test_the_folder_holds_all_that_belongs_to_a_bundle(unbroken):
     assert info.pixel_mm == 3.0
     assert info.across_slices_mm == 3.0
     assert info.training["began_with"]["name"] == "tiny"
-    assert info.training["recipe"]["classifier"]["tumour"]["freeze_norm"] is True
+    assert info.training["recipe"]["classifier"]["tumour"]["norm"] == "frozen"
     card = (out / "README.md").read_text()
     assert "5 cases with 80 labelled slices" in card
     assert "| AUC, core |" in card

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from napari_gliocam.measure import auc
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
+from napari_gliocam.train.data.batches import SliceBatch, SliceDataset, SoftBatch
 from napari_gliocam.train.recipe.fields import (
     ClassAggregate,
     Classifier,
@@ -71,6 +71,8 @@ def stages(net):
 
 def test_what_the_stages_are_given_holds_no_mask():
     assert SliceBatch._fields == ("images", "labels", "case")
+    # Soft maps come from networks, images and slice labels, see tests/train/run/test_rounds.py.
+    assert SoftBatch._fields == ("images", "labels", "case", "maps")
     # "brain" is where the image is not 0, "maps" and "tumour" come from the frozen networks.
     assert MapBatch._fields == ("images", "brain", "maps", "tumour", "features", "labels")
     assert all(issubclass(type(s), Stage) for s in stages(GliocamNet(width=4)))

@@ -7,7 +7,7 @@ many workers or devices there are.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_gliocam.train.data.augment import augment
+from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.fields import Augment, Fit
 
-#: Epoch and place in the data set, which seed the augmentation of a slice.
+if TYPE_CHECKING:
+    from napari_gliocam.train.stages.soft_maps import SoftMaps
+
+#: Time (epoch, or step where batches are drawn) and place in the data set; both seed the
+#: augmentation of a slice.
 Key = tuple[int, int]
 
 
@@ -42,8 +47,29 @@ class SliceBatch(NamedTuple):
     case: Tensor
 
 
+class SoftBatch(NamedTuple):
+    """A batch of slices with soft maps, which are made of images and slice labels alone.
+
+    Parameters
+    ----------
+    images, labels, case : Tensor
+        As in `SliceBatch`, one view.
+    maps : Tensor, (B, 3, H, W)
+        Probability of tumour, core and edema from `napari_gliocam.train.stages.soft_maps`, the only
+        source; NaN where it is not known, on all of a synthetic slice.
+    """
+
+    images: Tensor
+    labels: Tensor
+    case: Tensor
+    maps: Tensor
+
+
 class Batched(Protocol):
     """A data set that hands out whole batches."""
+
+    #: Batches drawn by chance; None goes through all slices in turn.
+    draws: Draws | None
 
     def __len__(self) -> int: ...
 
@@ -51,7 +77,7 @@ class Batched(Protocol):
         """Return the batch of the given keys."""
 
 
-class SliceDataset(Dataset[SliceBatch]):
+class SliceDataset(Dataset[SliceBatch | SoftBatch]):
     """Some rows of a slice set, augmented.
 
     Parameters
@@ -66,6 +92,10 @@ class SliceDataset(Dataset[SliceBatch]):
         Number of views of each slice, each with an augmentation of its own.
     seed : int
         Seed of the augmentation.
+    draws : Draws, optional
+        Batches drawn by chance.
+    maps : SoftMaps, optional
+        Soft maps of the real slices, which move with them; for one view.
     """
 
     def __init__(
@@ -76,33 +106,53 @@ class SliceDataset(Dataset[SliceBatch]):
         *,
         views: int = 1,
         seed: int = 0,
+        draws: Draws | None = None,
+        maps: SoftMaps | None = None,
     ) -> None:
         self.slices, self.rows, self.how, self.views, self.seed = slices, rows, how, views, seed
+        self.draws, self.maps = draws, maps
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, keys: list[Key]) -> SliceBatch:
+    def __getitems__(self, keys: list[Key]) -> SliceBatch | SoftBatch:
         """Return the batch of the given keys."""
         rows = self.rows[[place for _, place in keys]]
         images = self.slices.images[rows].astype(np.float32)
-        views = [self._view(images, rows, keys, view) for view in range(self.views)]
-        return SliceBatch(
-            torch.from_numpy(np.concatenate(views)),
-            torch.from_numpy(self.slices.labels[rows].astype(np.float32)),
-            torch.from_numpy(self.slices.case[rows].astype(np.int64)),
-        )
+        maps = None if self.maps is None else self.maps[rows]
+        views = []
+        for view in range(self.views):
+            image, moved = self._view(images, maps, rows, keys, view)
+            views.append(image)
+        labels = torch.from_numpy(self.slices.labels[rows].astype(np.float32))
+        case = torch.from_numpy(self.slices.case[rows].astype(np.int64))
+        seen = torch.from_numpy(np.concatenate(views))
+        if moved is None:
+            return SliceBatch(seen, labels, case)
+        return SoftBatch(seen, labels, case, torch.from_numpy(moved))
 
     def _view(
-        self, images: NDArray[np.float32], rows: NDArray[np.int64], keys: list[Key], view: int
-    ) -> NDArray[np.float32]:
+        self,
+        images: NDArray[np.float32],
+        maps: NDArray[np.float32] | None,
+        rows: NDArray[np.int64],
+        keys: list[Key],
+        view: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         if self.how is None:
-            return images
+            return images, maps
+        weaker = self.how.scaled(self.draws.synthetic_augment) if self.draws else self.how
         changed = [
-            augment(image, self.how, np.random.default_rng([self.seed, epoch, int(row), view]))
-            for image, row, (epoch, _) in zip(images, rows, keys, strict=True)
+            augment(
+                image,
+                weaker if self.slices.case[row] < 0 else self.how,
+                np.random.default_rng([self.seed, time, int(row), view]),
+                None if maps is None else maps[i],
+            )
+            for i, (image, row, (time, _)) in enumerate(zip(images, rows, keys, strict=True))
         ]
-        return np.stack(changed)
+        moved = None if maps is None else np.stack([m for _, m in changed if m is not None])
+        return np.stack([image for image, _ in changed]), moved
 
 
 class BatchLoader:
@@ -114,7 +164,7 @@ class BatchLoader:
     Parameters
     ----------
     data : Batched
-        The data set.
+        The data set; its ``draws``, if it has any, choose the training batches.
     batch : int
         Slices a batch, over all ranks; at most the data set, and as many for each rank.
     seed : int
@@ -149,6 +199,8 @@ class BatchLoader:
         self.position = position
 
     def __len__(self) -> int:
+        if self.training and self.data.draws is not None:
+            return self.data.draws.steps
         whole, rest = divmod(len(self.data), self.batch)
         return whole if self.training or rest < self.world else whole + 1
 
@@ -166,6 +218,13 @@ class BatchLoader:
 
     def _keys(self, epoch: int) -> list[list[Key]]:
         n = len(self.data)
+        if self.training and self.data.draws is not None:
+            first = epoch * len(self)
+            drawn = self.data.draws.batches(self.batch, [self.seed, epoch])
+            return [
+                [(first + step, int(place)) for place in batch[self.rank :: self.world]]
+                for step, batch in enumerate(drawn)
+            ]
         order = np.arange(n)
         if self.training:
             order = np.random.default_rng([self.seed, epoch]).permutation(n)

@@ -42,7 +42,7 @@ CACHE_NAME = ".gliocam-slices"
 #: Pattern of the names of indices, one for each way of making slices.
 INDEX_FILES = "index-*.json"
 #: Changes when prepared slices of before can no longer be used.
-FORMAT = 2
+FORMAT = 3
 #: Least brain, in cm2, of a slice that is not blank.
 MIN_BRAIN_CM2 = 5.0
 #: Seconds between two savings of the index while cases are prepared.
@@ -116,6 +116,8 @@ class PreparedCase:
         program saved beside the case is no expert's.
     problem : str
         Reason why the case cannot be learned from; the rest is empty then.
+    slice_mm : float
+        Distance of neighbouring slices in the file, in mm.
     """
 
     depth: int = 0
@@ -125,6 +127,7 @@ class PreparedCase:
     core: list[int] | None = None
     edema: list[int] | None = None
     problem: str = ""
+    slice_mm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -347,6 +350,7 @@ def prepare_case(files: CaseFiles, how: Preparation, packed: Path) -> PreparedCa
     return PreparedCase(
         depth=len(numbers),
         slices=numbers[list(stack.frame.indices)].tolist(),
+        slice_mm=case.grid.spacing[0],
         shape=list(stack.images.shape[2:]),
         packed=packed.name,
         core=core,

@@ -28,15 +28,17 @@ class CaseSet:
     ----------
     slices : SliceSet
         The slices; ``case`` is the place in ``names``, below 0 for synthetic cases.
-    names : tuple of str
-        Names of the cases that have tagged slices.
     blank : int
         Number of tagged slices that are left out because they show too little brain.
     """
 
     slices: SliceSet
-    names: tuple[str, ...]
     blank: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the cases that have tagged slices."""
+        return self.slices.names
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -129,9 +131,17 @@ def gather_slices(index: CaseIndex, tags: Tags, rehearsal: Rehearsal | None = No
     channels = len(index.preparation.modalities)
     images = PackedSlices(files, part, np.concatenate(places), (channels, height, width))
     tagged = sum(not tag.skipped for name in usable for tag in tags.of(name).values())
+    position = [
+        np.array(usable[name].slices)[rows[name][0]] * usable[name].slice_mm for name in names
+    ] + [np.zeros(len(y)) for y in rehearsal.labels]
     return CaseSet(
-        SliceSet(images, np.concatenate(labels), np.repeat(number, counts)),
-        names,
+        SliceSet(
+            images,
+            np.concatenate(labels),
+            np.repeat(number, counts),
+            names,
+            np.concatenate(position).astype(np.float32),
+        ),
         blank=tagged - sum(counts[: len(names)]),
     )
 

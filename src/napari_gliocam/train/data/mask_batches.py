@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from napari_gliocam.train.data.augment_masks import augment_with_masks
 from napari_gliocam.train.data.batches import Key
+from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.segmenter import MaskAugment
 
@@ -58,6 +59,8 @@ class MaskDataset(Dataset[MaskBatch]):
     seed : int
         Seed of the augmentation.
     """
+
+    draws: Draws | None = None
 
     def __init__(
         self,

@@ -13,7 +13,15 @@ from napari_gliocam.train.data.case_index import CACHE_NAME, INDEX_FILES
 from napari_gliocam.train.data.packed import SUFFIX
 
 #: Files that this program writes into a cache, also earlier versions and killed runs of it.
-_OWN = (INDEX_FILES, "index.json", f"*{SUFFIX}", "rehearsal-*.npy", ".*.part", f".*.part{SUFFIX}")
+_OWN = (
+    INDEX_FILES,
+    "index.json",
+    f"*{SUFFIX}",
+    "rehearsal-*.npy",
+    "anatomies-*.pt",
+    ".*.part",
+    f".*.part{SUFFIX}",
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ def list_cache(folder: Path) -> tuple[CacheEntry, ...]:
     for file in sorted(_own_files(cache)):
         drawn = file.name.startswith("rehearsal-") and file.suffix == SUFFIX
         name = "synthetic case" if drawn else cases.get(file.name, "")
+        name = "anatomies of synthetic cases" if file.suffix == ".pt" else name
         entries.append(CacheEntry(file, file.stat().st_size, name, bool(name) or file in indices))
     return tuple(entries)
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.io.atomic import replacing
 from napari_gliocam.targets import TARGETS
 
 
@@ -44,17 +41,23 @@ class SliceSet:
     ----------
     images : Images of float16, (N, 3, H, W)
         T1ce, T2 and FLAIR, normalised over the case as `napari_gliocam.slices.normalise` does: an
-        array, `Shards`, or `napari_gliocam.train.data.packed.PackedSlices`.
+        array, or `napari_gliocam.train.data.packed.PackedSlices`.
     labels : ndarray of float32, (N, 3)
         Image-level labels: whether the slice shows tumour, core and edema.
     case : ndarray of int, (N,)
         Number of the case that a slice belongs to, for splits by patient.  Below 0: synthetic,
         never validated with.
+    names : tuple of str
+        Names of the real cases by number; empty where nobody needs them.
+    position : ndarray of float32, (N,), or None
+        Place of a slice along the axis of its case, in mm; None where it is not known.
     """
 
     images: Images
     labels: NDArray[np.float32]
     case: NDArray[np.int64]
+    names: tuple[str, ...] = ()
+    position: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -75,99 +78,6 @@ class SliceSet:
         if isinstance(self.images, Digested):
             digest.update(self.images.digest().encode())
         return digest.hexdigest()[:16]
-
-
-class Shards:
-    """Arrays in several files as one array, read from disk row by row.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        Files ``.npy``, each (n_i, ...); memory-mapped, so that memory does not grow with their
-        number.
-    """
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = list(files)
-        self._parts = [np.load(f, mmap_mode="r") for f in files]
-        self._starts = np.cumsum([0, *(len(p) for p in self._parts)])
-
-    def __reduce__(self) -> tuple[type[Shards], tuple[list[Path]]]:
-        return Shards, (self._files,)  # a worker opens the files itself
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of all parts together."""
-        return (int(self._starts[-1]), *self._parts[0].shape[1:])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        rows = np.asarray(rows)
-        where = np.searchsorted(self._starts, rows, side="right") - 1
-        out = np.empty((len(rows), *self.shape[1:]), dtype=self._parts[0].dtype)
-        for part in np.unique(where):
-            chosen = np.flatnonzero(where == part)
-            out[chosen] = self._parts[part][rows[chosen] - self._starts[part]]
-        return out
-
-
-def save_slices(slices: SliceSet, folder: Path) -> Path:
-    """Write slices as a shard: a folder that is there as a whole or not at all.
-
-    Parameters
-    ----------
-    slices : SliceSet
-        The slices to write.
-    folder : Path
-        The folder to make; it must not exist yet.
-
-    Returns
-    -------
-    Path
-        ``folder``.
-    """
-    with replacing(folder) as part:
-        part.mkdir()
-        np.save(part / "images.npy", slices.images[np.arange(len(slices))])
-        np.save(part / "labels.npy", slices.labels)
-        np.save(part / "case.npy", slices.case)
-    return folder
-
-
-def open_slices(folders: Sequence[Path]) -> SliceSet:
-    """Open shards that `save_slices` wrote as one set; the images stay on disk.
-
-    Parameters
-    ----------
-    folders : sequence of Path
-        The folders of the shards.
-
-    Returns
-    -------
-    SliceSet
-
-    Raises
-    ------
-    TrainingError
-        If there are none, or one is damaged.
-    """
-    if not folders:
-        raise TrainingError("There are no slices to train with; make some or name their folders.")
-    images, labels, case = [], [], []
-    for folder in folders:
-        try:
-            images.append(folder / "images.npy")
-            Shards(images[-1:])
-            labels.append(np.load(folder / "labels.npy"))
-            case.append(np.load(folder / "case.npy"))
-        except (OSError, ValueError) as error:
-            raise TrainingError(
-                f'The slices in "{folder}" are missing or damaged ({error}); delete the folder '
-                "and make them again."
-            ) from error
-    return SliceSet(Shards(images), np.concatenate(labels), np.concatenate(case))
 
 
 def check_slices(slices: SliceSet) -> None:

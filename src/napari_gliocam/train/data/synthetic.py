@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_gliocam.io.atomic import replacing
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, SliceGrid
 from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_scene
+from napari_gliocam.phantom.sources import find_anatomies, load_anatomies
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import Normalisation
-from napari_gliocam.train.data.packed import pack_slices, packed_labels
+from napari_gliocam.train.data.packed import SUFFIX, PackedSlices, pack_slices, packed_labels
+from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.labels.tags import image_labels
 from napari_gliocam.train.recipe.fields import Data
 
@@ -27,6 +32,8 @@ SHAPE = (128, 112)
 PIXEL_MM = 1.5
 #: Number of procedural brains that the rehearsal cases are drawn into, one after the other.
 BRAINS = 6
+#: Label maps that are kept for measuring.
+HELD_BACK = ("training_seg_19", "training_seg_20")
 
 
 def synthetic_slices(
@@ -122,7 +129,7 @@ def normalise_drawn(image: Tensor, brain: Tensor, spread: int, rng: np.random.Ge
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """Packed synthetic cases that a bundle is shown again, so that it does not forget.
+    """Packed synthetic cases: beside real ones, so that a bundle does not forget, or alone.
 
     Parameters
     ----------
@@ -138,11 +145,25 @@ class Rehearsal:
     labels: tuple[NDArray[np.float32], ...] = ()
     shape: tuple[int, int] = (16, 16)
 
+    def slices(self) -> SliceSet:
+        """Return the synthetic slices alone as a set to train with."""
+        counts = [len(labels) for labels in self.labels]
+        part = np.repeat(np.arange(len(counts)), counts)
+        place = np.concatenate([np.arange(count) for count in counts])
+        images = PackedSlices(self.files, part, place, (3, *self.shape))
+        return SliceSet(images, np.concatenate(self.labels), -1 - part)
+
 
 def rehearsing(
-    folder: Path, cases: int, data: Data, seed: int
+    folder: Path,
+    cases: int,
+    data: Data,
+    seed: int,
+    *,
+    anatomies: Path | None = None,
+    workers: int = 0,
 ) -> Generator[Progress, None, Rehearsal]:
-    """Draw synthetic cases into procedural brains, or reuse those drawn before.
+    """Draw synthetic cases, or reuse those drawn before.
 
     Parameters
     ----------
@@ -151,31 +172,100 @@ def rehearsing(
     cases : int
         Number of cases.
     data : Data
-        The rule for the labels; it is part of the name of each file.
+        The rule for the labels, and the part of tumours without enhancement; both are part of the
+        name of each file.
     seed : int
         Seed of the cases.
+    anatomies : Path, optional
+        Folder of anatomies to draw into (`napari_gliocam.phantom.sources`); procedural brains by
+        default.  `HELD_BACK` take no part.
+    workers : int
+        Number of processes that draw; 0 draws in this one.
 
     Yields
     ------
     Progress
         Cases drawn.
+
+    Raises
+    ------
+    CaseError
+        If ``anatomies`` is no such folder, or a file in it cannot be read.
     """
-    files, labels = [], []
-    brain_of = lru_cache(maxsize=1)(procedural_anatomy)  # a brain takes longer than its case
-    for number in range(cases):
-        file = folder / (
-            f"rehearsal-{seed}-{number}of{cases}-{data.few_pixels}{data.min_pixels}.slices"
-        )
-        shown = packed_labels(file)
-        if shown is None:
-            yield Progress(number, cases, "drawing synthetic cases")
-            images, shown, _ = synthetic_slices(
-                brain_of(number * BRAINS // cases),
-                [2027, seed, number],
-                min_pixels=data.min_pixels,
-                few_pixels=data.few_pixels,
-            )
-            pack_slices(images, file, labels=shown)
-        files.append(file)
-        labels.append(shown)
-    return Rehearsal(tuple(files), tuple(labels), SHAPE)
+    brains = None
+    if anatomies is not None and cases:
+        yield Progress(0, cases, "reading anatomies")
+        brains = _kept_anatomies(anatomies, folder)
+    kind = f"{data.few_pixels}{data.min_pixels}"
+    kind += f"-{data.not_enhancing:g}" if data.not_enhancing else ""
+    kind += f"-{brains.stem}" if brains else ""
+    files = [folder / f"rehearsal-{seed}-{n}of{cases}-{kind}{SUFFIX}" for n in range(cases)]
+    wanted = [number for number, file in enumerate(files) if packed_labels(file) is None]
+    draw = partial(_draw_case, files=files, data=data, seed=seed, brains=brains)
+    size = max(1, 8 * workers)
+    for first in range(0, len(wanted), size):
+        yield Progress(cases - len(wanted) + first, cases, "drawing synthetic cases")
+        part = wanted[first : first + size]
+        if workers == 0:
+            list(map(draw, part))
+        else:  # the pool ends before this yields again
+            with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+                list(pool.map(draw, part))
+    labels = tuple(shown for file in files if (shown := packed_labels(file)) is not None)
+    return Rehearsal(tuple(files), labels, SHAPE)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _draw_case(
+    number: int, files: Sequence[Path], data: Data, seed: int, brains: Path | None
+) -> None:
+    if brains is None:
+        brain = _procedural(number * BRAINS // len(files))
+    else:
+        brain = _chosen(_anatomies(brains), number)
+    images, shown, _ = synthetic_slices(
+        brain,
+        [2027, seed, number],
+        settings=SceneSettings(not_enhancing=data.not_enhancing),
+        min_pixels=data.min_pixels,
+        few_pixels=data.few_pixels,
+    )
+    pack_slices(images, files[number], labels=shown)
+
+
+@lru_cache(maxsize=1)
+def _procedural(number: int) -> Anatomy:
+    return procedural_anatomy(number)  # a brain takes longer than its case
+
+
+def _chosen(made: Mapping[str, Anatomy], number: int) -> Anatomy:
+    """Return an anatomy for a case: one with real contrasts for half of them, if there are."""
+    rng = np.random.default_rng([99, number])
+    real = [name for name, a in made.items() if a.contrasts is not None]
+    labels = [name for name, a in made.items() if a.contrasts is None]
+    names = real if real and (not labels or rng.random() < 0.5) else labels
+    return made[names[int(rng.integers(len(names)))]]
+
+
+def _kept_anatomies(given: Path, folder: Path) -> Path:
+    """Load anatomies once and keep them in a folder; return the file."""
+    found = [p for paths in find_anatomies(given).values() for p in paths]
+    known = [f"{p.name} {p.stat().st_size}" for p in found]
+    file = folder / f"anatomies-{sha256(repr(known).encode()).hexdigest()[:8]}.pt"
+    if not file.exists():
+        made = load_anatomies(given)
+        learned = {k: a for k, a in made.items() if k not in HELD_BACK} or made
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as part:
+            values = {k: (a.tissues, a.depth, a.spacing, a.contrasts) for k, a in learned.items()}
+            torch.save(values, part)
+    return file
+
+
+@lru_cache(maxsize=1)
+def _anatomies(file: Path) -> dict[str, Anatomy]:
+    raw = torch.load(file, weights_only=True, mmap=True)
+    return {name: Anatomy(*values) for name, values in raw.items()}

@@ -32,8 +32,8 @@ class Fit:
         Slices a step, over all devices.
     rate : float
         Learning rate; the peak where the schedule has one.
-    optimiser : {"adam", "sgd"}
-        Optimiser.
+    optimiser : {"adam", "adamw", "sgd"}
+        Optimiser; "adamw" decays the weights apart from the gradient.
     momentum : float
         Momentum of SGD.
     weight_decay : float
@@ -55,6 +55,9 @@ class Fit:
     patience : int
         Number of epochs without a better ``monitor`` after which the stage ends; 0 never ends it
         early.
+    average : float
+        Decay of a running mean of the weights over the steps, which leaves the stage in their
+        place; 0 keeps the last weights.
     accumulate : int
         Batches a step of the optimiser.
     checkpoint_steps : int
@@ -64,7 +67,7 @@ class Fit:
     epochs: int = _number(5, 0)
     batch: int = _number(32, 1)
     rate: float = _number(1e-3, 0.0)
-    optimiser: Literal["adam", "sgd"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: float = _number(0.0, 0.0, 1.0)
     weight_decay: float = _number(0.0, 0.0)
     schedule: Literal["one-cycle", "cosine", "poly", "constant"] = "one-cycle"
@@ -75,6 +78,7 @@ class Fit:
     keep: Literal["last", "best"] = "last"
     monitor: Literal["val_loss", "val_auc"] = "val_loss"
     patience: int = _number(0, 0)
+    average: float = _number(0.0, 0.0, 0.9999)
     accumulate: int = _number(1, 1)
     checkpoint_steps: int = _number(0, 0)
 
@@ -94,8 +98,17 @@ class Augment:
     crop : float
         Smallest part of the area that a random crop keeps (it is enlarged to the slice);
         1 crops nothing.  Small crops may cut the lesion off.
+    scale : float
+        Largest change of size either way, as a natural logarithm; 0.14 is 15 %.
     gain, offset : float
         Standard deviation of a factor around 1, and of an addend, for each modality.
+    curve : float
+        Standard deviation of a quadratic term in the intensities of each modality, which bends
+        contrast as a gamma curve does.
+    bias_field : float
+        Largest standard deviation of a smooth field that is added to each modality.
+    blur : float
+        Largest part of a mean over 3 x 3 pixels that is blended in, on a fifth of the slices.
     noise : float
         Standard deviation of the noise of each pixel.
     drop_modality : float
@@ -107,10 +120,54 @@ class Augment:
     shift_px: float = _number(4.0, 0.0)
     rotate_deg: float = _number(0.0, 0.0, 180.0)
     crop: float = _number(1.0, 0.01, 1.0)
+    scale: float = _number(0.0, 0.0, 1.0)
     gain: float = _number(0.12, 0.0)
     offset: float = _number(0.12, 0.0)
+    curve: float = _number(0.0, 0.0)
+    bias_field: float = _number(0.0, 0.0)
+    blur: float = _number(0.0, 0.0, 1.0)
     noise: float = _number(0.05, 0.0)
     drop_modality: float = _number(0.0, 0.0, 0.5)
+
+    def scaled(self, factor: float) -> Augment:
+        """Return the same changes, stronger or weaker.
+
+        Parameters
+        ----------
+        factor : float
+            Factor on all but mirror, shift, crop and left-out modalities.
+        """
+        names = ("rotate_deg", "scale", "gain", "offset", "curve", "bias_field", "noise")
+        scaled: dict[str, Any] = {name: factor * getattr(self, name) for name in names}
+        return replace(self, **scaled, blur=min(1.0, factor * self.blur))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the classifiers' batches are drawn from real patients and synthetic cases.
+
+    Parameters
+    ----------
+    real : float
+        Part of each batch that shows real patients; 0 draws nothing by chance, an epoch goes once
+        through all slices.
+    core, edema : float
+        Part of a patient's slices that show core, and edema without core; the others show neither.
+    steps : int
+        Number of batches that are called an epoch.
+    synthetic_augment : float
+        Factor on the strength of augmentation of synthetic slices, which vary by themselves.
+    often : dict of str to float
+        Number of times that the slices of a patient come as often as those of others, by the name
+        of the case.  Meant for kinds of tumour that are rare among the cases.
+    """
+
+    real: float = _number(0.0, 0.0, 1.0)
+    core: float = _number(0.36, 0.0, 1.0)
+    edema: float = _number(0.24, 0.0, 1.0)
+    steps: int = _number(100, 1)
+    synthetic_augment: float = _number(1.0, 0.0)
+    often: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +188,10 @@ class Data:
     rehearsal : int
         Number of synthetic cases to learn from besides one's own, so that a bundle that goes on
         does not forget; none is ever validated with.
+    not_enhancing : float
+        Part of the synthetic tumours that would enhance and are drawn without enhancement.
+    sampling : Sampling
+        How batches are drawn from real and synthetic slices.
     """
 
     min_pixels: int = _number(8, 1)
@@ -138,6 +199,8 @@ class Data:
     blank: Literal["drop", "keep"] = "drop"
     validation: float = _number(0.1, 0.0, 0.5)
     rehearsal: int = _number(0, 0)
+    not_enhancing: float = _number(0.0, 0.0, 1.0)
+    sampling: Sampling = Sampling()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +254,13 @@ class Classifier:
         [11] Cross-entropy, or focal loss with gamma 2 and alpha 1.
     exit_weights : 4 float
         [3] Weight w_l of the loss of each exit.
-    freeze_norm : bool
-        True keeps the statistics of batch norm, which a few cases of one kind would move.
+    norm : {"together", "frozen", "apart"}
+        Statistics of batch norm: those of the whole batch; those at the start, which a few cases of
+        one kind would move; or real and synthetic slices each normalised by their own, of which
+        those of the real ones stay (Chang et al. 2019, Domain-specific batch normalization).
+    weight_maps : float
+        Weight of the loss of the exits against soft maps (`napari_gliocam.train.stages.soft_maps`);
+        `Round` sets it.
     blend : float
         Part of the learned weights in the result, the rest are those at the start (Wortsman et
         al. 2022, Robust fine-tuning of zero-shot models); 1 takes the learned ones alone.
@@ -204,7 +272,8 @@ class Classifier:
 
     loss: Literal["bce", "focal"] = "bce"
     exit_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    freeze_norm: bool = False
+    norm: Literal["together", "frozen", "apart"] = "together"
+    weight_maps: float = _number(0.0, 0.0)
     blend: float = _number(1.0, 0.0, 1.0)
     augment: Augment = Augment()
     fit: Fit = Fit()
@@ -345,6 +414,34 @@ class Aggregate:
     classes: ClassAggregate = ClassAggregate()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One of several rounds in which both classifiers learn, on from the weights of the last.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs of the round.
+    rate : float
+        Learning rate of the round.
+    weight_maps : float
+        Weight of the loss of the exits against soft maps of the real patients, which are made
+        before the round from images, slice labels and the maps of the networks so far; 0 learns
+        from slice labels alone.
+    prior_shift : float
+        Added to the logit of the tumour map before a patient's mixtures are fitted; below 0
+        believes a map that is too large less.
+    augment : float
+        Factor on the strength of the classifiers' augmentation.
+    """
+
+    epochs: int = _number(9, 1)
+    rate: float = _number(5e-4, 0.0)
+    weight_maps: float = _number(0.0, 0.0)
+    prior_shift: float = _number(0.0, -10.0, 10.0)
+    augment: float = _number(1.0, 0.0)
+
+
 #: Kind and network of each stage, in the order in which they run.
 STAGES = (
     ("pretrain", "tumour"),
@@ -373,6 +470,11 @@ class Recipe:
         Choice of slices.
     network : Network
         Design of new networks.
+    seeds : int
+        Number of runs of the rounds, with seeds that follow each other; the mean of their weights
+        goes on (Wortsman et al. 2022, Model soups).  All begin with the weights of one bundle.
+    rounds : tuple of Round
+        Rounds of the classifiers; without any they learn once, as ``classifier`` says.
     pretrain : PretrainBoth
         Contrastive pre-training.
     classifier : ClassifierBoth
@@ -386,6 +488,8 @@ class Recipe:
     start: Literal["random", "bundle"] = "random"
     data: Data = Data()
     network: Network = Network()
+    seeds: int = _number(1, 1)
+    rounds: tuple[Round, ...] = ()
     pretrain: PretrainBoth = PretrainBoth()
     classifier: ClassifierBoth = ClassifierBoth()
     aggregate: Aggregate = Aggregate()
@@ -397,7 +501,13 @@ class Recipe:
                     f'{key}.keep "{fit.keep}" with patience {fit.patience}, which need validation '
                     'patients, and data.validation is 0: choose "last" and 0, or keep some'
                 )
-
+        if self.data.sampling.core + self.data.sampling.edema > 1:
+            raise ValueError("data.sampling.core and edema of more than 1 together: lower one")
+        if self.seeds > 1 and (self.start != "bundle" or not self.rounds):
+            raise ValueError(
+                f"seeds {self.seeds}, whose mean is of use only where they begin alike: set start "
+                'to "bundle" and give rounds, or set seeds to 1'
+            )
         if self.network.map_range == "raw":
             features = (self.aggregate.tumour.features, self.aggregate.classes.features)
             if self.aggregate.tumour.weight_contrast or any(f.region == "lesion" for f in features):
@@ -405,6 +515,31 @@ class Recipe:
                     'network.map_range "raw", where a map is no share of anything: set '
                     'aggregate.tumour.weight_contrast to 0 and every region to "image" or "brain"'
                 )
+
+    def of_round(self, number: int) -> Recipe:
+        """Return the recipe with the settings of one round; only the first has a pre-training.
+
+        Parameters
+        ----------
+        number : int
+            The round, from 1.
+        """
+        chosen = self.rounds[number - 1]
+
+        def changed(usual: Classifier) -> Classifier:
+            return replace(
+                usual,
+                weight_maps=chosen.weight_maps,
+                augment=usual.augment.scaled(chosen.augment),
+                fit=replace(usual.fit, epochs=chosen.epochs, rate=chosen.rate),
+            )
+
+        both = self.classifier
+        return replace(
+            self,
+            pretrain=self.pretrain if number == 1 else PretrainBoth(),
+            classifier=replace(both, tumour=changed(both.tumour), classes=changed(both.classes)),
+        )
 
     def fits(self) -> dict[str, Fit]:
         """Return the `Fit` of each stage by its key, in the order in which the stages run."""

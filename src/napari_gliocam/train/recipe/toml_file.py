@@ -16,8 +16,8 @@ from napari_gliocam.train.recipe.fields import Recipe
 T = TypeVar("T")
 
 #: The recipes that ship: the papers' text, their released code, our default; to go on from a bundle
-#: with all networks, or with the aggregators alone.
-NAMED = ("paper", "released", "default", "finetune", "aggregators")
+#: with all networks, or with the aggregators alone; the recipe of the bundle that ships.
+NAMED = ("paper", "released", "default", "finetune", "aggregators", "real")
 
 
 def read_recipe(source: str | Path = "default") -> Recipe:
@@ -181,6 +181,8 @@ def _build(kind: type[T], table: Any, file: str, where: str) -> T:
             )
         if is_dataclass(hints[name]):
             values[name] = _build(hints[name], value, file, key)
+        elif get_origin(hints[name]) is tuple and is_dataclass(get_args(hints[name])[0]):
+            values[name] = _several(get_args(hints[name])[0], value, file, key)
         else:
             values[name] = _value(hints[name], known[name], value, f'"{file}": {key}')
     try:
@@ -189,11 +191,21 @@ def _build(kind: type[T], table: Any, file: str, where: str) -> T:
         raise TrainingError(f'"{file}": {where}{" has " if where else ""}{error}.') from error
 
 
+def _several(kind: type[T], tables: Any, file: str, where: str) -> tuple[T, ...]:
+    if not isinstance(tables, list):
+        raise TrainingError(f'"{file}": {where} is {tables!r}; head each table [[{where}]].')
+    return tuple(_build(kind, t, file, f"{where}[{i}]") for i, t in enumerate(tables, start=1))
+
+
 def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:
     if get_origin(hint) is Literal:
         if value not in get_args(hint) or isinstance(value, bool):
             raise TrainingError(f"{name} is {value!r}; choose one of {', '.join(get_args(hint))}.")
         return value
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict) or not all(_is(v, float) and v > 0 for v in value.values()):
+            raise TrainingError(f"{name} is {value!r}; give a table of names with numbers above 0.")
+        return {key: float(number) for key, number in value.items()}
     if get_origin(hint) is tuple:
         number, default = get_args(hint)[0], setting.default
         assert isinstance(default, tuple)

@@ -6,13 +6,11 @@ import json
 import platform
 import shutil
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,25 +23,17 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import Batched, SliceDataset
 from napari_gliocam.train.data.slice_set import SliceSet, check_slices, drop_blank, split_cases
-from napari_gliocam.train.recipe.fields import Augment, Recipe
+from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
-from napari_gliocam.train.run.checkpoints import blend_weights, stage_folder, weights_digest
+from napari_gliocam.train.run.backbones import Backbones
+from napari_gliocam.train.run.checkpoints import weights_digest
 from napari_gliocam.train.run.events import Reporter
-from napari_gliocam.train.run.fit import Machine, StoppedError, first_process, note, run_stage
-from napari_gliocam.train.stages.aggregator import ClassStage, TumourStage
-from napari_gliocam.train.stages.classifier import ClassifierStage
-from napari_gliocam.train.stages.contrastive import PretrainStage
+from napari_gliocam.train.run.fit import Machine, StoppedError, first_process, note, seeded
+from napari_gliocam.train.run.named_stages import run_named_stage
+from napari_gliocam.train.run.once import DAMAGED, made_once
 from napari_gliocam.train.stages.exit_map_cache import ExitMaps, add_tumour, cache_exit_maps
 from napari_gliocam.train.stages.polarity import Polarity, settle_polarity
-from napari_gliocam.train.stages.stage import Stage
-
-T = TypeVar("T")
-Network = Literal["tumour", "classes"]
-
-#: Errors of files in the work folder that are missing or damaged.
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def train_bundle(
@@ -93,35 +83,11 @@ def train_bundle(
     TrainingError
         If the slices do not suffice, or ``work_dir`` holds another training.
     """
-    run = _Run.prepare(recipe, slices, work_dir, start, machine or Machine(), report)
+    run = _Run.prepare(recipe, slices, work_dir, about, start, machine or Machine(), report)
     try:
-        return run.through(out_dir, about)
+        return run.through(out_dir)
     except StoppedError:
         return None
-
-
-def make_stage(name: str, net: GliocamNet, recipe: Recipe) -> Stage:
-    """Return a new stage, which trains a part of the networks in place.
-
-    Parameters
-    ----------
-    name : str
-        Kind and network, such as ``"classifier.tumour"``.
-    net : GliocamNet
-        All networks.
-    recipe : Recipe
-        The settings.
-    """
-    kind, network = name.split(".")
-    settings = getattr(getattr(recipe, kind), network)
-    if kind == "aggregate" and network == "tumour":
-        return TumourStage(net.tumour_attention, net.design, settings)
-    if kind == "aggregate":
-        return ClassStage(net.class_attention, net.design, settings)
-    part, columns = (net.tumour, (0,)) if network == "tumour" else (net.classes, (1, 2))
-    if kind == "pretrain":
-        return PretrainStage(part, columns, settings)
-    return ClassifierStage(part, columns, settings, net.design.pooling)
 
 
 @dataclass(eq=False)
@@ -131,6 +97,7 @@ class _Run:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     work: Path
+    about: BundleInfo
     net: GliocamNet
     machine: Machine
     report: Reporter | None
@@ -142,6 +109,7 @@ class _Run:
         recipe: Recipe,
         slices: SliceSet,
         work: Path,
+        about: BundleInfo,
         start: GliocamNet | None,
         machine: Machine,
         report: Reporter | None,
@@ -165,7 +133,7 @@ class _Run:
         if first_process():
             _check_folder(work, recipe, slices, start)
         file = work / "rows.npz"
-        train, validation = _once(
+        train, validation = made_once(
             fabric, file, lambda: _write_rows(file, recipe, slices, report), _read_rows
         )
         channels = slices.images.shape[1]
@@ -180,19 +148,29 @@ class _Run:
                     f"({', '.join(keys)}); change the recipe there or train from scratch."
                 )
             net.load_state_dict(start.state_dict())
-        return cls(recipe, slices, train, validation, work, net, machine, report, fabric)
+        return cls(recipe, slices, train, validation, work, about, net, machine, report, fabric)
 
-    def through(self, out: Path, about: BundleInfo) -> Path:
+    def through(self, out: Path) -> Path:
         with timed(self.work / "seconds.json"):
             polarity = self._train()
         if first_process():
-            info = self._describe(about, polarity, seconds_of(self.work / "seconds.json"))
+            info = self._describe(polarity, seconds_of(self.work / "seconds.json"))
             save_bundle(self.net.eval().cpu(), info, out)
         return out
 
     def _train(self) -> Polarity:
-        self._backbone("tumour")
-        self._backbone("classes")
+        backbones = Backbones(
+            self.recipe,
+            self.slices,
+            self.train,
+            self.validation,
+            self.work,
+            self.about,
+            self.machine,
+            self.report,
+            self.fabric,
+        )
+        backbones.learn(self.net)
         self.net.eval()
         device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
         polarity = self._polarity(device)
@@ -201,19 +179,6 @@ class _Run:
         return polarity
 
     # ---- stages
-
-    def _backbone(self, name: Network) -> None:
-        network = getattr(self.net, name)
-        before = {k: v.clone() for k, v in network.state_dict().items()}
-        network.to(memory_format=torch.channels_last)
-        first, then = getattr(self.recipe.pretrain, name), getattr(self.recipe.classifier, name)
-        if first.loss != "none":
-            train = self._dataset(self.train, first.augment, views=2, stage=1)
-            check = self._dataset(self.validation, first.augment, views=2, stage=2)
-            self._stage(f"pretrain.{name}", train, check)
-        train = self._dataset(self.train, then.augment, stage=3)
-        self._stage(f"classifier.{name}", train, self._dataset(self.validation, None))
-        blend_weights(network, before, then.blend)
 
     def _polarity(self, device: torch.device) -> Polarity:
         file = self.work / "polarity.json"
@@ -229,7 +194,7 @@ class _Run:
             )
             write_json(file, asdict(settled))
 
-        return _once(
+        return made_once(
             self.fabric, file, settle, lambda f: Polarity(**json.loads(f.read_text("utf-8")))
         )
 
@@ -251,14 +216,13 @@ class _Run:
             cache_exit_maps(net, self.slices, rows, maps, features=wanted)
 
         def fit(name: str) -> None:
-            self._stage(
-                name, ExitMaps(maps, places[: len(train)]), ExitMaps(maps, places[len(train) :])
-            )
+            data = (ExitMaps(maps, places[: len(train)]), ExitMaps(maps, places[len(train) :]))
+            run_named_stage(name, self.net, self.recipe, data, self.work, self.machine, self.report)
             self.net.eval().to(device)
 
-        _once(self.fabric, maps, write_maps, lambda folder: ExitMaps(folder, places))
+        made_once(self.fabric, maps, write_maps, lambda folder: ExitMaps(folder, places))
         fit("aggregate.tumour")
-        _once(
+        made_once(
             self.fabric,
             maps / "tumour.npy",
             lambda: add_tumour(self.net, maps),
@@ -266,31 +230,7 @@ class _Run:
         )
         fit("aggregate.classes")
 
-    def _stage(self, name: str, train: Batched, validation: Batched) -> None:
-        if self.recipe.fits()[f"{name}.fit"].epochs == 0:
-            return
-        if len(train) == 0:
-            raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")
-        with seeded(self.recipe.seed, 1):
-            stage = make_stage(name, self.net, self.recipe)
-        run_stage(
-            name,
-            stage,
-            train,
-            validation,
-            stage_folder(self.work, name),
-            self.machine,
-            seed=self.recipe.seed,
-            report=self.report,
-        )
-
     # ---- slices
-
-    def _dataset(
-        self, rows: NDArray[np.int64], how: Augment | None, *, views: int = 1, stage: int = 0
-    ) -> SliceDataset:
-        seed = self.recipe.seed * 10 + stage
-        return SliceDataset(self.slices, rows, how, views=views, seed=seed)
 
     def _aggregated(self, rows: NDArray[np.int64], draw: int) -> NDArray[np.int64]:
         """Return the rows that the aggregators learn from."""
@@ -299,17 +239,25 @@ class _Run:
             rows = rows[self.slices.labels[rows, 0] > 0]
         if recipe.max_slices and len(rows) > recipe.max_slices:
             rng = np.random.default_rng([self.recipe.seed, draw])
-            rows = np.sort(rng.permutation(rows)[: recipe.max_slices])
+            rows = rng.permutation(rows)
+            if self.recipe.data.sampling.real:  # as many real as synthetic ones, if there are
+                real = self.slices.case[rows] >= 0
+                rank = np.where(real, real.cumsum(), (~real).cumsum())
+                rows = rows[rank.argsort(kind="stable")]
+            rows = np.sort(rows[: recipe.max_slices])
         return rows
 
     # ---- the bundle
 
-    def _describe(self, about: BundleInfo, polarity: Polarity, seconds: float) -> BundleInfo:
+    def _describe(self, polarity: Polarity, seconds: float) -> BundleInfo:
         drops = all(
             c.augment.drop_modality > 0
             for c in (self.recipe.classifier.tumour, self.recipe.classifier.classes)
         )
         without = (Modality.T1CE, Modality.T2) if drops else ()
+        about, recipe = self.about, recipe_values(self.recipe)
+        often = recipe["data"]["sampling"]["often"]  # a bundle holds no name of a case
+        recipe["data"]["sampling"]["often"] = dict(enumerate(often.values(), start=1))
         return replace(
             about,
             **asdict(self.net.design),
@@ -317,7 +265,7 @@ class _Run:
             optional_modalities=about.optional_modalities or without,
             training={
                 **about.training,
-                "recipe": recipe_values(self.recipe),
+                "recipe": recipe,
                 "slices": len(self.train),
                 "cases": len(np.unique(self.slices.case[self.train])),
                 "validation_cases": len(np.unique(self.slices.case[self.validation])),
@@ -326,14 +274,6 @@ class _Run:
                 "machine": f"{platform.machine()}, {self.machine.words}",
             },
         )
-
-
-@contextmanager
-def seeded(*seed: int) -> Iterator[None]:
-    """Seed torch for first weights, and leave its own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.default_rng(list(seed)).integers(2**62)))
-        yield
 
 
 @contextmanager
@@ -352,32 +292,6 @@ def seconds_of(file: Path) -> float:
     with suppress(*DAMAGED):  # a figure for the model card, no more
         return float(json.loads(file.read_text(encoding="utf-8")))
     return 0.0
-
-
-def _once(
-    fabric: Fabric | None, file: Path, make: Callable[[], object], read: Callable[[Path], T]
-) -> T:
-    """Read a file of the work folder, after the first process has made it.
-
-    Parameters
-    ----------
-    fabric : Fabric or None
-        Lets the other processes wait; None where there is one alone.
-    file : Path
-        The file, or a folder.
-    make : callable
-        Makes the file where it is missing or damaged; called in the first process only.
-    read : callable
-        Reads the file.
-    """
-    if first_process():
-        try:
-            read(file)
-        except DAMAGED:
-            make()
-    if fabric is not None:
-        fabric.barrier()
-    return read(file)
 
 
 def _write_rows(file: Path, recipe: Recipe, slices: SliceSet, report: Reporter | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -82,10 +82,24 @@ def save_weights(network: nn.Module, file: Path) -> None:
 def load_weights(network: nn.Module, file: Path) -> bool:
     """Load the weights of a finished stage; return False where they are missing or damaged."""
     try:
-        network.load_state_dict(load_file(file))
+        read_weights(network, file)
     except (OSError, SafetensorError, RuntimeError, ValueError):
         return False
     return True
+
+
+def read_weights(network: nn.Module, file: Path) -> None:
+    """Load weights that `save_weights` wrote; raise where the file is missing or damaged."""
+    network.load_state_dict(load_file(file))
+
+
+def mean_weights(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return the mean of the weights of networks of one kind; counters are those of the first."""
+    states = [network.state_dict() for network in networks]
+    return {
+        key: torch.stack([s[key] for s in states]).mean(dim=0) if v.is_floating_point() else v
+        for key, v in states[0].items()
+    }
 
 
 def blend_weights(network: nn.Module, before: Mapping[str, Tensor], part: float) -> None:

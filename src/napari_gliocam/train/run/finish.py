@@ -125,7 +125,7 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
         '"this slice shows edema"; no outline entered a loss.',
         *[f"- {concern}" for concern in plan.concerns],
         "",
-        f"**How.** Recipe {plain_text(recipe['name'])}, seed {recipe['seed']}, "
+        f"**How.** Recipe {plain_text(recipe['name'])}, seed {recipe['seed']}{_seeds(recipe)}, "
         f"{training['hours']:g} hours on {training['machine']}. All settings are in "
         "`bundle.json`, losses and AUC by epoch in `curves.csv`.",
         "",
@@ -159,6 +159,12 @@ def figures_text(compared: BeforeAfter) -> str:
         "AUC is of the slice labels, Dice against expert labels.",
     ]
     return "\n".join(table)
+
+
+def _seeds(recipe: Mapping[str, Any]) -> str:
+    """Return the words for further seeds; recipes of earlier versions have one."""
+    count = recipe.get("seeds", 1)
+    return "" if count == 1 else f" and on ({count} seeds, the mean of their weights)"
 
 
 def _number(value: float | None) -> str:
@@ -196,23 +202,32 @@ def curves(work: Path, stages: Sequence[str]) -> str:
         Names of the stages.
     """
     rows: dict[tuple[str, int], dict[str, str]] = {}
-    for stage in stages:
-        logs = (stage_folder(work, stage) / "logs").glob("version_*/metrics.csv")
-        for file in sorted(logs, key=lambda f: int(f.parent.name.rpartition("_")[2])):
-            with (
-                suppress(csv.Error),  # a log that a full disk damaged
-                file.open(newline="", encoding="utf-8", errors="replace") as stream,
-            ):
-                for line in csv.DictReader(stream):
-                    with suppress(ValueError, TypeError, KeyError):  # a line that a kill cut
-                        row = rows.setdefault((stage, int(line.pop("epoch"))), {})
-                        row |= {k: v for k, v in line.items() if v}
+    for folder in (*sorted(work.glob("round-*/seed-*")), work):
+        within = "" if folder == work else f"{folder.parent.name}.{folder.name}."
+        for stage in stages:
+            logs = (stage_folder(folder, stage) / "logs").glob("version_*/metrics.csv")
+            _add_logs(rows, f"{within}{stage}", logs)
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     cells = [
         (stage, epoch + 1, *(row.get(name, "") for name in columns))
         for (stage, epoch), row in rows.items()
     ]
     return csv_text(("stage", "epoch", *columns), cells)
+
+
+def _add_logs(
+    rows: dict[tuple[str, int], dict[str, str]], stage: str, logs: Iterable[Path]
+) -> None:
+    """Add the lines of the logs of one stage to rows by stage and epoch; later logs go last."""
+    for file in sorted(logs, key=lambda f: int(f.parent.name.rpartition("_")[2])):
+        with (
+            suppress(csv.Error),  # a log that a full disk damaged
+            file.open(newline="", encoding="utf-8", errors="replace") as stream,
+        ):
+            for line in csv.DictReader(stream):
+                with suppress(ValueError, TypeError, KeyError):  # a line that a kill cut
+                    row = rows.setdefault((stage, int(line.pop("epoch"))), {})
+                    row |= {k: v for k, v in line.items() if v}
 
 
 def some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
@@ -225,7 +240,10 @@ def some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
 
 def remove_checkpoints(work: Path) -> None:
     """Remove checkpoints and maps; the logs stay."""
-    for file in [*work.glob("*/*.ckpt"), *work.glob("*/weights.safetensors"), *work.glob("*.npz")]:
+    for pattern in ("*.ckpt", "weights.safetensors", "settled.safetensors"):
+        for file in [*work.glob(f"*/{pattern}"), *work.glob(f"round-*/seed-*/*/{pattern}")]:
+            file.unlink(missing_ok=True)
+    for file in work.glob("*.npz"):
         file.unlink(missing_ok=True)
-    for folder in (work / "maps", work / BEST_SO_FAR):
+    for folder in (work / "maps", work / BEST_SO_FAR, *work.glob("round-*/soft-maps")):
         shutil.rmtree(folder, ignore_errors=True)

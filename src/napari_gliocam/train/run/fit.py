@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -79,6 +80,14 @@ class Machine:
 def first_process() -> bool:
     """Return True in the first of all processes that train together."""
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+@contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Seed torch for first weights, and leave its own generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.default_rng(list(seed)).integers(2**62)))
+        yield
 
 
 def run_stage(
@@ -297,6 +306,8 @@ def _trainer(
     fit = stage.fit
     callbacks: list[Callback] = [reporter] if reporter is not None else []
     mode = "max" if fit.monitor == "val_auc" else "min"
+    if fit.average:
+        callbacks.append(EMAWeightAveraging(decay=fit.average))
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, patience=fit.patience, mode=mode))
     common: dict[str, Any] = {

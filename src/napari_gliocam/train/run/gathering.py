@@ -103,7 +103,14 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
         tags, warnings = load_tags(Path(request.labels), index.depths)
     else:
         tags = derive_tags(index, recipe.data)
-    rehearsal = yield from rehearsing(index.cache, recipe.data.rehearsal, recipe.data, recipe.seed)
+    rehearsal = yield from rehearsing(
+        index.cache,
+        recipe.data.rehearsal,
+        recipe.data,
+        recipe.seed,
+        anatomies=Path(request.anatomies) if request.anatomies else None,
+        workers=request.workers,
+    )
     cases = gather_slices(index, tags, rehearsal)
     recipe = fit_to_cases(recipe, len(cases.names))
     plan = make_plan(cases, recipe, index.problems)

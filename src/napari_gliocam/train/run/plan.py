@@ -145,6 +145,10 @@ def _steps(recipe: Recipe, count: int, labels: NDArray[np.float32]) -> dict[str,
         if stage.startswith("pretrain") and getattr(recipe.pretrain, network).loss == "none":
             continue
         slices = aggregated if stage.startswith("aggregate") else count
-        if fit.epochs:
-            steps[stage] = fit.epochs * max(1, slices // fit.batch)
+        epochs, each = fit.epochs, max(1, slices // fit.batch)
+        if stage.startswith("classifier"):
+            each = recipe.data.sampling.steps if recipe.data.sampling.real else each
+            epochs = recipe.seeds * sum(r.epochs for r in recipe.rounds) or epochs
+        if epochs:
+            steps[stage] = epochs * each
     return steps

@@ -38,7 +38,6 @@ from napari_gliocam.train.run.before_after import comparing
 from napari_gliocam.train.run.bundle_training import (
     check_same_training,
     seconds_of,
-    seeded,
     timed,
 )
 from napari_gliocam.train.run.checkpoints import load_stage, stage_folder, weights_digest
@@ -55,7 +54,7 @@ from napari_gliocam.train.run.finish import (
     some_of,
     table_text,
 )
-from napari_gliocam.train.run.fit import Machine, StoppedError, run_stage
+from napari_gliocam.train.run.fit import Machine, StoppedError, run_stage, seeded
 from napari_gliocam.train.run.plan import CASES_TO_VALIDATE, LITTLE_CASES
 from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
 from napari_gliocam.train.stages.segmenter import SegmenterStage

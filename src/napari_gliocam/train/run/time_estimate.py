@@ -17,8 +17,8 @@ from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.data.case_set import CaseSet
 from napari_gliocam.train.data.mask_batches import MaskBatch
 from napari_gliocam.train.recipe.fields import Recipe
-from napari_gliocam.train.run.bundle_training import make_stage
 from napari_gliocam.train.run.events import Plan
+from napari_gliocam.train.run.named_stages import make_stage
 from napari_gliocam.train.run.segmenter_training import GatheredMasks
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
 from napari_gliocam.train.stages.segmenter import SegmenterStage

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import CatMetric
 
 from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.train.data.batches import SliceBatch
+from napari_gliocam.train.data.batches import SliceBatch, SoftBatch
 from napari_gliocam.train.recipe.fields import Classifier
-from napari_gliocam.train.stages.losses import classifier_loss
+from napari_gliocam.train.stages.losses import classifier_loss, soft_map_loss
 from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class ClassifierStage(Stage):
-    """A backbone and its four exits that learn the image-level labels of slices.
+    """A backbone and its four exits that learn the image-level labels of slices, and soft maps.
 
     Parameters
     ----------
@@ -32,8 +32,6 @@ class ClassifierStage(Stage):
         From a map to an image-level logit, as in the design of the networks.
     """
 
-    batch_type = SliceBatch
-
     def __init__(
         self,
         network: MultiExitResNet,
@@ -42,6 +40,7 @@ class ClassifierStage(Stage):
         pooling: str = "lse",
     ) -> None:
         super().__init__(recipe.fit)
+        self.batch_type = SoftBatch if recipe.weight_maps else SliceBatch
         self.recipe, self.columns, self.pooling = recipe, list(columns), pooling
         self.network = network.requires_grad_(True)
         self.scores, self.shown = CatMetric("disable"), CatMetric("disable")
@@ -49,23 +48,47 @@ class ClassifierStage(Stage):
     def train(self, mode: bool = True) -> ClassifierStage:
         """Set the mode of all modules but frozen norms, which stay in evaluation mode."""
         super().train(mode)
-        if self.recipe.freeze_norm:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        if self.recipe.norm == "frozen":
+            for module in self._norms():
+                module.eval()
         return self
 
-    def terms(self, batch: SliceBatch) -> Terms:
-        """Return the classification loss over all exits (paper 1, Eq. 2)."""
+    def terms(self, batch: SliceBatch | SoftBatch) -> Terms:
+        """Return the classification loss over all exits (paper 1, Eq. 2), and that of soft maps."""
         images = batch.images.contiguous(memory_format=torch.channels_last)
         brain = (batch.images != 0).any(dim=1, keepdim=True).float()
         labels = batch.labels[:, self.columns]
-        logits = [pool(m.float(), brain, self.pooling) for m in self.network(images)]
+        exits = [m.float() for m in self._exits(images, batch.case < 0)]
+        logits = [pool(m, brain, self.pooling) for m in exits]
         if not self.training:  # as a bundle judges slices: the mean over exits 2 to 4
             self.scores.update(torch.stack(logits[1:]).mean(dim=0).float())
             self.shown.update(labels)
         recipe = self.recipe
-        return {"exits": classifier_loss(logits, labels, recipe.exit_weights, recipe.loss)}
+        terms = {"exits": classifier_loss(logits, labels, recipe.exit_weights, recipe.loss)}
+        if isinstance(batch, SoftBatch):
+            maps = batch.maps[:, self.columns]
+            terms["maps"] = recipe.weight_maps * soft_map_loss(exits, maps, brain)
+        return terms
+
+    def _exits(self, images: Tensor, synthetic: Tensor) -> list[Tensor]:
+        """Return the exits of a batch, real and synthetic slices normalised apart if asked."""
+        several = bool(synthetic.any()) and not bool(synthetic.all())
+        if self.recipe.norm != "apart" or not self.training or not several:
+            return self.network(images)  # type: ignore[no-any-return]
+        norms = [(module, module.momentum) for module in self._norms()]
+        real = self.network(images[~synthetic])
+        try:
+            for module, _ in norms:
+                module.momentum = 0.0  # the statistics that are kept are those of real slices
+            drawn = self.network(images[synthetic])
+        finally:
+            for module, momentum in norms:
+                module.momentum = momentum
+        order = torch.argsort(torch.cat([(~synthetic).nonzero(), synthetic.nonzero()])[:, 0])
+        return [torch.cat(pair)[order] for pair in zip(real, drawn, strict=True)]
+
+    def _norms(self) -> Iterator[nn.BatchNorm2d]:
+        return (m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d))
 
     def on_validation_epoch_end(self) -> None:
         """Log the AUC of each class, and their mean over the classes for which it is defined."""

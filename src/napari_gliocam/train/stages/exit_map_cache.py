@@ -23,6 +23,7 @@ from napari_gliocam.nets.aggregator import (
 from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import Key
+from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
 
 
@@ -75,6 +76,8 @@ class ExitMaps(Dataset[MapBatch]):
     OSError, ValueError
         If a file is missing or damaged.
     """
+
+    draws: Draws | None = None
 
     def __init__(self, folder: Path, rows: NDArray[np.int64]) -> None:
         self.folder, self.rows = folder, rows

@@ -41,6 +41,39 @@ def classifier_loss(
     return torch.stack(losses).sum()
 
 
+def soft_map_loss(
+    exits: Sequence[Tensor],
+    maps: Tensor,
+    brain: Tensor,
+    weights: Sequence[float] = (0.6, 0.8, 1.0, 1.0),
+) -> Tensor:
+    """Return the weighted sum over exits of the cross-entropy of each pixel against soft maps.
+
+    Parameters
+    ----------
+    exits : 4 Tensor, (B, C, h_l, w_l)
+        Logits of each exit, high = lesion.
+    maps : Tensor, (B, C, H, W)
+        Probability of each class; NaN where it is not known, which takes no part.
+    brain : Tensor, (B, 1, H, W)
+        1 in the brain.
+    weights : 4 float
+        Weight of each exit; that of the finest is lower, it sees least around a pixel.
+    """
+    known = maps.isfinite() * brain
+    shown = maps.nan_to_num() * known
+    losses = []
+    for weight, logits in zip(weights, exits, strict=True):
+        size = (logits.shape[-2], logits.shape[-1])
+        part = F.adaptive_avg_pool2d(known, size)
+        target = F.adaptive_avg_pool2d(shown, size) / part.clamp_min(1e-3)
+        part = part * (F.adaptive_avg_pool2d(brain, size) > 0.3)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        total = mean_over_processes(part.sum()).clamp_min(1)
+        losses.append(weight * (entropy * part).sum() / total)
+    return torch.stack(losses).sum()
+
+
 def similarity(a: Tensor, b: Tensor, kind: str = "shifted", eps: float = 1e-3) -> Tensor:
     """Return the similarity of every vector in ``a`` with every one in ``b``, (N, M).
 

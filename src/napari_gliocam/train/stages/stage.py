@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -36,7 +36,7 @@ class Stage(LightningModule):
     """
 
     #: The only kind of batch that is accepted; `MaskBatch` alone has masks, computed ones.
-    batch_type: ClassVar[type]
+    batch_type: type
     #: The network that leaves the stage.
     network: nn.Module
 
@@ -70,6 +70,8 @@ class Stage(LightningModule):
         optimiser: torch.optim.Optimizer
         if fit.optimiser == "adam":
             optimiser = torch.optim.Adam(learned, fit.rate, weight_decay=fit.weight_decay)
+        elif fit.optimiser == "adamw":
+            optimiser = torch.optim.AdamW(learned, fit.rate, weight_decay=fit.weight_decay)
         else:
             optimiser = torch.optim.SGD(learned, fit.rate, fit.momentum, 0.0, fit.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)

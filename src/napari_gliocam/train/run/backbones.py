@@ -1,0 +1,183 @@
+"""The first half of a training: both classifiers, in one go or in rounds with several seeds."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning import Fabric
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from napari_gliocam.device import choose_device
+from napari_gliocam.errors import TrainingError
+from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.train.data.batches import BatchLoader, SliceDataset
+from napari_gliocam.train.data.draws import make_draws
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.run.checkpoints import (
+    WEIGHTS,
+    blend_weights,
+    mean_weights,
+    read_weights,
+    save_weights,
+    stage_folder,
+)
+from napari_gliocam.train.run.events import Reporter
+from napari_gliocam.train.run.fit import Machine, note
+from napari_gliocam.train.run.named_stages import run_named_stage
+from napari_gliocam.train.run.once import made_once
+from napari_gliocam.train.stages.soft_maps import SoftMaps, write_soft_maps
+
+Network = Literal["tumour", "classes"]
+NETWORKS: tuple[Network, ...] = ("tumour", "classes")
+#: Batches from which the statistics of batch norm are taken for weights that were averaged.
+STATISTICS_BATCHES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Backbones:
+    """Trains both classifiers of a bundle in place.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The settings of all stages.
+    slices : SliceSet
+        All slices.
+    train, validation : ndarray of int
+        Rows of ``slices`` to learn from and to validate with.
+    work : Path
+        The work folder.
+    about : BundleInfo
+        Modalities, pixel and thresholds of the bundle.
+    machine : Machine
+        The devices.
+    report : Reporter or None
+        Takes the reports.
+    fabric : Fabric or None
+        Lets other processes wait; None where there is one alone.
+    """
+
+    recipe: Recipe
+    slices: SliceSet
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    work: Path
+    about: BundleInfo
+    machine: Machine
+    report: Reporter | None
+    fabric: Fabric | None
+
+    def learn(self, net: GliocamNet) -> None:
+        """Train the tumour and the class network; what is finished is loaded."""
+        recipe = self.recipe
+        if not recipe.rounds:
+            self._both(net, recipe, self.work)
+            return
+        nets = [deepcopy(net) for _ in range(recipe.seeds)]
+        for number, settings in enumerate(recipe.rounds, start=1):
+            folder = self.work / f"round-{number}"
+            maps = None
+            if settings.weight_maps:
+                maps = self._soft_maps(nets, folder / "soft-maps", settings.prior_shift)
+            for k, each in enumerate(nets):
+                seeded = replace(recipe.of_round(number), seed=recipe.seed + k)
+                words = f", round {number} of {len(recipe.rounds)}, seed {seeded.seed}"
+                self._both(each, seeded, folder / f"seed-{seeded.seed}", words, maps)
+        for name in NETWORKS:
+            network: nn.Module = getattr(net, name)
+            network.load_state_dict(mean_weights([getattr(each, name) for each in nets]))
+            file = stage_folder(self.work, f"classifier.{name}") / WEIGHTS
+            self._settle(network, file, getattr(recipe.classifier, name).fit.batch)
+
+    def _both(
+        self,
+        net: GliocamNet,
+        recipe: Recipe,
+        work: Path,
+        words: str = "",
+        maps: SoftMaps | None = None,
+    ) -> None:
+        run = partial(
+            run_named_stage,
+            net=net,
+            recipe=recipe,
+            work=work,
+            machine=self.machine,
+            report=self.report,
+            words=words,
+        )
+        for name in NETWORKS:
+            network: nn.Module = getattr(net, name)
+            before = {k: v.clone() for k, v in network.state_dict().items()}
+            network.to(memory_format=torch.channels_last)
+            first, then = getattr(recipe.pretrain, name), getattr(recipe.classifier, name)
+            seed = recipe.seed * 10
+            if first.loss != "none":
+                views = (
+                    SliceDataset(self.slices, self.train, first.augment, views=2, seed=seed + 1),
+                    SliceDataset(
+                        self.slices, self.validation, first.augment, views=2, seed=seed + 2
+                    ),
+                )
+                run(f"pretrain.{name}", data=views)
+            draws = make_draws(self.slices, self.train, recipe.data.sampling)
+            train = SliceDataset(
+                self.slices, self.train, then.augment, seed=seed + 3, draws=draws, maps=maps
+            )
+            check = SliceDataset(self.slices, self.validation, maps=maps)
+            run(f"classifier.{name}", data=(train, check))
+            if then.fit.average and then.fit.epochs:
+                folder = stage_folder(work, f"classifier.{name}")
+                self._settle(network, folder / "settled.safetensors", then.fit.batch)
+            blend_weights(network, before, then.blend)
+
+    def _settle(self, network: nn.Module, file: Path, batch: int) -> None:
+        """Take the statistics of batch norm anew for weights that are a mean, and keep both."""
+
+        def make() -> None:
+            device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
+            draws = make_draws(self.slices, self.train, self.recipe.data.sampling)
+            data = SliceDataset(
+                self.slices,
+                self.train,
+                self.recipe.classifier.tumour.augment,
+                seed=self.recipe.seed * 10 + 4,
+                draws=draws and draws.real_alone(),
+            )
+            batches = islice(BatchLoader(data, batch, self.recipe.seed), STATISTICS_BATCHES)
+            update_bn(((b.images.to(device),) for b in batches), network.to(device), device)
+            save_weights(network.cpu(), file)
+
+        made_once(self.fabric, file, make, lambda f: read_weights(network, f))
+
+    def _soft_maps(self, nets: list[GliocamNet], folder: Path, prior_shift: float) -> SoftMaps:
+        design = nets[0].design
+        if design.map_range != "sigmoid":
+            raise TrainingError(
+                f'The networks have maps of the range "{design.map_range}", and soft maps teach '
+                'those of "sigmoid" alone; set weight_maps of every round to 0.'
+            )
+
+        def make() -> None:
+            note(self.report, "soft maps")
+            device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
+            even = []  # the exits count alike until the aggregators learn
+            for net in nets:
+                plain = GliocamNet.of(self.slices.images.shape[1], design)
+                for name in NETWORKS:
+                    getattr(plain, name).load_state_dict(getattr(net, name).state_dict())
+                even.append(plain.eval().to(device))
+            write_soft_maps(even, self.slices, self.train, folder, self.about, prior_shift)
+
+        return made_once(self.fabric, folder, make, SoftMaps)
