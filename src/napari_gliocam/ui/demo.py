@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.measure import score
@@ -14,6 +14,10 @@ from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.panel.dock import Workspace
 from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from rich.console import Console
 
 PLUGIN, PANEL = "napari-gliocam", "Gliocam"
 _PATIENCE_S = 900.0
@@ -30,7 +34,7 @@ def open_in_napari(paths: Sequence[str | Path] = ()) -> None:
     napari.run()
 
 
-def dock_panel(viewer: Any) -> Workspace:
+def dock_panel(viewer: ViewerModel) -> Workspace:
     """Dock the panel at the right of a viewer, as the menu does."""
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
     workspace: Workspace = getattr(panel, "__wrapped__", panel)
@@ -160,7 +164,7 @@ def _until(done: Callable[[], bool], patience_s: float) -> None:
         time.sleep(0.005)
 
 
-def _print(console: Any, report: dict[str, Any]) -> None:
+def _print(console: Console, report: dict[str, Any]) -> None:
     volumes, scores = report["volumes_ml"], report["dice"]
     for name in TARGETS:
         score = f", Dice {scores[name]:.2f}" if name in scores else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
 
@@ -22,6 +22,7 @@ from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
     import napari
+    from napari.components import ViewerModel
 
 TITLE = "Compare CAMs"
 WIDTH = 380
@@ -107,7 +108,6 @@ class CompareDock(Dock):
         self.choice_view.set_ready(bool(volumes), session.slice)
 
 
-def open_dock(viewer: Any) -> CompareDock:
+def open_dock(viewer: ViewerModel) -> CompareDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    opened: CompareDock = dock.open_dock(viewer, TITLE)
-    return opened
+    return dock.open_dock(viewer, TITLE, CompareDock)

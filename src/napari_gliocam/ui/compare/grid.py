@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,6 +25,11 @@ from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement, 
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
 from napari_gliocam.ui.viewer.planes import camera_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.components.grid import GridCanvas
+    from napari.utils.events import Event
 
 #: Layers of a cell: the image, the map, the expert's outline where the case has expert labels, the
 #: outline of what exceeds the threshold.
@@ -49,7 +54,7 @@ class CompareGrid:
         self._viewer = layers.viewer
         self._waits = waits
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
-        self._before: dict[str, Any] | None = None
+        self._before: dict[str, dict[str, object]] | None = None
         self._opened: OpenCase | None = None
         self._cells: dict[Key, ClassMaps] = {}
         self._masks: dict[Key, NDArray[np.uint8]] = {}
@@ -267,7 +272,7 @@ class CompareGrid:
         layer.visible = False
         layer.events.visible.connect(self._on_visible)
 
-    def _on_visible(self, event: Any) -> None:
+    def _on_visible(self, event: Event) -> None:
         """Remember whether a waiting layer is to be shown when the comparison is closed."""
         layer = event.source
         if self._hiding or self._opened is None:
@@ -279,7 +284,7 @@ class CompareGrid:
             self._hiding = False
             self._waits(layer)
 
-    def _on_inserted(self, event: Any) -> None:
+    def _on_inserted(self, event: Event) -> None:
         """Keep a layer that comes meanwhile, such as a result, behind the comparison."""
         tag = tag_of(event.value)
         if self._opened is not None and (tag is None or tag.role != "cell"):
@@ -370,7 +375,6 @@ _GRID = ("enabled", "stride", "shape", "spacing")
 _CAMERA = ("center", "zoom", "angles")
 
 
-def _grid(viewer: Any) -> Any:
+def _grid(viewer: ViewerModel) -> GridCanvas:
     """Return the grid's model, where napari 0.9 and where 0.8 keeps it."""
-    canvas: Any = getattr(viewer, "canvas", None)
-    return canvas.grid if hasattr(canvas, "grid") else viewer.grid
+    return getattr(getattr(viewer, "canvas", None), "grid", None) or viewer.grid

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 Size = tuple[float, float]
 _MARGIN = 0.92
@@ -52,7 +55,7 @@ def font_size(shape: tuple[int, int], room: Size, longest: int) -> int:
     return int(np.clip((room[1] / shape[1] - 16) / max(longest, 1), 5, 9))
 
 
-def canvas_size(viewer: Any) -> Size:
+def canvas_size(viewer: ViewerModel) -> Size:
     """Height and width of the canvas in pixels, where napari 0.9 and where 0.8 keeps it."""
     size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
     return float(max(size[0], 1)), float(max(size[1], 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Layer
 from psygnal import Signal
@@ -33,10 +33,15 @@ from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, files
 from napari_gliocam.ui.jobs.latest import rest_timer
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.utils.events import Event
 
 #: Figures follow a threshold when it has rested for so long.
 _REST_MS = 200
@@ -57,7 +62,7 @@ class CompareSession:
     tables_changed = Signal(object, object)
     ready_changed = Signal()
 
-    def __init__(self, viewer: Any, parent: QObject) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
@@ -72,18 +77,14 @@ class CompareSession:
         self._rule: Ensemble | None = None
         self._jobs: list[Job] = []
         self._distances = Distances(self._on_distances)
-        self._followed: OpenCase | None = None
+        self._following = Connections()
         self._moved: set[str] = set()
         self._closed = False
         self._rest = rest_timer(parent, _REST_MS, self._on_rest)
         self._tidy = rest_timer(parent, 0, self._on_tidy)
         self._soon = rest_timer(parent, 0, lambda: self.runs.get_ready(self.opened))
-        for emitter, slot in self._connections():
-            emitter.connect(slot)
-
-    def _connections(self) -> list[tuple[Any, Any]]:
         layers, dims, state = self.viewer.layers.events, self.viewer.dims.events, self.state.events
-        return [
+        self._connections = Connections(
             (layers.inserted, self._on_case),
             (layers.removed, self._on_removed),
             (dims.point, self._on_slice),
@@ -91,7 +92,7 @@ class CompareSession:
             (state.bundle, self._on_case),
             (state.device, self._on_case),
             (state.under, self._on_under),
-        ]
+        )
 
     # ---- start and end
 
@@ -112,8 +113,7 @@ class CompareSession:
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
-        for emitter, slot in self._connections():
-            emitter.disconnect(slot)
+        self._connections.close()
         self._follow(None)
         if restore:
             self.grid.close()
@@ -151,7 +151,7 @@ class CompareSession:
         self._soon.start()
         self.ready_changed.emit()
 
-    def _on_removed(self, event: Any) -> None:
+    def _on_removed(self, event: Event) -> None:
         tag = tag_of(event.value)
         if tag is not None and tag.role == "cell":
             self._tidy.start()
@@ -355,11 +355,9 @@ class CompareSession:
 
     def _follow(self, opened: OpenCase | None) -> None:
         """Measure again when the result of the case changes."""
-        if self._followed is not None:
-            self._followed.events.revision.disconnect(self.measure)
+        self._following.close()
         if opened is not None:
-            opened.events.revision.connect(self.measure)
-        self._followed = opened
+            self._following = Connections((opened.events.revision, self.measure))
 
     # ---- a method as the result
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from functools import lru_cache, partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt
@@ -27,7 +27,7 @@ from napari_gliocam.progress import Progress, finish
 logger = logging.getLogger("napari_gliocam")
 
 T = TypeVar("T")
-Work = Callable[[], Any]
+Work = Callable[[], object]
 
 _numbers = count(1)
 
@@ -100,7 +100,7 @@ class Job:
         if not self.ended and not self.cancelling:
             self.progressed.emit(progress)
 
-    def _end(self, result: Any = None, failure: str | None = None) -> None:
+    def _end(self, result: object = None, failure: str | None = None) -> None:
         self.ended = True
         if self.cancelling:
             self.cancelled.emit()
@@ -116,7 +116,7 @@ class _Errand:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.done = threading.Event()
-        self.result: Any = None
+        self.result: object = None
         self.error: BaseException | None = None
 
     def abandon(self) -> None:
@@ -196,8 +196,7 @@ class Engine:
                 raise errand.error
             finally:
                 errand.error = None  # its traceback holds frames
-        result: T = errand.result
-        return result
+        return cast(T, errand.result)
 
     def run_alive(self, work: Callable[[], T], name: str) -> T:
         """Run on the engine's thread and wait; called in the GUI thread, the window stays alive.
@@ -308,7 +307,7 @@ class Engine:
         else:
             self._relay.post(lambda: job._end(result))
 
-    def _steps(self, job: Job, work: Work | None) -> Any:
+    def _steps(self, job: Job, work: Work | None) -> object:
         assert self._relay is not None
         assert work is not None
         outcome = work()
@@ -330,7 +329,7 @@ class Engine:
             outcome.close()
 
 
-def drain(outcome: Any) -> Any:
+def drain(outcome: object) -> object:
     """Return the value of a job's outcome: a generator is run to its end."""
     return finish(outcome) if isinstance(outcome, Generator) else outcome
 

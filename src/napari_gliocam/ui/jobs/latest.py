@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.engine import Job, Work, engine, files
 from napari_gliocam.ui.model.state import State
 
 
@@ -44,7 +43,7 @@ class Latest:
         self._jobs: dict[str, Job] = {}
 
     def run(
-        self, name: str, work: Callable[[], Any], done: Callable[[Any], Any], *, torch: bool = False
+        self, name: str, work: Work, done: Callable[..., object], *, torch: bool = False
     ) -> Job:
         """Run this; ``torch``: on the thread that owns it."""
         self.drop(name)

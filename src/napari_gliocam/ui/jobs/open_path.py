@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Case, ExpertLabels, Grid
 from napari_gliocam.errors import CaseError
@@ -15,6 +15,9 @@ from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.io.volume import Volume, difference, make_volume
 from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.state import OpenCase
+
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class LabelsAlone:
 
     name: str
     file: LabelFile
-    header: Any
+    header: Nifti1Header
 
 
 def read_path(path: str | Path) -> OpenCase | LabelsAlone:

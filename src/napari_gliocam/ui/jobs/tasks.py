@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_gliocam.ui.model.state import unwrap
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
 
 def begin_task(
-    viewer: Any, description: str, cancel: Callable[[], object] | None = None
+    viewer: ViewerModel, description: str, cancel: Callable[[], object] | None = None
 ) -> Callable[[], None]:
     """Register work that is under way.
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
@@ -16,6 +16,10 @@ from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+
+if TYPE_CHECKING:
+    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.refine.clusters import Clustering
 
 
 def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, ClassMaps]:
@@ -28,7 +32,7 @@ def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress,
     return maps
 
 
-def loaded(bundle: Path | None) -> Any:
+def loaded(bundle: Path | None) -> Bundle:
     """Load the bundle of a folder (None: the one that ships), kept until another is asked for."""
     from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
 
@@ -37,7 +41,7 @@ def loaded(bundle: Path | None) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _bundle(path: Path | None, written: int) -> Any:
+def _bundle(path: Path | None, written: int) -> Bundle:
     """Load the bundle of a folder, once until it is written anew."""
     from napari_gliocam.nets.bundle import load_bundle
 
@@ -46,7 +50,7 @@ def _bundle(path: Path | None, written: int) -> Any:
 
 def cluster(
     case: Case, index: int, parameters: ClusterParameters, kept: Ingredients
-) -> Generator[Progress, None, Any]:
+) -> Generator[Progress, None, Clustering]:
     """Make the superpixels and clusters of one slice (`refine.clusters.Clustering`)."""
     keep_triton_out()
     from napari_gliocam.refine.run import clustering

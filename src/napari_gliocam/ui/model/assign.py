@@ -5,10 +5,9 @@ Names tell it in most cases.  What they leave open is asked for, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ class Source:
     """
 
     title: str
-    volume: NDArray[Any] | None
+    volume: NDArray[np.generic] | None
     path: Path | None = None
 
 
@@ -92,7 +91,10 @@ def swapped(
 
 
 def case_on_layers(
-    name: str, layer_spacing: Any, layer_origin: Any, sources: Mapping[Modality, Source]
+    name: str,
+    layer_spacing: Iterable[float],
+    layer_origin: Iterable[float],
+    sources: Mapping[Modality, Source],
 ) -> Case:
     """Make a case of image layers that another reader opened.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 from psygnal import SignalGroupDescriptor
@@ -20,7 +20,10 @@ from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.result import Result
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from napari_gliocam.io import CaseFiles
+    from napari_gliocam.nets.bundle import BundleInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +230,7 @@ class State:
     current: OpenCase | None = None
     device: str = "auto"
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
-    bundle: Any = None
+    bundle: BundleInfo | None = None
     running: OpenCase | None = None
     progress: Progress | None = None
     refining: OpenCase | None = None
@@ -254,14 +257,14 @@ class State:
         self.message = Message(text, level)
 
 
-_states: WeakKeyDictionary[Any, State] = WeakKeyDictionary()
+_states: WeakKeyDictionary[ViewerModel, State] = WeakKeyDictionary()
 
 
-def unwrap(viewer: Any) -> Any:
+def unwrap(viewer: ViewerModel) -> ViewerModel:
     """Return the viewer itself where napari handed out a proxy of it."""
     return getattr(viewer, "__wrapped__", viewer)
 
 
-def state_of(viewer: Any) -> State:
+def state_of(viewer: ViewerModel) -> State:
     """Return the state of a viewer; it lives as long as the viewer."""
     return _states.setdefault(unwrap(viewer), State())

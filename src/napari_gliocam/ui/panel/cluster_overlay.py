@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from napari_gliocam.ui.jobs.engine import Job, engine
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gliocam.refine.clusters import Clustering
 
 
 class ClusterOverlay:
@@ -75,8 +80,8 @@ class ClusterOverlay:
 
     def _taker(
         self, opened: OpenCase, index: int, parameters: ClusterParameters
-    ) -> Callable[[Any], None]:
-        def take(pieces: Any) -> None:
+    ) -> Callable[[Clustering], None]:
+        def take(pieces: Clustering) -> None:
             self._job = None
             if self._drawn is not None and self._drawn[:2] == (opened, parameters):
                 for overlay, layer in self._layers.overlays(opened).items():
@@ -89,7 +94,7 @@ class ClusterOverlay:
         return take
 
 
-def borders(pieces: Any, overlay: Overlay) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def borders(pieces: Clustering, overlay: Overlay) -> NDArray[np.bool_]:
     """Where pieces meet: superpixels, or the clusters of the network."""
     from napari_gliocam.refine.clusters import edge_map
 

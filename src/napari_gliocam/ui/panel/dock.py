@@ -26,6 +26,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.result import Result, sentence_of
 from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
@@ -85,6 +86,7 @@ class Workspace(Dock):
         self.state = self.session.state
         self._opened: OpenCase | None = None
         self._result: Result | None = None
+        self._following, self._refining = Connections(), Connections()
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
@@ -283,20 +285,17 @@ class Workspace(Dock):
 
     def _on_current(self, opened: OpenCase | None) -> None:
         """Another case is in work: follow it instead of the one before."""
-        if self._opened is not None:
-            events = self._opened.events
-            events.case.disconnect(self._show_case)
-            events.settings.disconnect(self._show_settings)
-            events.refinement.disconnect(self._show_refined)
-            events.result.disconnect(self._on_result)
-            events.revision.disconnect(self._show_volumes)
+        self._following.close()
         self._opened = opened
         if opened is not None:
-            opened.events.case.connect(self._show_case)
-            opened.events.settings.connect(self._show_settings)
-            opened.events.refinement.connect(self._show_refined)
-            opened.events.result.connect(self._on_result)
-            opened.events.revision.connect(self._show_volumes)
+            events = opened.events
+            self._following = Connections(
+                (events.case, self._show_case),
+                (events.settings, self._show_settings),
+                (events.refinement, self._show_refined),
+                (events.result, self._on_result),
+                (events.revision, self._show_volumes),
+            )
             self._show_settings(opened.settings)
         self._show_cases()
         self._show_case()
@@ -304,11 +303,10 @@ class Workspace(Dock):
 
     def _on_result(self, result: Result | None) -> None:
         """Another result is that of the case: follow its refinement."""
-        if self._result is not None:
-            self._result.events.disconnect(self._show_refined)
+        self._refining.close()
         self._result = result
         if result is not None:
-            result.events.connect(self._show_refined)
+            self._refining = Connections((result.events, self._show_refined))
         self._show_result()
 
     def _show_cases(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from qtpy.QtCore import QObject
 
@@ -253,7 +252,7 @@ class RefineRun:
         self._measuring = job
 
 
-def _taker(result: Result, made: Segmentation) -> Callable[[Change], Any]:
+def _taker(result: Result, made: Segmentation) -> Callable[[Change], None]:
     """Take the figures, unless another result came meanwhile."""
 
     def take(change: Change) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from psygnal import Signal
@@ -27,6 +27,7 @@ from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.model.assign import Source, assign, swapped
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
@@ -38,6 +39,9 @@ from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import LiveUpdate
 from napari_gliocam.ui.viewer.painting import Painter
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 
 class Session:
@@ -56,7 +60,7 @@ class Session:
     layers_changed = Signal()
     saved = Signal(list)
 
-    def __init__(self, viewer: Any, parent: QObject) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
@@ -75,22 +79,18 @@ class Session:
         self._end_strokes: Callable[[], None] | None = None
         self._jobs: list[Job] = []
         self._watched: set[int] = set()
-        for emitter, slot in self._connections():
-            emitter.connect(slot)
-        self.state.panels += 1
-        planes.keep_upright(self.viewer)
-        self._on_layers()
-
-    def _connections(self) -> list[tuple[Any, Any]]:
         layers, dims = self.viewer.layers.events, self.viewer.dims.events
-        return [
+        self._connections = Connections(
             (layers.inserted, self._on_layers),
             (layers.removed, self._on_layers),
             (dims.point, self._on_dims),
             (dims.order, self._on_dims),
             (dims.ndisplay, self._on_dims),
             (self.viewer.events.reset_view, self._centre),
-        ]
+        )
+        self.state.panels += 1
+        planes.keep_upright(self.viewer)
+        self._on_layers()
 
     # ---- start and end
 
@@ -121,8 +121,7 @@ class Session:
         if self._end_strokes is not None:
             self._end_strokes()
         self.viewer.title = self._title
-        for emitter, slot in self._connections():
-            emitter.disconnect(slot)
+        self._connections.close()
         for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
@@ -192,7 +191,7 @@ class Session:
         if self.state.current is not None:
             self.layers.close_case(self.state.current)
 
-    def _centre(self, event: Any = None) -> None:
+    def _centre(self, event: object = None) -> None:
         """Have the case in work in view; also when Home has fitted all that is open."""
         opened = self.state.current
         if opened is None or self._centring:
@@ -206,7 +205,7 @@ class Session:
         finally:
             self._centring = False
 
-    def _on_layers(self, event: Any = None) -> None:
+    def _on_layers(self, event: object = None) -> None:
         open_cases, known = self.layers.open_cases(), self.state.open_cases
         self.state.open_cases = open_cases
         fresh = [opened for opened in open_cases if opened not in known]
@@ -374,7 +373,7 @@ class Session:
             self.layers.show_map(opened, row, target, shown)
             self._on_map_visible()
 
-    def _on_map_visible(self, event: Any = None) -> None:
+    def _on_map_visible(self, event: object = None) -> None:
         """Follow a map that was shown or hidden."""
         self._show_maps(add_contour=True)
 
@@ -385,7 +384,7 @@ class Session:
             self._contours.draw(opened, add=add_contour)
             self.maps_shown.emit(opened, self.layers.shown_maps(opened))
 
-    def _on_dims(self, event: Any = None) -> None:
+    def _on_dims(self, event: object = None) -> None:
         self._live.look()
         if self.state.current is not None:
             self._contours.draw(self.state.current)
@@ -428,7 +427,7 @@ class Session:
         job.failed.connect(self._on_failure)
         return job
 
-    def _watch_strokes(self, event: Any = None) -> None:
+    def _watch_strokes(self, event: object = None) -> None:
         """Have napari ask before it closes a window with strokes that are not saved."""
         unsaved = any(opened.unsaved_strokes for opened in self.state.open_cases)
         if unsaved and self._end_strokes is None:

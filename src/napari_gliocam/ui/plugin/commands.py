@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_gliocam.ui.viewer import navigate, planes
 from napari_gliocam.ui.viewer.keys import bind_key
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_gliocam.ui.panel.dock import Workspace
 
 NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"
@@ -22,105 +27,129 @@ NEXT_CONFLICT = "D"
 PREVIOUS_CONFLICT = "Shift-D"
 
 
-def next_lesion(viewer: Any = None) -> None:
+def _command(act: Callable[[ViewerModel], object]) -> Callable[[ViewerModel | None], None]:
+    """Make a command of a function: without a viewer it works on the active one."""
+
+    def command(viewer: ViewerModel | None = None) -> None:
+        if viewer is None:
+            from napari import current_viewer
+
+            viewer = current_viewer()
+        if viewer is not None:
+            act(viewer)
+
+    command.__name__ = command.__qualname__ = act.__name__
+    command.__doc__, command.__module__ = act.__doc__, act.__module__
+    return command
+
+
+@_command
+def next_lesion(viewer: ViewerModel) -> None:
     """Go to the next slice that shows tumour."""
-    _on(viewer, lambda v: navigate.step_lesion(v, 1))
+    navigate.step_lesion(viewer, 1)
 
 
-def previous_lesion(viewer: Any = None) -> None:
+@_command
+def previous_lesion(viewer: ViewerModel) -> None:
     """Go to the previous slice that shows tumour."""
-    _on(viewer, lambda v: navigate.step_lesion(v, -1))
+    navigate.step_lesion(viewer, -1)
 
 
-def next_conflict(viewer: Any = None) -> None:
+@_command
+def next_conflict(viewer: ViewerModel) -> None:
     """Go to the next slice on which core and edema overlap."""
-    _on(viewer, lambda v: navigate.step_conflict(v, 1))
+    navigate.step_conflict(viewer, 1)
 
 
-def previous_conflict(viewer: Any = None) -> None:
+@_command
+def previous_conflict(viewer: ViewerModel) -> None:
     """Go to the previous slice on which core and edema overlap."""
-    _on(viewer, lambda v: navigate.step_conflict(v, -1))
+    navigate.step_conflict(viewer, -1)
 
 
-def toggle_overlay(viewer: Any = None) -> None:
+@_command
+def toggle_overlay(viewer: ViewerModel) -> None:
     """Show or hide the segmentation."""
-    _on(viewer, navigate.toggle_overlay)
+    navigate.toggle_overlay(viewer)
 
 
-def cycle_modality(viewer: Any = None) -> None:
+@_command
+def cycle_modality(viewer: ViewerModel) -> None:
     """Show the next modality."""
-    _on(viewer, navigate.cycle_modality)
+    navigate.cycle_modality(viewer)
 
 
-def flip_refinement(viewer: Any = None) -> None:
+@_command
+def flip_refinement(viewer: ViewerModel) -> None:
     """Show the labels before or after refinement."""
-    _on(viewer, navigate.flip_refinement)
+    navigate.flip_refinement(viewer)
 
 
-def toggle_outline(viewer: Any = None) -> None:
+@_command
+def toggle_outline(viewer: ViewerModel) -> None:
     """Draw the segmentation as an outline, or filled."""
-    _on(viewer, navigate.toggle_outline)
+    navigate.toggle_outline(viewer)
 
 
-def show_axial(viewer: Any = None) -> None:
+@_command
+def show_axial(viewer: ViewerModel) -> None:
     """Show the axial plane."""
-    _on(viewer, lambda v: planes.show_plane(v, "axial"))
+    planes.show_plane(viewer, "axial")
 
 
-def show_coronal(viewer: Any = None) -> None:
+@_command
+def show_coronal(viewer: ViewerModel) -> None:
     """Show the coronal plane."""
-    _on(viewer, lambda v: planes.show_plane(v, "coronal"))
+    planes.show_plane(viewer, "coronal")
 
 
-def show_sagittal(viewer: Any = None) -> None:
+@_command
+def show_sagittal(viewer: ViewerModel) -> None:
     """Show the sagittal plane."""
-    _on(viewer, lambda v: planes.show_plane(v, "sagittal"))
+    planes.show_plane(viewer, "sagittal")
 
 
-def show_three_planes(viewer: Any = None) -> None:
+@_command
+def show_three_planes(viewer: ViewerModel) -> None:
     """Show the two other planes below the canvas, or hide them."""
-    _on(viewer, lambda v: _side_views(v, planes=True))
+    _side_views(viewer, planes=True)
 
 
-def show_side_by_side(viewer: Any = None) -> None:
+@_command
+def show_side_by_side(viewer: ViewerModel) -> None:
     """Show another modality beside the canvas, or hide it."""
-    _on(viewer, lambda v: _side_views(v, planes=False))
+    _side_views(viewer, planes=False)
 
 
-def close_case(viewer: Any = None) -> None:
+@_command
+def close_case(viewer: ViewerModel) -> None:
     """Remove the case in work from the viewer."""
-    _on(viewer, lambda v: _panel(v).ask_close())
+    _panel(viewer).ask_close()
 
 
-def open_case(viewer: Any = None) -> None:
+@_command
+def open_case(viewer: ViewerModel) -> None:
     """Ask for the folder of a case and open it in the panel."""
-    _on(viewer, lambda v: _panel(v).ask_folder())
+    _panel(viewer).ask_folder()
 
 
-def save_labels(viewer: Any = None) -> None:
+@_command
+def save_labels(viewer: ViewerModel) -> None:
     """Ask for a file and save the result, or the labels layer that is selected."""
-    _on(viewer, lambda v: _panel(v).ask_save())
+    _panel(viewer).ask_save()
 
 
-def _side_views(viewer: Any, *, planes: bool) -> None:
+def _side_views(viewer: ViewerModel, *, planes: bool) -> None:
     from napari_gliocam.ui.viewer.side_views import toggle_side_views
 
     toggle_side_views(viewer, planes)
 
 
-def _panel(viewer: Any) -> Any:
+def _panel(viewer: ViewerModel) -> Workspace:
+    from napari_gliocam.ui.panel.dock import Workspace
     from napari_gliocam.ui.widgets.dock import open_dock
 
-    return open_dock(viewer, "Gliocam")
-
-
-def _on(viewer: Any, action: Callable[[Any], None]) -> None:
-    if viewer is None:
-        from napari import current_viewer
-
-        viewer = current_viewer()
-    if viewer is not None:
-        action(viewer)
+    return open_dock(viewer, "Gliocam", Workspace)
 
 
 @lru_cache(maxsize=1)

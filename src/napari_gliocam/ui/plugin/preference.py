@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from napari_gliocam.refine.parameters import METHODS, Method, Refinement
+
+if TYPE_CHECKING:
+    from napari.settings._plugins import PluginsSettings
 
 PLUGIN = "napari-gliocam"
 _BUILTIN = "napari"
@@ -67,7 +70,7 @@ def get_defaults() -> Defaults:
     return Defaults(chosen.device, chosen.bundle, chosen.refinement)
 
 
-def get_preferences() -> Any:
+def get_preferences() -> PluginsSettings:
     """Return the user's preferences about plugins."""
     from napari.settings import get_settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.find import look_up
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Paths = str | Sequence[str]
 _ONE_DROP_S = 5.0
-_NOTHING: list[Any] = [(None,)]  # napari's word for "read, but nothing to add"
+_NOTHING: list[LayerData] = [(None,)]  # napari's word for "read, but nothing to add"
 
 
 def get_reader(path: Paths | None = None) -> Callable[[Paths], list[LayerData]] | None:
@@ -30,7 +30,7 @@ def get_reader(path: Paths | None = None) -> Callable[[Paths], list[LayerData]] 
     if path is None:
         from napari_gliocam.ui.plugin.commands import open_case
 
-        open_case()
+        open_case(None)
         return None
     try:
         first = Path(_as_list(path)[0])

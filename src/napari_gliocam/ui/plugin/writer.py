@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -20,9 +20,12 @@ from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
 
 def write_labels(
-    path: str | None = None, data: Any = None, meta: dict[str, Any] | None = None
+    path: str | None = None, data: ArrayLike | None = None, meta: dict[str, Any] | None = None
 ) -> list[str]:
     """Write one labels layer.
 
@@ -40,7 +43,7 @@ def write_labels(
     if path is None:
         from napari_gliocam.ui.plugin.commands import save_labels
 
-        save_labels()
+        save_labels(None)
         return []
     meta = meta or {}
     metadata = meta.get("metadata", {})
@@ -82,7 +85,7 @@ def _shown(result: Result) -> Segmentation:
     return result.segmentation
 
 
-def _as_uint8(labels: Any, path: str) -> Any:
+def _as_uint8(labels: NDArray[np.generic], path: str) -> NDArray[np.uint8]:
     if not path.lower().endswith(NIFTI_SUFFIXES):
         raise SaveError(f"{Path(path).name} does not end in .nii.gz or .nii; choose such a name.")
     if labels.ndim != 3:
@@ -92,7 +95,7 @@ def _as_uint8(labels: Any, path: str) -> Any:
     return labels.astype(np.uint8, copy=False)
 
 
-def _grid_of_layer(labels: Any, meta: dict[str, Any]) -> Grid:
+def _grid_of_layer(labels: NDArray[np.uint8], meta: dict[str, Any]) -> Grid:
     """Axes taken as slices from feet to head, rows to the back, columns to the left."""
     s, p, l = (float(v) for v in meta.get("scale", (1.0, 1.0, 1.0)))
     z, y, x = (float(v) for v in meta.get("translate", (0.0, 0.0, 0.0)))

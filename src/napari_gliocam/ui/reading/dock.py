@@ -5,9 +5,10 @@ The views emit requests and show values; this module connects them with the sess
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -37,6 +38,7 @@ from napari_gliocam.ui.widgets.pieces import SPACING, Section
 
 if TYPE_CHECKING:
     import napari
+    from napari.components import ViewerModel
 
 TITLE = "Reading"
 WIDTH = 360
@@ -233,11 +235,12 @@ class ReadingDock(Dock):
         self.agreement_view.show_button.setChecked("agreement" in drawn)
 
 
-def open_dock(viewer: Any) -> ReadingDock:
+def open_dock(viewer: ViewerModel) -> ReadingDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    opened: ReadingDock = dock.open_dock(viewer, TITLE)
-    return opened
+    return dock.open_dock(viewer, TITLE, ReadingDock)
 
 
-def _step(go: Any, viewer: Any, step: int, clicked: bool = False) -> None:
+def _step(
+    go: Callable[[ViewerModel, int], None], viewer: ViewerModel, step: int, clicked: bool = False
+) -> None:
     go(viewer, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.latest import Latest, rest_timer
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.agreement_run import AgreementRun
@@ -24,6 +25,10 @@ from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import PLANES, Drawing
 from napari_gliocam.ui.viewer.layers import CaseLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.utils.events import Event
 
 Depth = NDArray[np.float32] | None
 #: Figures are made when nothing was changed for so long; the picture comes first.
@@ -48,7 +53,7 @@ class ReadingSession:
     voxel_changed = Signal(object)
     drawings_changed = Signal()
 
-    def __init__(self, viewer: Any, parent: QObject) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
@@ -62,21 +67,18 @@ class ReadingSession:
         self._depth: tuple[Case, Depth] | None = None
         self._rest = rest_timer(parent, REST_MS, self._measure)
         self._closed = False
-        self.state.events.current.connect(self._on_current)
-        self.state.events.running.connect(self._on_settled)
-        for emitter, slot in self._viewer_events():
-            emitter.connect(slot)
-        self.viewer.mouse_move_callbacks.append(self._on_move)
-
-    def _viewer_events(self) -> list[tuple[Any, Any]]:
         dims, layers = self.viewer.dims.events, self.viewer.layers.events
-        return [
+        self._connections = Connections(
+            (self.state.events.current, self._on_current),
+            (self.state.events.running, self._on_settled),
             (dims.point, self._on_dims),
             (dims.order, self._on_dims),
             (dims.ndisplay, self._on_dims),
             (layers.inserted, self._on_layers),
             (layers.removed, self._on_layers),
-        ]
+        )
+        self._following = Connections()
+        self.viewer.mouse_move_callbacks.append(self._on_move)
 
     def start(self) -> None:
         """Follow the case in work."""
@@ -90,10 +92,7 @@ class ReadingSession:
         with suppress(RuntimeError):
             self._rest.stop()
         self.latest.close()
-        self.state.events.current.disconnect(self._on_current)
-        self.state.events.running.disconnect(self._on_settled)
-        for emitter, slot in self._viewer_events():
-            emitter.disconnect(slot)
+        self._connections.close()
         if self._on_move in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_move)
         self._follow(None)
@@ -113,21 +112,16 @@ class ReadingSession:
         self.refresh()
 
     def _follow(self, opened: OpenCase | None) -> None:
-        pairs = (
-            ("revision", self._on_labels),
-            ("settings", self._on_settings),
-            ("result", self._on_result),
-            ("case", self._on_case),
-        )
-        for name, slot in pairs:
-            if self.opened is not None:
-                getattr(self.opened.events, name).disconnect(slot)
-            if opened is not None:
-                getattr(opened.events, name).connect(slot)
+        self._following.close()
         self.opened = opened
-
-    def _on_labels(self, revision: int) -> None:
-        self.refresh()
+        if opened is not None:
+            events = opened.events
+            self._following = Connections(
+                (events.revision, self.refresh),
+                (events.settings, self._on_settings),
+                (events.result, self._on_result),
+                (events.case, self._on_case),
+            )
 
     def _on_settings(self, settings: Thresholds) -> None:
         self.overlap.follow_threshold(settings.class_threshold)
@@ -231,7 +225,7 @@ class ReadingSession:
             index = navigate.slice_in_view(self.viewer, self.opened.case.grid)
         self.slice_changed.emit(index)
 
-    def _on_move(self, viewer: Any, event: Any) -> None:
+    def _on_move(self, viewer: ViewerModel, event: Event) -> None:
         self.voxel_changed.emit(self.read(tuple(event.position)))
 
     def read(self, position: tuple[float, ...]) -> VoxelReading | None:

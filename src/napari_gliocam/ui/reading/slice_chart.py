@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QPalette, QShowEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
+
+if TYPE_CHECKING:
+    from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 
 HEIGHT = 185
 _NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
@@ -66,7 +69,9 @@ class SliceChart(QWidget):
         self._take_theme()
         self.set_areas(None)
 
-    def _curve(self, colour: str, width: int, style: Any = Qt.PenStyle.SolidLine) -> Any:
+    def _curve(
+        self, colour: str, width: int, style: Qt.PenStyle = Qt.PenStyle.SolidLine
+    ) -> pg.PlotDataItem:
         return self.plot.plot(pen=pg.mkPen(colour, width=width, style=style))
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
@@ -78,7 +83,7 @@ class SliceChart(QWidget):
             self._take_theme()
         super().changeEvent(event)
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Take the theme's colours: the style sheet is known now."""
         self._take_theme()
         super().showEvent(event)
@@ -140,7 +145,7 @@ class SliceChart(QWidget):
         if index is not None:
             self.line.setValue(index)
 
-    def _on_click(self, event: Any) -> None:
+    def _on_click(self, event: MouseClickEvent) -> None:
         point = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())
         self.go(point.x())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +101,7 @@ def overlapping(
 
 
 def comparing(
-    result: Segmentation, other: NDArray[Any]
+    result: Segmentation, other: NDArray[np.generic]
 ) -> Generator[Progress, None, Mapping[Target, LabelComparison]]:
     """Compare a result with a reference, class by class."""
     yield Progress(0, 1, "comparing")

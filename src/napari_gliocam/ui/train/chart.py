@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
@@ -132,7 +131,7 @@ def _quantity(name: str) -> str:
     return name.partition("_")[2].replace("auc", "AUC").replace("_", " ")
 
 
-def _plot(kind: str) -> Any:
+def _plot(kind: str) -> pg.PlotWidget:
     """Return an empty plot; its axes never show values by the thousandth."""
     plot = pg.PlotWidget(background=None)
     plot.setFixedHeight(_HEIGHT)
@@ -147,7 +146,7 @@ def _plot(kind: str) -> Any:
     return plot
 
 
-def _add_curve(plot: Any, name: str, points: dict[int, float], colour: str) -> None:
+def _add_curve(plot: pg.PlotWidget, name: str, points: dict[int, float], colour: str) -> None:
     validates = name.startswith("val")
     style = Qt.PenStyle.SolidLine if validates else Qt.PenStyle.DashLine
     epochs = sorted(points)

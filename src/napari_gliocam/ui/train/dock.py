@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from napari_gliocam.nets.library import Listed
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import TrainChoiceView
 from napari_gliocam.ui.train.progress_view import TrainProgressView
@@ -55,7 +56,6 @@ class TrainDock(Dock):
         self.end_with(self.session.close)
         self.session.start()
         self._show_devices()
-        self.session.viewer.events.theme.connect(self._show_theme)
         self._show_theme()
         if find_spec("lightning") is None:
             self.session.say(
@@ -67,9 +67,7 @@ class TrainDock(Dock):
     def undocked(self) -> None:
         """Look away from the viewer; a training works on."""
         self._keys.close()
-        self.session.state.events.devices.disconnect(self._show_devices)
-        self.session.state.events.device.disconnect(self._on_device_changed)
-        self.session.viewer.events.theme.disconnect(self._show_theme)
+        self._connections.close()
         self.session.close()
 
     def _connect(self) -> None:
@@ -96,8 +94,12 @@ class TrainDock(Dock):
         session.summarised.connect(choice.set_summary)
         session.running.connect(choice.set_running)
         session.resumable.connect(choice.set_resumable)
-        session.state.events.devices.connect(self._show_devices)
-        session.state.events.device.connect(self._on_device_changed)
+        events = session.state.events
+        self._connections = Connections(
+            (events.devices, self._show_devices),
+            (events.device, self._on_device_changed),
+            (session.viewer.events.theme, self._show_theme),
+        )
         progress = self.progress_view
         progress.stop_requested.connect(session.stop)
         progress.follow_requested.connect(self._on_follow)

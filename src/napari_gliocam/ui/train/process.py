@@ -11,7 +11,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
@@ -67,15 +66,17 @@ class TrainProcess:
         file = request.save()
         request.stop_file.unlink(missing_ok=True)
         line = [sys.executable, "-m", "napari_gliocam.train.run.process", str(file)]
-        own: dict[str, Any] = (
-            {"creationflags": 0x00000200}  # CREATE_NEW_PROCESS_GROUP
-            if sys.platform == "win32"
-            else {"start_new_session": True}  # Ctrl-C in napari's terminal is not meant for it
-        )
+        windows = sys.platform == "win32"
         reports, errors = request.work_dir / REPORTS_FILE, request.work_dir / ERRORS_FILE
         with reports.open("wb") as out, errors.open("wb") as err:
             self._process = subprocess.Popen(  # noqa: S603  # our own module
-                line, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **own
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                # Ctrl-C in napari's terminal is not meant for it
+                creationflags=0x00000200 if windows else 0,  # CREATE_NEW_PROCESS_GROUP
+                start_new_session=not windows,
             )
         self._follow(request)
 

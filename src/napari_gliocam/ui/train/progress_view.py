@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QPixmap
+from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -58,7 +57,7 @@ class PictureStrip(QWidget):
         self.next_button.setVisible(len(self._files) > 1)
         self._show()
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         """Draw the picture anew in the new width."""
         super().resizeEvent(event)
         self._show()

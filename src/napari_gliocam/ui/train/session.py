@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtCore import QObject
@@ -39,6 +39,9 @@ from napari_gliocam.ui.train.process import TrainProcess, unfinished
 from napari_gliocam.ui.train.tagging import Tagging
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.wording import counted
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 #: Between two segmentations with the newest weights, in seconds: they slow the training down.
 _PREVIEW_EVERY = 30.0
@@ -113,7 +116,7 @@ class TrainSession:
     resumable = Signal(object)
     bundles_changed = Signal(object)
 
-    def __init__(self, viewer: Any, parent: QObject, folder: Path | None = None) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QObject, folder: Path | None = None) -> None:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
@@ -252,7 +255,7 @@ class TrainSession:
     def request(self, choices: Choices) -> TrainingRequest:
         """Return the request for a training."""
         bundle, labels = self.state.bundle, self.tagging.file
-        own = bundle is not None and bundle.path not in (None, bundled_path())
+        path = None if bundle is None or bundle.path == bundled_path() else bundle.path
         cases = self.tagging.folder
         masks: Path | None = None
         recipe = recipe_values(recipe_of_choice(choices.training))
@@ -267,7 +270,7 @@ class TrainSession:
             labels=str(labels or ""),
             masks=str(masks or ""),
             cache="" if masks is None else str(masks / "slices"),
-            bundle=str(bundle.path) if own else "",
+            bundle=str(path or ""),
             name=choices.name,
             device=self.state.device,
             case_names=choices.case_names,
@@ -437,8 +440,9 @@ class TrainSession:
     def rename(self, folder: Path, name: str) -> None:
         """Call a bundle by another name."""
         self._change(lambda: rename_bundle(folder, name), folder)
-        if self._in_use(folder):
-            self.state.bundle = replace(self.state.bundle, name=name.strip())
+        bundle = self.state.bundle
+        if bundle is not None and bundle.path == folder:
+            self.state.bundle = replace(bundle, name=name.strip())
 
     def remove(self, folder: Path) -> None:
         """Delete a bundle; the one that ships is used where it was in use."""

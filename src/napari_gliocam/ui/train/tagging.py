@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -12,9 +12,13 @@ from napari_gliocam.io.find import CaseFiles
 from napari_gliocam.train.labels.tag_file import FILE_NAME, save_tags
 from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags, file_slices
 from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.train.work import Found
 from napari_gliocam.ui.viewer import navigate
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 #: The labels that a key, or a button, gives to the slice in view.
 ANSWERS = ("core", "edema", "neither", "skip")
@@ -87,7 +91,7 @@ class Tagging:
     here_changed = Signal(object)
     said = Signal(str, str)
 
-    def __init__(self, viewer: Any, state: State) -> None:
+    def __init__(self, viewer: ViewerModel, state: State) -> None:
         self.viewer, self.state = viewer, state
         self.folder: Path | None = None
         self.file: Path | None = None
@@ -98,21 +102,15 @@ class Tagging:
         self._cases: dict[str, CaseFiles] = {}
         self._totals: dict[str, int] = {}
         self._jobs: list[Job] = []
-        for emitter, slot in self._connections():
-            emitter.connect(slot)
-
-    def _connections(self) -> list[tuple[Any, Any]]:
-        dims = self.viewer.dims.events
-        return [
-            (dims.point, self.look),
-            (self.viewer.layers.events.removed, self.look),
-            (self.state.events.current, self.look),
-        ]
+        self._connections = Connections(
+            (viewer.dims.events.point, self.look),
+            (viewer.layers.events.removed, self.look),
+            (state.events.current, self.look),
+        )
 
     def close(self) -> None:
         """Follow the viewer no more; what is being saved is saved."""
-        for emitter, slot in self._connections():
-            emitter.disconnect(slot)
+        self._connections.close()
         for job in self._jobs:
             job.succeeded.disconnect()
             job.failed.disconnect()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
 
 #: In the layer, whose colours are all white; later ones are drawn over earlier ones.
 _VALUES = {"tumour": 1, "edema": 2, "core": 3}
@@ -24,7 +27,7 @@ class ThresholdContours:
 
     def __init__(self, layers: CaseLayers) -> None:
         self._layers = layers
-        self._drawn: tuple[Any, tuple[slice, ...]] | None = None
+        self._drawn: tuple[Labels, tuple[slice, ...]] | None = None
 
     def draw(self, opened: OpenCase, *, add: bool = False) -> None:
         """Draw the slice in view anew; without a map there is no contour.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from app_model.types import KeyBinding
 
 from napari_gliocam.ui.model.state import unwrap
 
-Act = Callable[[Any], object]
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.utils.events import Event
+
+Provider: TypeAlias = "ViewerModel | Layer"
+Act = Callable[["ViewerModel | Layer"], object]
 
 
-def bind_key(target: Any, key: str, act: Act, name: str) -> None:
+def bind_key(target: Provider | type[ViewerModel], key: str, act: Act, name: str) -> None:
     """Bind a key of the canvas to an action.
 
     napari reads ``__name__`` of every binding at every key press, and a partial without one
@@ -30,7 +36,7 @@ def bind_key(target: Any, key: str, act: Act, name: str) -> None:
         An identifier.
     """
 
-    def pressed(provider: Any) -> None:
+    def pressed(provider: Provider) -> None:
         act(provider)
 
     pressed.__name__ = pressed.__qualname__ = f"gliocam_{name}"
@@ -51,7 +57,7 @@ class CanvasKeys:
         By name, an identifier; the action is called with the viewer or the active layer.
     """
 
-    def __init__(self, viewer: Any, actions: Mapping[str, tuple[str, Act]]) -> None:
+    def __init__(self, viewer: ViewerModel, actions: Mapping[str, tuple[str, Act]]) -> None:
         self._viewer = unwrap(viewer)
         self._actions = dict(actions)
         for target in (self._viewer, *self._viewer.layers):
@@ -65,9 +71,9 @@ class CanvasKeys:
             for key, _ in self._actions.values():
                 target.keymap.pop(KeyBinding.from_str(key), None)
 
-    def _on_inserted(self, event: Any) -> None:
+    def _on_inserted(self, event: Event) -> None:
         self._bind(event.value)
 
-    def _bind(self, target: Any) -> None:
+    def _bind(self, target: Provider | type[ViewerModel]) -> None:
         for name, (key, act) in self._actions.items():
             bind_key(target, key, act, name)

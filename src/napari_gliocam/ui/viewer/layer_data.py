@@ -7,7 +7,7 @@ silently take the millimetres from the whole viewer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,14 @@ from napari_gliocam.ui.viewer.colormaps import (
 )
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.types import FullLayerData
+
     from napari_gliocam.measure.lesion.diameters import Line
     from napari_gliocam.measure.lesion.measures import Measures
     from napari_gliocam.ui.jobs.open_path import LabelsAlone
 
-LayerData = tuple[Any, dict[str, Any], str]
+LayerData: TypeAlias = "FullLayerData"
 KEY = "napari-gliocam"
 #: Of labels over an image.
 OPACITY = 0.55
@@ -67,19 +70,19 @@ class Tag:
 
     opened: OpenCase
     role: Role
-    what: Any = None
+    what: Any = None  # by the role
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tag:
+    def __deepcopy__(self, memo: dict[int, object]) -> Tag:
         return self  # a duplicated layer shows the same case
 
 
-def tag_of(layer: Any) -> Tag | None:
+def tag_of(layer: Layer) -> Tag | None:
     """Whose layer it is, None for a layer of someone else."""
     tag = layer.metadata.get(KEY)
     return tag if isinstance(tag, Tag) else None
 
 
-def placement(grid: Grid) -> dict[str, Any]:
+def placement(grid: Grid) -> dict[str, object]:
     """Where a layer of this grid lies in the viewer."""
     return {
         "scale": grid.spacing,
@@ -149,7 +152,9 @@ def result_data(opened: OpenCase) -> LayerData:
     return opened.result.painted.labels, arguments, "labels"
 
 
-def _labels_arguments(opened: OpenCase, role: Role, name: str, *, visible: bool) -> dict[str, Any]:
+def _labels_arguments(
+    opened: OpenCase, role: Role, name: str, *, visible: bool
+) -> dict[str, object]:
     return {
         "name": name,
         "colormap": labels_colormap(),

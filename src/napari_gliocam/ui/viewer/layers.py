@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from napari.layers import Labels, Layer
@@ -36,6 +36,9 @@ from napari_gliocam.ui.viewer.layer_data import (
 )
 from napari_gliocam.ui.viewer.other_layers import OtherLayers
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
 
 class CaseLayers:
     """Adds, updates and finds the layers of cases in one viewer.
@@ -46,7 +49,7 @@ class CaseLayers:
         The viewer whose layers these are.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = unwrap(viewer)
         self._set_aside: WeakSet[Layer] = WeakSet()
         self.others = OtherLayers(self.viewer)
@@ -64,7 +67,7 @@ class CaseLayers:
         """Return the cases that have an image in the viewer, in the order they came."""
         return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
 
-    def find(self, opened: OpenCase, role: layer_data.Role, what: Any = None) -> Layer | None:
+    def find(self, opened: OpenCase, role: layer_data.Role, what: object = None) -> Layer | None:
         """Return the layer of a case that shows this, None where there is none (any more)."""
         for layer, tag in self.tagged():
             if tag.opened is opened and tag.role == role and what in (None, tag.what):
@@ -397,7 +400,7 @@ class CaseLayers:
                 self.viewer.layers.insert(index, layer)
         return made
 
-    def remove_cells(self, key: Any = None) -> None:
+    def remove_cells(self, key: object = None) -> None:
         """Remove the layers of a comparison, or of one of its cells."""
         gone = [la for la, t in self.tagged() if t.role == "cell" and key in (None, t.what[0])]
         if not gone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -12,6 +12,9 @@ from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.model.threshold_labels import ThresholdLabels
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 
 class LiveUpdate:
@@ -27,7 +30,7 @@ class LiveUpdate:
         The panel; the timer dies with it.
     """
 
-    def __init__(self, viewer: Any, layers: CaseLayers, parent: QObject) -> None:
+    def __init__(self, viewer: ViewerModel, layers: CaseLayers, parent: QObject) -> None:
         self._viewer = viewer
         self._layers = layers
         self._opened: OpenCase | None = None

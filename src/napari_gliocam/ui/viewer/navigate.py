@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
 from napari_gliocam.ui.viewer.layer_data import tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
-def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
+
+def part_in_view(viewer: ViewerModel, grid: Grid) -> tuple[slice, ...] | None:
     """Return the slice in view as an index in (S, P, L); None in 3-D or outside."""
     dims = unwrap(viewer).dims
     if dims.ndisplay != 2 or dims.ndim < 3:
@@ -31,7 +34,7 @@ def part_in_view(viewer: Any, grid: Grid) -> tuple[slice, ...] | None:
     return (*[slice(None)] * axis, slice(index, index + 1))
 
 
-def slice_in_view(viewer: Any, grid: Grid) -> int | None:
+def slice_in_view(viewer: ViewerModel, grid: Grid) -> int | None:
     """Return the axial slice that the viewer stands on; None outside the case."""
     dims = unwrap(viewer).dims
     if dims.ndim < 3:
@@ -44,13 +47,13 @@ def _index(point: float, grid: Grid, axis: int) -> int:
     return int(np.round((point - grid.origin[axis]) / grid.spacing[axis]))
 
 
-def go_to_slice(viewer: Any, grid: Grid, index: int) -> None:
+def go_to_slice(viewer: ViewerModel, grid: Grid, index: int) -> None:
     """Stand on an axial slice."""
     dims = unwrap(viewer).dims
     dims.set_point(dims.ndim - 3, grid.origin[0] + index * grid.spacing[0])
 
 
-def fit_case(viewer: Any, opened: OpenCase) -> None:
+def fit_case(viewer: ViewerModel, opened: OpenCase) -> None:
     """Centre the canvas on a case and fit it, whatever else is in the viewer."""
     viewer = unwrap(viewer)
     own = [layer for layer, tag in CaseLayers(viewer).tagged() if tag.opened is opened]
@@ -84,7 +87,7 @@ def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
     return int(beyond[0] if step > 0 else beyond[-1])
 
 
-def step_lesion(viewer: Any, step: int) -> None:
+def step_lesion(viewer: ViewerModel, step: int) -> None:
     """Go to the next or previous slice that shows tumour."""
     opened = case_in_work(viewer)
     if opened is None:
@@ -100,7 +103,7 @@ def step_lesion(viewer: Any, step: int) -> None:
         go_to_slice(viewer, grid, index)
 
 
-def step_conflict(viewer: Any, step: int) -> None:
+def step_conflict(viewer: ViewerModel, step: int) -> None:
     """Go to the next or previous slice on which core and edema claim the same voxel."""
     opened = case_in_work(viewer)
     if opened is None:
@@ -120,7 +123,7 @@ def step_conflict(viewer: Any, step: int) -> None:
         go_to_slice(viewer, grid, index)
 
 
-def toggle_overlay(viewer: Any) -> None:
+def toggle_overlay(viewer: ViewerModel) -> None:
     """Show or hide the segmentation (the expert labels where there is none)."""
     opened = case_in_work(viewer)
     if opened is None:
@@ -137,14 +140,14 @@ def toggle_overlay(viewer: Any) -> None:
         layer.visible = not layer.visible
 
 
-def toggle_outline(viewer: Any) -> None:
+def toggle_outline(viewer: ViewerModel) -> None:
     """Draw the segmentations of a viewer as outlines, or filled."""
     state = state_of(viewer)
     state.outline = not state.outline
     CaseLayers(viewer).draw_outlines()
 
 
-def flip_refinement(viewer: Any) -> None:
+def flip_refinement(viewer: ViewerModel) -> None:
     """Show the labels before refinement instead of those after, or the other way round."""
     opened = case_in_work(viewer)
     if opened is None:
@@ -157,7 +160,7 @@ def flip_refinement(viewer: Any) -> None:
     CaseLayers(viewer).show_labels(opened)
 
 
-def cycle_modality(viewer: Any) -> None:
+def cycle_modality(viewer: ViewerModel) -> None:
     """Show the next modality instead of the one in view."""
     opened = case_in_work(viewer)
     if opened is None:
@@ -183,7 +186,7 @@ def cycle_modality(viewer: Any) -> None:
         layer.visible = index == chosen
 
 
-def case_in_work(viewer: Any) -> OpenCase | None:
+def case_in_work(viewer: ViewerModel) -> OpenCase | None:
     """Return the case in work; found in the layers where no panel is open."""
     current = state_of(viewer).current
     open_cases = CaseLayers(viewer).open_cases()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,6 +14,9 @@ from napari_gliocam.ui.model.assign import Source, case_on_layers
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.layer_data import KEY, Tag, tag_of
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
 
 class OtherLayers:
     """The image layers of a viewer that are not ours.
@@ -24,7 +27,7 @@ class OtherLayers:
         The viewer whose layers these are.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._known: WeakKeyDictionary[Layer, Source] = WeakKeyDictionary()
 

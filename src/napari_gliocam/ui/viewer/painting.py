@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
+
+if TYPE_CHECKING:
+    pass
 
 #: As in napari's history: how much can be undone, how much redone.
 _History = tuple[int, int]
@@ -69,17 +72,17 @@ class Painter:
             if tag.role == "result" and isinstance(layer, Labels)
         ]
 
-    def _on_paint(self, event: Any) -> None:
+    def _on_paint(self, event: object) -> None:
         """Take a stroke: of the mouse after it is done, of a call before it."""
         self._coming = True
         self._look()
 
-    def _on_painted(self, event: Any) -> None:
+    def _on_painted(self, event: object) -> None:
         if self._coming:
             self._coming = False
             self._look(force=True)
 
-    def _look(self, event: Any = None, force: bool = False) -> None:
+    def _look(self, event: object = None, force: bool = False) -> None:
         """Find the layer whose history has moved; a mere repaint of the canvas costs nothing."""
         for layer, opened in self._results():
             known, now = self._watched.get(id(layer)), _history(layer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,6 +14,8 @@ from napari_gliocam.ui.viewer.layer_data import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from napari.components import Camera, ViewerModel
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
@@ -35,7 +37,7 @@ def plane_of(order: Sequence[int]) -> Plane:
     return PLANES[first]
 
 
-def show_plane(viewer: Any, plane: Plane) -> None:
+def show_plane(viewer: ViewerModel, plane: Plane) -> None:
     """Turn the viewer to a plane, in two dimensions."""
     viewer = unwrap(viewer)
     viewer.dims.ndisplay = 2
@@ -44,7 +46,7 @@ def show_plane(viewer: Any, plane: Plane) -> None:
         viewer.dims.order = (*range(lead), *(axis + lead for axis in ORDERS[plane]))
 
 
-def camera_of(viewer: Any) -> Any:
+def camera_of(viewer: ViewerModel) -> Camera:
     """Return the camera, which moved in napari 0.9."""
     return getattr(viewer, "scene", viewer).camera
 
@@ -83,7 +85,7 @@ class UprightView:
         The viewer that is turned upright.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._order = tuple(viewer.dims.order)
         self._busy = False
@@ -100,7 +102,7 @@ class UprightView:
             self._grid.events.enabled.connect(self._turn)
         self._turn()
 
-    def _turn(self, event: Any = None) -> None:
+    def _turn(self, event: object = None) -> None:
         if self._busy:
             return
         viewer = self._viewer
@@ -173,10 +175,10 @@ class UprightView:
             self._busy = False
 
 
-_views: WeakKeyDictionary[Any, UprightView] = WeakKeyDictionary()
+_views: WeakKeyDictionary[ViewerModel, UprightView] = WeakKeyDictionary()
 
 
-def keep_upright(viewer: Any) -> None:
+def keep_upright(viewer: ViewerModel) -> None:
     """Keep the planes of a viewer upright from now on; it is done once for each viewer."""
     viewer = unwrap(viewer)
     if viewer not in _views:

@@ -6,22 +6,27 @@ They are linked to the canvas: they show its layers at its point, and a click mo
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
 
 from napari_gliocam.case import Modality
+from napari_gliocam.ui.model.connections import Connections, Emitter
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, marks_of, plane_of
 from napari_gliocam.ui.widgets.dock import ViewerWidget
 from napari_gliocam.ui.widgets.pieces import SPACING, Choice
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.window import Window
 
 TITLE = "Side views"
 FRAME_MS = 33
@@ -65,7 +70,7 @@ def compose(
     return np.ascontiguousarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
 
 
-def _coloured(layer: Any, part: NDArray[Any]) -> NDArray[np.float32]:
+def _coloured(layer: Image | Labels, part: NDArray[np.generic]) -> NDArray[np.float32]:
     """Return a slice of a layer as RGBA in [0, 1]."""
     if isinstance(layer, Labels):
         if layer.contour:
@@ -174,7 +179,7 @@ class SideViews(ViewerWidget):
         True: the two other planes; False: the plane of the canvas in another modality.
     """
 
-    def __init__(self, viewer: Any, planes: bool) -> None:
+    def __init__(self, viewer: ViewerModel, planes: bool) -> None:
         super().__init__()
         self.setObjectName("gliocam-side-views")
         self._viewer = unwrap(viewer)
@@ -195,22 +200,17 @@ class SideViews(ViewerWidget):
         outer.addWidget(self.modalities)
         outer.addLayout(row, 1)
         self._later = qthrottled(self.refresh, timeout=FRAME_MS)
-        self._watched: list[Any] = []
-        for signal, slot in self._signals():
-            signal.connect(slot)
-        self._on_layers()
-        self.end_with(self.close_views)
-
-    def _signals(self) -> list[tuple[Any, Any]]:
         dims, layers = self._viewer.dims.events, self._viewer.layers.events
-        current = state_of(self._viewer).events.current
-        return [
+        self._connections = Connections(
             (dims.point, self._on_changed),
             (dims.order, self._on_changed),
             (layers.inserted, self._on_layers),
             (layers.removed, self._on_layers),
-            (current, self._on_layers),
-        ]
+            (state_of(self._viewer).events.current, self._on_layers),
+        )
+        self._watching = Connections()
+        self._on_layers()
+        self.end_with(self.close_views)
 
     def undocked(self) -> None:
         """Look away from the viewer."""
@@ -221,22 +221,19 @@ class SideViews(ViewerWidget):
         if self._closed:
             return
         self._closed = True
-        for signal, slot in self._signals():
-            signal.disconnect(slot)
-        self._unwatch()
+        self._connections.close()
+        self._watching.close()
 
-    def _unwatch(self) -> None:
-        for layer in self._watched:
-            for signal in _changes(layer):
-                signal.disconnect(self._on_changed)
-        self._watched.clear()
-
-    def _on_layers(self, event: Any = None) -> None:
-        self._unwatch()
-        self._watched = [la for la, _ in self._layers.tagged() if isinstance(la, Image | Labels)]
-        for layer in self._watched:
-            for signal in _changes(layer):
-                signal.connect(self._on_changed)
+    def _on_layers(self, event: object = None) -> None:
+        self._watching.close()
+        self._watching = Connections(
+            *(
+                (signal, self._on_changed)
+                for layer, _ in self._layers.tagged()
+                if isinstance(layer, Image | Labels)
+                for signal in _changes(layer)
+            )
+        )
         opened = state_of(self._viewer).current
         there = [] if opened is None else [m for m in Modality if m in opened.case.volumes]
         chosen = self.modalities.currentText()
@@ -244,7 +241,7 @@ class SideViews(ViewerWidget):
         self.modalities.fill(titles, titles.index(chosen) if chosen in titles else 0)
         self._on_changed()
 
-    def _on_changed(self, event: Any = None) -> None:
+    def _on_changed(self, event: object = None) -> None:
         if not self._closed:
             self._later()
 
@@ -253,7 +250,7 @@ class SideViews(ViewerWidget):
         canvas = plane_of(self._viewer.dims.order) if self._viewer.dims.ndim == 3 else "axial"
         return [plane for plane in PLANES if (plane != canvas) == self._planes]
 
-    def refresh(self, event: Any = None) -> None:
+    def refresh(self, event: object = None) -> None:
         """Draw all views at the point of the canvas."""
         if self._closed:
             return
@@ -292,14 +289,14 @@ class SideViews(ViewerWidget):
             self._viewer.dims.set_point(axis, grid.origin[axis] + index * grid.spacing[axis])
 
 
-def _changes(layer: Any) -> list[Any]:
+def _changes(layer: Image | Labels) -> list[Emitter]:
     events = layer.events
     return [events.visible, events.opacity, events.set_data] + (
         [events.contour] if isinstance(layer, Labels) else [events.contrast_limits, events.gamma]
     )
 
 
-def toggle_side_views(viewer: Any, planes: bool) -> None:
+def toggle_side_views(viewer: ViewerModel, planes: bool) -> None:
     """Open the dock of the other planes or of another modality, or close it again."""
     window = getattr(unwrap(viewer), "window", None)
     if window is None:
@@ -329,13 +326,13 @@ def toggle_side_views(viewer: Any, planes: bool) -> None:
         main.resizeDocks([dock, *panels], [half, *widths], Qt.Orientation.Horizontal)
 
 
-def _on_the_right(main: Any, dock: QDockWidget, view: SideViews | None) -> bool:
+def _on_the_right(main: QMainWindow, dock: QDockWidget, view: SideViews | None) -> bool:
     """Return True for a panel on the right of the canvas, other than the dock of the view."""
     right = Qt.DockWidgetArea.RightDockWidgetArea
     there = main.dockWidgetArea(dock) == right and dock.isVisible()
     return bool(there and (view is None or not dock.isAncestorOf(view)))
 
 
-def _open_views(window: Any) -> list[SideViews]:
+def _open_views(window: Window) -> list[SideViews]:
     widgets = window._qt_window.findChildren(SideViews)
     return [widget for widget in widgets if not widget._closed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QShowEvent
@@ -12,6 +12,11 @@ from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+T = TypeVar("T")
 
 PLUGIN = "napari-gliocam"
 HEIGHT = 820
@@ -107,13 +112,25 @@ class Dock(ViewerWidget):
         return QSize(self._width, HEIGHT)
 
 
-def _end(close: Callable[[], None], dock: Any = None) -> None:
+def _end(close: Callable[[], None], dock: object = None) -> None:
     close()
 
 
-def open_dock(viewer: Any, title: str) -> Any:
-    """Open a dock behind the other panels of a viewer, or bring it to the front."""
+def open_dock(viewer: ViewerModel, title: str, kind: type[T]) -> T:
+    """Open a dock behind the other panels of a viewer, or bring it to the front.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
+    title : str
+        The name of the widget in the manifest.
+    kind : type
+        Its class.
+    """
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title, tabify=True)
     dock.show()
     dock.raise_()
-    return getattr(widget, "__wrapped__", widget)
+    found = getattr(widget, "__wrapped__", widget)
+    assert isinstance(found, kind)
+    return found

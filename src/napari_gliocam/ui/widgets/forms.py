@@ -10,18 +10,30 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from math import ceil, floor, log10
 from types import UnionType
-from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Generic,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QDoubleSpinBox, QFormLayout, QWidget
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.settings import field_docs
 from napari_gliocam.ui.widgets.pieces import SPACING, row_label, tooltip
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _UNITS = {"mm": "mm", "mm2": "mm²", "ml": "ml", "s": "s"}
 
 
@@ -67,16 +79,16 @@ class Form(QWidget, Generic[T]):
         layout.setHorizontalSpacing(SPACING)
         layout.setVerticalSpacing(2)
         self._value = value
-        self.fields: dict[str, ValueWidget[Any] | _Part] = {}
-        for field in dataclasses.fields(cast(Any, value)):
+        self.fields: dict[str, ValueWidget[object] | _Part] = {}
+        for field in dataclasses.fields(value):
             if only is not None and field.name not in only:
                 continue
             title = (titles or {}).get(field.name, field_title(field.name))
             tip = docs.get(field.name, "")
             held = getattr(value, field.name)
             annotation, optional = _without_none(hints[field.name])
-            if dataclasses.is_dataclass(annotation):
-                part = _Part(title, tip, held, cast(type, annotation), optional)
+            if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+                part = _Part(title, tip, held, annotation, optional)
                 part.form.refused.connect(self.refused)
                 part.changed.connect(self._on_changed)
                 self.fields[field.name] = part
@@ -117,7 +129,7 @@ class Form(QWidget, Generic[T]):
             for name, field in self.fields.items()
         }
         try:
-            value = dataclasses.replace(cast(Any, self._value), **shown)
+            value = dataclasses.replace(self._value, **shown)
         except GliocamError as error:
             self.set_value(self._value)
             self.refused.emit(str(error))
@@ -131,9 +143,16 @@ class _Part(QWidget):
 
     changed = Signal()
 
-    def __init__(self, title: str, tip: str, value: Any, kind: type, optional: bool) -> None:
+    def __init__(
+        self,
+        title: str,
+        tip: str,
+        value: DataclassInstance | None,
+        kind: type[DataclassInstance],
+        optional: bool,
+    ) -> None:
         super().__init__()
-        self.form: Form[Any] = Form(kind() if value is None else value)
+        self.form = Form(kind() if value is None else value)
         self.box = QCheckBox(title) if optional else None
         layout = QFormLayout(self)
         layout.setContentsMargins(0, SPACING, 0, 0)
@@ -147,12 +166,12 @@ class _Part(QWidget):
         if self.box is not None:
             self.box.toggled.connect(self._on_toggled)
 
-    def value(self) -> Any:
+    def value(self) -> DataclassInstance | None:
         if self.box is not None and not self.box.isChecked():
             return None
         return self.form.value()
 
-    def set_value(self, value: Any) -> None:
+    def set_value(self, value: DataclassInstance | None) -> None:
         if value is not None:
             self.form.set_value(value)
         if self.box is not None:
@@ -166,7 +185,7 @@ class _Part(QWidget):
         self.changed.emit()
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
+def _without_none(annotation: object) -> tuple[object, bool]:
     """Return the type without None, and whether None was one of its values."""
     if get_origin(annotation) in (Union, UnionType):
         kept = [one for one in get_args(annotation) if one is not type(None)]
@@ -175,23 +194,25 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _widget(annotation: Any, value: Any, metadata: Mapping[str, Any]) -> ValueWidget[Any]:
+def _widget(
+    annotation: object, value: object, metadata: Mapping[str, float]
+) -> ValueWidget[object]:
     """Return magicgui's widget for a type; ``metadata`` may hold ``min``, ``max``, ``step``."""
-    options: dict[str, Any] = {}
+    options: dict[str, float] = {}
     if annotation in (int, float):
         options = {"min": 0, "max": 1e6 if annotation is float else 1_000_000}
-        options["step"] = 1 if annotation is int else _step(value)
+        options["step"] = 1 if annotation is int else _step(cast(float, value))
         options |= {name: metadata[name] for name in ("min", "max", "step") if name in metadata}
     widget = cast(
-        ValueWidget[Any], create_widget(value=value, annotation=annotation, options=options)
+        ValueWidget[object], create_widget(value=value, annotation=annotation, options=options)
     )
     if annotation is float:
-        native = cast(Any, widget.native)
+        native = cast(QDoubleSpinBox, widget.native)
         native.setDecimals(max(2, ceil(-log10(options["step"]))))
         native.setKeyboardTracking(False)
         widget.value = value
     elif annotation is int:
-        cast(Any, widget.native).setKeyboardTracking(False)
+        cast(QAbstractSpinBox, widget.native).setKeyboardTracking(False)
     return widget
 
 
