@@ -25,7 +25,7 @@ from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.recipe.toml_file import read_recipe
 
 MIXED = {"tumour": [-1, 1, -1, 1], "core": [1, -1, -1, -1], "edema": [-1, -1, 1, 1]}
-POLARITIES = ({}, MIXED)
+POLARITIES = (dict.fromkeys(TARGETS, (1, 1, 1, 1)), MIXED)
 
 
 def alive(net):
@@ -56,52 +56,58 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("map_range", get_args(MapRange))
-@pytest.mark.parametrize("pooling", get_args(Pooling))
+@pytest.mark.parametrize("attention", get_args(Attention))
 @pytest.mark.parametrize("norm", get_args(Norm))
-def test_cams_are_those_of_the_networks(norm, pooling, map_range):
+def test_cams_are_those_of_the_networks(norm, attention):
+    """Norm and attention have weights of their own; every other choice is taken on one network."""
     images, brain = slices()
-    for attention, final_map, polarity in product(
-        get_args(Attention), get_args(FinalMap), POLARITIES
-    ):
-        design = Design(
-            width=4,
-            norm=norm,
-            pooling=pooling,
-            map_range=map_range,
-            attention=attention,
-            final_map=final_map,
-            guidance="product",
-        )
-        torch.manual_seed(0)
-        net = alive(GliocamNet.of(3, design, polarity))
-        with torch.inference_mode():
-            maps = net(images, brain)
-            other = "aggregate" if final_map == "mean" else "mean"
-            twin = GliocamNet.of(3, replace(design, final_map=other), polarity).eval()
-            twin.load_state_dict(net.state_dict())
-            tumour = {final_map: maps.aggregates[:, 0], other: twin(images, brain).aggregates[:, 0]}
-            learned = net.exits(images)
-        batch = Batch(net, images, brain)
-        for layer in (1, 2, 3, 4):
-            close(path("exit", batch, layer), maps.exits[layer - 1])
-        close(path("guided", batch), maps.aggregates)
-        ame, average = path("amecam", batch), path("average", batch)
-        close(ame[:, 0], tumour["mean"])
-        close(average[:, 0], (5 * ame[:, 0] - tumour["aggregate"]) / 4)
-        close(ame[:, 1:], (4 * average[:, 1:] + maps.aggregates[:, 1:]) / 5)
-        for column, target in enumerate(TARGETS):
-            close(batch.probabilities(target), maps.logits[:, column].sigmoid())
-            sign = polarity.get(target, [1] * 4)[2]
-            leaf = batch.activation(target, 3).requires_grad_()
-            exit_ = net.network_of(target).exits[2](leaf)
-            score = sign * pool(exit_, brain, pooling)[:, max(column - 1, 0)]
-            (expected,) = torch.autograd.grad(score.sum(), leaf)
-            leaf.requires_grad_(False)
-            close(batch.gradients((target,), ExplainedLayer(3))[0], expected)
-            with torch.no_grad():
-                found = batch.scores(target, images, 0, (3,))[:, max(column - 1, 0)]
-            close(found, pool(learned[2], brain, pooling)[:, column])
+    torch.manual_seed(0)
+    built = Design(width=4, norm=norm, attention=attention, guidance="product")
+    net = alive(GliocamNet.of(3, built))
+    batch = Batch(net, images, brain)  # features do not depend on the other choices
+    with torch.inference_mode():
+        learned = net.exits(images)
+    for pooling, map_range, polarity in product(get_args(Pooling), get_args(MapRange), POLARITIES):
+        net.set_polarity(polarity)
+        designs = {
+            final: replace(built, pooling=pooling, map_range=map_range, final_map=final)
+            for final in get_args(FinalMap)
+        }
+        forward = {}
+        for final, net.design in designs.items():
+            with torch.inference_mode():
+                forward[final] = net(images, brain)
+        tumour = {final: maps.aggregates[:, 0] for final, maps in forward.items()}
+        for final, net.design in designs.items():
+            maps = forward[final]
+            check_maps(batch, maps, tumour)
+            for column, target in enumerate(TARGETS):
+                close(batch.probabilities(target), maps.logits[:, column].sigmoid())
+                check_score(batch, target, column, pool(learned[2], brain, pooling)[:, column])
+
+
+def check_maps(batch, maps, tumour):
+    """Exits, aggregates and means are those of `GliocamNet.forward`."""
+    for layer in (1, 2, 3, 4):
+        close(path("exit", batch, layer), maps.exits[layer - 1])
+    close(path("guided", batch), maps.aggregates)
+    ame, average = path("amecam", batch), path("average", batch)
+    close(ame[:, 0], tumour["mean"])
+    close(average[:, 0], (5 * ame[:, 0] - tumour["aggregate"]) / 4)
+    close(ame[:, 1:], (4 * average[:, 1:] + maps.aggregates[:, 1:]) / 5)
+
+
+def check_score(batch, target, column, learned):
+    """Gradients and scores of exit 3 are those of its pooled logit, as turned and as learned."""
+    net, brain, pooling = batch.net, batch.brain, batch.net.design.pooling
+    own = max(column - 1, 0)
+    leaf = batch.activation(target, 3).requires_grad_()
+    score = net.signs[2, column] * pool(net.network_of(target).exits[2](leaf), brain, pooling)
+    (expected,) = torch.autograd.grad(score[:, own].sum(), leaf)
+    leaf.requires_grad_(False)
+    close(batch.gradients((target,), ExplainedLayer(3))[0], expected)
+    with torch.no_grad():
+        close(batch.scores(target, batch.images, 0, (3,))[:, own], learned)
 
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
