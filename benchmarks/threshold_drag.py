@@ -88,7 +88,7 @@ def main() -> None:
     case, maps = make_case()
     opened = OpenCase(case)
     panel.session.layers.add_case(opened)
-    opened.start(maps)
+    opened.take(case, maps)
     panel.session.layers.show_result(opened)
     panel.session.go_to(77)
     labels = panel.session.layers.result(opened)
