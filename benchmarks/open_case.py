@@ -1,6 +1,6 @@
 """Open a case of gz files: time against nibabel reading the same files one after the other.
 
-    python benchmarks/open_case.py CASE [CASE ...] [--repeat 7]
+python benchmarks/open_case.py CASE [CASE ...] [--repeat 7]
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ class EvaluationSettings:
         95th percentile of both directed sets of surface distances together, or the larger of the
         two percentiles.
     max_distance : float or None
-        HD95 in mm where only one of two masks is empty; None: the diagonal of the slice or
-        volume.
+        HD95 in mm where only one of two masks is empty; None, the default: the diagonal of the
+        slice or volume.
     min_pixels : int
         Fewest pixels, by the expert, for a slice to show a class (paper 2: 577); slices with
         fewer, but some, are left out of the image-level figures.
@@ -96,7 +96,9 @@ class EvaluationSettings:
     """
 
     hd95: HD95 = "pooled"
-    max_distance: float | None = None
+    max_distance: float | None = field(
+        default=None, metadata={"words": {"diagonal": None, "brats": BRATS_DISTANCE}}
+    )
     min_pixels: int = 1
     probability: float = 0.5
 

@@ -15,7 +15,10 @@ from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.refine.parameters import METHODS, Refinement
 from napari_gliocam.settings import SegmentRequest, Thresholds, field_docs
 
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [
+    command.name or command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+]
 
 
 def asked(*line):

@@ -34,7 +34,7 @@ from napari_gliocam.cli.console import (
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import Progress
-from napari_gliocam.settings import BRATS_DISTANCE, EvaluationSettings, SegmentRequest
+from napari_gliocam.settings import EvaluationSettings, SegmentRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,7 @@ def evaluate(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
     ],
     request: SegmentRequest,
+    settings: EvaluationSettings,
     cluster: Cluster,
     results: Annotated[
         Path | None,
@@ -63,19 +64,6 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
     ] = None,
-    hd95: Annotated[
-        str, typer.Option(metavar="NAME", help="Kind of HD95: pooled or max-directed.")
-    ] = EvaluationSettings.hd95,
-    max_distance: Annotated[
-        str,
-        typer.Option(
-            metavar="MM", help="HD95 where one mask is empty: diagonal, brats or a number of mm."
-        ),
-    ] = "diagonal",
-    min_pixels: Annotated[
-        int,
-        typer.Option(metavar="N", help="Leave out slices that show a class in fewer pixels."),
-    ] = EvaluationSettings.min_pixels,
     label_scheme: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
     ] = None,
@@ -92,14 +80,6 @@ def evaluate(
     Writes evaluation.json, cases.csv and summary.csv. A case that fails does not stop the others;
     the exit status is 1 if any failed.
     """
-    try:
-        settings = EvaluationSettings(
-            hd95=hd95,  # type: ignore[arg-type]  # checked there
-            max_distance=parse_distance(max_distance),
-            min_pixels=min_pixels,
-        )
-    except GliocamError as error:
-        raise typer.BadParameter(str(error)) from error
     asked = EvaluationRequest(request, settings, results, against, label_scheme)
     with sentences(debug):
         asked.check(out, overwrite=overwrite)
@@ -188,24 +168,6 @@ class Scored:
 
     records: tuple[CaseRecord, ...]
     warnings: tuple[str, ...] = ()
-
-
-def parse_distance(text: str) -> float | None:
-    """Return ``--max-distance``: "diagonal" (None), "brats" or a number of mm.
-
-    Raises
-    ------
-    GliocamError
-        It is none of these.
-    """
-    if text in ("diagonal", "brats"):
-        return BRATS_DISTANCE if text == "brats" else None
-    try:
-        return float(text)
-    except ValueError:
-        raise GliocamError(
-            f'"{text}" is no distance; choose diagonal, brats or a number of mm.'
-        ) from None
 
 
 def measuring(

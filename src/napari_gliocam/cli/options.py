@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,7 +21,7 @@ from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, DeviceOption
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
-from napari_gliocam.settings import SegmentRequest, Thresholds, field_docs
+from napari_gliocam.settings import EvaluationSettings, SegmentRequest, Thresholds, field_docs
 
 #: Words for a switch that is off, where "--no-..." would not say it.
 _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
@@ -48,7 +48,8 @@ def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Param
     hints, docs = get_type_hints(kind), field_docs(kind)
     made = []
     for field in fields(kind):
-        hint, text = hints[field.name], docs.get(field.name, "").replace("``", "").rstrip(".")
+        text = docs.get(field.name, "").replace("``", "").rstrip(".")
+        hint, words = _without_none(hints[field.name]), field.metadata.get("words", {})
         stem = "-".join(filter(None, (prefix, field.name.replace("_", "-"))))
         default = field.default if field.default is not MISSING else None
         shown, metavar, name = default, None, f"--{stem}"
@@ -64,12 +65,24 @@ def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Param
             shown = "the bundle's"
         elif hint is bool and default is not None:
             shown = "on" if default else "off"
-        if isinstance(shown, float):
+        elif isinstance(shown, float):
             shown = f"{shown:g}"
+        if words:
+            text = f"{text}: {', '.join(words)} or a number"
+            shown = next(word for word, value in words.items() if value == default)
         text += f"  [default: {shown}]" if shown is not None else ""
-        option = typer.Option(name, help=text, metavar=metavar, show_default=False)
+        parser = partial(_word_or_number, words) if words else None
+        option = typer.Option(name, help=text, metavar=metavar, show_default=False, parser=parser)
         made.append(_parameter(f"{part}__{field.name}", hint, option))
     return made
+
+
+def _word_or_number(words: Mapping[str, float | None], text: str) -> float | None:
+    try:
+        return words[text] if text in words else float(text)
+    except ValueError:
+        known = ", ".join(words)
+        raise typer.BadParameter(f'"{text}" is none of {known} and no number.') from None
 
 
 def given_for(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,15 +109,16 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     command : callable
-        A command with a parameter of the type `Sources`, `SegmentRequest` or `Cluster`, or several.
+        A command with parameters of the types `Sources`, `SegmentRequest`, `EvaluationSettings`
+        or `Cluster`, one of each at most.
 
     Returns
     -------
     callable
         The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1``; and
         with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
-        refinement; and with ``--scheduler`` and ``--workers``.  A value out of its range is a wrong
-        usage.
+        refinement; with the conventions of figures; and with ``--scheduler`` and ``--workers``.
+        A value out of its range is a wrong usage.
     """
     signature = inspect.signature(command, eval_str=True)
     makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
@@ -333,5 +347,9 @@ def _without_none(hint: Any) -> Any:
 _SHARED: dict[Any, tuple[Callable[[], list[inspect.Parameter]], Callable[..., Any]]] = {
     Sources: (_sources_parameters, sources_of),
     SegmentRequest: (_request_parameters, request_of),
+    EvaluationSettings: (
+        partial(options_of, EvaluationSettings, "figures"),
+        lambda values: EvaluationSettings(**given_for("figures", values)),
+    ),
     Cluster: (_cluster_parameters, cluster_of),
 }
