@@ -139,7 +139,7 @@ def _plan(request: TrainingRequest, *, as_json: bool) -> None:
 
     with bar("Preparing", unit="") as report:
         printer = EventPrinter(report, as_json=False, quiet=False)
-        given = finish(gathering_segmenter(request), printer)
+        given = finish(gathering_segmenter(request, draw=False), printer)
         seconds = finish(estimating_segmenter(given, request.device), printer)
     for sentence in given.warnings:
         say(sentence)

@@ -24,6 +24,8 @@ from napari_gliocam.train.labels.tags import image_labels
 SETTINGS = SceneSettings(kinds={"none": 0.08, "both": 0.72, "core": 0.06, "edema": 0.14})
 #: Slices spread over the brain, further ones around a lesion, and those of a case without.
 SPREAD, NEAR, NEAR_NONE = 5, 7, 2
+#: About as many are left of a case, without those that show little brain.
+SLICES_A_CASE = 11
 #: Least pixels of brain of a slice that is learned from, about 8 cm2.
 _MIN_BRAIN = 350
 

@@ -30,7 +30,7 @@ from napari_gliocam.train.data.mask_set import (
     open_packed,
 )
 from napari_gliocam.train.data.slice_set import SliceSet, split_cases
-from napari_gliocam.train.data.synthetic_masks import drawing_phantoms
+from napari_gliocam.train.data.synthetic_masks import SLICES_A_CASE, drawing_phantoms
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.recipe.segmenter import SegmenterRecipe
 from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
@@ -137,13 +137,18 @@ def weight_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def gathering_segmenter(request: TrainingRequest) -> Generator[Progress, None, GatheredMasks]:
+def gathering_segmenter(
+    request: TrainingRequest, *, draw: bool = True
+) -> Generator[Progress, None, GatheredMasks]:
     """Prepare slices and masks and count both; nothing is trained.
 
     Parameters
     ----------
     request : TrainingRequest
         The training, with masks.
+    draw : bool
+        Whether synthetic cases are drawn, which takes minutes; False counts about as many slices
+        as they will have, for a check.
 
     Yields
     ------
@@ -181,7 +186,7 @@ def gathering_segmenter(request: TrainingRequest) -> Generator[Progress, None, G
         recipe = _without_validation(recipe)
     phantoms = yield from drawing_phantoms(
         cache,
-        recipe.data.phantoms,
+        recipe.data.phantoms if draw else 0,
         design,
         recipe.seed,
         masks=data.masks,
@@ -195,7 +200,8 @@ def gathering_segmenter(request: TrainingRequest) -> Generator[Progress, None, G
         slices = open_packed(packed, numbers)
     train, validation = split_cases(slices, recipe.data.validation, recipe.seed)
     train = _some_healthy(slices, train, recipe)
-    plan = _plan(recipe, data, slices, train, validation)
+    drawn = len(slices) - len(data.slices) if draw else SLICES_A_CASE * recipe.data.phantoms
+    plan = _plan(recipe, data, slices, train, validation, drawn)
     return GatheredMasks(recipe, teacher, data, slices, train, validation, plan, warnings)
 
 
@@ -293,6 +299,7 @@ def _plan(
     slices: SliceSet,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
+    drawn: int,
 ) -> Plan:
     names = tuple(
         tuple(data.names[c] for c in np.unique(slices.case[rows]) if c >= 0)
@@ -301,9 +308,9 @@ def _plan(
     shown = dict(
         zip(TARGETS, (data.slices.labels > 0).sum(axis=0).astype(int).tolist(), strict=True)
     )
-    counts = ", ".join(f"{count} {name}" for name, count in shown.items())
-    drawn = len(slices) - len(data.slices)
-    besides = f", besides {drawn} synthetic ones" if drawn else ""
+    counts = ", ".join(f"{number} {name}" for name, number in shown.items())
+    count = recipe.data.phantoms
+    besides = f", besides {count} synthetic cases" if count else ""
     concerns = []
     if len(data.names) < CASES_TO_VALIDATE:
         concerns.append(
@@ -312,7 +319,7 @@ def _plan(
         )
     elif len(data.names) < LITTLE_CASES:
         concerns.append(f"{len(data.names)} cases are few; {LITTLE_CASES} or more teach better.")
-    fit = recipe.fit
+    fit, own = recipe.fit, int((slices.case[train] >= 0).sum())
     return Plan(
         words=(
             f"{len(data.names)} cases with {len(data.slices)} slices and their masks ({counts})"
@@ -325,7 +332,7 @@ def _plan(
         rehearsal=drawn,
         concerns=tuple(concerns),
         left_out=dict(data.problems),
-        steps={STAGE: fit.epochs * max(1, len(train) // fit.batch)},
+        steps={STAGE: fit.epochs * max(1, (own + drawn) // fit.batch)},
     )
 
 

@@ -160,8 +160,9 @@ class TrainChoiceView(QWidget):
     def set_masks(self, folder: Path | None) -> None:
         """Show the folder of masks; None: those that Check makes."""
         self._masks = folder
-        made = "Made by Check with the bundle in use, corrected by the slice labels"
-        text, more = (made, "") if folder is None else (folder.name, str(folder))
+        text, more = "Made by Check", "With the bundle in use, corrected by the slice labels"
+        if folder is not None:
+            text, more = folder.name, str(folder)
         self.masks.set_text(text, more)
         self._changed()
 

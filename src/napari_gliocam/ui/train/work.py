@@ -109,7 +109,7 @@ def summarise_segmenter(request: TrainingRequest) -> Generator[Progress, None, S
         bundle=load_bundle(request.bundle or None),
         device=request.device,
     )
-    given = yield from gathering_segmenter(request)
+    given = yield from gathering_segmenter(request, draw=False)
     seconds = yield from estimating_segmenter(given, request.device)
     left_out = {**given.plan.left_out, **problems}
     concerns = (*given.plan.concerns, *given.warnings, *left_out.values())
