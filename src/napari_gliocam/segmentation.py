@@ -304,7 +304,7 @@ class _Run:
         """Run the networks of the maps over all slices."""
         total, runner = len(stack.frame), self.runner
         yield Progress(0, total, "running the networks")
-        collected = _Collected.empty(stack, self.bundle.info.strides)
+        collected = _Collected.empty(stack, self.bundle.info.exit_strides)
         for start in range(0, total, runner.batch):
             stop = min(start + runner.batch, total)
             runner.run(stack, slice(start, stop), collected)

@@ -15,6 +15,7 @@ from napari_gliocam.cams.methods.registry import METHODS, make_method
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import prepare
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.design import Attention, Design, FinalMap, MapRange, Norm, Pooling
 from napari_gliocam.nets.gliocam import GliocamNet
@@ -22,7 +23,7 @@ from napari_gliocam.nets.multi_exit import pool
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
 
 MIXED = {"tumour": [-1, 1, -1, 1], "core": [1, -1, -1, -1], "edema": [-1, -1, 1, 1]}
 POLARITIES = (dict.fromkeys(TARGETS, (1, 1, 1, 1)), MIXED)
@@ -125,7 +126,7 @@ def test_gradcam_before_an_exit_is_the_turned_exit_map_without_its_bias(pooling)
         close(found.detach(), expected.detach())
 
 
-@pytest.mark.parametrize("recipe", ["default", "paper", "released"])
+@pytest.mark.parametrize("recipe", NAMED)
 def test_a_bundle_of_each_recipe_segments_and_is_explained_by_every_method(recipe, case):
     """The designs of the shipped recipes, random weights, on the device as `segment` runs them."""
     design = replace(read_recipe(recipe).network.design, width=4)
@@ -140,6 +141,51 @@ def test_a_bundle_of_each_recipe_segments_and_is_explained_by_every_method(recip
             assert np.isfinite(made.of(target)).all()
             assert made.of(target).min() >= 0
             assert made.of(target).max() <= 1
+    for name in ("gradcam", "layercam", "exit"):
+        for layer in (1, 2, 3):
+            made = explain(ready, name, ("core",), scope=6, layer=layer)
+            assert np.isfinite(made.core).all()
     guided = explain(ready, "guided", TARGETS)
     for target in TARGETS:  # nothing is averaged over slices here
         assert np.abs(guided.of(target) - maps.of(target)).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("backbone", "strides", "norm"),
+    [("resnet34", (4, 8, 16, 32), "batch"), ("vgg19", (2, 4, 8, 16), "none")],
+)
+@pytest.mark.parametrize("exits", [(4,), (2, 3)])
+def test_cams_of_each_stage_explain_the_exit_that_answers_for_it(backbone, strides, norm, exits):
+    design = Design(
+        width=4,
+        backbone=backbone,
+        strides=strides,
+        norm=norm,
+        exits=exits,
+        pooling="gap",
+        guidance="product",
+        sharing=False,
+    )
+    torch.manual_seed(0)
+    net = alive(GliocamNet.of(3, design))
+    images, brain = slices()
+    batch = Batch(net, images, brain)
+    with torch.inference_mode():
+        maps = net(images, brain)
+    close(path("guided", batch), maps.aggregates)
+    if exits == (4,):  # one exit: average and tumour aggregate are its map
+        close(path("average", batch)[:, 0], maps.aggregates[:, 0])
+    for layer in (1, 2, 3, 4):
+        close(path("exit", batch, layer), maps.exits[layer - 1])
+        answers = net.tumour.exit_of(layer)
+        if answers < layer:
+            with pytest.raises(GliocamError, match=f"Exit {answers} does not depend"):
+                ExplainedLayer(layer).check(net.tumour)
+            continue
+        leaf = batch.activation("tumour", layer).detach().requires_grad_()
+        activation = leaf
+        for stage in net.tumour.stages[layer:answers]:
+            activation = stage(activation)
+        score = net.tumour.exits[answers - 1](activation).mean(dim=(2, 3)).sum()
+        (expected,) = torch.autograd.grad(score, leaf)
+        close(batch.gradients(("tumour",), ExplainedLayer(layer))[0], expected)

@@ -153,6 +153,35 @@ def test_two_bundles_are_an_ensemble_of_networks(run, case, tmp_path, bundles):
     assert (tmp_path / "one" / "one_core_ensemble-larger.nii.gz").exists()
 
 
+def test_each_member_of_an_ensemble_has_a_threshold_of_its_own(run, case, tmp_path):
+    line = (case, "--method", "gradcam", "--method", "exit", "--class", "core", "--scope", "4")
+    line = (*line, "--no-gate", "--ensemble", "and", "--ensemble", "or")
+    wrong = run(*line, "--out", tmp_path / "no", "--member-threshold", 0.6)
+    assert wrong.exit_code == 1
+    assert "2 maps and 1 values of --member-threshold" in wrong.stderr
+    done = run(*line, "--out", tmp_path, "--member-threshold", 0.6, "--member-threshold", 0.2)
+    assert done.exit_code == 0, done.output
+    read = {p.name: np.asarray(nib.load(p).dataobj) for p in (tmp_path / "one").glob("*.nii.gz")}
+    first = read["one_core_gradcam-4.nii.gz"] > 0.6
+    second = read["one_core_exit-map-4.nii.gz"] > 0.2
+    both, either = (read[f"one_core_ensemble-{r}.nii.gz"] for r in ("intersection", "union"))
+    assert np.array_equal(both > 0, first & second)
+    assert np.array_equal(either > 0, first | second)
+
+
+def test_many_cases_get_a_folder_each(run, case, tmp_path):
+    other = case.parent / "two"
+    other.mkdir()
+    for path in case.iterdir():
+        (other / path.name.replace("one", "two")).write_bytes(path.read_bytes())
+    (other / "two_t2.nii.gz").write_bytes(b"no image")
+    line = (case.parent, "--out", tmp_path / "out", "--method", "exit", "--class", "core")
+    done = run(*line, "--scope", "4")
+    assert done.exit_code == 1
+    assert "two_t2.nii.gz" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one"]
+
+
 def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
     line = (
         case,

@@ -107,17 +107,17 @@ def test_a_study_that_broke_off_goes_on(run, tmp_path, monkeypatch):
 
 
 def test_methods_of_a_bundle_share_its_features(run, monkeypatch):
-    from napari_gliocam.nets.multi_exit import MultiExitResNet
+    from napari_gliocam.nets.multi_exit import MultiExitNet
 
     seen = []
-    forward = MultiExitResNet.exits_after
+    forward = MultiExitNet.exits_after
 
     def counting(self, layer, activation, exits):
         if layer == 0:
             seen.append(activation.shape[0])
         return forward(self, layer, activation, exits)
 
-    monkeypatch.setattr(MultiExitResNet, "exits_after", counting)
+    monkeypatch.setattr(MultiExitNet, "exits_after", counting)
     stems = []
     from napari_gliocam.cams.run.batch import Batch
 

@@ -83,6 +83,7 @@ class ExplainRequest:
     compare: CompareRequest
     threshold: float = 0.5
     ensembles: list[str] = field(default_factory=list)
+    member_thresholds: list[float] = field(default_factory=list)
     bundles: list[Path | None] = field(default_factory=lambda: [None])
     device: str = "auto"
     overwrite: bool = False
@@ -100,9 +101,9 @@ def explain(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="gradcam, gradcam++, smoothgradcam++, layercam, scorecam, exit, average, amecam, "
-            "guided, refit; multiscale:NAME for several scales. Repeat it to compare.  [default: "
-            "gradcam, layercam, exit, guided]",
+            help="gradcam, gradcam++, smoothgradcam++, layercam, layercam-fused, scorecam, "
+            "occlusion, exit, average, amecam, guided, refit; multiscale:NAME for several scales. "
+            "Repeat it to compare.  [default: gradcam, layercam, exit, guided]",
         ),
     ] = None,
     class_: Annotated[
@@ -155,6 +156,15 @@ def explain(
             metavar="NAME",
             help='Combine all maps: union, intersection, smaller, larger ("or", "and", "<", ">"), '
             "or a number of votes. Repeatable.",
+        ),
+    ] = None,
+    member_threshold: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            max=1.0,
+            help="Threshold of one member of the ensembles; repeat it, one for each map in order.",
         ),
     ] = None,
     bundle: Annotated[
@@ -210,6 +220,7 @@ def explain(
             ),
             threshold=threshold,
             ensembles=list(dict.fromkeys(ensemble or [])),
+            member_thresholds=member_threshold or [],
             bundles=[*bundle] if bundle else [None],
             device=device.value,
             overwrite=overwrite,
@@ -308,7 +319,13 @@ def run(
     from napari_gliocam.io.write import pack_volume
     from napari_gliocam.trust.run import to_csv as tests_csv
 
-    ensembles = {f"Ensemble, {e.title}": e for e in map(_ensemble, request.ensembles)}
+    ensembles = {f"Ensemble, {e.title}": e for e in map(make_ensemble, request.ensembles)}
+    members = len(request.compare.methods) * len(request.bundles)
+    if request.member_thresholds and len(request.member_thresholds) != members:
+        raise GliocamError(
+            f"There are {members} maps and {len(request.member_thresholds)} values of "
+            "--member-threshold; give one for each map."
+        )
     case = read_case(request.files)
     stem = safe_name(case.name)
     folder = request.out.expanduser() / stem
@@ -335,8 +352,10 @@ def run(
             break
     if not comparison.maps:
         raise KeyboardInterrupt
+    if stopped and request.member_thresholds:  # they belong to all members
+        ensembles = {}
     for name, ensemble in ensembles.items() if len(comparison.maps) > 1 else ():
-        comparison.add_ensemble(name, ensemble)
+        comparison.add_ensemble(name, ensemble, request.member_thresholds or None)
     for name, maps in comparison.maps.items():
         for target in maps.targets:
             keep(name, target, maps.of(target) > 0 if maps.is_mask else maps.of(target))
@@ -353,6 +372,7 @@ def run(
         "threshold": request.threshold,
         "maps": made,
         "ensembles": request.ensembles,
+        "member_thresholds": request.member_thresholds or None,
         "figures": [
             {k: _plain(v) for k, v in vars(figure).items()} | {"words": figure.words}
             for figure in figures
@@ -423,7 +443,14 @@ def _scope(words: str) -> Scope:
     )
 
 
-def _ensemble(words: str) -> Ensemble:
+def make_ensemble(words: str) -> Ensemble:
+    """Return the ensemble that a user named: a rule, the paper's word for it, or votes.
+
+    Parameters
+    ----------
+    words : str
+        Such as "and", "intersection" or "2".
+    """
     from napari_gliocam.cams.compare.ensemble import PAPER_NAMES, Ensemble
 
     if words.isdecimal():

@@ -23,6 +23,7 @@ from napari_gliocam.cli.pseudo_label import pseudo_label
 from napari_gliocam.cli.report import report
 from napari_gliocam.cli.segment import segment
 from napari_gliocam.cli.study import study
+from napari_gliocam.cli.thresholds import thresholds
 from napari_gliocam.cli.train import train
 from napari_gliocam.cli.train_segmenter import train_segmenter
 from napari_gliocam.cli.window import demo, open_
@@ -40,6 +41,7 @@ for command in (
     explain,
     report,
     study,
+    thresholds,
     phantom,
     train,
     pseudo_label,

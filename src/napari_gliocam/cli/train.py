@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,9 +39,17 @@ def train(
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="finetune, aggregators, real, default, paper, released, a file.",
+            help="finetune, aggregators, real, default, paper, released, ame-cam, resnet34, "
+            "resnet50, paper1-class, paper1-class-separate, a file.",
         ),
     ] = "finetune",
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Channels of new networks: t1ce, t2, flair, t1. Repeatable; else the recipe's.",
+        ),
+    ] = None,
     bundle: Bundle = None,
     anatomies: Annotated[
         Path | None,
@@ -76,13 +84,12 @@ def train(
     """
     with sentences(debug):
         need_lightning()
-        from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
         from napari_gliocam.train.run.request import TrainingRequest
 
         request = TrainingRequest(
             cases=str(cases),
             out=str(out),
-            recipe=recipe_values(read_recipe(recipe)),
+            recipe=_recipe(recipe, modality or []),
             labels="" if labels is None else str(labels),
             bundle="" if bundle is None else str(bundle),
             anatomies="" if anatomies is None else str(anatomies),
@@ -99,6 +106,16 @@ def train(
             _plan(request, as_json=as_json)
         else:
             run_training(request, as_json=as_json)
+
+
+def _recipe(source: str, modalities: list[str]) -> dict[str, Any]:
+    """Return the values of a recipe, with other channels where they are named."""
+    from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_of, recipe_values
+
+    values = recipe_values(read_recipe(source))
+    if modalities:
+        values["data"]["modalities"] = modalities
+    return recipe_values(recipe_of(values, "--modality" if modalities else source))
 
 
 def run_training(request: TrainingRequest, *, as_json: bool) -> None:

@@ -313,6 +313,8 @@ _FIELDS: dict[str, _Check] = {
     "normalisation": _normalisation,
     "segmenter": _segmenter,
     "training": _free_form,
+    "backbone": _choice,
+    "exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),
     "width": _number(1, 512, whole=True),
     "strides": _list_of(_number(1, 32, whole=True), range(4, 5)),
     "norm": _choice,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
-Norm = Literal["batch", "instance-affine", "instance"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg19"]
+Norm = Literal["batch", "instance-affine", "instance", "none"]
 Pooling = Literal["lse", "gap"]
 MapRange = Literal["sigmoid", "min-max", "raw"]
 Attention = Literal["joint", "shared", "conv3d"]
@@ -14,6 +16,7 @@ Guidance = Literal["geometric", "product"]
 FinalMap = Literal["aggregate", "mean"]
 
 _CHOICES = {
+    "backbone": Backbone,
     "norm": Norm,
     "pooling": Pooling,
     "map_range": MapRange,
@@ -22,6 +25,10 @@ _CHOICES = {
     "final_map": FinalMap,
 }
 
+#: Stages of a backbone, each of which may have an exit.
+ALL_EXITS = (1, 2, 3, 4)
+#: Strides of VGG-19, whose pooling layers cannot be left out.
+VGG_STRIDES = (2, 4, 8, 16)
 DEFAULT_STRIDES = (2, 4, 8, 8)
 
 #: The attention network sees images and maps at this fraction of the network grid: at full
@@ -35,11 +42,16 @@ class Design:
 
     Parameters
     ----------
+    backbone : {"resnet18", "resnet34", "resnet50", "resnet101", "vgg19"}
+        Backbone of both networks.
+    exits : tuple of int
+        Stages with an exit, of 1 to 4.  One without answers with the map of the next that has one,
+        or else of the last, so a single exit at stage 4 is a plain classifier.
     width : int
         Channels of the first stage.
     strides : 4 int
-        Of the exits, see `napari_gliocam.nets.multi_exit.MultiExitResNet`.
-    norm : {"batch", "instance-affine", "instance"}
+        Of the exits, see `napari_gliocam.nets.multi_exit.MultiExitNet`.
+    norm : {"batch", "instance-affine", "instance", "none"}
         Normalisation in the backbones.
     pooling : {"lse", "gap"}
         From a map to the image-level logit.
@@ -58,6 +70,8 @@ class Design:
         The tumour map is the aggregate (paper 1), or the mean of it and the four exits (paper 2).
     """
 
+    backbone: Backbone = "resnet18"
+    exits: tuple[int, ...] = ALL_EXITS
     width: int = 32
     strides: tuple[int, ...] = DEFAULT_STRIDES
     norm: Norm = "batch"
@@ -74,6 +88,12 @@ class Design:
                 raise ValueError(
                     f'{name} is "{getattr(self, name)}"; choose one of {", ".join(get_args(kind))}'
                 )
+        if not self.exits or list(self.exits) != sorted({*self.exits} & {*ALL_EXITS}):
+            raise ValueError(f"exits {list(self.exits)}: give some of 1, 2, 3, 4, in order")
+        if self.backbone == "vgg19" and tuple(self.strides) != VGG_STRIDES:
+            raise ValueError(
+                f"strides {list(self.strides)}: VGG-19 has {', '.join(map(str, VGG_STRIDES))}"
+            )
         steps = [b / a for a, b in pairwise(self.strides)]
         if (
             len(self.strides) != 4
@@ -91,6 +111,24 @@ class Design:
             )
 
     @property
+    def exit_strides(self) -> tuple[int, ...]:
+        """Strides of the maps that the four stages answer with."""
+        return tuple(self.strides[nearest_exit(n, self.exits) - 1] for n in ALL_EXITS)
+
+    @property
     def design(self) -> Design:
         """These choices alone, where a subclass holds more."""
         return Design(**{f.name: getattr(self, f.name) for f in fields(Design)})
+
+
+def nearest_exit(number: int, exits: Sequence[int]) -> int:
+    """Return the exit that answers for a stage: its own, the next that there is, or the last.
+
+    Parameters
+    ----------
+    number : int
+        The stage, from 1.
+    exits : sequence of int
+        Stages with an exit, in order.
+    """
+    return next((exit_ for exit_ in exits if exit_ >= number), exits[-1])

@@ -20,8 +20,10 @@ from napari_gliocam.nets.aggregator import (
     weigh,
 )
 from napari_gliocam.nets.design import (
+    ALL_EXITS,
     DEFAULT_STRIDES,
     Attention,
+    Backbone,
     Design,
     FinalMap,
     Guidance,
@@ -29,7 +31,7 @@ from napari_gliocam.nets.design import (
     Norm,
     Pooling,
 )
-from napari_gliocam.nets.multi_exit import EXITS, MultiExitResNet, pool
+from napari_gliocam.nets.multi_exit import EXITS, MultiExitNet, pool
 from napari_gliocam.targets import TARGETS, Target
 
 #: The exits whose mean is the image-level logit of a bundle.
@@ -67,8 +69,10 @@ class GliocamNet(nn.Module):
     Parameters
     ----------
     in_channels : int
-        As in `MultiExitResNet`.
+        As in `MultiExitNet`.
     width, guidance, sharing, strides, norm, pooling, map_range, attention, final_map
+        As in `napari_gliocam.nets.design.Design`.
+    backbone, exits
         As in `napari_gliocam.nets.design.Design`.
     polarity : mapping of target to 4 int, optional
         1 where the exit's high values mean lesion, -1 where it was learned the other way round.
@@ -96,6 +100,8 @@ class GliocamNet(nn.Module):
         map_range: MapRange = "sigmoid",
         attention: Attention = "joint",
         final_map: FinalMap = "aggregate",
+        backbone: Backbone = "resnet18",
+        exits: Sequence[int] = ALL_EXITS,
         polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
@@ -109,9 +115,12 @@ class GliocamNet(nn.Module):
             guidance=guidance,
             sharing=sharing,
             final_map=final_map,
+            backbone=backbone,
+            exits=tuple(exits),
         )
-        self.tumour = MultiExitResNet(in_channels, 1, width, strides, norm)
-        self.classes = MultiExitResNet(in_channels, 2, width, strides, norm)
+        self.in_channels = in_channels
+        self.tumour = MultiExitNet(in_channels, 1, width, strides, norm, backbone, exits)
+        self.classes = MultiExitNet(in_channels, 2, width, strides, norm, backbone, exits)
         self.tumour_attention = make_attention(attention, 1, in_channels)
         self.class_attention = make_attention(attention, 2, in_channels)
         self.register_buffer("signs", torch.ones(EXITS, len(TARGETS)), persistent=False)
@@ -161,7 +170,7 @@ class GliocamNet(nn.Module):
         aggregates, guided, attention = self.weighed(images, [e.float() for e in exits], brain)
         return Maps(aggregates, guided, [self.unit(e, brain) for e in exits], logits, attention)
 
-    def network_of(self, target: Target) -> MultiExitResNet:
+    def network_of(self, target: Target) -> MultiExitNet:
         """Return the network that knows a target."""
         return self.tumour if target == "tumour" else self.classes
 

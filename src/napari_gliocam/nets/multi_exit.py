@@ -1,33 +1,26 @@
-"""ResNet-18 with an internal classifier after each residual stage (paper 2, section 2)."""
+"""A backbone with an internal classifier after each stage (paper 2, section 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import pairwise
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
-from napari_gliocam.nets.design import DEFAULT_STRIDES
+from napari_gliocam.nets.backbones import NORMS, make_backbone
+from napari_gliocam.nets.design import ALL_EXITS, DEFAULT_STRIDES, nearest_exit
 
-EXITS = 4
-
-#: Layers that normalise.  The papers' code takes ``"instance"``: without affine parameters a
-#: lesion lowers the mean of its own map, so exits are learned the wrong way round.
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance-affine": partial(nn.InstanceNorm2d, affine=True),
-    "instance": nn.InstanceNorm2d,
-}
+#: Stages, each with the map of an exit.
+EXITS = len(ALL_EXITS)
 
 
-class MultiExitResNet(nn.Module):
-    """A ResNet-18 whose four stages each end in a 1 x 1 convolution per class.
+class MultiExitNet(nn.Module):
+    """A backbone whose stages end in a 1 x 1 convolution per class.
 
-    With the default strides there is, against the torchvision network, no max-pool, and the
-    last stage keeps its resolution: what counts is the map.
+    With the default strides there is, against torchvision's ResNet-18, no max-pool, and the last
+    stage keeps its resolution: what counts is the map.  With one exit at the end and averages for
+    pooling it is a plain classifier: a linear layer after an average is the average after a
+    1 x 1 convolution.
 
     Parameters
     ----------
@@ -36,13 +29,18 @@ class MultiExitResNet(nn.Module):
     classes : int
         Maps per exit.
     width : int
-        Channels of the first stage (64 in the original).
+        Channels of the stem (64 in the original).
     strides : 4 int
         Pixels of the slice a pixel of each exit; the first is 1, 2 or 4 (4: a max-pool follows
         the stem), each further one is as large as the one before or twice as large.  The
         original has 4, 8, 16, 32.
-    norm : {"batch", "instance-affine", "instance"}
+    norm : {"batch", "instance-affine", "instance", "none"}
         See `NORMS`.
+    backbone : str
+        See `napari_gliocam.nets.backbones.make_backbone`.
+    exit_stages : sequence of int
+        Stages with an exit; a stage without one answers with the map of the nearest, see
+        `napari_gliocam.nets.design.nearest_exit`.
     """
 
     def __init__(
@@ -52,24 +50,24 @@ class MultiExitResNet(nn.Module):
         width: int = 32,
         strides: Sequence[int] = DEFAULT_STRIDES,
         norm: str = "batch",
+        backbone: str = "resnet18",
+        exit_stages: Sequence[int] = ALL_EXITS,
     ) -> None:
         super().__init__()
         self.classes = classes
-        make_norm = NORMS[norm]
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width, 7, stride=min(strides[0], 2), padding=3, bias=False),
-            make_norm(width),
-            nn.ReLU(inplace=True),
+        self.exit_stages = tuple(exit_stages)
+        self.stem, self.stages, widths = make_backbone(
+            backbone, in_channels, width, strides, NORMS[norm]
         )
-        if strides[0] == 4:
-            self.stem.append(nn.MaxPool2d(3, stride=2, padding=1))
-        widths = [width, 2 * width, 4 * width, 8 * width]
-        steps = [1, *(b // a for a, b in pairwise(strides))]
-        inputs = [width, *widths[:-1]]
-        self.stages = nn.ModuleList(
-            _stage(i, o, s, make_norm) for i, o, s in zip(inputs, widths, steps, strict=True)
+        self.exits = nn.ModuleList(
+            nn.Conv2d(w, classes, 1) if number in self.exit_stages else nn.Identity()
+            for number, w in enumerate(widths, start=1)
         )
-        self.exits = nn.ModuleList(nn.Conv2d(w, classes, 1) for w in widths)
+        self.widths = widths
+
+    def exit_of(self, number: int) -> int:
+        """Return the exit that answers for a stage, both from 1."""
+        return nearest_exit(number, self.exit_stages)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return the output of each stage, (B, C_l, h_l, w_l), from (B, in_channels, H, W)."""
@@ -91,22 +89,28 @@ class MultiExitResNet(nn.Module):
             Its output.
         exits : sequence of int
             Exits from 1, in order; those before ``layer`` do not depend on the activation and are
-            left out.
+            left out.  A stage without an exit stands for the nearest one, `exit_of`.
 
         Returns
         -------
         list of Tensor, each (B, classes, h_l, w_l)
             Logits as learned, see `forward`.
         """
-        found = []
-        for number in range(layer, max(exits) + 1):
+        wanted = [self.exit_of(number) for number in exits]
+        made: dict[int, Tensor] = {}
+        for number in range(layer, max(wanted) + 1):
             if number == 0:
                 activation = self.stem(activation)
             elif number > layer:
                 activation = self.stages[number - 1](activation)
-            if number in exits:
-                found.append(self.exits[number - 1](activation))
-        return found
+            if number in wanted:
+                made[number] = self.exits[number - 1](activation)
+        return [made[number] for number in wanted if number in made]
+
+    def exits_of(self, stages: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of the four exits from the outputs of the four stages."""
+        made = {n: self.exits[n - 1](stages[n - 1]) for n in self.exit_stages}
+        return [made[self.exit_of(number)] for number in ALL_EXITS]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the activation maps of the four exits.
@@ -122,21 +126,7 @@ class MultiExitResNet(nn.Module):
             Logits, unbounded, as learned: see `GliocamNet` for their polarity.  ``h_l`` is H
             divided by the exit's stride, rounded up.
         """
-        return self.exits_after(0, images, range(1, EXITS + 1))
-
-
-def _stage(
-    inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]
-) -> nn.Sequential:
-    shortcut = None
-    if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), norm(outputs)
-        )
-    return nn.Sequential(
-        BasicBlock(inputs, outputs, stride, shortcut, norm_layer=norm),
-        BasicBlock(outputs, outputs, norm_layer=norm),
-    )
+        return self.exits_after(0, images, ALL_EXITS)
 
 
 def pool(activation: Tensor, brain: Tensor, pooling: str = "lse") -> Tensor:

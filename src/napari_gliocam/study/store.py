@@ -14,7 +14,7 @@ import napari_gliocam
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.nets.bundle import INFO_FILE, WEIGHTS_FILE, BundleInfo, read_bundle_info
+from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, read_bundle_info
 from napari_gliocam.study.fields import BASELINES, Row, Study
 from napari_gliocam.study.scores import RowScores
 from napari_gliocam.targets import Target
@@ -130,9 +130,9 @@ def _read_info(given: Path | None, path: str, folder: Path | None) -> BundleInfo
 def bundle_digest(folder: Path) -> str:
     """Return a text that changes with the weights of a bundle and with its description."""
     digest = sha256()
-    for name in (INFO_FILE, WEIGHTS_FILE):
+    for path in (folder / INFO_FILE, *sorted(folder.glob("*.safetensors"))):
         with suppress(OSError):
-            digest.update((folder / name).read_bytes())
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

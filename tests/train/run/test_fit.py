@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.multi_exit import MultiExitResNet
+from napari_gliocam.nets.multi_exit import MultiExitNet
 from napari_gliocam.train.data.batches import SliceDataset, StageData
 from napari_gliocam.train.recipe.fields import Augment, Classifier, Fit
 from napari_gliocam.train.run.checkpoints import LAST, WEIGHTS
@@ -39,7 +39,7 @@ def kill_at(step):
 def train(slices, folder, fit=QUICK, report=None, machine=CPU, validation=True):
     """A classifier of 4 channels; the rest is as in a real training."""
     torch.manual_seed(0)
-    stage = ClassifierStage(MultiExitResNet(3, 1, 4), (0,), Classifier(fit=fit))
+    stage = ClassifierStage(MultiExitNet(3, 1, 4), (0,), Classifier(fit=fit))
     data = StageData(
         SliceDataset(slices, np.arange(24), Augment(drop_modality=0.1), seed=1),
         SliceDataset(slices, np.arange(24, 32 if validation else 24)),

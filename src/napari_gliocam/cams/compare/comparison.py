@@ -119,10 +119,25 @@ class Comparison:
                 ComparisonFigure(k, target, maps.name, "", v) for k, v in found.items()
             ]
 
-    def add_ensemble(self, name: str, ensemble: Ensemble) -> ClassMaps:
-        """Combine the masks of all methods, add the result as one more, and return it."""
+    def add_ensemble(
+        self, name: str, ensemble: Ensemble, thresholds: Sequence[float] | None = None
+    ) -> ClassMaps:
+        """Combine the masks of all methods, add the result as one more, and return it.
+
+        Parameters
+        ----------
+        name : str
+            The ensemble, as a reader sees it.
+        ensemble : Ensemble
+            How the methods vote.
+        thresholds : sequence of float, optional
+            One for each method that is no ensemble itself; the comparison's for all by default.
+        """
         members = list(self.maps.values())
-        self.add(combine_methods(name, members, ensemble, [self.threshold] * len(members)))
+        if thresholds is not None:
+            members = members[: len(thresholds)]  # ensembles come last
+        cuts = [self.threshold] * len(members) if thresholds is None else list(thresholds)
+        self.add(combine_methods(name, members, ensemble, cuts))
         return self.maps[name]
 
     def figures(self) -> list[ComparisonFigure]:

@@ -9,7 +9,7 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
-    from napari_gliocam.nets.multi_exit import MultiExitResNet
+    from napari_gliocam.nets.multi_exit import MultiExitNet
 
 #: The column of a target's logit in the network that knows it.
 COLUMN: dict[Target, int] = {"tumour": 0, "core": 0, "edema": 1}
@@ -43,17 +43,18 @@ class ExplainedLayer:
             return IMAGE_EXITS
         return (self.layer if self.score is None else self.score,)
 
-    def check(self, part: MultiExitResNet) -> None:
+    def check(self, part: MultiExitNet) -> None:
         """Raise `GliocamError` if the network lacks the layer, or the score comes before it."""
         count = len(part.stages)
+        exits = [part.exit_of(e) for e in self.exits if 1 <= e <= count]
         for number, word in [(self.layer, "layer")] + [(e, "exit") for e in self.exits]:
             if not 1 <= number <= count:
                 there = ", ".join(str(n) for n in range(1, count + 1))
                 raise GliocamError(
                     f"The network has no {word} {number}; choose one of its layers {there}."
                 )
-        if max(self.exits) < self.layer:
+        if max(exits) < self.layer:
             raise GliocamError(
-                f"Exit {max(self.exits)} does not depend on layer {self.layer}, which comes after "
+                f"Exit {max(exits)} does not depend on layer {self.layer}, which comes after "
                 f"it; choose exit {self.layer} or a later one as the score."
             )

@@ -45,6 +45,15 @@ METHODS: dict[str, Entry] = {
         "SmoothGradCAM++", "Omeiza et al. 2019", "smooth_gradcam_plusplus:SmoothGradCAMPlusPlus"
     ),
     "layercam": Entry("LayerCAM", "Jiang et al. 2021", "layercam:LayerCAM"),
+    "layercam-fused": Entry(
+        "LayerCAM, fused over stages",
+        "Jiang et al. 2021, section III-C: maximum over the stages",
+        "layercam_fused:FusedLayerCAM",
+        layered=False,
+    ),
+    "occlusion": Entry(
+        "Occlusion sensitivity", "Zeiler and Fergus 2014", "occlusion:Occlusion", slow=True
+    ),
     "scorecam": Entry("ScoreCAM", "Wang et al. 2020", "scorecam:ScoreCAM", slow=True),
     "exit": Entry("Exit map", "AME-CAM, section 2, Eq. 1", "exits:ExitMap"),
     "average": Entry(

@@ -15,7 +15,7 @@ from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.gliocam import GliocamNet
-    from napari_gliocam.nets.multi_exit import MultiExitResNet
+    from napari_gliocam.nets.multi_exit import MultiExitNet
 
 
 class Batch:
@@ -45,7 +45,7 @@ class Batch:
         self.net = net
         self.images = images
         self.brain = brain
-        self._features: dict[MultiExitResNet, list[Tensor]] = {}
+        self._features: dict[MultiExitNet, list[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,6 +69,7 @@ class Batch:
 
     def learned(self, target: Target, exit_: int) -> Tensor:
         """Return an exit's logits for a target as learned, (B, 1, h_l, w_l)."""
+        exit_ = self.net.network_of(target).exit_of(exit_)
         activation, column = self.activation(target, exit_), COLUMN[target]
         with torch.no_grad():
             (maps,) = self.net.network_of(target).exits_after(exit_, activation, (exit_,))
@@ -130,7 +131,8 @@ class Batch:
             if not known:
                 continue
             leaf = self.activation(known[0], explained.layer).detach().requires_grad_()
-            exits = [e for e in explained.exits if e >= explained.layer]
+            every = [network.exit_of(e) for e in explained.exits]
+            exits = [e for e in every if e >= explained.layer]
             with torch.enable_grad():
                 maps = network.exits_after(explained.layer, leaf, exits)
                 pooled = [self.net.pool(logits, self.brain) for logits in maps]

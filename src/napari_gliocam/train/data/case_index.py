@@ -87,7 +87,7 @@ class Preparation:
             The recipe's choice of slices.
         """
         if info is None:
-            return cls(blank=data.blank)
+            return cls(tuple(Modality(m) for m in data.modalities), blank=data.blank)
         optional = info.optional_modalities
         return cls(info.modalities, optional, info.pixel_mm, info.normalisation, data.blank)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from napari_gliocam.case import Modality
 from napari_gliocam.nets.design import Design
 
 PretrainLoss = Literal["none", "simclr", "supcon", "mulsupcon", "equal-labels"]
@@ -176,6 +177,9 @@ class Data:
 
     Parameters
     ----------
+    modalities : tuple of str
+        The networks' channels in order, some of t1ce, t2, flair and t1; a bundle to go on from
+        keeps its own.
     min_pixels : int
         [15] Smallest number of pixels at which a slice counts as showing a class, where labels
         are derived from expert labels.
@@ -194,6 +198,7 @@ class Data:
         How batches are drawn from real and synthetic slices.
     """
 
+    modalities: tuple[str, ...] = ("t1ce", "t2", "flair")
     min_pixels: int = _number(8, 1)
     few_pixels: Literal["exclude", "normal"] = "exclude"
     blank: Literal["drop", "keep"] = "drop"
@@ -201,6 +206,16 @@ class Data:
     rehearsal: int = _number(0, 0)
     not_enhancing: float = _number(0.0, 0.0, 1.0)
     sampling: Sampling = Sampling()
+
+    def __post_init__(self) -> None:
+        known = [modality.value for modality in Modality]
+        if not self.modalities or any(self.modalities.count(m) > 1 for m in self.modalities):
+            raise ValueError("modalities: give some, each once")
+        for name in self.modalities:
+            if name not in known:
+                raise ValueError(
+                    f'modalities: there is no "{name}"; choose some of {", ".join(known)}'
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +227,13 @@ class Network(Design):
     polarity : {"auto", "normal", "inverted"}
         [1] Decided per exit and class without a mask (`napari_gliocam.train.stages.polarity`), or
         taken as high = lesion, or high = healthy everywhere (the papers' code).
+    weights : str
+        File of torchvision's weights that the backbones of new networks begin with, opened by
+        torch with ``weights_only``; random ones where it is empty.
     """
 
     polarity: Literal["auto", "normal", "inverted"] = "auto"
+    weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -507,6 +526,16 @@ class Recipe:
             raise ValueError(
                 f"seeds {self.seeds}, whose mean is of use only where they begin alike: set start "
                 'to "bundle" and give rounds, or set seeds to 1'
+            )
+        usual = Data().modalities
+        drops = [self.classifier.tumour.augment, self.classifier.classes.augment]
+        if self.data.modalities != usual and (
+            self.data.rehearsal or any(augment.drop_modality for augment in drops)
+        ):
+            raise ValueError(
+                f"data.modalities {', '.join(self.data.modalities)}: synthetic cases and left-out "
+                f"modalities know {', '.join(usual)} alone; set data.rehearsal and every "
+                "drop_modality to 0"
             )
         if self.network.map_range == "raw":
             features = (self.aggregate.tumour.features, self.aggregate.classes.features)

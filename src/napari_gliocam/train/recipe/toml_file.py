@@ -16,8 +16,15 @@ from napari_gliocam.train.recipe.fields import Recipe
 T = TypeVar("T")
 
 #: The recipes that ship: the papers' text, their released code, our default; to go on from a bundle
-#: with all networks, or with the aggregators alone; the recipe of the bundle that ships.
-NAMED = ("paper", "released", "default", "finetune", "aggregators", "real")
+#: with all networks, or with the aggregators alone; the recipe of the bundle that ships; those of
+#: papers 1, 2 and 5 for single tables.
+NAMED = (
+    *("paper", "released", "default", "finetune", "aggregators", "real"),
+    *("ame-cam", "ame-cam-23", "resnet34", "resnet50", "paper1-class", "paper1-class-separate"),
+)
+
+#: Lists that may have any number of entries; all others have one an exit.
+_ANY_LENGTH = ("exits", "modalities")
 
 
 def read_recipe(source: str | Path = "default") -> Recipe:
@@ -209,6 +216,10 @@ def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:
     if get_origin(hint) is tuple:
         number, default = get_args(hint)[0], setting.default
         assert isinstance(default, tuple)
+        if setting.name in _ANY_LENGTH:
+            if not isinstance(value, list) or not all(_is(v, number) for v in value):
+                raise TrainingError(f"{name} is {value!r}; give a list such as {list(default)}.")
+            return tuple(value)
         fits = isinstance(value, list) and all(_is(v, number) and v >= 0 for v in value)
         if not fits or len(value) != len(default):
             raise TrainingError(f"{name} is {value!r}; give {len(default)} numbers, one an exit.")

@@ -21,6 +21,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import replacing, write_json
+from napari_gliocam.nets.backbones import load_torchvision
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.slice_set import SliceSet, check_slices, drop_blank, split_cases
@@ -140,6 +141,9 @@ class _Run:
         design = start.design if start and recipe.start == "bundle" else recipe.network.design
         with seeded(recipe.seed):
             net = GliocamNet.of(channels, design)
+        if recipe.network.weights and start is None:
+            for part in (net.tumour, net.classes):
+                load_torchvision(part.stem, part.stages, Path(recipe.network.weights))
         if start is not None:
             keys = differences(asdict(start.design), asdict(net.design), "network")
             if keys:

@@ -32,9 +32,9 @@ def make_stage(name: str, net: GliocamNet, recipe: Recipe) -> Stage:
     kind, network = name.split(".")
     settings = getattr(getattr(recipe, kind), network)
     if kind == "aggregate" and network == "tumour":
-        return TumourStage(net.tumour_attention, net.design, settings)
+        return TumourStage(net.tumour_attention, net.design, settings, net.in_channels)
     if kind == "aggregate":
-        return ClassStage(net.class_attention, net.design, settings)
+        return ClassStage(net.class_attention, net.design, settings, net.in_channels)
     part, columns = (net.tumour, (0,)) if network == "tumour" else (net.classes, (1, 2))
     if kind == "pretrain":
         return PretrainStage(part, columns, settings)

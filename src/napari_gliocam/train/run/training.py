@@ -151,6 +151,7 @@ def _about(request: TrainingRequest, given: Gathered) -> BundleInfo:
             name=name,
             origin="Trained from scratch on own cases with slice labels alone",
             licence="unknown",
+            modalities=given.index.preparation.modalities,
             training={"request": _settings(request)},
         )
     before = given.start.info

@@ -30,7 +30,14 @@ class _AggregateStage(Stage):
     batch_type = MapBatch
 
     def __init__(
-        self, attention: nn.Module, design: Design, features: Features, fit: Fit, projects: bool
+        self,
+        attention: nn.Module,
+        design: Design,
+        features: Features,
+        fit: Fit,
+        *,
+        projects: bool,
+        channels: int,
     ) -> None:
         super().__init__(fit)
         self.network = attention
@@ -39,7 +46,6 @@ class _AggregateStage(Stage):
         self.projection: nn.Module | None = None
         if projects and features.projection == "image":
             own = isinstance(attention, VolumeAttention)
-            channels = 3
             self.projection = attention.project if own else nn.Conv2d(channels, 1, 1)  # type: ignore[assignment]
 
     def attend(self, batch: MapBatch, maps: Tensor) -> Tensor:
@@ -106,11 +112,16 @@ class TumourStage(_AggregateStage):
         Design of the networks.
     recipe : TumourAggregate
         Weights of the terms, features, optimisation.
+    channels : int
+        Modalities.
     """
 
-    def __init__(self, attention: nn.Module, design: Design, recipe: TumourAggregate) -> None:
+    def __init__(
+        self, attention: nn.Module, design: Design, recipe: TumourAggregate, channels: int = 3
+    ) -> None:
+        projects = recipe.weight_class > 0
         super().__init__(
-            attention, design, recipe.features, recipe.fit, projects=recipe.weight_class > 0
+            *(attention, design, recipe.features, recipe.fit), projects=projects, channels=channels
         )
         self.recipe = recipe
 
@@ -142,11 +153,17 @@ class ClassStage(_AggregateStage):
         Design of the networks.
     recipe : ClassAggregate
         Weights of the terms, features, optimisation.
+    channels : int
+        Modalities.
     """
 
-    def __init__(self, attention: nn.Module, design: Design, recipe: ClassAggregate) -> None:
+    def __init__(
+        self, attention: nn.Module, design: Design, recipe: ClassAggregate, channels: int = 3
+    ) -> None:
         projects = recipe.weight_class + recipe.weight_separate > 0
-        super().__init__(attention, design, recipe.features, recipe.fit, projects=projects)
+        super().__init__(
+            *(attention, design, recipe.features, recipe.fit), projects=projects, channels=channels
+        )
         self.recipe = recipe
 
     def terms(self, batch: MapBatch) -> Terms:

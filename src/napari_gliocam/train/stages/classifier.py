@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import CatMetric
 
 from napari_gliocam.measure.scores.image_level import auc
-from napari_gliocam.nets.multi_exit import MultiExitResNet, pool
+from napari_gliocam.nets.multi_exit import MultiExitNet, pool
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch, SoftBatch
 from napari_gliocam.train.recipe.fields import Classifier
@@ -22,7 +22,7 @@ class ClassifierStage(Stage):
 
     Parameters
     ----------
-    network : MultiExitResNet
+    network : MultiExitNet
         The backbone with its exits.
     columns : sequence of int
         Columns of the labels that it learns: (0,) tumour, (1, 2) core and edema.
@@ -34,7 +34,7 @@ class ClassifierStage(Stage):
 
     def __init__(
         self,
-        network: MultiExitResNet,
+        network: MultiExitNet,
         columns: Sequence[int],
         recipe: Classifier,
         pooling: str = "lse",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gliocam.nets.multi_exit import MultiExitResNet
+from napari_gliocam.nets.multi_exit import MultiExitNet
 from napari_gliocam.train.data.batches import SliceBatch
 from napari_gliocam.train.recipe.fields import Pretrain, PretrainLoss
 from napari_gliocam.train.stages.distributed import gather_rows
@@ -29,7 +29,7 @@ class PretrainStage(Stage):
 
     Parameters
     ----------
-    network : MultiExitResNet
+    network : MultiExitNet
         The backbone; its exits take no part.
     columns : sequence of int
         Columns of the labels that count: (0,) tumour, (1, 2) core and edema.
@@ -39,13 +39,12 @@ class PretrainStage(Stage):
 
     batch_type = SliceBatch
 
-    def __init__(self, network: MultiExitResNet, columns: Sequence[int], recipe: Pretrain) -> None:
+    def __init__(self, network: MultiExitNet, columns: Sequence[int], recipe: Pretrain) -> None:
         super().__init__(recipe.fit)
         self.recipe, self.columns = recipe, list(columns)
         self.network = network
         network.exits.requires_grad_(False)
-        width = network.exits[-1].in_channels
-        assert isinstance(width, int)
+        width = network.widths[-1]
         self.head = nn.Sequential(
             nn.Linear(width, width, bias=False),
             nn.ReLU(inplace=True),
@@ -54,7 +53,7 @@ class PretrainStage(Stage):
 
     def terms(self, batch: SliceBatch) -> Terms:
         """Return the contrast of all views."""
-        assert isinstance(self.network, MultiExitResNet)
+        assert isinstance(self.network, MultiExitNet)
         vectors: Tensor = self.head(self.network.features(batch.images)[-1].mean(dim=(2, 3)))
         labels = gather_rows(batch.labels[:, self.columns])
         vectors = gather_rows(vectors, views=len(vectors) // len(batch.labels))

@@ -206,7 +206,7 @@ def _exit_maps(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Ten
     images = images.to(net.signs.device)
     brain = (images != 0).any(dim=1, keepdim=True).float()
     stages = net.classes.features(images.contiguous(memory_format=torch.channels_last))
-    class_logits = [e(f) for e, f in zip(net.classes.exits, stages, strict=True)]
+    class_logits = net.classes.exits_of(stages)
     logits = [torch.cat(p, dim=1) for p in zip(net.tumour(images), class_logits, strict=True)]
     maps = exit_maps([m.float() for m in net.turned(logits)], brain, net.design.map_range)
     deep = stages[1] if features else stages[1][:, :0]
