@@ -122,3 +122,33 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_runs(given, tmp_p
     assert done.exit_code == 1
     assert "name too long" in done.output.replace("\n", " ")
     assert not (tmp_path / "new" / "bundle.json").exists()
+
+
+def test_folds_train_a_bundle_each_and_a_split_says_who_judges(given, tmp_path):
+    out = tmp_path / "folds"
+    done = run(given, "--out", out, "--folds", "2", "--name", "mine")
+    assert done.exit_code == 0, done.output
+    rows = (out / "folds.csv").read_text().splitlines()
+    assert rows[0] == "case,fold"
+    assert sorted(row[-1] for row in rows[1:]) == ["1", "1", "2", "2"]
+    for fold in (1, 2):
+        info = json.loads((out / f"fold-{fold}" / "bundle.json").read_text())
+        assert info["name"] == f"mine, fold {fold}"
+        assert (info["training"]["cases"], info["training"]["validation_cases"]) == (2, 2)
+    assert run(given, "--out", out, "--folds", "2").exit_code == 0  # both are there
+    other = run(given, "--out", out, "--folds", "3")
+    assert other.exit_code == 1
+    assert "has 2 folds and --folds asks for 3" in other.output
+    split = tmp_path / "split.csv"
+    names = [row.split(",")[0] for row in rows[1:]]
+    parts = ("train", "train", "validation", "test")
+    lines = (f"{n},{p}\n" for n, p in zip(names, parts, strict=True))
+    split.write_text("case,split\n" + "".join(lines))
+    planned = run(given, "--out", tmp_path / "x", "--split", split, "--plan", "--json")
+    assert planned.exit_code == 0, planned.output
+    told = json.loads(planned.stdout)
+    assert sorted(told["train"]) == sorted(names[:2])
+    assert told["validation"] == names[2:3]
+    both = run(given, "--out", tmp_path / "x", "--split", split, "--folds", "2")
+    assert both.exit_code == 1
+    assert "exclude each other" in both.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +50,16 @@ def train(
             metavar="NAME",
             help="Channels of new networks: t1ce, t2, flair, t1. Repeatable; else the recipe's.",
         ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=2, help="Cross-validate: N bundles OUT/fold-1 to N, and OUT/folds.csv."
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="case,split: train, validation or test; else by seed."),
     ] = None,
     bundle: Bundle = None,
     anatomies: Annotated[
@@ -101,9 +112,12 @@ def train(
             nodes=nodes,
             workers=workers,
             case_names=not no_names,
+            split="" if split is None else str(split),
         )
         if plan:
             _plan(request, as_json=as_json)
+        elif folds is not None:
+            _train_folds(request, folds, as_json=as_json)
         else:
             run_training(request, as_json=as_json)
 
@@ -116,6 +130,37 @@ def _recipe(source: str, modalities: list[str]) -> dict[str, Any]:
     if modalities:
         values["data"]["modalities"] = modalities
     return recipe_values(recipe_of(values, "--modality" if modalities else source))
+
+
+def _train_folds(request: TrainingRequest, count: int, *, as_json: bool) -> None:
+    """Train a bundle for each fold, judged with the patients of that fold."""
+    from napari_gliocam.io.folds import FOLDS_FILE, read_folds, write_folds
+    from napari_gliocam.train.data.split import make_folds
+    from napari_gliocam.train.run.gathering import gathering
+
+    if request.split:
+        raise TrainingError("--folds and --split exclude each other; leave one out.")
+    if not request.case_names:
+        raise TrainingError("--folds names the cases in folds.csv; leave --no-names out.")
+    file = request.out_dir / FOLDS_FILE
+    if file.exists():
+        found = max(read_folds(file).values(), default=0)
+        if found != count:
+            raise TrainingError(
+                f'"{file}" has {found} folds and --folds asks for {count}; choose another --out.'
+            )
+    else:
+        with bar("Training", unit="") as report:
+            printer = EventPrinter(report, as_json=False, quiet=False)
+            given = finish(gathering(request), printer)
+        write_folds(file, make_folds(given.cases.slices, count, given.recipe.seed))
+    for fold in range(1, count + 1):
+        out = request.out_dir / f"fold-{fold}"
+        work = str(Path(request.work) / out.name) if request.work else ""
+        name = f"{request.name or request.out_dir.name}, fold {fold}"
+        one = replace(request, out=str(out), work=work, name=name, split=str(file), fold=fold)
+        if not one.finished:
+            run_training(one, as_json=as_json)
 
 
 def run_training(request: TrainingRequest, *, as_json: bool) -> None:

@@ -45,7 +45,7 @@ THRESHOLD = 0.5
 _BRATS_SHAPE = (155, 240, 240)
 _BRATS_CROP = (slice(13, 141), slice(56, 184), slice(56, 184))
 #: Bundles that a process keeps loaded.
-_BUNDLES = 4
+_BUNDLES = 8
 
 
 def running_case(
@@ -151,6 +151,9 @@ class _CaseWork:
         asked = self.setup.study.targets
         return ("tumour",) if asked == ("tumour",) else ("core", "edema")
 
+    def _bundle(self, name: str) -> Bundle:
+        return _loaded(self.setup.bundle_of(name, self.case.name))
+
     def labels(self, row: Row, missing: list[int]) -> Generator[Progress, None, NDArray[np.uint8]]:
         """Return the labels of a row, (S, P, L); maps of all missing rows come with the first."""
         from napari_gliocam.segmentation import bundle_thresholds, labelling
@@ -161,7 +164,7 @@ class _CaseWork:
             yield from self._make_maps(choice, missing)
         if not row.members and row.method == SEGMENT:
             maps = self.segmented[row.bundle]
-            usual = bundle_thresholds(_loaded(self.setup.bundles[row.bundle]).info)
+            usual = bundle_thresholds(self._bundle(row.bundle).info)
             tumour = usual.tumour_threshold if row.threshold is None else row.threshold
             classes = row.threshold if row.class_threshold is None else row.class_threshold
             classes = usual.class_threshold if classes is None else classes
@@ -200,7 +203,7 @@ class _CaseWork:
         from napari_gliocam.segmentation import compute_maps
 
         name = choice.bundle
-        bundle = _loaded(self.setup.bundles[name])
+        bundle = self._bundle(name)
         wanted = [
             other
             for number in missing

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import napari_gliocam
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_json
+from napari_gliocam.io.folds import FOLDS_FILE, read_folds
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, read_bundle_info
 from napari_gliocam.study.fields import BASELINES, Row, Study
@@ -39,6 +40,8 @@ class Setup:
         Folder of the study.
     device : str
         Where the networks run.
+    folds : mapping of str to mapping of str to int
+        For bundles of a cross-validation (``train --folds``): the fold of each case.
     """
 
     study: Study
@@ -46,6 +49,32 @@ class Setup:
     keys: tuple[str, ...]
     out: Path
     device: str = "auto"
+    folds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def bundle_of(self, name: str, case: str) -> Path:
+        """Return the folder of a bundle for a case; of one in folds, that which left it out.
+
+        Parameters
+        ----------
+        name : str
+            Name of the bundle among the study's.
+        case : str
+            Name of the case.
+
+        Raises
+        ------
+        GliocamError
+            The bundle is in folds, and the case is in none of them.
+        """
+        folder = self.bundles[name]
+        if name not in self.folds:
+            return folder
+        if case not in self.folds[name]:
+            raise GliocamError(
+                f'"{case}" is in no fold of the bundle "{name}" ({folder}); leave it out, or name '
+                "one bundle for all cases."
+            )
+        return folder / f"fold-{self.folds[name][case]}"
 
     def record_file(self, case: str) -> Path:
         """Return the file with the scores of a case."""
@@ -98,6 +127,7 @@ def set_up(
     )
     found: dict[str, Path] = {}
     digests: dict[str, str] = {}
+    folds: dict[str, dict[str, int]] = {}
     for name in used:
         bundle = study.bundles[name]
         if name not in given and not bundle.path:
@@ -105,7 +135,13 @@ def set_up(
             problems.append(f'train the bundle "{name}"{how} and give it: --bundle {name}=DIR')
             continue
         try:
-            info = _read_info(given.get(name), bundle.path, folder)
+            whole = given.get(name)
+            if whole is not None and (whole / FOLDS_FILE).exists():
+                found[name], folds[name] = whole.resolve(), read_folds(whole / FOLDS_FILE)
+                parts = [whole / f"fold-{n}" for n in sorted({*folds[name].values()})]
+                digests[name] = " ".join(bundle_digest(_folder(part)) for part in parts)
+                continue
+            info = _read_info(whole, bundle.path, folder)
         except GliocamError as error:
             problems.append(str(error).rstrip("."))
             continue
@@ -114,7 +150,14 @@ def set_up(
     if problems:
         raise GliocamError(f'The study "{study.name}" cannot run: {"; ".join(problems)}.')
     keys = tuple(_row_key(row, study, digests) for row in study.rows)
-    return Setup(study, found, keys, out, device)
+    return Setup(study, found, keys, out, device, folds)
+
+
+def _folder(path: Path) -> Path:
+    """Return the folder of a bundle that can be read."""
+    info = read_bundle_info(path)
+    assert info.path is not None
+    return info.path
 
 
 def _read_info(given: Path | None, path: str, folder: Path | None) -> BundleInfo:

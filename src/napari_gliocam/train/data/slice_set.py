@@ -51,6 +51,8 @@ class SliceSet:
         Names of the real cases by number; empty where nobody needs them.
     position : ndarray of float32, (N,), or None
         Place of a slice along the axis of its case, in mm; None where it is not known.
+    validated : frozenset of str or None
+        Names of the cases to validate with, where they were chosen before; None: by seed.
     """
 
     images: Images
@@ -58,6 +60,7 @@ class SliceSet:
     case: NDArray[np.int64]
     names: tuple[str, ...] = ()
     position: NDArray[np.float32] | None = None
+    validated: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -75,6 +78,8 @@ class SliceSet:
         digest = sha256(repr(tuple(self.images.shape)).encode())
         digest.update(np.ascontiguousarray(self.labels, dtype=np.float32).tobytes())
         digest.update(np.ascontiguousarray(self.case, dtype=np.int64).tobytes())
+        if self.validated is not None:
+            digest.update("\0".join(sorted(self.validated)).encode())
         if isinstance(self.images, Digested):
             digest.update(self.images.digest().encode())
         return digest.hexdigest()[:16]
@@ -117,6 +122,10 @@ def split_cases(
     TrainingError
         If there are too few patients.
     """
+    if slices.validated is not None:
+        chosen = [n for n, name in enumerate(slices.names) if name in slices.validated]
+        fixed = np.isin(slices.case, chosen)
+        return np.flatnonzero(~fixed), np.flatnonzero(fixed)
     if fraction <= 0:
         return np.arange(len(slices)), np.arange(0)
     own = np.flatnonzero(slices.case >= 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_gliocam.errors import TrainingError
@@ -12,6 +12,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.case_index import CaseIndex, Preparation, indexing
 from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
+from napari_gliocam.train.data.split import read_split
 from napari_gliocam.train.data.synthetic import rehearsing
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import Tags
@@ -111,7 +112,14 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
         anatomies=Path(request.anatomies) if request.anatomies else None,
         workers=request.workers,
     )
+    split = None
+    if request.split:
+        names = [name for name in index.usable if tags.of(name)]
+        split = read_split(Path(request.split), names, request.fold)
+        tags = Tags({n: slices for n, slices in tags.cases.items() if n not in split.test})
     cases = gather_slices(index, tags, rehearsal)
+    if split is not None:
+        cases = replace(cases, slices=replace(cases.slices, validated=split.validation))
     recipe = fit_to_cases(recipe, len(cases.names))
     plan = make_plan(cases, recipe, index.problems)
     return Gathered(recipe, start, index, tags, cases, plan, (*warnings, *cases.warnings))

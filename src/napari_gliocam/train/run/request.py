@@ -20,7 +20,7 @@ REQUEST_FILE, STOP_FILE, DONE_FILE = "request.json", "stop", "done.json"
 #: Output of a training in a process of its own: events, and whatever else Python prints.
 REPORTS_FILE, ERRORS_FILE = "reports.jsonl", "errors.log"
 #: Fields that hold a path.
-_READ = ("cases", "labels", "bundle", "cache", "masks", "second_masks", "anatomies")
+_READ = ("cases", "labels", "bundle", "cache", "masks", "second_masks", "anatomies", "split")
 _WRITTEN = ("out", "work")
 
 
@@ -63,6 +63,10 @@ class TrainingRequest:
         of the maps.
     second_masks : str
         Folder of second masks of the same cases; empty learns from the first alone.
+    split : str
+        The csv file that says which cases are learned from and judged with; empty: by seed.
+    fold : int
+        Number of the fold in ``split`` that is judged with, from 1; 0 reads its column split.
     anatomies : str
         Folder of anatomies that synthetic cases are drawn into; empty takes procedural brains.
     """
@@ -85,6 +89,8 @@ class TrainingRequest:
     masks: str = ""
     second_masks: str = ""
     anatomies: str = ""
+    split: str = ""
+    fold: int = 0
 
     @property
     def out_dir(self) -> Path:
