@@ -4,7 +4,7 @@ import torch
 
 from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.errors import CaseError, DeviceError
-from napari_gliocam.maps.class_maps import ROWS
+from napari_gliocam.maps.class_maps import ATTENTION_ROWS, CLASS_ROWS, ROWS
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
@@ -52,6 +52,16 @@ def test_every_map_is_in_0_1_on_the_cases_grid(case, bundle):
     assert maps.probabilities.shape == (20, 3)
     assert not maps.probabilities[:3].any()
     assert maps.probabilities[3:].all()
+
+
+def test_the_attention_of_the_exits_sums_to_one_in_the_brain(case, bundle):
+    maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
+    inside = maps.tumour > 0
+    for target in TARGETS:
+        total = sum(maps.volume(row, target) for row in ATTENTION_ROWS)
+        np.testing.assert_allclose(total[inside], 1, atol=0.02)
+        assert maps.volume("attention 1", target)[inside].std() >= 0
+    assert {*CLASS_ROWS, *ATTENTION_ROWS, "doubt"} == {*ROWS}
 
 
 def test_maps_do_not_depend_on_the_batch(case, bundle, monkeypatch):

@@ -22,9 +22,28 @@ if TYPE_CHECKING:
 #: ``none``: left as they are, for maps that are probabilities.
 Normalise = Literal["slice", "volume", "none"]
 
-#: Rows of the panel's matrix of maps; ``doubt`` is the disagreement of the exits.
-Row = Literal["exit 1", "exit 2", "exit 3", "exit 4", "guided", "aggregate", "doubt"]
+#: Rows of the panel's matrix of maps; ``doubt`` is the disagreement of the exits, ``attention`` the
+#: weight of an exit in the aggregate (paper 1, Eq. 4; paper 2, Fig. 2).
+Row = Literal[
+    "exit 1",
+    "exit 2",
+    "exit 3",
+    "exit 4",
+    "guided",
+    "aggregate",
+    "doubt",
+    "attention 1",
+    "attention 2",
+    "attention 3",
+    "attention 4",
+]
 ROWS: tuple[Row, ...] = get_args(Row)
+#: The weights of the exits.
+ATTENTION_ROWS: tuple[Row, ...] = tuple(row for row in ROWS if row.startswith("attention"))
+#: Rows that say where a target is; the others say something of the networks.
+CLASS_ROWS: tuple[Row, ...] = tuple(
+    row for row in ROWS if row != "doubt" and row not in ATTENTION_ROWS
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +70,17 @@ class NetworkTrace:
 
     def has(self, row: Row, target: Target) -> bool:
         """Return True if there is such a map (the tumour map guides; it is not guided)."""
+        if row in ATTENTION_ROWS:
+            return target in self.attention
         return target in (self.guided if row == "guided" else self.exits)
 
     def volume(self, row: Row, target: Target) -> NDArray[np.float32]:
         """Return one of the maps on the case's grid, enlarged now (bilinear), (S, P, L)."""
         if row == "doubt":
             return self.frame.put_back(doubt_of_exits(self.exits[target], self.frame))
+        if row in ATTENTION_ROWS:
+            weights = self.attention[target][:, int(row[-1]) - 1].astype(np.float32)
+            return self.frame.put_back(weights / 255)
         maps = self.guided[target] if row == "guided" else self.exits[target][int(row[-1]) - 1]
         return self.frame.put_back(maps)
 

@@ -6,9 +6,16 @@ from collections.abc import Callable, Collection
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_gliocam.maps.class_maps import ROWS, Row
+from napari_gliocam.maps.class_maps import ATTENTION_ROWS, ROWS, Row
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.viewer.layer_data import map_name
@@ -21,6 +28,10 @@ _ROW_TIPS = {
     "exit 4": "After the last residual stage: coarse and sure",
     "guided": "Class maps times the binary tumour map, mean over the exits",
     "aggregate": "Exits combined by attention; what the thresholds cut",
+    **{
+        f"attention {n}": f"Weight of exit {n} in the aggregate: where it is believed"
+        for n in (1, 2, 3, 4)
+    },
     "doubt": "How far the exits disagree: 0 where all say the same; look there first",
 }
 
@@ -50,10 +61,16 @@ class MapsView(QWidget):
             heading = swatch_label(target, TARGET_COLOURS[target])
             grid.addWidget(heading, 0, column)
             grid.setColumnStretch(column, 1)
-        for line, row in enumerate(ROWS, start=1):
+        rows = [row for row in ROWS if row not in ATTENTION_ROWS]
+        for line, row in enumerate(rows, start=1):
             grid.addWidget(row_label(row.capitalize(), _ROW_TIPS[row]), line, 0)
             for column, target in enumerate(TARGETS, start=1):
                 grid.addWidget(self._button(row, target), line, column)
+        # One line for the four exits, so that the panel stays short.
+        tip = "Where each exit, 1 to 4, is believed: its weight in the aggregate"
+        grid.addWidget(row_label("Attention", tip), len(rows) + 1, 0)
+        for column, target in enumerate(TARGETS, start=1):
+            grid.addLayout(self._attention(target), len(rows) + 1, column)
         section.body.addLayout(grid)
         self.set_available(None)
 
@@ -67,6 +84,17 @@ class MapsView(QWidget):
         button.clicked.connect(lambda shown: self.map_requested.emit(row, target, shown))
         self.buttons[row, target] = button
         return button
+
+    def _attention(self, target: Target) -> QHBoxLayout:
+        four = QHBoxLayout()
+        four.setSpacing(1)
+        for number, row in enumerate(ATTENTION_ROWS, start=1):
+            button = self._button(row, target)
+            button.setText(str(number))
+            button.setMinimumWidth(12)
+            button.setStyleSheet("padding: 0px;")
+            four.addWidget(button)
+        return four
 
     def set_available(self, has: Callable[[Row, Target], bool] | None) -> None:
         """Enable the maps there are; None before Segment has run."""
@@ -85,4 +113,5 @@ class MapsView(QWidget):
         """Show which maps can be seen; tell nobody."""
         for key, button in self.buttons.items():
             button.setChecked(key in shown)
-            button.setIcon(self._marks[key[1]] if key in shown else QIcon())
+            if not button.text():
+                button.setIcon(self._marks[key[1]] if key in shown else QIcon())

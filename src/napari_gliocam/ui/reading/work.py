@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
-from napari_gliocam.maps.class_maps import ROWS, ClassMaps, Row
+from napari_gliocam.maps.class_maps import CLASS_ROWS, ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
@@ -26,8 +26,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 #: The rows of a bundle's own maps, as they are called beside other methods.
 OWN: dict[Row, str] = {
     row: {"aggregate": "Result's maps", "guided": "Average, guided"}.get(row, row.capitalize())
-    for row in reversed(ROWS)
-    if row != "doubt"  # says nothing of a class
+    for row in reversed(CLASS_ROWS)
 }
 
 

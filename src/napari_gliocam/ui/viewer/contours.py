@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_gliocam.maps.class_maps import CLASS_ROWS
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -54,7 +55,7 @@ class ThresholdContours:
             drawn = layer.data[part]
             for target, value in _VALUES.items():
                 for (row, shown), one in maps.items():
-                    if shown == target and row != "doubt":  # which no threshold cuts
+                    if shown == target and row in CLASS_ROWS:  # a threshold cuts no other
                         drawn[one.data[part] > _threshold(opened.settings, target)] = value
             self._drawn = layer, part
         if layer.visible != (part is not None):
