@@ -34,7 +34,8 @@ def test_every_pair_is_tried_and_the_best_is_named(run, cohort, tmp_path):
     assert found["cases"] == 2
     miou = np.array(found["miou"])
     assert miou.shape == (11, 11)
-    rows = list(csv.DictReader((tmp_path / "out" / "thresholds.csv").open()))
+    text = (tmp_path / "out" / "thresholds.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 121
     best = max(rows, key=lambda row: float(row["miou"]))
     assert float(best["miou"]) == pytest.approx(miou.max(), abs=1e-5)

@@ -303,6 +303,9 @@ def explaining_together(works: Sequence[Explaining]) -> Generator[Progress, None
     ------
     Progress
     """
+    last: dict[tuple[int, ...], Batch] = {}
+    for work in works:
+        work.prepared = replace(work.prepared, last=last)
     running = [(work, work.run()) for work in works]
     while running:
         number = min(range(len(running)), key=lambda index: running[index][0].done)
@@ -310,6 +313,8 @@ def explaining_together(works: Sequence[Explaining]) -> Generator[Progress, None
             yield next(running[number][1])
         except StopIteration:
             del running[number]
+    for work in works:
+        work.prepared = replace(work.prepared, last=None)
 
 
 def _check_targets(targets: Target | Sequence[Target]) -> tuple[Target, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,9 @@ class Prepared:
         Where the networks run.
     probabilities : ndarray of float32, (N, 3), or None
         Image-level probabilities of tumour, core, edema where the networks have been asked.
+    last : dict or None
+        The last batch by its slices, with its features, where methods take turns on it; None keeps
+        none.
     """
 
     case: Case
@@ -46,7 +49,7 @@ class Prepared:
     stack: SliceStack
     device: torch.device
     probabilities: NDArray[np.float32] | None = None
-    _last: dict[tuple[int, ...], Batch] = field(default_factory=dict, repr=False)
+    last: dict[tuple[int, ...], Batch] | None = None
 
     @property
     def batch_size(self) -> int:
@@ -56,18 +59,14 @@ class Prepared:
         return BATCH[self.device.type]
 
     def batch(self, where: list[int]) -> Batch:
-        """Return some slices of the stack on the device.
-
-        The last batch is kept with its features, which methods that take turns on it then share.
-        """
+        """Return some slices of the stack on the device."""
         import torch
 
         from napari_gliocam.cams.run.batch import Batch
 
-        if tuple(where) in self._last:
+        if self.last is not None and tuple(where) in self.last:
             self.bundle.net.to(self.device)  # a segmentation elsewhere may have moved it since
-            return self._last[tuple(where)]
-        self._last.clear()
+            return self.last[tuple(where)]
         try:
             images = torch.from_numpy(self.stack.images[where]).to(self.device)
             brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
@@ -75,7 +74,9 @@ class Prepared:
             batch = Batch(self.bundle.net.to(self.device), images, brain)
         except torch.OutOfMemoryError as error:
             raise memory_error(self.device) from error
-        self._last[tuple(where)] = batch
+        if self.last is not None:
+            self.last.clear()
+            self.last[tuple(where)] = batch
         return batch
 
 
