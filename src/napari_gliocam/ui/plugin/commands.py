@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_gliocam.ui.viewer import navigate, planes
 from napari_gliocam.ui.viewer.keys import bind_key
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-    from napari_gliocam.ui.panel.dock import Workspace
 
 NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"
@@ -145,11 +143,18 @@ def _side_views(viewer: ViewerModel, *, planes: bool) -> None:
     toggle_side_views(viewer, planes)
 
 
-def _panel(viewer: ViewerModel) -> Workspace:
-    from napari_gliocam.ui.panel.dock import Workspace
-    from napari_gliocam.ui.widgets.dock import open_dock
+class _Panel(Protocol):
+    """The panel, which is built upon these commands."""
 
-    return open_dock(viewer, "Gliocam", Workspace)
+    def ask_close(self) -> None: ...
+    def ask_folder(self) -> None: ...
+    def ask_save(self) -> None: ...
+
+
+def _panel(viewer: ViewerModel) -> _Panel:
+    from napari_gliocam.ui.widgets.dock import Dock, open_dock
+
+    return cast(_Panel, open_dock(viewer, "Gliocam", Dock))
 
 
 @lru_cache(maxsize=1)
