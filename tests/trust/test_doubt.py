@@ -66,11 +66,27 @@ def test_a_range_holds_the_volume_and_follows_a_refined_one(maps):
         assert one.low <= one.volume <= one.high
         assert one.volume == pytest.approx(cut[target])
     assert ranges["tumour"].low < ranges["tumour"].high
-    halved = doubt.ranges(settings, {t: v / 2 for t, v in cut.items()})
+    assert ranges["core"].low < ranges["core"].high
+    refined = doubt.ranges(settings, {t: v + 1 for t, v in cut.items()})
     for target in TARGETS:
-        assert halved[target].high == pytest.approx(ranges[target].high / 2)
+        assert refined[target].high == pytest.approx(ranges[target].high + 1)
+        assert refined[target].low == pytest.approx(ranges[target].low + 1)
     grown = doubt.ranges(Thresholds(1.0, 1.0), dict.fromkeys(TARGETS, 3.0))  # nothing was cut
-    assert all(one.low <= 3.0 <= one.high for one in grown.values())
+    assert all(0 <= one.low <= 3.0 <= one.high for one in grown.values())
+
+
+def test_the_range_of_a_class_is_what_it_takes_from_the_other(maps):
+    """A tumour without doubt, whose classes are in full doubt, is all core or all edema."""
+    sure = np.zeros(maps.grid.shape, np.float32)
+    sure[5, 20:30, 20:30] = 1
+    half, none = sure * np.float32(0.6), np.zeros_like(sure)
+    made = replace(maps, tumour=sure, core=half, edema=half, probabilities=maps.probabilities + 1)
+    doubt = Doubt(made, ("exits",), {"tumour": none, "core": sure, "edema": sure})
+    ranges = doubt.ranges()
+    whole = 100 * maps.grid.voxel_ml
+    for target in ("core", "edema"):
+        assert (ranges[target].low, ranges[target].high) == (0, pytest.approx(whole))
+    assert ranges["tumour"].high == pytest.approx(whole)
 
 
 def test_a_case_without_lesion_is_in_no_doubt(maps, case):

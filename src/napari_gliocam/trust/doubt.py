@@ -109,35 +109,39 @@ class Doubt:
     ) -> dict[Target, VolumeRange]:
         """Return the range of each volume.
 
-        The maps are cut again half a doubt (one standard deviation) lower, and higher.
+        The maps are cut again half a doubt (one standard deviation) lower, and higher.  A class
+        takes voxels from the other: as its map rises, that of the other falls.
 
         Parameters
         ----------
         settings : Thresholds, optional
             Thresholds and gate of the result; the papers' by default.
         volumes_ml : mapping of target to float, optional
-            Volumes of a result that was refined or painted after the cut; the range is widened
-            or narrowed in the same proportion.  By default those of the cut itself.
+            Volumes of a result that was refined or painted after the cut; as many ml are added
+            and taken away as at the cut.  By default those of the cut itself.
         """
-        cuts = [self._cut(sign, settings) for sign in (-1.0, 0.0, 1.0)]
+        middle = self._cut((0.0, 0.0, 0.0), settings)
         found: dict[Target, VolumeRange] = {}
-        for target in TARGETS:
-            low, middle, high = (cut[target] for cut in cuts)
-            low, high = min(low, middle), max(high, middle)
-            volume = middle if volumes_ml is None else volumes_ml[target]
-            if volumes_ml is not None and middle > 0:
-                low, high = low * volume / middle, high * volume / middle
-            elif volumes_ml is not None:
-                low, high = min(low, volume), max(high, volume)
-            found[target] = VolumeRange(low, volume, high)
+        for target, signs in _RISING.items():
+            lower: tuple[float, float, float] = (-signs[0], -signs[1], -signs[2])
+            less = middle[target] - self._cut(lower, settings)[target]
+            more = self._cut(signs, settings)[target] - middle[target]
+            volume = middle[target] if volumes_ml is None else volumes_ml[target]
+            low = min(volume, max(0.0, volume - less))
+            found[target] = VolumeRange(low, volume, max(volume, volume + more))
         return found
 
-    def _cut(self, sign: float, settings: Thresholds | None) -> dict[str, float]:
-        """Return the volumes of the maps moved by half of the doubt."""
+    def _cut(
+        self, signs: tuple[float, float, float], settings: Thresholds | None
+    ) -> dict[str, float]:
+        """Return the volumes of the maps, each moved up (1) or down (-1) by half of the doubt."""
         tumour, core, edema = (
-            self.maps.of(target) + np.float32(sign / 2) * self.volumes[target] for target in TARGETS
+            self.maps.of(target) + np.float32(sign / 2) * self.volumes[target]
+            if sign
+            else self.maps.of(target)
+            for target, sign in zip(TARGETS, signs, strict=True)
         )
-        maps = replace(self.maps, tumour=tumour, core=core, edema=edema) if sign else self.maps
+        maps = replace(self.maps, tumour=tumour, core=core, edema=edema)
         return apply_thresholds(maps, settings).volumes_ml
 
     def figures(self) -> dict[str, float]:
@@ -149,6 +153,13 @@ class Doubt:
                 found[target] = float(self.volumes[target][near].mean())
         return found
 
+
+#: How tumour, core and edema move for the highest volume of each.
+_RISING: Mapping[Target, tuple[float, float, float]] = {
+    "tumour": (1.0, 1.0, 1.0),
+    "core": (1.0, 1.0, -1.0),
+    "edema": (1.0, -1.0, 1.0),
+}
 
 #: Voxels where neither the map nor the doubt is higher than this are healthy beyond doubt.
 _NEAR = 0.1
