@@ -22,6 +22,7 @@ from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.targets import BOTH, Target
 from napari_gliocam.threshold import Segmentation
+from napari_gliocam.trust.statement import TrustStatement, state_trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,8 @@ class Reading:
         Whether slices are drawn on the page.
     enhancing : EnhancingCore or None
         The core divided by a rule of intensity, where it was asked for.
+    trust : TrustStatement or None
+        How far the result can be trusted; None where the maps are not the networks' own.
     """
 
     case: Case
@@ -81,6 +84,7 @@ class Reading:
     warnings: tuple[str, ...] = ()
     with_pictures: bool = True
     enhancing: EnhancingCore | None = None
+    trust: TrustStatement | None = None
 
     def without_names(self, name: str) -> Reading:
         """Return the reading without names of cases and files, and without pictures.
@@ -176,6 +180,18 @@ def reading_segmentation(
         claimed = claims_of(segmentation.maps, settings=segmentation.settings)
     elif (labels == BOTH).any():
         claimed = labels
+    trust = None
+    if segmentation is not None:
+        yield Progress(0, 1, "measuring the doubt")
+        case_volumes = measures.case
+        trust = state_trust(
+            segmentation,
+            {
+                "tumour": case_volumes.tumour.ml,
+                "core": case_volumes.core.ml,
+                "edema": case_volumes.edema_ml,
+            },
+        )
     divided = None
     if enhancing:
         yield Progress(0, 1, "measuring what enhances")
@@ -209,6 +225,7 @@ def reading_segmentation(
         heading,
         warnings,
         enhancing=divided,
+        trust=trust,
     )
 
 

@@ -53,6 +53,7 @@ def to_json(reading: Reading) -> str:
             "smaller_parts": measures.small,
             "smaller_parts_ml": measures.small_ml,
         },
+        "trust": reading.trust and reading.trust.to_json(),
         "enhancing": reading.enhancing
         and {**_enhancing(reading.enhancing), "rule": reading.enhancing.rule},
         "overlap": reading.overlap and asdict(reading.overlap),

@@ -12,7 +12,8 @@ Does the map lie on the lesion, whatever the threshold?
 Which sequence said so?
     `sequences.attribute`: exact Shapley values of the sequences.
 How sure are the maps, and where should a reader look first?
-    `doubt.doubt_of_case`; `calibration` compares map values with outlines.
+    `doubt.doubt_of_case`; `calibration` compares map values with outlines;
+    `statement.state_trust` says it in words.
 All of it, for several methods of a case, as a table
     `run.Assessing`.
 """

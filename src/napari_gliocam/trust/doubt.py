@@ -80,11 +80,20 @@ class Doubt:
         highest: NDArray[np.float64] = np.max(areas, axis=0) * row_mm * column_mm / 100.0
         return highest
 
-    def slices_in_order(self) -> list[int]:
-        """Return the slices with the most doubt first; those without any are left out."""
-        areas = self.by_slice()
-        order = np.argsort(-areas, kind="stable")
-        return [int(index) for index in order if areas[index] > 0]
+    def slices_in_order(self, apart_mm: float = 0.0) -> list[int]:
+        """Return the slices with the most doubt first; those without any are left out.
+
+        Parameters
+        ----------
+        apart_mm : float
+            Leave out a slice that is nearer than this to one that comes before it.
+        """
+        areas, found = self.by_slice(), list[int]()
+        apart = apart_mm / self.maps.grid.spacing[0]
+        for index in np.argsort(-areas, kind="stable"):
+            if areas[index] > 0 and all(abs(index - other) >= apart for other in found):
+                found.append(int(index))
+        return found
 
     def by_lesion(self, labels: NDArray[np.uint8]) -> list[tuple[int, float]]:
         """Return number and mean doubt of each lesion, the most doubtful first.

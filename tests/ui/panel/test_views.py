@@ -14,6 +14,8 @@ from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import CRF_PRESETS, METHODS, Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.trust.doubt import VolumeRange
+from napari_gliocam.trust.statement import TrustStatement
 from napari_gliocam.ui.model.result import Change
 from napari_gliocam.ui.model.state import Message
 from napari_gliocam.ui.panel.case_view import CaseView
@@ -160,7 +162,7 @@ def test_maps_view(qtbot: Any) -> None:
 
 
 def test_results_view_rows_do_not_jump(qtbot: Any) -> None:
-    view = ResultsView("N", "Shift-N", "T", "W")
+    view = ResultsView("N", "Shift-N", "T", "W", "U")
     qtbot.addWidget(view)
     view.set_rows(expert=True, refines=True)
     height = view.sizeHint().height()
@@ -192,3 +194,19 @@ def test_message_view(qtbot: Any) -> None:
     assert_plain(view)
     view.set_message(None)
     assert view.isHidden()
+
+
+def test_the_range_of_each_volume_stands_below_it(qtbot: Any) -> None:
+    view = ResultsView("N", "Shift-N", "T", "W", "U")
+    qtbot.addWidget(view)
+    assert {label.text() for label in view.ranges.values()} == {"–"}
+    assert not view.doubt_button.isEnabled()
+    ranges = {t: VolumeRange(31.2, 36.0, 43.8) for t in ("tumour", "core", "edema")}
+    view.set_trust(TrustStatement(ranges, np.array([0.0, 2.0]), (1,)))
+    assert view.ranges["core"].text() == "31 to 44 ml"
+    assert "U" in view.doubt_button.toolTip()
+    asked = heard(view.doubt_step_requested)
+    view.doubt_button.click()
+    assert asked == [1]
+    view.set_trust(TrustStatement(ranges, np.zeros(2), ()))
+    assert not view.doubt_button.isEnabled()

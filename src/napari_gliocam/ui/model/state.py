@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import BundleInfo
+    from napari_gliocam.trust.statement import TrustStatement
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,8 @@ class OpenCase:
         Grows whenever the labels of the result change.
     kept : Kept or None
         What Segment found, where ``result`` is that of another method by now.
+    trust : TrustStatement or None
+        How far the result can be trusted; None until that is measured.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -76,6 +79,7 @@ class OpenCase:
     result: Result | None = None
     revision: int = 0
     kept: Kept | None = None
+    trust: TrustStatement | None = None
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

@@ -73,6 +73,7 @@ class Workspace(Dock):
             commands.PREVIOUS_LESION,
             commands.TOGGLE_OVERLAY,
             commands.TOGGLE_OUTLINE,
+            commands.NEXT_DOUBT,
         )
         self.lay_out(
             self.case_view,
@@ -148,6 +149,9 @@ class Workspace(Dock):
         self.results_view.outline_requested.connect(lambda: navigate.toggle_outline(session.viewer))
         self.results_view.save_requested.connect(self.ask_save)
         self.results_view.reading_requested.connect(self._open_reading)
+        self.results_view.doubt_step_requested.connect(
+            lambda step: navigate.step_doubt(session.viewer, step)
+        )
         self.results_view.lesion_step_requested.connect(
             lambda step: navigate.step_lesion(session.viewer, step)
         )
@@ -295,8 +299,10 @@ class Workspace(Dock):
                 (events.refinement, self._show_refined),
                 (events.result, self._on_result),
                 (events.revision, self._show_volumes),
+                (events.trust, self.results_view.set_trust),
             )
             self._show_settings(opened.settings)
+        self.results_view.set_trust(None if opened is None else opened.trust)
         self._show_cases()
         self._show_case()
         self._on_result(None if opened is None else opened.result)

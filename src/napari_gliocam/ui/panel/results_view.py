@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.trust.statement import TrustStatement
 from napari_gliocam.ui.model.result import Change
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
@@ -41,10 +42,16 @@ class ResultsView(QWidget):
     save_requested = Signal()
     lesion_step_requested = Signal(int)
     reading_requested = Signal()
+    doubt_step_requested = Signal(int)
     outline_requested = Signal()
 
     def __init__(
-        self, next_key: str, previous_key: str, overlay_key: str, outline_key: str
+        self,
+        next_key: str,
+        previous_key: str,
+        overlay_key: str,
+        outline_key: str,
+        doubt_key: str,
     ) -> None:
         super().__init__()
         section = Section("Result", f"Key {overlay_key}: show or hide the segmentation")
@@ -76,18 +83,25 @@ class ResultsView(QWidget):
         _, self.volumes = self._row(
             grid, 1, "Volume", f"At the thresholds above; key {overlay_key} hides the labels"
         )
+        _, self.ranges = self._row(
+            grid,
+            2,
+            "Range",
+            "Volumes at the thresholds where the maps are one standard deviation of the four exits "
+            "lower, and higher",
+        )
         self.slice_label, self.probabilities = self._row(
-            grid, 2, "Slice", "Image-level probability of the slice in view, from the feet, from 0"
+            grid, 3, "Slice", "Image-level probability of the slice in view, from the feet, from 0"
         )
         self.dice_label, self.dice = self._row(
-            grid, 3, "Dice", "Volume Dice with the expert labels; before → after refinement"
+            grid, 4, "Dice", "Volume Dice with the expert labels; before → after refinement"
         )
         self.effect_label, self.effect = self._row(
-            grid, 4, "Effect of refinement", "Volume that the refinement added or took away"
+            grid, 5, "Effect of refinement", "Volume that the refinement added or took away"
         )
         self.effect_label.setWordWrap(True)
         self.distance_label, self.distances = self._row(
-            grid, 5, "HD95, mm", "95th percentile of surface distances to the expert labels"
+            grid, 6, "HD95, mm", "95th percentile of surface distances to the expert labels"
         )
         section.body.addLayout(grid)
 
@@ -97,6 +111,14 @@ class ResultsView(QWidget):
         self.next_button = QPushButton("Lesion ▸")
         self.next_button.setToolTip(f"Next slice above that shows tumour (key {next_key})")
         self.next_button.clicked.connect(lambda: self.lesion_step_requested.emit(1))
+        self.doubt_button = QPushButton("Doubt ▸")
+        self.doubt_button.setToolTip(
+            tooltip(
+                "Slice on which the exits disagree most, then the next in that order "
+                f"(key {doubt_key})"
+            )
+        )
+        self.doubt_button.clicked.connect(lambda: self.doubt_step_requested.emit(1))
         self.save_button = QPushButton("Save…")
         self.save_button.setToolTip(
             tooltip("Write the labels as NIfTI on the case's own grid, and the settings as json")
@@ -104,11 +126,17 @@ class ResultsView(QWidget):
         self.save_button.clicked.connect(self.save_requested)
         row = QHBoxLayout()
         row.setSpacing(SPACING)
-        for button in (self.previous_button, self.next_button, self.save_button):
+        for button in (
+            self.previous_button,
+            self.next_button,
+            self.doubt_button,
+            self.save_button,
+        ):
             row.addWidget(button, 1)
         section.body.addLayout(row)
         self.set_rows(expert=False, refines=False)
         self.set_volumes(None)
+        self.set_trust(None)
         self.set_figures(None, None)
         self.set_probabilities(None, None)
         self.set_ready(False, False)
@@ -152,6 +180,12 @@ class ResultsView(QWidget):
         """Show volumes in ml; None before Segment."""
         for target, label in self.volumes.items():
             label.setText(_NONE if volumes_ml is None else f"{volumes_ml[target]:.1f} ml")
+
+    def set_trust(self, trust: TrustStatement | None) -> None:
+        """Show the range of each volume; None until it is measured."""
+        for target, label in self.ranges.items():
+            label.setText(_NONE if trust is None else trust.ranges[target].words)
+        self.doubt_button.setEnabled(trust is not None and bool(trust.slices))
 
     def set_probabilities(self, index: int | None, values: Sequence[float] | None) -> None:
         """Show tumour, core, edema of the slice in view; None outside the case, before Segment."""

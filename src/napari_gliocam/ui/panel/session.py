@@ -31,6 +31,7 @@ from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
+from napari_gliocam.ui.panel.trust_run import TrustRun
 from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer import navigate, planes
@@ -68,6 +69,7 @@ class Session:
         self.run = SegmentRun(self.state, self.layers, ingredients)
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
+        self._trust = TrustRun(self.state, parent)
         self._contours = ThresholdContours(self.layers)
         self.painter = Painter(self.state, self.layers, self._watch_strokes)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
@@ -113,6 +115,7 @@ class Session:
         self._live.close()
         self.run.close()
         self.refine_run.close()
+        self._trust.close()
         self.painter.close()
         for job in self._jobs:
             job.forget()

@@ -23,6 +23,8 @@ TOGGLE_OUTLINE = "W"
 FLIP_REFINEMENT = "R"
 NEXT_CONFLICT = "D"
 PREVIOUS_CONFLICT = "Shift-D"
+NEXT_DOUBT = "U"
+PREVIOUS_DOUBT = "Shift-U"
 
 
 def _command(act: Callable[[ViewerModel], object]) -> Callable[[ViewerModel | None], None]:
@@ -63,6 +65,18 @@ def next_conflict(viewer: ViewerModel) -> None:
 def previous_conflict(viewer: ViewerModel) -> None:
     """Go to the previous slice on which core and edema overlap."""
     navigate.step_conflict(viewer, -1)
+
+
+@_command
+def next_doubt(viewer: ViewerModel) -> None:
+    """Go to the slice with the most doubt, then to the next in that order."""
+    navigate.step_doubt(viewer, 1)
+
+
+@_command
+def previous_doubt(viewer: ViewerModel) -> None:
+    """Go back to the slice with more doubt."""
+    navigate.step_doubt(viewer, -1)
 
 
 @_command
@@ -167,6 +181,8 @@ def bind_keys() -> None:
         (PREVIOUS_LESION, previous_lesion),
         (NEXT_CONFLICT, next_conflict),
         (PREVIOUS_CONFLICT, previous_conflict),
+        (NEXT_DOUBT, next_doubt),
+        (PREVIOUS_DOUBT, previous_doubt),
         (TOGGLE_OVERLAY, toggle_overlay),
         (TOGGLE_OUTLINE, toggle_outline),
         (CYCLE_MODALITY, cycle_modality),

@@ -132,6 +132,7 @@ class ReadingDock(Dock):
         self._connect_agreement()
         self.report_button.clicked.connect(self._ask_report)
         session.measured.connect(self._show_measured)
+        session.trust_changed.connect(self.measures_view.set_trust)
         session.status_changed.connect(self._show_status)
         session.slice_changed.connect(self.chart.set_slice)
         session.voxel_changed.connect(self.voxel_view.set_voxel)

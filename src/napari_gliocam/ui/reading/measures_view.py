@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.measures import Measures
-from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.trust.statement import TrustStatement
+from napari_gliocam.ui.widgets.pieces import SPACING, Section
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import counted
 
@@ -23,6 +24,11 @@ class MeasuresView(QWidget):
         super().__init__()
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
+        self.trust = QLabel()
+        self.trust.setWordWrap(True)
+        self.trust.setTextFormat(Qt.TextFormat.PlainText)
+        self.trust_box = Section("How far to trust this", "From the exits of the networks")
+        self.trust_box.body.addWidget(self.trust)
         self.table = TextTable()
         self.diameters_button = QPushButton("Draw diameters")
         self.diameters_button.setCheckable(True)
@@ -54,9 +60,16 @@ class MeasuresView(QWidget):
         layout.addWidget(self.table)
         layout.addLayout(buttons)
         layout.addWidget(self.painted_row)
+        layout.addWidget(self.trust_box)
         layout.addStretch(1)
         self.set_measures(None)
         self.set_painted(0)
+        self.set_trust(None)
+
+    def set_trust(self, trust: TrustStatement | None) -> None:
+        """Say how far the result can be trusted; None where that is not known (yet)."""
+        self.trust_box.setVisible(trust is not None)
+        self.trust.setText("" if trust is None else "\n".join(trust.sentences))
 
     def set_measures(self, measures: Measures | None, waiting: str = "") -> None:
         """Show a column for the case and, where there are several, one for each lesion.

@@ -52,6 +52,7 @@ class ReadingSession:
     slice_changed = Signal(object)
     voxel_changed = Signal(object)
     drawings_changed = Signal()
+    trust_changed = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
@@ -121,7 +122,12 @@ class ReadingSession:
                 (events.settings, self._on_settings),
                 (events.result, self._on_result),
                 (events.case, self._on_case),
+                (events.trust, self._on_trust),
             )
+        self.trust_changed.emit(None if opened is None else opened.trust)
+
+    def _on_trust(self, trust: object) -> None:
+        self.trust_changed.emit(trust)
 
     def _on_settings(self, settings: Thresholds) -> None:
         self.overlap.follow_threshold(settings.class_threshold)

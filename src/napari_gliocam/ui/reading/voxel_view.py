@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_gliocam.measure.classes.voxel import VoxelReading
+from napari_gliocam.maps.doubt import disagreement
+from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading
 from napari_gliocam.ui.widgets.pieces import SPACING
 from napari_gliocam.ui.widgets.tables import TextTable
 
@@ -28,7 +30,8 @@ class VoxelView(QWidget):
         self.title.setFont(font)
         self.maps = TextTable()
         self.maps.setToolTip(
-            "Value of each map; in brackets the share of the exit in the aggregate"
+            "Value of each map; in brackets the share of the exit in the aggregate. Doubt: how far "
+            "the exits disagree, 0 where all say the same"
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, SPACING, 0, 0)
@@ -73,4 +76,13 @@ def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
             share = "" if one.share is None else f" ({100 * one.share:.0f} %)"
             texts.append(f"{one.value:.2f}{share}")
         rows.append([f"exit {number + 1}", *texts])
+    if exits:
+        rows.append(["doubt", *(_doubt(voxel.exits.get(target, ())) for target in targets)])
     return ["", *targets], rows
+
+
+def _doubt(exits: tuple[ExitReading, ...]) -> str:
+    """Return how far the exits disagree, as the map of doubt has it."""
+    if not exits:
+        return "–"
+    return f"{float(disagreement([np.array(one.value) for one in exits])):.2f}"

@@ -123,6 +123,33 @@ def step_conflict(viewer: ViewerModel, step: int) -> None:
         go_to_slice(viewer, grid, index)
 
 
+def step_doubt(viewer: ViewerModel, step: int) -> None:
+    """Go to the slice with the most doubt, and from there to the next one in that order."""
+    opened = case_in_work(viewer)
+    if opened is None:
+        return
+    say = state_of(viewer).say
+    if opened.result is None:
+        say("Click Segment first; its exits show where they disagree.")
+        return
+    if opened.trust is None:
+        known = opened.result.maps.trace is not None
+        say(
+            "The doubt is being measured; press the key again in a moment."
+            if known
+            else "These maps have no exits that could disagree, so their doubt is not known."
+        )
+        return
+    grid, slices = opened.case.grid, opened.trust.slices
+    index = opened.trust.next_slice(slice_in_view(viewer, grid), step)
+    if index is None:
+        say("These are all slices with doubt." if slices else "The exits agree on every slice.")
+        return
+    go_to_slice(viewer, grid, index)
+    place = f"{slices.index(index) + 1} of {len(slices)}"
+    say(f"Slice {index}: {opened.trust.areas[index]:.1f} cm² in doubt ({place}, most first).")
+
+
 def toggle_overlay(viewer: ViewerModel) -> None:
     """Show or hide the segmentation (the expert labels where there is none)."""
     opened = case_in_work(viewer)

@@ -1,0 +1,140 @@
+"""How far a result can be trusted, in words that a radiologist uses, with the figures behind it.
+
+Everything here comes from the exits of the networks: no network runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.threshold import Segmentation
+from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
+
+#: Slices to look at first lie at least so far apart, and are no more than this.
+APART_MM = 10.0
+MOST_SLICES = 10
+#: As many are named in the sentence.
+_NAMED = 3
+
+#: Of each bundle that was measured on patients with outlines, see docs/guide.md.
+MEASURED: Mapping[str, str] = {
+    "gliocam-real-1": (
+        "On nine patients with outlines the tenth of the brain with the most doubt held 66 % of "
+        "the wrong voxels (39 to 89 %), and the outlined volume lay in the range for the whole "
+        "tumour of 7, the core of 9 and the edema of 9."
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TrustStatement:
+    """How sure a result is, and where to look first.
+
+    Parameters
+    ----------
+    ranges : mapping of Target to VolumeRange
+        Range of each volume, see `napari_gliocam.trust.doubt.Doubt.ranges`.
+    areas : ndarray of float64, (S,)
+        Area in doubt on each slice in cm².
+    slices : tuple of int
+        Slices to look at first, the most doubtful first, at least 10 mm apart.
+    denied : tuple of Target
+        Classes that the networks find on no slice.
+    measured : str
+        How well the doubt of this bundle finds errors; empty where that was not measured.
+    """
+
+    ranges: Mapping[Target, VolumeRange]
+    areas: NDArray[np.float64]
+    slices: tuple[int, ...]
+    denied: tuple[Target, ...] = ()
+    measured: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The statement in words, one idea each."""
+        volumes = ", ".join(
+            f"{'whole tumour' if t == 'tumour' else t} {self.ranges[t].words}" for t in TARGETS
+        )
+        said = [f"Range that the disagreement of the networks' four exits covers: {volumes}."]
+        if self.slices:
+            named = self.slices[:_NAMED]
+            words = ", ".join(f"{i} ({self.areas[i]:.1f} cm² in doubt)" for i in named)
+            said.append(f"Look first at slice {words}.")
+        else:
+            said.append("The exits agree on every slice.")
+        said += [f"The networks see {t} on no slice, so none is marked." for t in self.denied]
+        if self.measured:
+            said.append(self.measured)
+        else:
+            said.append("How well the doubt of this bundle finds errors was not measured.")
+        return tuple(said)
+
+    def next_slice(self, current: int | None, step: int) -> int | None:
+        """Return the slice to look at after, or before, one in the order of doubt.
+
+        Parameters
+        ----------
+        current : int or None
+            The slice in view; where it is none of them the most doubtful comes first.
+        step : int
+            1 for the next, less doubtful one, -1 for the one before.
+
+        Returns
+        -------
+        int or None
+            None at the end of the list.
+        """
+        if current not in self.slices:
+            return self.slices[0] if self.slices else None
+        place = self.slices.index(current) + step
+        return self.slices[place] if 0 <= place < len(self.slices) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "ranges_ml": {t: [r.low, r.volume, r.high] for t, r in self.ranges.items()},
+            "doubtful_slices": [
+                {"slice": i, "area_cm2": float(self.areas[i])} for i in self.slices
+            ],
+            "sentences": list(self.sentences),
+        }
+
+
+def state_trust(
+    segmentation: Segmentation, volumes_ml: Mapping[str, float] | None = None
+) -> TrustStatement | None:
+    """Return how far a result can be trusted.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+        Refined or not.
+    volumes_ml : mapping of target to float, optional
+        Volumes as they are shown, where the labels were painted in.
+
+    Returns
+    -------
+    TrustStatement or None
+        None where the maps are not the networks' own, so that their doubt is not known.
+    """
+    if segmentation.maps.trace is None:
+        return None
+    doubt = doubt_of_maps(segmentation.maps)
+    settings = segmentation.settings
+    seen = segmentation.maps.probabilities >= settings.gate_probability
+    denied = tuple(t for k, t in enumerate(TARGETS) if settings.gate and not seen[:, k].any())
+    bundle = segmentation.maps.provenance.get("bundle", {}).get("name", "")
+    return TrustStatement(
+        doubt.ranges(settings, volumes_ml or segmentation.volumes_ml),
+        doubt.by_slice(),
+        tuple(doubt.slices_in_order(APART_MM)[:MOST_SLICES]),
+        denied,
+        MEASURED.get(str(bundle), ""),
+    )

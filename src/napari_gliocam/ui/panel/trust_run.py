@@ -1,0 +1,76 @@
+"""How far the result in work can be trusted, measured when all is at rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from qtpy.QtCore import QObject
+
+from napari_gliocam.trust.statement import TrustStatement, state_trust
+from napari_gliocam.ui.jobs.latest import Latest, rest_timer
+from napari_gliocam.ui.model.state import OpenCase, State
+
+#: The range follows when nothing was changed for so long; labels and volumes come first.
+REST_MS = 600
+
+
+class TrustRun:
+    """Keeps `OpenCase.trust` of the case in work up to date.
+
+    Parameters
+    ----------
+    state : State
+        The viewer's state that all docks share.
+    parent : QObject
+        The panel; the timer dies with it.
+    """
+
+    def __init__(self, state: State, parent: QObject) -> None:
+        self._state = state
+        self._latest = Latest(state)
+        self._rest = rest_timer(parent, REST_MS, self._measure)
+        self._opened: OpenCase | None = None
+        state.events.current.connect(self._follow)
+        self._follow(state.current)
+
+    def close(self) -> None:
+        """Measure no more."""
+        with suppress(RuntimeError):
+            self._rest.stop()
+        self._latest.close()
+        self._state.events.current.disconnect(self._follow)
+        self._follow(None)
+
+    def _follow(self, opened: OpenCase | None) -> None:
+        if self._opened is not None:
+            self._opened.events.revision.disconnect(self._changed)
+            self._opened.events.result.disconnect(self._changed)
+        self._opened = opened
+        if opened is not None:
+            opened.events.revision.connect(self._changed)
+            opened.events.result.connect(self._changed)
+            if opened.result is not None and opened.trust is None:
+                self._rest.start()
+
+    def _changed(self, value: object = None) -> None:
+        """Take back what was said of other labels, and measure anew at rest."""
+        assert self._opened is not None
+        self._latest.drop("doubt")
+        self._opened.trust = None
+        self._rest.start()
+
+    def _measure(self) -> None:
+        opened = self._opened
+        result = None if opened is None else opened.result
+        if opened is None or result is None:
+            return
+        if result.thresholded.pending:
+            self._rest.start()
+            return
+        segmentation, volumes, revision = result.segmentation, result.volumes_ml, opened.revision
+
+        def done(trust: TrustStatement | None) -> None:
+            if opened.revision == revision:
+                opened.trust = trust
+
+        self._latest.run("doubt", lambda: state_trust(segmentation, volumes), done)

@@ -1,0 +1,67 @@
+"""How far a result can be trusted, in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_gliocam.progress import finish
+from napari_gliocam.segmentation import compute_maps
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
+from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
+from napari_gliocam.trust.statement import MEASURED, TrustStatement, state_trust
+
+
+@pytest.fixture(scope="module")
+def maps(case, bundle):
+    return finish(compute_maps(case, bundle=bundle, device="cpu"))
+
+
+def test_the_figures_are_those_of_the_doubt(maps):
+    cut = apply_thresholds(maps, Thresholds(0.3, 0.3, gate=False))
+    found = state_trust(cut)
+    doubt = doubt_of_maps(maps)
+    assert found.ranges == doubt.ranges(cut.settings, cut.volumes_ml)
+    assert found.slices[0] == int(doubt.by_slice().argmax())
+    assert all(abs(a - b) >= 10 for a in found.slices for b in found.slices if a != b)
+    assert found.ranges["tumour"].words in found.sentences[0]
+    assert f"slice {found.slices[0]} (" in found.sentences[1]
+    assert "was not measured" in found.sentences[-1]
+    assert json.loads(json.dumps(found.to_json()))["doubtful_slices"][0]["slice"] in found.slices
+
+
+def test_a_bundle_that_was_measured_is_said_to(maps):
+    (name, words), *_ = MEASURED.items()
+    known = replace(maps, provenance={"bundle": {"name": name}})
+    assert state_trust(apply_thresholds(known)).sentences[-1] == words
+
+
+def test_classes_that_the_networks_deny(maps):
+    denied = replace(maps, probabilities=maps.probabilities * 0)
+    found = state_trust(apply_thresholds(denied))
+    assert found.denied == TARGETS
+    assert sum("on no slice" in sentence for sentence in found.sentences) == 3
+    assert {r.words for r in found.ranges.values()} == {"0.0 ml"}
+
+
+def test_maps_of_another_method_are_not_spoken_of(maps):
+    assert state_trust(apply_thresholds(replace(maps, trace=None))) is None
+
+
+def test_steps_follow_the_order_of_doubt():
+    ranges = {t: VolumeRange(1, 2, 3) for t in TARGETS}
+    found = TrustStatement(ranges, np.arange(60.0), (50, 20, 35))
+    assert found.next_slice(None, 1) == 50
+    assert found.next_slice(7, 1) == 50
+    assert found.next_slice(50, 1) == 20
+    assert found.next_slice(35, 1) is None
+    assert found.next_slice(35, -1) == 20
+    assert found.next_slice(50, -1) is None
+    nothing = TrustStatement(ranges, np.zeros(60), ())
+    assert nothing.next_slice(3, 1) is None
+    assert "agree on every slice" in nothing.sentences[1]
