@@ -26,8 +26,8 @@ _NAMED = 3
 MEASURED: Mapping[str, str] = {
     "gliocam-real-1": (
         "On nine patients with outlines the tenth of the brain with the most doubt held 66 % of "
-        "the wrong voxels (39 to 89 %), and the outlined volume lay in the range for the whole "
-        "tumour of 7, the core of 9 and the edema of 9."
+        "the wrong voxels (39 to 89 %), and the outlined volume lay in the range of the whole "
+        "tumour in 7 of them, of the core in 7 and of the edema in 8."
     ),
 }
 
