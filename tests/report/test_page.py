@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,6 +15,11 @@ from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
 from napari_gliocam.report.key_slices import key_slices
+from napari_gliocam.report.tables import to_json
+from napari_gliocam.threshold import apply_thresholds
+
+from ..small_case import make_case as small_case
+from ..small_case import make_maps
 
 VOID = {"meta", "img", "link", "br"}
 
@@ -210,3 +216,18 @@ def test_no_words_from_files_are_html(make_case, make_segmentation):
     page = make_page(reading)
     assert hostile not in page
     assert Checked(page).text.count(hostile) >= 7
+
+
+def test_how_far_to_trust_it_stands_on_the_page_and_in_the_json(page):
+    assert "How far to trust this" not in Checked(page).text  # maps without exits
+    case = small_case()
+    reading = read_segmentation(case, apply_thresholds(make_maps(case)))
+    text = Checked(make_page(reading)).text
+    assert "How far to trust this" in text
+    found = json.loads(to_json(reading))["trust"]
+    for sentence in reading.trust.sentences:
+        assert sentence in text
+    assert found["sentences"] == list(reading.trust.sentences)
+    low, volume, high = found["ranges_ml"]["tumour"]
+    assert low <= volume <= high
+    assert volume == pytest.approx(reading.measures.case.tumour.ml)

@@ -14,6 +14,8 @@ from napari_gliocam.measure.classes.voxel import read_voxel
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.confusion import compare_labels
 from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.trust.statement import state_trust
 from napari_gliocam.ui.reading.agreement_view import AgreementView
 from napari_gliocam.ui.reading.measures_view import MeasuresView
 from napari_gliocam.ui.reading.overlap_view import OverlapView
@@ -105,6 +107,22 @@ def test_voxel_is_plain_text(qtbot: Any) -> None:
     assert f"slice {voxel[0]}, row {voxel[1]}" in view.title.text()
     assert "<" not in view.title.text()
     assert view.maps.item(0, 0).text() == "aggregate"
+    rows = {texts(view.maps, line)[0]: texts(view.maps, line) for line in range(7)}
+    exits = [float(rows[f"exit {number}"][1].split()[0]) for number in (1, 2, 3, 4)]
+    assert float(rows["doubt"][1]) == pytest.approx(2 * np.std(exits), abs=0.02)
+
+
+def test_how_far_to_trust_the_result(qtbot: Any) -> None:
+    view = MeasuresView()
+    qtbot.addWidget(view)
+    assert view.trust_box.isHidden()
+    trust = state_trust(apply_thresholds(make_maps(make_case())))
+    assert trust is not None
+    view.set_trust(trust)
+    assert not view.trust_box.isHidden()
+    assert view.trust.text().splitlines() == list(trust.sentences)
+    view.set_trust(None)
+    assert view.trust_box.isHidden()
 
 
 @pytest.mark.parametrize("there", [True, False])
