@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from napari_gliocam.trust.statement import TrustStatement, state_trust
 from napari_gliocam.ui.jobs.latest import Latest, rest_timer
+from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
 
 #: The range follows when nothing was changed for so long; labels and volumes come first.
@@ -26,11 +27,11 @@ class TrustRun:
     """
 
     def __init__(self, state: State, parent: QObject) -> None:
-        self._state = state
         self._latest = Latest(state)
         self._rest = rest_timer(parent, REST_MS, self._measure)
         self._opened: OpenCase | None = None
-        state.events.current.connect(self._follow)
+        self._current = Connections((state.events.current, self._follow))
+        self._following = Connections()
         self._follow(state.current)
 
     def close(self) -> None:
@@ -38,17 +39,17 @@ class TrustRun:
         with suppress(RuntimeError):
             self._rest.stop()
         self._latest.close()
-        self._state.events.current.disconnect(self._follow)
+        self._current.close()
         self._follow(None)
 
     def _follow(self, opened: OpenCase | None) -> None:
-        if self._opened is not None:
-            self._opened.events.revision.disconnect(self._changed)
-            self._opened.events.result.disconnect(self._changed)
+        self._following.close()
         self._opened = opened
         if opened is not None:
-            opened.events.revision.connect(self._changed)
-            opened.events.result.connect(self._changed)
+            events = opened.events
+            self._following = Connections(
+                (events.revision, self._changed), (events.result, self._changed)
+            )
             if opened.result is not None and opened.trust is None:
                 self._rest.start()
 
