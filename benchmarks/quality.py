@@ -170,7 +170,10 @@ def main() -> None:
     parser.add_argument("--ablations", type=Path, help="folder of bundles")
     parser.add_argument("--phantoms", type=int, default=0)
     parser.add_argument(
-        "--refine", nargs="*", default=["crf", "crf-3d"], help="also boundary-fit, boundary-fit+crf"
+        "--refine",
+        nargs="*",
+        default=["adapt", "crf"],
+        help="also crf-3d, boundary-fit, boundary-fit+crf",
     )
     parser.add_argument("--out", type=Path, help="where every figure goes, as csv and json")
     asked = parser.parse_args()
