@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError, DeviceError, GliocamError
 from napari_gliocam.maps.across_slices import smooth_across_slices
 from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
-from napari_gliocam.nets.design import ATTENTION_STRIDE
+from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.segmenters.blend import blend
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.refine.ingredients import Ingredients
@@ -304,7 +304,7 @@ class _Run:
         """Run the networks of the maps over all slices."""
         total, runner = len(stack.frame), self.runner
         yield Progress(0, total, "running the networks")
-        collected = _Collected.empty(stack, self.bundle.info.exit_strides)
+        collected = _Collected.empty(stack, self.bundle.info)
         for start in range(0, total, runner.batch):
             stop = min(start + runner.batch, total)
             runner.run(stack, slice(start, stop), collected)
@@ -417,16 +417,16 @@ class _Collected:
     attention: NDArray[np.uint8]
 
     @classmethod
-    def empty(cls, stack: SliceStack, strides: Sequence[int]) -> _Collected:
+    def empty(cls, stack: SliceStack, design: Design) -> _Collected:
         n, (height, width) = len(stack.frame), stack.frame.network_shape
-        sizes = [(-(-height // s), -(-width // s)) for s in strides]
+        sizes = [(-(-height // s), -(-width // s)) for s in design.exit_strides]
         return cls(
             aggregates=np.zeros((3, n, height, width), dtype=np.float32),
             guided=np.zeros((2, n, height, width), dtype=np.float16),
             exits={t: tuple(np.zeros((n, *s), dtype=np.float16) for s in sizes) for t in TARGETS},
             probabilities=np.zeros((n, 3), dtype=np.float32),
             attention=np.zeros(
-                (3, n, len(sizes), height // ATTENTION_STRIDE, width // ATTENTION_STRIDE),
+                (3, n, len(sizes), *(side // design.attention_stride for side in (height, width))),
                 dtype=np.uint8,
             ),
         )

@@ -52,7 +52,7 @@ def test_maps_are_0_in_air():
     maps = exit_maps([torch.randn(1, 3, s, s) for s in (16, 8, 4, 4)], brain)
     assert maps.shape == (1, 4, 3, 32, 32)
     assert not maps[..., :8, :].any()
-    assert shrink(maps).shape == (1, 4, 3, 16, 16)
+    assert shrink(maps, 2).shape == (1, 4, 3, 16, 16)
 
 
 def test_the_whole_network_gives_maps_in_0_1():

@@ -36,6 +36,21 @@ def test_the_weights_are_those_behind_the_tumour_map(net):
     torch.testing.assert_close(plain, (aggregates, guided))
 
 
+@pytest.mark.parametrize("kind", ["joint", "conv3d"])
+def test_attention_at_full_resolution_weighs_every_pixel(kind):
+    from napari_gliocam.nets.gliocam import GliocamNet
+
+    torch.manual_seed(0)
+    net = GliocamNet(width=4, attention=kind, attention_stride=1).eval()
+    for parameter in net.class_attention.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    images, brain = batch()
+    with torch.inference_mode():
+        maps = net(images, brain)
+    assert maps.attention.shape == (2, 4, 3, 64, 48)
+    torch.testing.assert_close(maps.attention.sum(dim=1), torch.ones(2, 3, 64, 48))
+
+
 def test_a_case_keeps_its_weights():
     case = make_phantom("enhancing", shape=(16, 96, 96), spacing=(9.0, 2.4, 2.4))
     maps = finish(compute_maps(case, device="cpu"))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.multi_exit import EXITS
 
 
@@ -223,7 +222,7 @@ def share(classes: Tensor, tumour: Tensor) -> Tensor:
     return tumour.sqrt() * classes / largest
 
 
-def shrink(maps: Tensor, stride: int = ATTENTION_STRIDE) -> Tensor:
+def shrink(maps: Tensor, stride: int) -> Tensor:
     """Average pool the last two axes of a tensor with any number of leading ones."""
     pooled = F.avg_pool2d(maps.flatten(0, -4), stride)
     return pooled.reshape(*maps.shape[:-2], *pooled.shape[-2:])

@@ -31,10 +31,6 @@ ALL_EXITS = (1, 2, 3, 4)
 VGG_STRIDES = (2, 4, 8, 16)
 DEFAULT_STRIDES = (2, 4, 8, 8)
 
-#: The attention network sees images and maps at this fraction of the network grid: at full
-#: resolution it would cost more than the backbone.
-ATTENTION_STRIDE = 2
-
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
@@ -59,6 +55,9 @@ class Design:
         How exit maps enter the aggregation: squashed; scaled to [0, 1] per slice over the
         brain (n(.) of paper 2, Eq. 2); or as they are (the papers' code, where ``1 - M`` is no
         complement).  What a user gets is in [0, 1] with each.
+    attention_stride : int
+        Pixels of the slice a pixel of the attention, 1 or 2: at full resolution (the papers) it
+        costs more than the backbone.
     attention : {"joint", "shared", "conv3d"}
         One 2-D network over all classes; one whose weights the classes share; or the papers'
         code's 3-D convolutions with the classes as depth, whose result depends on their order.
@@ -77,6 +76,7 @@ class Design:
     norm: Norm = "batch"
     pooling: Pooling = "lse"
     map_range: MapRange = "sigmoid"
+    attention_stride: int = 2
     attention: Attention = "joint"
     guidance: Guidance = "geometric"
     sharing: bool = True
@@ -104,6 +104,8 @@ class Design:
                 f"strides {list(self.strides)}: give four, the first 1, 2 or 4, each further one "
                 "the same or twice as large"
             )
+        if self.attention_stride not in (1, 2):
+            raise ValueError(f"attention_stride {self.attention_stride}: choose 1 or 2")
         if self.map_range == "raw" and self.guidance != "product":
             raise ValueError(
                 f'guidance "{self.guidance}" with map_range "raw": a root needs maps in [0, 1]; '

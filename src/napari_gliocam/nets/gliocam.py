@@ -72,7 +72,7 @@ class GliocamNet(nn.Module):
         As in `MultiExitNet`.
     width, guidance, sharing, strides, norm, pooling, map_range, attention, final_map
         As in `napari_gliocam.nets.design.Design`.
-    backbone, exits
+    backbone, exits, attention_stride
         As in `napari_gliocam.nets.design.Design`.
     polarity : mapping of target to 4 int, optional
         1 where the exit's high values mean lesion, -1 where it was learned the other way round.
@@ -102,6 +102,7 @@ class GliocamNet(nn.Module):
         final_map: FinalMap = "aggregate",
         backbone: Backbone = "resnet18",
         exits: Sequence[int] = ALL_EXITS,
+        attention_stride: int = 2,
         polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
@@ -117,6 +118,7 @@ class GliocamNet(nn.Module):
             final_map=final_map,
             backbone=backbone,
             exits=tuple(exits),
+            attention_stride=attention_stride,
         )
         self.in_channels = in_channels
         self.tumour = MultiExitNet(in_channels, 1, width, strides, norm, backbone, exits)
@@ -233,7 +235,9 @@ class GliocamNet(nn.Module):
         map_range = self.design.map_range
         raw = map_range == "raw"
         maps = exit_maps(exits, brain, map_range)
-        small, small_images, small_brain = shrink(maps), shrink(images), shrink(brain)
+        small, small_images, small_brain = (
+            shrink(x, self.design.attention_stride) for x in (maps, images, brain)
+        )
         tumour_maps = maps[:, :, :1]
         attention = self.tumour_attention(
             small_images, seen_by_attention(small[:, :, :1], small_brain, map_range)

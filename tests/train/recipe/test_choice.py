@@ -2,11 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice, usual_stages
+from napari_gliocam.train.recipe.choice import (
+    PAPERS,
+    WHAT,
+    TrainingChoice,
+    recipe_of_choice,
+    usual_stages,
+)
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_of, recipe_values
 
 
-@pytest.mark.parametrize("what", ["finetune", "aggregators", "default"])
+@pytest.mark.parametrize("what", [*WHAT, *PAPERS])
 def test_without_wishes_the_recipe_stays_as_it_is(what):
     recipe = read_recipe(what)
     chosen = recipe_of_choice(TrainingChoice(what))

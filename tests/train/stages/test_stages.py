@@ -207,6 +207,19 @@ def test_every_form_of_the_class_loss_has_a_gradient(batch, features, pairs, lab
     assert all(g.isfinite().all() for g in grads)
 
 
+def test_the_agreement_is_a_mean_over_the_brain_or_over_all_pixels(net, batch):
+    half = torch.zeros_like(batch.brain)
+    half[..., : half.shape[-1] // 2] = 1
+    given = batch._replace(brain=half, tumour=batch.tumour * half)
+    terms = {}
+    for over in ("brain", "image"):
+        torch.manual_seed(0)
+        recipe = ClassAggregate(agreement_over=over, features=Features(bank=0))
+        stage = ClassStage(net.class_attention, net.design, recipe)
+        terms[over] = float(stage.terms(given)["agree"].detach())
+    assert terms["image"] == pytest.approx(terms["brain"] / 2, rel=1e-2)  # air agrees with itself
+
+
 def test_slices_without_a_class_do_not_count_for_it(net, batch):
     stage = ClassStage(net.class_attention, net.design, ClassAggregate(features=Features(bank=0)))
     nothing = batch._replace(labels=torch.zeros_like(batch.labels))

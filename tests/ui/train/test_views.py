@@ -16,7 +16,9 @@ from napari_gliocam.nets.library import Listed
 from napari_gliocam.nets.segmenters.design import ARCHITECTURES
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
+from napari_gliocam.train.recipe.choice import PAPERS, WHAT, recipe_of_choice
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
+from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.train.run.events import BeforeAfter, End, Row, TrainingReport
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import SEGMENTER, TrainChoiceView
@@ -95,6 +97,25 @@ def test_a_segmentation_network_has_choices_of_its_own(qtbot: Any) -> None:
     assert view.of_segmenter.isHidden()
     assert view.choices().network is None
     assert view.form.fields["weight_agree"].native.isEnabled()
+
+
+def test_new_networks_can_follow_a_paper(qtbot: Any) -> None:
+    view = TrainChoiceView()
+    qtbot.addWidget(view)
+    assert view.recipe.isHidden()
+    view.what.setCurrentIndex(view.what.findText(WHAT["default"]))
+    assert not view.recipe.isHidden()
+    assert view.choices().training.what == "default"
+    for name, title in PAPERS.items():
+        view.recipe.setCurrentIndex(view.recipe.findText(title))
+        training = view.choices().training
+        assert training.what == name
+        recipe = recipe_of_choice(training)
+        assert recipe.fits() == read_recipe(name).fits()
+        assert recipe.network == read_recipe(name).network
+    view.what.setCurrentIndex(0)
+    assert view.recipe.isHidden()
+    assert view.choices().training.what == "finetune"
 
 
 def test_progress_and_end(qtbot: Any, tmp_path: Path) -> None:

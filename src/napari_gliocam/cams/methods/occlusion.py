@@ -37,7 +37,7 @@ class Occlusion(Method):
     title = "Occlusion sensitivity"
     unit = "positions"
 
-    def __init__(self, box: int = 12, stride: int = 6) -> None:
+    def __init__(self, box: int = 16, stride: int = 8) -> None:
         self.box = box
         self.stride = stride
 

@@ -8,7 +8,7 @@ from typing import Literal
 from napari_gliocam.train.recipe.fields import Fit, Pretrain, PretrainLoss, Recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe
 
-What = Literal["finetune", "aggregators", "default"]
+What = Literal["finetune", "aggregators", "default", "paper", "released"]
 StageKind = Literal["pretrain", "classifier", "tumour", "classes"]
 
 #: Titles of the recipes that a window offers.
@@ -16,6 +16,11 @@ WHAT: dict[What, str] = {
     "finetune": "Fine-tune the bundle in use",
     "aggregators": "Only its aggregators",
     "default": "New networks from scratch",
+}
+#: Recipes of new networks beside the default one.
+PAPERS: dict[What, str] = {
+    "paper": "The text of papers 1 and 2",
+    "released": "The code that paper 1 released",
 }
 #: Titles of the stages, in their order.
 STAGES: dict[StageKind, str] = {
@@ -32,7 +37,7 @@ class TrainingChoice:
 
     Parameters
     ----------
-    what : {"finetune", "aggregators", "default"}
+    what : {"finetune", "aggregators", "default", "paper", "released"}
         Name of the recipe.
     stages : frozenset of str or None
         Keys of `STAGES` that run.

@@ -366,6 +366,8 @@ class ClassAggregate:
         [9] The foregrounds of the two classes that L_sep compares.
     agreement : {"bce", "logits"}
         [10] L_agree on maps in [0, 1], or with a sigmoid in front.
+    agreement_over : {"brain", "image"}
+        Pixels over which L_agree is a mean: the brain's, or all (paper 1).
     features : Features
         Features that L_c and L_sep compare.
     fit : Fit
@@ -379,6 +381,7 @@ class ClassAggregate:
     labels: Literal["labelled", "every"] = "labelled"
     pairs: Literal["all", "same-image"] = "all"
     agreement: Literal["bce", "logits"] = "bce"
+    agreement_over: Literal["brain", "image"] = "brain"
     features: Features = Features()
     fit: Fit = Fit()
 

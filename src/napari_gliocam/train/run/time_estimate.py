@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from napari_gliocam.device import choose_device
-from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
@@ -104,7 +103,8 @@ def _seconds_a_step(
     stage = make_stage(name, fresh, recipe).to(device)
     fit = stage.fit
     if name.startswith("aggregate"):
-        maps = _map_batch(min(fit.batch, len(cases.slices)), cases, device)
+        stride = net.design.attention_stride
+        maps = _map_batch(min(fit.batch, len(cases.slices)), cases, stride, device)
         return _timed(stage, lambda: maps, device)
     rows = np.arange(len(cases.slices))
     kind, network = name.split(".")
@@ -144,10 +144,10 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _map_batch(count: int, cases: CaseSet, device: torch.device) -> MapBatch:
+def _map_batch(count: int, cases: CaseSet, stride: int, device: torch.device) -> MapBatch:
     channels, height, width = (
         cases.slices.images.shape[1],
-        *(side // ATTENTION_STRIDE for side in cases.slices.images.shape[2:]),
+        *(side // stride for side in cases.slices.images.shape[2:]),
     )
     made = torch.Generator().manual_seed(0)
 

@@ -192,7 +192,8 @@ class ClassStage(_AggregateStage):
             separate = self._separate(parts[0][0], parts[1][0], shown_of_all, kind)
             terms["separate"] = recipe.weight_separate * separate
         if recipe.weight_agree:
-            agree = agreement_loss(classes, batch.tumour, shows, batch.brain, recipe.agreement)
+            over = batch.brain if recipe.agreement_over == "brain" else torch.ones_like(batch.brain)
+            agree = agreement_loss(classes, batch.tumour, shows, over, recipe.agreement)
             terms["agree"] = recipe.weight_agree * agree
         return terms
 

@@ -20,7 +20,6 @@ from napari_gliocam.nets.aggregator import (
     shrink,
     stretch,
 )
-from napari_gliocam.nets.design import ATTENTION_STRIDE
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import Key
 from napari_gliocam.train.data.draws import Draws
@@ -210,9 +209,10 @@ def _exit_maps(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Ten
     logits = [torch.cat(p, dim=1) for p in zip(net.tumour(images), class_logits, strict=True)]
     maps = exit_maps([m.float() for m in net.turned(logits)], brain, net.design.map_range)
     deep = stages[1] if features else stages[1][:, :0]
+    stride = net.design.attention_stride
     return {
-        "images": F.avg_pool2d(images, ATTENTION_STRIDE).half(),
-        "brain": (F.avg_pool2d(brain, ATTENTION_STRIDE) > 0.5).half(),
-        "maps": shrink(maps).half(),
+        "images": F.avg_pool2d(images, stride).half(),
+        "brain": (F.avg_pool2d(brain, stride) > 0.5).half(),
+        "maps": shrink(maps, stride).half(),
         "features": deep.contiguous().half(),
     }

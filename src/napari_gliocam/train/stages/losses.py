@@ -208,7 +208,7 @@ def agreement_loss(
     labels : Tensor, (B, 2)
         Image-level labels; a class that the slice does not show takes no part.
     region : Tensor, (B, 1, h, w)
-        1 in the brain.
+        1 where a pixel counts: in the brain, or everywhere.
     kind : {"bce", "logits"}
         Eq. 8 as it stands; or with a sigmoid in front (the papers' code).
     """

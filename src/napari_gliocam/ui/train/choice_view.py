@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.choice import (
+    PAPERS,
     STAGES,
     WHAT,
     TrainingChoice,
@@ -179,6 +180,14 @@ class TrainChoiceView(QWidget):
             box.toggled.connect(self._changed)
             grid.addWidget(box, place // 2, place % 2)
         column.addLayout(grid)
+        self.recipe = Choice("Settings of new networks: those that made the bundles, or a paper's")
+        self.recipe.fill(["Default", *PAPERS.values()], 0)
+        self.recipe.currentIndexChanged.connect(self._on_what)
+        self.recipe_label = row_label("Recipe", self.recipe.toolTip())
+        line = QHBoxLayout()
+        line.addWidget(self.recipe_label)
+        line.addWidget(self.recipe, 1)
+        column.addLayout(line)
         self.form = Form(
             _recipe_values("finetune"), only=_FORM, titles={"min_pixels": "Mask pixels"}
         )
@@ -207,7 +216,9 @@ class TrainChoiceView(QWidget):
 
     @property
     def _what(self) -> What:
-        return "finetune" if self._segments else list(WHAT)[self.what.currentIndex()]
+        what = "finetune" if self._segments else list(WHAT)[self.what.currentIndex()]
+        paper = self.recipe.currentIndex() - 1
+        return list(PAPERS)[paper] if what == "default" and paper >= 0 else what
 
     def set_devices(self, names: list[str], titles: list[str], current: str) -> None:
         """Offer what this computer has."""
@@ -249,6 +260,9 @@ class TrainChoiceView(QWidget):
             box.setChecked(key in usual)
             box.setVisible(not self._segments)
         self.of_segmenter.setVisible(self._segments)
+        scratch = not self._segments and list(WHAT)[self.what.currentIndex()] == "default"
+        for part in (self.recipe_label, self.recipe):
+            part.setVisible(scratch)
         values = _recipe_values(self._what)
         if self._segments:
             fit = read_segmenter_recipe().fit
@@ -281,6 +295,8 @@ class TrainChoiceView(QWidget):
 def _recipe_values(what: What) -> TrainingChoice:
     """Return the choice that states the values of a recipe."""
     recipe = recipe_of_choice(TrainingChoice(what))
+    if what in PAPERS:  # whose stages have epochs and batches of their own
+        return TrainingChoice(what, min_pixels=recipe.data.min_pixels)
     learned = recipe.classifier.tumour.fit
     first = learned if learned.epochs else recipe.aggregate.classes.fit
     return TrainingChoice(
