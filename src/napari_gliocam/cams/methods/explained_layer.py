@@ -53,6 +53,12 @@ class ExplainedLayer:
                 raise GliocamError(
                     f"The network has no {word} {number}; choose one of its layers {there}."
                 )
+        last = part.exit_of(count)
+        if last < self.layer:
+            raise GliocamError(
+                f"The last exit of the network is {last}, before layer {self.layer}; choose a "
+                f"layer up to {last}."
+            )
         if max(exits) < self.layer:
             raise GliocamError(
                 f"Exit {max(exits)} does not depend on layer {self.layer}, which comes after "

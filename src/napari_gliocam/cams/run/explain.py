@@ -139,7 +139,7 @@ class Explaining:
         self.raw: RawMaps | None = None
         self.slices = 0
         self.seconds_left: float | None = None
-        for target in self.targets:
+        for target in self.targets if self.method.layered else ():
             self.explained.check(prepared.bundle.net.network_of(target))
         if self.normalise == "none" and not self.method.bounded:
             raise GliocamError(
