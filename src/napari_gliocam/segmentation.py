@@ -319,13 +319,20 @@ class _Run:
 
         from napari_gliocam.nets.segmenters.run import running_segmenter
 
-        network, design = self.bundle.segmenter, self.bundle.info.segmenter
+        network, info = self.bundle.segmenter, self.bundle.info
+        design, even = info.segmenter, info.tumour_threshold
         assert network is not None
         assert design is not None
         spacing = self.case.grid.spacing[0]
         try:
             segmented = yield from running_segmenter(
-                network, design, stack, spacing, self.device, self.runner.batch
+                network,
+                design,
+                stack,
+                spacing,
+                self.device,
+                self.runner.batch,
+                even=min(max(even, 1e-3), 1 - 1e-3),
             )
         except torch.OutOfMemoryError as error:
             raise self.runner.memory_error() from error

@@ -1,6 +1,7 @@
 """From computed masks to a bundle that segments, with tiny networks."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters import build
 from napari_gliocam.nets.segmenters.unet import UNet
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.segmentation import segment
+from napari_gliocam.segmentation import bundle_thresholds, segment
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BeforeAfter, Plan, TrainingReport
@@ -90,7 +91,7 @@ def test_a_bundle_that_segments(folders, tmp_path):
     case = read_case(folders[0] / "case0")
     found = segment(case, bundle=bundle, device="cpu", refinement=Refinement.nothing())
     assert found.maps.name == "Segmentation network"
-    assert found.settings.tumour_threshold == 0.5
+    assert found.settings == bundle_thresholds(teacher.info), "as in the panel, whatever segments"
     for target in ("tumour", "core", "edema"):
         values = found.maps.of(target)
         assert values.shape == case.grid.shape
@@ -107,7 +108,6 @@ def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
     recipe = replace(recipe, network=replace(recipe.network, share=0.5))
     out = run_request(request_of(folders, tmp_path / "new", recipe), lambda _: None)
     bundle = load_bundle(out)
-    assert bundle.info.tumour_threshold == pytest.approx(0.4495, abs=1e-3)
     case = read_case(folders[0] / "case0")
     both = segment(case, bundle=bundle, device="cpu", refinement=Refinement.nothing()).maps
     assert both.trace is not None
@@ -116,6 +116,16 @@ def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
     ).maps
     np.testing.assert_allclose(both.probabilities, alone.probabilities, atol=1e-5)
     assert not np.allclose(both.tumour, alone.tumour)
+
+
+def test_a_card_says_why_nothing_was_measured(folders, tmp_path):
+    cases = shutil.copytree(folders[0], tmp_path / "cases")
+    for outline in cases.rglob("*_seg.nii.gz"):
+        outline.unlink()
+    out = run_request(request_of((cases, *folders[1:]), tmp_path / "new"), lambda _: None)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "no patient that was kept for validation has expert labels" in card
+    assert not (out / "before-after.csv").exists()
 
 
 def test_a_stopped_training_goes_on_to_the_bit(folders, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ class Segmented:
     ----------
     maps : ndarray of float32, (3, N, H, W)
         Tumour, core and edema in the form of a bundle's maps, in [0, 1], 0 in air: the tumour map
-        is a probability, the class maps share it out.
+        is a probability, shifted in log-odds to the threshold of the bundle; the class maps share
+        it out.
     scores : ndarray of float32, (N, 3)
         Image-level probabilities: how sure it is of its surest pixels.
     """
@@ -51,7 +53,8 @@ def image_logits(logits: Tensor, brain: Tensor) -> Tensor:
     brain : Tensor of bool, (B, 1, H, W)
         Pixels of the brain.
     """
-    smooth = F.avg_pool2d(logits.masked_fill(~brain, _AIR), 3, 1, 1).flatten(2)
+    inside = logits.masked_fill(~brain, _AIR)
+    smooth = F.avg_pool2d(inside, 3, 1, 1, count_include_pad=False).flatten(2)
     return smooth.topk(min(SCORE_PIXELS, smooth.shape[2]), dim=2).values.mean(dim=2)
 
 
@@ -62,6 +65,7 @@ def running_segmenter(
     spacing_mm: float,
     device: torch.device,
     batch: int,
+    even: float = 0.5,
 ) -> Generator[Progress, None, Segmented]:
     """Run a network over all slices of a case, a batch at a time.
 
@@ -79,6 +83,8 @@ def running_segmenter(
         Where it runs.
     batch : int
         Slices at once.
+    even : float
+        Value of the tumour map at even odds, in (0, 1): the threshold that is to cut it there.
 
     Yields
     ------
@@ -98,6 +104,7 @@ def running_segmenter(
     total, (height, width) = len(stack.frame), stack.frame.network_shape
     room = (-width % SIDE_MULTIPLE, -height % SIDE_MULTIPLE)
     images = with_neighbours(stack.images, spacing_mm, design)
+    shift = torch.tensor([log(even / (1 - even)), 0.0, 0.0], device=device)[:, None, None]
     found = Segmented(
         np.zeros((len(TARGETS), total, height, width), dtype=np.float32),
         np.zeros((total, len(TARGETS)), dtype=np.float32),
@@ -111,7 +118,8 @@ def running_segmenter(
             brain = torch.from_numpy(stack.brain[part]).to(device)[:, None]
             with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
                 logits = _logits(network, given, design)[..., :height, :width].float()
-            probabilities = (logits.sigmoid() * brain).transpose(0, 1).cpu().numpy()
+            shifted = (logits + shift).sigmoid() * brain
+            probabilities = shifted.transpose(0, 1).cpu().numpy()
             found.maps[:, part] = shared_out(probabilities[0], share_of_core(probabilities))
             found.scores[part] = image_logits(logits, brain).sigmoid().cpu().numpy()
         yield Progress(part.stop, total, words)

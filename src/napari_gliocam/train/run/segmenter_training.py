@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import exp, log
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from napari_gliocam.io.atomic import write_files, write_json
 from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, save_bundle
 from napari_gliocam.nets.segmenters.build import build_segmenter
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.mask_batches import MaskDataset
 from napari_gliocam.train.data.mask_set import (
@@ -355,8 +353,6 @@ def _save(
             f"{before.name}, and a segmentation network taught by masks that were computed from "
             "maps; no outline was learned from"
         ),
-        tumour_threshold=_threshold(given),
-        class_threshold=0.5,
         segmenter=recipe.network,
         training={
             "began_with": {"name": before.name, "origin": before.origin, "licence": before.licence},
@@ -375,14 +371,6 @@ def _save(
     )
     save_bundle(given.teacher.net, info, request.out_dir, segmenter=network.eval().cpu())
     return info
-
-
-def _threshold(given: GatheredMasks) -> float:
-    """Return the tumour threshold of the mean of maps and network in log-odds."""
-    before = given.teacher.info
-    usual = Thresholds().tumour_threshold if before.segmenter else before.tumour_threshold
-    logit = (1 - given.recipe.network.share) * log(usual / (1 - usual)) if 0 < usual < 1 else 0.0
-    return round(1 / (1 + exp(-logit)), 4)
 
 
 def _finishing(
@@ -467,7 +455,12 @@ def segmenter_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
         f"{training['hours']:g} hours on {training['machine']}. All settings are in "
         "`bundle.json`, losses by epoch in `curves.csv`.",
         "",
-        "**What it reaches.** " + figures_text(compared),
+        "**What it reaches.** "
+        + (
+            figures_text(compared)
+            if compared.rows or not plan.validation
+            else "Dice was not measured: no patient that was kept for validation has expert labels."
+        ),
         "",
         "**What it is not for.** Diagnosis; planning; images of another kind than those above.",
         "",

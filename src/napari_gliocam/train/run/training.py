@@ -15,7 +15,6 @@ from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.progress import finish
-from napari_gliocam.settings import Thresholds
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.checkpoints import BEST, WEIGHTS, load_best_so_far
 from napari_gliocam.train.run.events import BetterWeights, Emit, Note, TrainingReport
@@ -155,14 +154,6 @@ def _about(request: TrainingRequest, given: Gathered) -> BundleInfo:
             training={"request": _settings(request)},
         )
     before = given.start.info
-    if before.segmenter is not None:  # its networks of the maps are trained, and have thresholds
-        usual = Thresholds()
-        before = replace(
-            before,
-            segmenter=None,
-            tumour_threshold=usual.tumour_threshold,
-            class_threshold=usual.class_threshold,
-        )
     return replace(
         before,
         name=name,

@@ -431,7 +431,7 @@ class Workspace(Dock):
         if opened is not None:
             index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
             maps = None if self._result is None else self._result.maps
-            if maps is not None and maps.trace and index is not None:
+            if maps is not None and maps.probabilities.any() and index is not None:
                 values = maps.probabilities[index]
         self.results_view.set_probabilities(index, values)
         self._show_refined()
