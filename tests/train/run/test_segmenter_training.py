@@ -20,12 +20,14 @@ from napari_gliocam.nets.bundle import (
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters import build
 from napari_gliocam.nets.segmenters.unet import UNet
+from napari_gliocam.progress import finish
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.segmentation import bundle_thresholds, segment
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BeforeAfter, Plan, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.train.run.segmenter_training import gathering_segmenter
 from napari_gliocam.train.run.training import run_request
 
 from ..case_files import write_cases
@@ -56,6 +58,10 @@ def quick(**changes):
     fit = replace(recipe.fit, epochs=2, batch=8, precision="32-true")
     data = replace(recipe.data, phantoms=0, validation=0.25)
     return replace(recipe, fit=fit, data=data, **changes)
+
+
+def quick_data(**changes):
+    return replace(quick().data, **changes)
 
 
 def request_of(folders, out, recipe=None, **changes):
@@ -116,6 +122,23 @@ def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
     ).maps
     np.testing.assert_allclose(both.probabilities, alone.probabilities, atol=1e-5)
     assert not np.allclose(both.tumour, alone.tumour)
+
+
+def test_one_case_is_learned_from_and_none_judged_with(folders, tmp_path):
+    cases = tmp_path / "cases"
+    shutil.copytree(folders[0] / "case0", cases / "case0")
+    recipe = quick()
+    recipe = replace(recipe, fit=replace(recipe.fit, keep="best", patience=2))
+    request = request_of((cases, *folders[1:]), tmp_path / "new", recipe)
+    given = finish(gathering_segmenter(request, draw=False))
+    assert given.plan.validation == ()
+    assert (given.recipe.fit.keep, given.recipe.fit.patience) == ("last", 0)
+    assert "too few to keep one" in given.plan.concerns[0]
+    drawing = request_of(folders, tmp_path / "more", replace(recipe, data=quick_data(phantoms=5)))
+    more = finish(gathering_segmenter(drawing, draw=False)).plan
+    assert more.rehearsal > 0
+    assert "5 synthetic cases" in more.words
+    assert not list((tmp_path / "more").rglob("phantom-*")), "a check draws none"
 
 
 def test_a_card_says_why_nothing_was_measured(folders, tmp_path):
