@@ -59,11 +59,12 @@ def test_normalised_brain_has_mean_0_and_sd_1_and_air_stays_0():
     assert not volume[~case.brain].any()
 
 
-def test_normalisation_ignores_the_files_unit():
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 7.5, 1e20])
+def test_the_unit_of_intensities_does_not_matter(unit):
     case = make_case()
-    t2 = case.volumes[Modality.T2]
-    assert np.allclose(
-        normalise(t2, case.brain), normalise(t2.astype(np.float64) * 7.5, case.brain), atol=1e-4
+    t2 = case.volumes[Modality.T2].astype(np.float64)
+    np.testing.assert_allclose(
+        normalise(t2 * unit, case.brain), normalise(t2, case.brain), atol=1e-4
     )
 
 

@@ -262,7 +262,7 @@ def normalise(
     np.clip(values, low, high, out=values)
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     out = np.zeros(volume.shape, dtype=np.float32)
-    if std > 1e-6 * max(1.0, abs(mean)):
+    if std > 1e-6 * abs(mean):  # whatever the unit is
         out[brain] = np.clip((values - mean) / std, how.clip_low, how.clip_high)
     return out
 

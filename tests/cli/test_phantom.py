@@ -38,6 +38,14 @@ def test_cases_are_written_and_named_on_standard_output(run, tmp_path):
     assert run("--out", tmp_path, "--cases", 1, "--seed", 4, "--overwrite").exit_code == 0
 
 
+def test_a_healthy_case_is_said_to_be_healthy(run, tmp_path):
+    result = run("--out", tmp_path, "--cases", 1, "--kind", "healthy")
+    assert result.stdout.split() == [str(tmp_path / "phantom_0_0000")]
+    assert "phantom_0_0000 is healthy: it shows no tumour" in result.stderr
+    mixed = run("--out", tmp_path / "mixed", "--cases", 1)
+    assert "healthy" not in mixed.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

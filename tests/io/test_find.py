@@ -60,6 +60,54 @@ def test_the_folder_names_a_case_of_plain_names(tmp_path):
         assert files.labels.name == "seg.nii"
 
 
+def test_a_folder_with_the_name_of_a_file_is_the_file_in_it_or_is_missed(tmp_path):
+    folder = touch(tmp_path / "P7", "P7_flair.nii", "P7_t1ce.nii")
+    touch(folder / "P7_t2.nii", "P7_t2.nii")
+    (folder / "P7_t1.nii.gz").mkdir()
+    files = find_case(folder)
+    assert files.modalities[T2] == folder / "P7_t2.nii" / "P7_t2.nii"
+    assert files.modalities[T1] == folder / "P7_t1.nii.gz", "refused when it is read"
+
+
+SERIES = {
+    "number first": ("2_T1", "3_FLAIR", "4_T2", "12_T1_post"),
+    "number last": ("T1_2", "FLAIR_3", "T2_4", "T1ce_5"),
+    "a letter": ("s2-t1", "s3-flair", "s4-t2", "s5-t1ce"),
+    "words of scanners": (
+        "002_t1_mprage",
+        "003_t2_tirm_dark-fluid_tra",
+        "004_t2_tse",
+        "007_t1_mprage_km",
+    ),
+    "name of the folder": ("P7_2_T1", "P7_3_FLAIR", "P7_4_T2", "P7_5_T1ce"),
+}
+
+
+@pytest.mark.parametrize("written", SERIES.values(), ids=SERIES)
+def test_files_named_by_the_numbers_of_their_series_are_one_case(tmp_path, written):
+    folder = touch(tmp_path / "P7", *(f"{name}.nii.gz" for name in written), "seg.nii.gz")
+    files = find_case(folder)
+    assert files.name == "P7"
+    assert list(names(files).values()) == [f"{written[k]}.nii.gz" for k in (0, 3, 2, 1)]
+    assert files.labels.name == "seg.nii.gz"
+    assert find_case(folder / f"{written[1]}.nii.gz").modalities == files.modalities
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        ("1_flair", "2_t2"),  # two patients may have one image each
+        ("1_flair", "2_t2", "3_t1ce", "4_flair"),
+        ("pat_1_flair", "pat_2_t2", "pat_3_t1ce"),
+    ],
+)
+def test_numbers_that_may_be_those_of_patients_are_refused_with_the_names(tmp_path, present):
+    folder = touch(tmp_path / "P7", *(f"{name}.nii.gz" for name in present))
+    problems = [files.problem for files in find_cases(folder)]
+    assert len(problems) == len(present)
+    assert all(any(name in problem for name in present) for problem in problems)
+
+
 def test_the_name_does_not_depend_on_how_the_path_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(touch(tmp_path / "P7", "flair.nii.gz"))
     assert find_case(".").name == find_case("flair.nii.gz").name == "P7"

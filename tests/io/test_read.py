@@ -177,6 +177,13 @@ def test_thin_and_thick_voxels(one, make_blob):
     assert case.warnings[-1] == "The case has no T1ce and no T2."
 
 
+def test_a_mask_in_the_place_of_an_image_is_said(one, make_blob):
+    _, case = one(200 * (make_blob() > 0).astype(np.uint8))
+    assert "holds one value besides its background" in " ".join(case.warnings)
+    _, case = one()
+    assert "one value" not in " ".join(case.warnings)
+
+
 def test_oblique_grids_are_said(one):
     angle = np.deg2rad(10)
     affine = np.eye(4)

@@ -48,6 +48,21 @@ def test_no_cluster_crosses_an_edge_and_the_same_seed_gives_the_same(parameters)
     np.testing.assert_array_equal(connected(clusters, brain), clusters)
 
 
+@pytest.mark.parametrize("contrast", [1.0, 0.4])
+def test_borders_of_superpixels_follow_a_round_edge(contrast):
+    # Measured by benchmarks/superpixels.py on cases; scikit-image stretches intensities to [0, 1],
+    # so that a compactness meant for 0 to 100 made a nearly regular grid of them.
+    p, l = np.ogrid[:96, :96]
+    disc = (p - 48) ** 2 + (l - 45) ** 2 < 30**2
+    random = np.random.default_rng(3)
+    image = contrast * (60.0 + 60.0 * disc + random.normal(0, 6, (2, 96, 96)))
+    parameters = ClusterParameters(network=False)
+    pieces = superpixels(image.astype(np.float32), np.ones_like(disc), parameters)
+    inside = np.bincount(pieces.ravel(), disc.ravel()) / np.maximum(np.bincount(pieces.ravel()), 1)
+    assert np.count_nonzero((inside > 0.5)[pieces] != disc) < 60  # of 187 pixels on the edge
+    assert pieces.max() > 200
+
+
 def test_the_network_joins_superpixels():
     image, truth = quarters()
     brain = np.ones(truth.shape, dtype=bool)

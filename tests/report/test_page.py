@@ -86,10 +86,10 @@ def test_it_says_what_was_measured_with_units(page, make_case, make_segmentation
         "all-slices",
         "pooled",
         "HD95",
-        "Claimed by both",
+        "Overlap",
         "oblique: <shown> straightened",
-        "the higher map decides",
-        "open from probability 0.5",
+        "One class per voxel",
+        "where slice p < 0.5",
     ):
         assert words in text, words
 
@@ -125,7 +125,7 @@ def test_the_chart_is_a_picture_of_its_own(page):
     chart = re.search(r"<svg.*?</svg>", page, re.DOTALL).group()
     root = ElementTree.fromstring(chart)
     words = [element.text for element in root.iter() if element.text]
-    assert {"area, mm²", "slice, feet to head", "core", "edema", "claimed by both"} <= set(words)
+    assert {"area, mm²", "slice, feet to head", "core", "edema", "overlap"} <= set(words)
     assert {"P(tumour)", "P(core)", "P(edema)"} <= set(words)
     assert "nan" not in chart
 
@@ -135,7 +135,7 @@ def test_nothing_found_is_said_and_no_number_is_missing(make_case, make_segmenta
     page = make_page(read_segmentation(case, make_segmentation(case, found=False)))
     text = Checked(page).text
     assert "No lesion found." in text
-    assert "Neither class claims a voxel." in text
+    assert "Neither core nor edema was found." in text
     assert "0.00 ml" in text
     assert "nan" not in text.lower()
     assert "Compared with" not in text
@@ -150,7 +150,7 @@ def test_labels_alone_have_no_bundle_and_no_probabilities(make_case):
     assert "read from x_seg.nii.gz" in text
     assert "P(core)" not in text
     assert "Tumour threshold" not in text
-    assert "Claimed by both" in text
+    assert "Overlap" in text
     known = {"settings": {"tumour_threshold": 0.35, "class_threshold": 0.5, "gate": False}}
     text = Checked(make_page(read_segmentation(case, labels, used=known))).text
     assert "0.35" in text

@@ -79,7 +79,10 @@ def _write(request: PhantomRequest) -> None:
                     break
                 saving = progress.what == "saving"
                 if progress.what == "saved":
-                    echo(request.folder_of(done))
+                    folder = request.folder_of(done)
+                    echo(folder)
+                    if request.classes_of(done) == "none":
+                        say(f"{folder.name} is healthy: it shows no tumour, its labels are empty.")
                     done += 1
                 report(progress)
     except KeyboardInterrupt:

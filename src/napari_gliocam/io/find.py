@@ -483,8 +483,19 @@ def _is_modality_folder(folder: Path) -> bool:
 
 
 def _niftis(children: Sequence[Path]) -> list[Path]:
-    """Keep the NIfTI files; a link that leads nowhere is one, so that it is missed when read."""
-    return [path for path in children if is_nifti(path.name) and not path.is_dir()]
+    """Keep the NIfTI files; what only has such a name is one, so that it is missed when read.
+
+    That is a link that leads nowhere, or a folder without a file of that kind in it.
+    """
+    return [path for path in children if is_nifti(path.name) and not _holds_nifti(path)]
+
+
+def _holds_nifti(path: Path) -> bool:
+    """Return True for a folder with a NIfTI file in it, such as ``P01_t2.nii/P01_t2.nii``."""
+    try:
+        return path.is_dir() and any(is_nifti(child.name) for child in path.iterdir())
+    except OSError:
+        return False
 
 
 def _children(folder: Path) -> list[Path]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from napari_gliocam.case import Modality
 
+#: Of a series, such as 3, s3 or series3: few digits, for many are an ID or a date.
+_SERIES = re.compile(r"(s|se|ser|series|scan)?\d{1,4}")
+#: Modalities that make it certain that numbers are those of series and not of patients.
+_ENOUGH = 3
 #: A date, or a date with the time.
 _DATE = re.compile(r"((19|20)\d{6})(\d{6})?")
 
@@ -86,7 +90,8 @@ def unite(images: Mapping[Path, FileName]) -> list[Group]:
     """Sort images into cases.
 
     Files with the same ID are one case.  So are files whose words before the modality agree and
-    that differ behind it by a running number or by words of processing.  Groups that show
+    that differ behind it by a running number or by words of processing, and files named by number
+    and modality alone (``3_FLAIR``), where every modality is there once.  Groups that show
     different modalities and may be parts of one case all the same get a ``problem``.
 
     Parameters
@@ -97,7 +102,7 @@ def unite(images: Mapping[Path, FileName]) -> list[Group]:
     by_id: dict[tuple[str, ...], dict[Path, FileName]] = {}
     for path, name in images.items():
         by_id.setdefault(name.id, {})[path] = name
-    groups = [_group(files) for files in by_id.values()]
+    groups = _joined_by_series([_group(files) for files in by_id.values()])
     by_before: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:
         by_before.setdefault(group.before, []).append(group)
@@ -112,12 +117,37 @@ def unite(images: Mapping[Path, FileName]) -> list[Group]:
     return _with_problems(united)
 
 
+def _joined_by_series(groups: list[Group]) -> list[Group]:
+    """Unite files that are named by the number of their series and the modality.
+
+    Beside these two a name may hold that of the folder.  Numbers of patients are ruled out: every
+    file shows another modality, and there are `_ENOUGH` of them.
+    """
+    series = [group for group in groups if len(group.files) == 1 and _is_series(group)]
+    shown = frozenset().union(*(group.modalities for group in series))
+    if len(shown) < max(_ENOUGH, len(series)):
+        return groups
+    one = replace(_merged(series), name=readable(_folder(series[0].files).name), before=())
+    return [one, *(group for group in groups if group not in series)]
+
+
+def _is_series(group: Group) -> bool:
+    (words,) = group.ids
+    folder = tuple(re.findall(r"[^\W_]+", _folder(group.files).name.lower()))
+    numbers = words[len(folder) :] if folder == words[: len(folder)] else words
+    return len(numbers) == 1 and _SERIES.fullmatch(numbers[0]) is not None
+
+
+def _folder(files: Iterable[Path]) -> Path:
+    return Path(os.path.commonpath([path.resolve().parent for path in files]))
+
+
 def _group(files: Mapping[Path, FileName]) -> Group:
     name = next(iter(files.values()))
     befores = {one.before for one in files.values()}
     # With some names "flair_P01" and some "P01_t1" the words before the modality tell nothing.
     before = befores.pop() if len(befores) == 1 else ()
-    title = name.case or Path(os.path.commonpath([p.resolve().parent for p in files])).name
+    title = name.case or _folder(files).name
     return Group(readable(title), files, frozenset({name.id}), before)
 
 

@@ -106,6 +106,10 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
         )
     data, note = cleared
     notes = (*file.notes, *([f"{what} {note}."] if note else []))
+    if _has_one_value(data):
+        notes += (
+            f"{what} holds one value besides its background, as a mask does; check the file.",
+        )
     filled_ml = _filled_ml(data, grid.voxel_ml)
     if filled_ml > LARGEST_HEAD_ML:
         raise CaseError(
@@ -114,6 +118,15 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
         )
     skull = filled_ml > LARGEST_BRAIN_ML
     return Volume(file.path, data, grid, file.header, cleaned, skull, file.oriented, notes)
+
+
+def _has_one_value(data: NDArray[Any]) -> bool:
+    """Return True if all that is not 0 is the same; a few slices tell where it is not."""
+    for part in (data[:: max(1, len(data) // 8)], data):
+        shown = part[part != 0]
+        if shown.size and shown.min() != shown.max():
+            return False
+    return bool(shown.size)
 
 
 def _filled_ml(data: NDArray[Any], voxel_ml: float) -> float:

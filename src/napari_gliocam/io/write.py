@@ -70,7 +70,7 @@ def save_segmentation(
     if not path.name.lower().endswith(NIFTI_SUFFIXES):
         raise SaveError(f"{path.name} does not end in .nii.gz or .nii; choose a name that does.")
     json_path = sidecar_path(path) if json_path is None else Path(json_path).expanduser()
-    _refuse_sources((path, json_path), case)
+    refuse_sources((path, json_path), case)
     if is_foreign(json_path, path):
         raise SaveError(
             f"{json_path} exists and was not saved with {path.name}; choose another name, or move "
@@ -122,7 +122,7 @@ def save_maps(
         path = folder / f"{safe_name(case.name)}_{target}_map.nii.gz"
         unit = np.clip(values, 0.0, 1.0, dtype=np.float32)
         contents[path] = _packed(_nifti(unit, case, labels=False), path)
-    _refuse_sources(contents, case)
+    refuse_sources(contents, case)
     write_files(contents, overwrite=overwrite)
     return list(contents)
 
@@ -144,15 +144,28 @@ def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:
     SaveError
         If the path is one of the case's own files, or the shape is not the case's.
     """
-    _refuse_sources([path], case)
+    refuse_sources([path], case)
     labels = values.dtype.kind in "bui"
     return _packed(
         _nifti(values.astype(np.uint8 if labels else np.float32), case, labels=labels), path
     )
 
 
-def _refuse_sources(paths: Iterable[Path], case: Case) -> None:
-    """Never write over files that were read; a result that was read again may be replaced."""
+def refuse_sources(paths: Iterable[Path], case: Case) -> None:
+    """Never write over files that were read; a result that was read again may be replaced.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files that are about to be written.
+    case : Case
+        The case whose images and expert labels are protected.
+
+    Raises
+    ------
+    SaveError
+        If a path is one of these files.
+    """
     sources = list(case.sources.values())
     if case.expert and case.expert.source and case.expert.scheme != "gliocam":
         sources.append(case.expert.source)

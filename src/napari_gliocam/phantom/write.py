@@ -124,6 +124,12 @@ class PhantomRequest:
         """Return the folder of a case; its name is the case's."""
         return self.out / f"phantom_{self.seed}_{number:04d}"
 
+    def classes_of(self, number: int) -> str:
+        """Return the classes that a case shows, a key of `SceneSettings.kinds`."""
+        if self.kind == "mixed":
+            return kind_in_turn((self.settings or SceneSettings()).kinds, number)
+        return "none" if self.kind == "healthy" else "both"
+
     def files_of(self, number: int) -> dict[str, Path]:
         """Return every file that a case may get, by its content: a modality, or ``seg``."""
         folder = self.folder_of(number)
@@ -246,11 +252,7 @@ def _draw_case(
     pixel = (request.spacing[1], request.spacing[2])
     fields = Fields(SliceGrid(z, (rows, columns), pixel), rng)
     settings = request.settings or SceneSettings()
-    if request.kind == "mixed":
-        kind = kind_in_turn(settings.kinds, number)
-    else:
-        kind = "none" if request.kind == "healthy" else "both"
-    settings = replace(settings, kinds={kind: 1.0})
+    settings = replace(settings, kinds={request.classes_of(number): 1.0})
     lesions = draw_lesions(fields, brain, settings)
     if request.kind in ("enhancing", "low-grade"):
         enhancing = request.kind == "enhancing"

@@ -108,10 +108,12 @@ def superpixels(
     percent = np.moveaxis(image, 0, -1) * np.float32(100.0 / 255.0)
     if parameters.superpixels == "slic":
         area_mm2 = brain.size * spacing[0] * spacing[1]
+        # scikit-image stretches intensities to [0, 1], whatever their range was
+        span = max(float(np.ptp(percent)), 1.0)
         labels = slic(
             percent,
             n_segments=max(1, round(area_mm2 / parameters.superpixel_mm2)),
-            compactness=parameters.compactness,
+            compactness=parameters.compactness / span,
             spacing=spacing,
             convert2lab=False,
             channel_axis=-1,

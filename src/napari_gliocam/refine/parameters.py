@@ -203,7 +203,8 @@ class ClusterParameters:
         Area of a SLIC superpixel in mm²; paper 4's code has 700 in a crop of
         128 x 128 mm.
     compactness : float
-        Of SLIC, for intensities of 0 to 100.
+        Of SLIC, for intensities of 0 to 100: the larger, the rounder are the pieces; 10 is the
+        best in `benchmarks/superpixels.py`, paper 4's code has 20.
     kernel_size, max_dist, ratio : float
         Of Quickshift, for intensities of 0 to 1.
     max_labels : int
@@ -225,7 +226,7 @@ class ClusterParameters:
     superpixels: Superpixels = "slic"
     network: bool = True
     superpixel_mm2: float = 23.4
-    compactness: float = 20.0
+    compactness: float = 10.0
     kernel_size: float = 1.0
     max_dist: float = 4.0
     ratio: float = 1.0

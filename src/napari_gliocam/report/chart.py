@@ -33,7 +33,7 @@ def draw_chart(
     areas : SliceAreas
         Areas of the classes by slice.
     overlap : ndarray of float, shape (S,), optional
-        mm² claimed by both classes; that of ``areas`` by default.
+        mm² of both classes; that of ``areas`` by default.
     probabilities : ndarray of float, shape (S, 3), optional
         Image-level, in [0, 1]; three bands under the chart.
     slices : (first, last), optional
@@ -72,7 +72,7 @@ def draw_chart(
     series = (
         ("edema", areas.edema, CLASS_COLOURS[EDEMA]),
         ("core", areas.core, CLASS_COLOURS[CORE]),
-        ("claimed by both", overlap, CLASS_COLOURS[BOTH]),
+        ("overlap", overlap, CLASS_COLOURS[BOTH]),
     )
     for _, values, colour in series:
         points = [(x(i), y(float(values[i]))) for i in range(first, last + 1)]

@@ -26,7 +26,7 @@ def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
 
 
 def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
-    """Return program, bundle and its origin, device, thresholds, refinement."""
+    """Return program, bundle and its origin, device, thresholds."""
     yield "Program", f"napari-gliocam {napari_gliocam.__version__}"
     if reading.source:
         yield "Labels", reading.source
@@ -35,6 +35,13 @@ def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
     yield "Smallest lesion", f"{reading.measures.min_ml:g} ml"
     if reading.painted:
         yield "Painted by hand", f"{reading.painted:,} voxels"
+
+
+def refinement_in_words(reading: Reading) -> str:
+    """Return the refinement with its parameters; empty where the settings are not known."""
+    if not reading.used.get("settings"):
+        return ""
+    return _in_words(reading.used.get("refinement") or {"method": "none"})
 
 
 def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -54,10 +61,9 @@ def _cut(used: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     for name in ("tumour_threshold", "class_threshold"):
         yield name.replace("_", " ").capitalize(), _in_words(settings.get(name, "not known"))
-    yield "Classes", "the higher map decides" if settings.get("exclusive") else "may overlap"
-    gate = f"open from probability {_in_words(settings.get('gate_probability'))}"
-    yield "Gate by slice", gate if settings.get("gate") else "off"
-    yield "Refinement", _in_words(used.get("refinement") or {"method": "none"})
+    yield "One class per voxel", "yes" if settings.get("exclusive") else "no, they may overlap"
+    gate = f"where slice p < {_in_words(settings.get('gate_probability'))}"
+    yield "Class hidden", gate if settings.get("gate") else "on no slice"
 
 
 def _joined(values: Mapping[str, Any], *names: str) -> str:

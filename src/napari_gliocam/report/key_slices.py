@@ -14,6 +14,9 @@ from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, confusion
 from napari_gliocam.report.reading import Reading
 from napari_gliocam.targets import CLASS_NAMES, Target
 
+#: Two pictures this close to each other show the same.
+NEAR_MM = 5.0
+
 
 @dataclass(frozen=True, eq=False)
 class KeySlice:
@@ -48,8 +51,9 @@ class KeySlice:
 def key_slices(reading: Reading) -> list[KeySlice]:
     """Choose the slices with the largest diameters, most core, most edema and most overlap.
 
-    No picture is shown twice: what is largest on one slice shares it.  Where nothing was found,
-    it is the slice with most brain, as it is.
+    No picture is shown twice: figures of one slice share it, and the slice with most core or edema
+    is only named where a picture of the same modality lies less than 5 mm away.  Where nothing was
+    found, it is the slice with most brain, as it is.
     """
     if not reading.with_pictures:
         return []
@@ -80,15 +84,27 @@ def key_slices(reading: Reading) -> list[KeySlice]:
         index = int(area.argmax())
         if area[index] > 0:
             words = f"{area[index]:.0f} mm² {name}"
-            found.append(KeySlice(f"Most {name}", words, index, modality, labels[index]))
+            most = KeySlice(f"Most {name}", words, index, modality, labels[index])
+            found = _told_beside(most, found, case.grid.spacing[0])
     found = _merged(found)
     if reading.claimed is not None and reading.overlap and reading.overlap.worst:
         worst = reading.overlap.worst[0]
-        words = f"{worst.mm2:.0f} mm² claimed by core and edema"
+        words = f"{worst.mm2:.0f} mm² overlap of core and edema"
         found.append(
             KeySlice("Most overlap", words, worst.index, t1ce, reading.claimed[worst.index])
         )
     return found
+
+
+def _told_beside(key: KeySlice, found: list[KeySlice], slice_mm: float) -> list[KeySlice]:
+    """Add a picture, or its figures to one of the same modality that is less than 5 mm away."""
+    for at, other in enumerate(found):
+        near = abs(other.index - key.index) * slice_mm < NEAR_MM
+        if near and other.modality == key.modality and other.index != key.index:
+            title = key.title[:1].lower() + key.title[1:]
+            told = replace(other, words=f"{other.words}; {title}: {key.words} on slice {key.index}")
+            return [*found[:at], told, *found[at + 1 :]]
+    return [*found, key]
 
 
 def _merged(found: list[KeySlice]) -> list[KeySlice]:

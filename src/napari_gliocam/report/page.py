@@ -19,7 +19,7 @@ from napari_gliocam.measure.evaluation.figures import FIGURES, NOTHING
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.chart import draw_chart
-from napari_gliocam.report.facts import case_facts, settings_facts
+from napari_gliocam.report.facts import case_facts, refinement_in_words, settings_facts
 from napari_gliocam.report.key_slices import KeySlice, agreement_slices, in_words, key_slices
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
@@ -28,9 +28,11 @@ from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
 #: More lesions than this stand in the csv alone.
 MOST_LESIONS = 5
 
+_AGREEMENT = {1: "TP: in both", 2: "FP: here alone", 3: "FN: missed"}
+
 HOW = (
-    "Volumes are numbers of voxels times the volume of one; what core and edema both claim counts "
-    "in each. Lesions are components of the whole tumour (26 neighbours). Diameters are taken on "
+    "Volumes are numbers of voxels times the volume of one; overlap of core and edema counts in "
+    "each. Lesions are components of the whole tumour (26 neighbours). Diameters are taken on "
     "one axial slice from outline to outline of one connected part: the largest one, and the "
     "largest one at right angles to it (bidimensional, as in RANO). Depth is the distance from the "
     "core to the nearest voxel of the brain's surface, 0 where it reaches it. Sphericity is the "
@@ -64,7 +66,7 @@ def make_page(reading: Reading) -> str:
         facts=_facts(reading),
         said=_said(reading),
         warned=(*reading.case.warnings, *reading.warnings),
-        classes=_legend(CLASS_COLOURS, {CORE: "core", EDEMA: "edema", BOTH: "claimed by both"}),
+        classes=_legend(CLASS_COLOURS, {CORE: "core", EDEMA: "edema", BOTH: "overlap"}),
         keys=[_picture(reading, key) for key in keys],
         chart=_chart(reading, keys),
         chart_words=_chart_words(reading, keys),
@@ -72,8 +74,12 @@ def make_page(reading: Reading) -> str:
         enhancing=_enhancing(reading),
         overlap=_overlap(reading),
         comparison=_comparison(reading),
-        agreement=_legend(CONFUSION_COLOURS, {1: "both agree", 2: "found here alone", 3: "missed"}),
+        agreement=_legend(CONFUSION_COLOURS, _AGREEMENT),
         differences=[_picture(reading, key) for key in agreement_slices(reading)],
+        # The measures of one lesion are a narrow table.
+        beside=len(reading.measures.rows) == 1
+        and (reading.overlap is not None or reading.enhancing is not None),
+        refinement=refinement_in_words(reading),
         case_facts=list(case_facts(reading)),
         settings_facts=list(settings_facts(reading)),
     )
@@ -150,7 +156,7 @@ def _chart(reading: Reading, keys: list[KeySlice]) -> Markup:
 
 def _chart_words(reading: Reading, keys: list[KeySlice]) -> str:
     words = "Dotted: the slices above. " if keys else ""
-    words += "Claimed by both: before the higher map decides."
+    words += "Overlap: before each voxel gets one class."
     if reading.maps is not None:
         words += " Bands: image-level probability, full colour is 1."
     return words
@@ -193,8 +199,8 @@ def _overlap(reading: Reading) -> list[tuple[str, str]] | None:
         return []
     worst = ", ".join(f"{w.index} ({w.mm2:.0f} mm²)" for w in reading.overlap.worst)
     return [
-        ("Claimed by both", f"{overlap.ml:.2f} ml"),
-        ("Of all that either claims", f"{100 * overlap.union_fraction:.1f} %"),
+        ("Overlap", f"{overlap.ml:.2f} ml"),
+        ("Of core and edema together", f"{100 * overlap.union_fraction:.1f} %"),
         ("Dice between core and edema", f"{overlap.dice:.3f}"),
         ("Slices with most", worst or "none"),
     ]

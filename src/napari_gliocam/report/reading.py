@@ -40,7 +40,8 @@ class Reading:
     areas : SliceAreas
         Areas of the classes by slice.
     claimed : ndarray of uint8 or None
-        Who claims what before the higher map decides; None where that is not known.
+        Core, edema and their overlap, before each voxel gets one class; None where that is not
+        known.
     overlap : MethodOverlap or None
         Of ``claimed``.
     maps : ClassMaps or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine, files
+from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model import state
 from napari_gliocam.ui.plugin import commands, preference
 
@@ -90,6 +92,13 @@ def _quiet_engines() -> Generator[None, None, None]:
     for one in (engine(), files()):
         one.cancel_all()
         assert one.wait_idle(10)
+
+
+@pytest.fixture(autouse=True)
+def layers_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All layers of a case or result come with the end of their job, but where a test says so."""
+    if "turn_by_turn" not in request.keywords:
+        monkeypatch.setattr(Turns, "run", lambda self, steps: deque(steps, maxlen=0))
 
 
 def press_on_canvas(viewer: Any, key: str) -> None:

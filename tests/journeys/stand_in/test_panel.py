@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Grid
@@ -169,7 +170,8 @@ def test_every_map_can_be_shown(segmented: Any) -> None:
     panel, viewer = segmented.panel, segmented.viewer
     for button in panel.maps_view.buttons.values():
         button.click()
-    assert len(panel.session.layers.shown_maps(segmented.opened)) == 17
+    there = [button for button in panel.maps_view.buttons.values() if button.isEnabled()]
+    assert len(panel.session.layers.shown_maps(segmented.opened)) == len(there) >= 17
     assert {str(u) for layer in viewer.layers for u in layer.units} == {"millimeter"}
     assert viewer.layers.units is not None
     assert [n for n in names(viewer) if n != "threshold"][-1] == "segmentation"
@@ -429,6 +431,46 @@ def test_image_layers_of_others_can_be_chosen(gliocam: Any) -> None:
     assert "lies elsewhere than the case" in panel.message_view.text.text()
 
 
+@pytest.mark.turn_by_turn
+def test_layers_come_one_by_one_and_the_window_lives_between(
+    gliocam: Any, case_folder: Any, qtbot: Any
+) -> None:
+    panel, viewer = gliocam.panel, gliocam.viewer
+    counts: list[int] = []
+    viewer.layers.events.inserted.connect(lambda event: counts.append(len(viewer.layers)))
+    beats: list[int] = []
+    timer = QTimer(panel)
+    timer.timeout.connect(lambda: beats.append(len(viewer.layers)))
+    timer.start(1)
+    panel.open(case_folder)
+    qtbot.waitUntil(lambda: bool(gliocam.state.open_cases))
+    assert names(viewer) == ["FLAIR"], "the image that is seen comes first"
+    qtbot.waitUntil(lambda: panel.session.turns.idle)
+    assert names(viewer) == ["T1", "T2", "T1ce", "FLAIR", "expert labels"]
+    assert viewer.layers.selection.active.name == "FLAIR"
+    assert set(beats) >= {1, 2, 3, 4}, "the event loop runs between two layers"
+    panel.session.set_refinement(Refinement.nothing())
+    panel.segment()
+    qtbot.waitUntil(lambda: "segmentation" in names(viewer))
+    assert "tumour map" not in names(viewer), "the labels come first"
+    qtbot.waitUntil(lambda: panel.session.turns.idle)
+    assert {"tumour map", "core map", "edema map"} <= set(names(viewer))
+    assert names(viewer)[-1] == "segmentation"
+
+
+@pytest.mark.turn_by_turn
+def test_a_case_closed_while_its_layers_come_stays_closed(
+    gliocam: Any, case_folder: Any, qtbot: Any
+) -> None:
+    panel = gliocam.panel
+    panel.open(case_folder)
+    qtbot.waitUntil(lambda: bool(gliocam.state.open_cases))
+    panel.session.close_case()
+    qtbot.waitUntil(lambda: panel.session.turns.idle)
+    assert names(gliocam.viewer) == []
+    assert gliocam.state.current is None
+
+
 def test_unknown_files_are_asked_for(gliocam: Any, tmp_path: Any, qtbot: Any) -> None:
     from napari_gliocam.case import Modality
 
@@ -447,7 +489,18 @@ def test_unknown_files_are_asked_for(gliocam: Any, tmp_path: Any, qtbot: Any) ->
     index = [s.title for s in panel._sources].index("alpha.nii.gz")
     panel.case_view.modality_requested.emit(Modality.FLAIR, index)
     assert gliocam.state.current.case.sources[Modality.FLAIR].name == "alpha.nii.gz"
-    assert panel.run_view.segment_button.isEnabled()
+    button = panel.run_view.segment_button
+    assert not button.isEnabled(), "the others may be parts of the case"
+    assert "Choose under Files which file is T1 and T1ce and T2" in button.toolTip()
+    assert panel.segment() is None
+    assert "Choose under Files" in panel.message_view.text.text()
+    index = [s.title for s in panel._sources].index("gamma.nii.gz")
+    panel.case_view.modality_requested.emit(Modality.T2, index)
+    for missing in (Modality.T1, Modality.T1CE):
+        assert not button.isEnabled()
+        panel.case_view.modality_requested.emit(missing, -1)
+    assert button.isEnabled()
+    assert "Choose" not in button.toolTip()
     assert "FLAIR" in names(gliocam.viewer)
     assert "alpha.nii.gz" not in names(gliocam.viewer)
 

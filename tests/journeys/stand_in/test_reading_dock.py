@@ -281,7 +281,7 @@ def test_an_earlier_report_is_replaced_only_after_a_question(
 ) -> None:
     asked, written = [], []
     button = QMessageBox.StandardButton.Yes if agreed else QMessageBox.StandardButton.No
-    monkeypatch.setattr(QMessageBox, "question", lambda *given: asked.append(given[2]) or button)
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: asked.append(box.text()) or button)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     monkeypatch.setattr(reading.dock, "report", written.append)
     reading.dock.report_button.click()

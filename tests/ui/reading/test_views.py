@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QTableWidget
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of, method_overlap
 from napari_gliocam.measure.classes.voxel import read_voxel
+from napari_gliocam.measure.lesion.enhancing import enhancing_core
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.confusion import compare_labels
 from napari_gliocam.targets import BOTH, CORE, EDEMA
@@ -40,6 +41,17 @@ def test_measures(qtbot: Any) -> None:
     measures = measure_labels(case.expert.labels, case.grid)
     view.set_measures(measures)
     assert texts(view.table, 0)[1] == f"{measures.case.tumour.ml:.2f} ml"
+    assert view.enhancing_sentence.isHidden()
+    assert not view.enhancing.isChecked(), "off by default"
+    core = enhancing_core(case, case.expert.labels)
+    view.set_enhancing(core)
+    assert f"Enhancing {core.ml:.1f} ml" in view.enhancing_sentence.text()
+    assert "A rule of intensity, no network" in view.enhancing_sentence.text()
+    view.set_enhancing("It has no T1ce.")
+    assert view.enhancing_sentence.text() == "It has no T1ce."
+    with qtbot.waitSignal(view.enhancing_requested) as asked:
+        view.enhancing.click()
+    assert asked.args == [True]
     view.set_painted(1)
     assert view.painted.text() == "1 voxel painted by hand"
     with qtbot.waitSignal(view.diameters_slice_requested):

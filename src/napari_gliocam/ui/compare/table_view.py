@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch, tooltip
 from napari_gliocam.wording import figure
 
 Columns = tuple[tuple[str, str, str], ...]
@@ -114,7 +114,7 @@ class FigureTable(QTableWidget):
                 value = getattr(row, name)
                 if isinstance(value, str):
                     item = QTableWidgetItem(value)
-                    item.setToolTip(f"{value}, {row.target}")
+                    item.setToolTip(tooltip(f"{value}, {row.target}"))
                     if name == "method":
                         item.setIcon(swatch(TARGET_COLOURS[row.target]))
                 else:

@@ -26,7 +26,7 @@ from napari_gliocam.ui.model.threshold_labels import ThresholdLabels, dice_of, j
 
 TITLES: dict[Method, str] = {
     "none": "none",
-    "adapt": "adaptation to this patient",
+    "adapt": "patient adaptation",
     "crf": "dense CRF",
     "boundary-fit": "BoundaryFit",
     "boundary-fit+crf": "BoundaryFit, then dense CRF",

@@ -67,6 +67,8 @@ class OpenCase:
         What Segment found, where ``result`` is that of another method by now.
     trust : TrustStatement or None
         How far the result can be trusted; None until that is measured.
+    answered : frozenset of Modality
+        Modalities for which a volume was chosen by hand, or that they are missing.
     opened : float
         When it came into the viewer, by the monotonic clock.
     """
@@ -80,6 +82,7 @@ class OpenCase:
     revision: int = 0
     kept: Kept | None = None
     trust: TrustStatement | None = None
+    answered: frozenset[Modality] = frozenset()
     opened: float = field(default_factory=time.monotonic)
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -91,6 +94,21 @@ class OpenCase:
     def paths(self) -> tuple[Path, ...]:
         """The files that the case was found in; empty where it came from no file."""
         return () if self.files is None else tuple(self.files.paths)
+
+    @property
+    def open_choice(self) -> str:
+        """What has to be chosen before the case is segmented, in a sentence; empty if nothing.
+
+        Half of a case must not be segmented because a name was not understood.
+        """
+        if self.files is None or (self.files.modalities and not self.files.choice):
+            return ""
+        known = {*self.files.modalities, *self.case.volumes, *self.answered}
+        asked = [modality.title for modality in Modality if modality not in known]
+        used = [source for source in self.assignment().values() if source is not None]
+        if not asked or all(source in used for source in self.pool):
+            return ""
+        return f"Choose under Files which file is {' and '.join(asked)}, or that there is none."
 
     # ---- the result
 
@@ -116,7 +134,13 @@ class OpenCase:
             self.result.flipped &= refinement.changes_something
         self.refinement = refinement
 
-    def take(self, case: Case, maps: ClassMaps, refined: Segmentation | None = None) -> None:
+    def take(
+        self,
+        case: Case,
+        maps: ClassMaps,
+        refined: Segmentation | None = None,
+        cut: Result | None = None,
+    ) -> None:
         """Take what Segment found; what was painted by hand stays.
 
         Parameters
@@ -127,9 +151,18 @@ class OpenCase:
             The maps, which are cut at the thresholds of this case.
         refined : Segmentation, optional
             The refined result.
+        cut : Result, optional
+            These maps, cut and refined beforehand in another thread; it is used where the
+            thresholds are still those of this case.
         """
         self.settings, self.kept = self.networks.settings, None
-        self._show(self._cut(case, maps), refined)
+        if cut is None or cut.thresholded.settings != self.settings:
+            self._show(self._cut(case, maps), refined)
+            return
+        if self.result is not None:
+            cut.painted = self.result.painted
+        cut.refinement = self.refinement
+        self._show(cut)
 
     def use(self, maps: ClassMaps, settings: Thresholds) -> None:
         """Make another method's maps the result; what Segment found is kept."""
@@ -226,6 +259,8 @@ class State:
         What lies under the maps of a comparison; None for what shows each class best.
     outline : bool
         Whether segmentations are drawn as outlines.
+    one_contrast : bool
+        Whether a modality has the same contrast in all cases.
     panels : int
         How many panels show it.
     """
@@ -242,6 +277,7 @@ class State:
     message: Message | None = None
     under: Modality | None = None
     outline: bool = False
+    one_contrast: bool = False
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

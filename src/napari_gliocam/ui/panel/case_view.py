@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_gliocam.case import Modality
 from napari_gliocam.ui.viewer.planes import PLANES, Plane
@@ -32,6 +32,7 @@ class CaseView(QWidget):
     close_requested = Signal()
     plane_requested = Signal(str)
     side_views_requested = Signal(bool)
+    one_contrast_requested = Signal(bool)
 
     def __init__(self, cycle_key: str) -> None:
         super().__init__()
@@ -94,6 +95,16 @@ class CaseView(QWidget):
         section.body.addWidget(self.geometry_line)
         self.view_row = self._view_row()
         section.body.addWidget(self.view_row)
+        self.one_contrast = QCheckBox("One contrast for all cases")
+        self.one_contrast.setToolTip(
+            tooltip(
+                "A modality has the same contrast in every open case, relative to the grey values "
+                "of the brain. Drag with the right button in the canvas to change the contrast: "
+                "sideways its width, up and down its level."
+            )
+        )
+        self.one_contrast.clicked.connect(self.one_contrast_requested)
+        section.body.addWidget(self.one_contrast)
         self._fold()
 
     def _view_row(self) -> QWidget:
@@ -137,6 +148,7 @@ class CaseView(QWidget):
         """Offer the cases that are open."""
         self.cases.fill(list(names) or ["No case is open"], max(current, 0))
         self.cases.setEnabled(bool(names))
+        self.one_contrast.setVisible(len(names) > 1)
 
     def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
         """Show how large the case is; an empty shape means that there is no case."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io import suggested_name
@@ -41,6 +41,7 @@ from napari_gliocam.ui.viewer import navigate, planes
 from napari_gliocam.ui.viewer.planes import Plane
 from napari_gliocam.ui.viewer.side_views import toggle_side_views
 from napari_gliocam.ui.widgets.dock import Dock
+from napari_gliocam.ui.widgets.question import confirms
 
 if TYPE_CHECKING:
     import napari
@@ -129,6 +130,7 @@ class Workspace(Dock):
         case.close_requested.connect(self.ask_close)
         case.plane_requested.connect(self._on_plane_requested)
         case.side_views_requested.connect(self._on_side_views_requested)
+        case.one_contrast_requested.connect(self._on_one_contrast_requested)
         run = self.run_view
         run.device_requested.connect(self._on_device_requested)
         run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
@@ -212,9 +214,13 @@ class Workspace(Dock):
 
     def _ask_path(self, default: Path) -> str:
         path, _ = QFileDialog.getSaveFileName(self, "Save labels", str(default), _NIFTI_FILTER)
-        if path and not path.lower().endswith((".nii", ".nii.gz")):
-            path += ".nii.gz"
-        return str(path)
+        if not path or path.lower().endswith((".nii", ".nii.gz")):
+            return str(path)
+        path = f"{path}.nii.gz"  # the dialog asked about another name
+        question = f"{Path(path).name} exists. Replace it?"
+        if Path(path).exists() and not confirms(self, "Save labels", question):
+            return ""
+        return path
 
     def ask_close(self) -> None:
         """Close the case in work; where it was painted in and not saved, ask first."""
@@ -224,12 +230,8 @@ class Workspace(Dock):
         self.session.close_case()
 
     def _may_lose(self, opened: OpenCase) -> bool:
-        button = QMessageBox.question(
-            self,
-            "Close case",
-            f"{opened.case.name} has strokes painted by hand that are not saved. Close it?",
-        )
-        return bool(button == QMessageBox.StandardButton.Yes)
+        sentence = f"{opened.case.name} has strokes painted by hand that are not saved. Close it?"
+        return confirms(self, "Close case", sentence)
 
     def _on_case_requested(self, index: int) -> None:
         if index < len(self.state.open_cases):
@@ -240,6 +242,9 @@ class Workspace(Dock):
 
     def _on_side_views_requested(self, planes_too: bool) -> None:
         toggle_side_views(self.session.viewer, planes_too)
+
+    def _on_one_contrast_requested(self, shared: bool) -> None:
+        self.state.one_contrast = shared
 
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
         self.session.set_modality(modality, self._sources[index] if index >= 0 else None)
@@ -316,6 +321,7 @@ class Workspace(Dock):
         self._show_result()
 
     def _show_cases(self) -> None:
+        self.case_view.one_contrast.setChecked(self.state.one_contrast)
         open_cases = self.state.open_cases
         index = open_cases.index(self._opened) if self._opened in open_cases else 0
         self.case_view.set_cases([opened.case.name for opened in open_cases], index)
@@ -339,7 +345,8 @@ class Workspace(Dock):
         grid = None if opened is None else opened.case.grid
         view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
         self._show_plane()
-        self.run_view.set_ready(opened is not None and bool(opened.case.volumes))
+        ready = opened is not None and bool(opened.case.volumes)
+        self.run_view.set_ready(ready, "" if opened is None else opened.open_choice)
 
     def _show_run(self) -> None:
         names, titles = zip(*self.state.devices, strict=True)

@@ -30,6 +30,7 @@ from napari_gliocam.ui.widgets.pieces import (
 
 _TITLES: dict[Target, str] = {"tumour": "whole tumour", "core": "core", "edema": "edema"}
 _NONE = "–"
+_WIDEST = "00.0 → 00.0"
 LABEL_WIDTH = 84
 
 
@@ -80,6 +81,8 @@ class ResultsView(QWidget):
             colour = None if target == "tumour" else TARGET_COLOURS[target]
             grid.addWidget(swatch_label(_TITLES[target], colour), 0, column)
             grid.setColumnStretch(column, 1)
+            # the dock, and with it the image, keeps its width when figures come
+            grid.setColumnMinimumWidth(column, self.fontMetrics().horizontalAdvance(_WIDEST))
         _, self.volumes = self._row(
             grid, 1, "Volume", f"At the thresholds above; key {overlay_key} hides the labels"
         )

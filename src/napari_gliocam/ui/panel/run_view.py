@@ -92,9 +92,17 @@ class RunView(QWidget):
         self.bundle.set_text(name, f"Licence: {licence}" if licence else "")
         self.origin.set_text(origin)
 
-    def set_ready(self, ready: bool) -> None:
-        """Whether there is something to segment."""
-        self.run.set_ready(ready)
+    def set_ready(self, ready: bool, obstacle: str = "") -> None:
+        """Show whether there is something to segment.
+
+        Parameters
+        ----------
+        ready : bool
+            True where a case is open.
+        obstacle : str
+            Why it cannot be segmented yet, in a sentence; empty where it can.
+        """
+        self.run.set_ready(ready and not obstacle, obstacle)
 
     def set_running(self, running: bool) -> None:
         """Show the bar and Cancel instead of the button."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from psygnal import Signal
 
 from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine
 from napari_gliocam.ui.jobs.tasks import begin_task
+from napari_gliocam.ui.jobs.turns import Turns
+from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -26,14 +30,19 @@ class SegmentRun:
         The layers of the viewer's cases.
     ingredients : Ingredients
         Shared with the refinement of the same panel.
+    turns : Turns
+        Adds the layers of the result one after the other.
     """
 
     finished = Signal(OpenCase)
 
-    def __init__(self, state: State, layers: CaseLayers, ingredients: work.Ingredients) -> None:
+    def __init__(
+        self, state: State, layers: CaseLayers, ingredients: work.Ingredients, turns: Turns
+    ) -> None:
         self._state = state
         self._layers = layers
         self._ingredients = ingredients
+        self._turns = turns
         self._job: Job | None = None
         self._end_task: Callable[[], None] | None = None
         self._opened: OpenCase | None = None
@@ -52,10 +61,14 @@ class SegmentRun:
         case, device = opened.case, self._state.device
         settings, refinement = opened.networks.settings, opened.refinement
         kept = self._ingredients
-        job = engine().submit(
-            lambda: work.segment_and_refine(case, bundle, device, settings, refinement, kept),
-            "Segment",
-        )
+
+        def segmenting() -> Generator[Progress, None, tuple[work.Segmented, Result]]:
+            segmented = yield from work.segment_and_refine(
+                case, bundle, device, settings, refinement, kept
+            )
+            return segmented, _cut(segmented, case, settings, refinement)
+
+        job = engine().submit(segmenting, "Segment")
         job.progressed.connect(self._on_progress)
         job.succeeded.connect(self._on_segmented)
         job.failed.connect(self._on_failed)
@@ -97,13 +110,25 @@ class SegmentRun:
         self._end()
         self._state.say("Segment was cancelled; nothing changed.")
 
-    def _on_segmented(self, segmented: work.Segmented) -> None:
+    def _on_segmented(self, found: tuple[work.Segmented, Result]) -> None:
         opened, case = self._opened, self._case
+        segmented, cut = found
         self._end()
         if opened is None or case is None or opened not in self._layers.open_cases():
             return  # the case left the viewer meanwhile
-        opened.take(case, segmented.maps, segmented.refined)
-        self._layers.show_result(opened)
+        opened.take(case, segmented.maps, segmented.refined, cut)
+        self._turns.run(self._layers.showing_result(opened))
         self.finished.emit(opened)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")
+
+
+def _cut(
+    segmented: work.Segmented, case: Case, settings: Thresholds, refinement: Refinement
+) -> Result:
+    """Cut the maps and count voxels, which would hold up the window's thread."""
+    cut = Result.of(case, segmented.maps, settings, refinement)
+    if segmented.refined is not None:
+        cut.take(segmented.refined)
+    cut.count(None if case.expert is None else case.expert.labels)
+    return cut

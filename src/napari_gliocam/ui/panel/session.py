@@ -6,12 +6,12 @@ panel; the state belongs to the viewer and outlives it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
@@ -26,16 +26,18 @@ from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
+from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
 from napari_gliocam.ui.panel.trust_run import TrustRun
 from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.plugin.writer import write_labels
-from napari_gliocam.ui.viewer import navigate, planes
+from napari_gliocam.ui.viewer import layer_data, navigate, planes
 from napari_gliocam.ui.viewer.contours import ThresholdContours
+from napari_gliocam.ui.viewer.contrast import Contrast
 from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import LiveUpdate
@@ -66,12 +68,14 @@ class Session:
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
         ingredients = work.Ingredients()
-        self.run = SegmentRun(self.state, self.layers, ingredients)
+        self.turns = Turns(parent)
+        self.run = SegmentRun(self.state, self.layers, ingredients, self.turns)
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
         self._trust = TrustRun(self.state, parent)
         self._contours = ThresholdContours(self.layers)
         self.painter = Painter(self.state, self.layers, self._watch_strokes)
+        self._contrast = Contrast(self.state, self.layers)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)
@@ -98,6 +102,7 @@ class Session:
 
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
+        self._keep(files().submit(layer_data.warm_up, "Warm up"))
         defaults = preference.get_defaults()
         if self.state.bundle is None:
             self.set_bundle(defaults.bundle or None)
@@ -112,11 +117,13 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self.turns.close()
         self._live.close()
         self.run.close()
         self.refine_run.close()
         self._trust.close()
         self.painter.close()
+        self._contrast.close()
         for job in self._jobs:
             job.forget()
         self._jobs.clear()
@@ -156,24 +163,27 @@ class Session:
         opening = self.state.announce(f"Opening {Path(path).name}…")
         job = self._keep(files().submit(lambda: _prepared(path), "Open"))
 
-        def opened(found: OpenCase | LabelsAlone) -> None:
-            self._on_opened(found)
-            self.state.withdraw(opening)
+        def read(found: tuple[OpenCase | LabelsAlone, list[Layer]]) -> None:
+            self.turns.run(self._showing(*found, opening))
 
-        job.succeeded.connect(opened)
+        job.succeeded.connect(read)
         job.failed.connect(self._on_failure)
         return job
 
-    def _on_opened(self, found: OpenCase | LabelsAlone) -> None:
+    def _showing(
+        self, found: OpenCase | LabelsAlone, made: list[Layer], opening: Message
+    ) -> Iterator[None]:
+        """Show a case or labels that were read, a layer in each step."""
         if isinstance(found, LabelsAlone):
-            self.layers.add_labels(found)
-            return
-        opened = self.layers.open(found)
-        if opened is not found:
-            self.select(opened)
+            self.layers.add_labels(made)
+        elif (same := self.layers.already_open(found)) is not None:
+            self.select(same)
             self.state.say(f"{found.case.name} is open already.")
-        elif found.case.warnings:
-            self.state.say(" ".join(found.case.warnings), "warning")
+        else:
+            yield from self.layers.adding_case(found, made)
+            if found.case.warnings and found in self.state.open_cases:
+                self.state.say(" ".join(found.case.warnings), "warning")
+        self.state.withdraw(opening)
 
     def select(self, opened: OpenCase | None) -> None:
         """Work on this case."""
@@ -229,6 +239,7 @@ class Session:
                 self._watched.add(id(layer))
         self._watched &= {id(layer) for layer in self.viewer.layers}
         self.painter.watch()
+        self._contrast.watch()
         self._show_maps()
         self.layers_changed.emit()
 
@@ -266,6 +277,7 @@ class Session:
             self.state.say(str(error), "error")
             self.layers_changed.emit()  # the combo shows again what holds
             return
+        opened.answered |= {modality}
         self._change_case(opened, case)
         if opened.result is not None:
             self.state.say("The modalities changed; click Segment to bring the result up to date.")
@@ -304,7 +316,12 @@ class Session:
     def segment(self) -> Job | None:
         """Run the networks on the case in work; None where one runs already."""
         opened = self.state.current
-        return None if opened is None else self.run.start(opened)
+        if opened is None:
+            return None
+        if opened.open_choice:
+            self.state.say(opened.open_choice, "warning")
+            return None
+        return self.run.start(opened)
 
     def cancel(self) -> None:
         """Stop Segment at its next step."""
@@ -475,9 +492,7 @@ class Session:
         self.saved.emit(list(paths))
 
 
-def _prepared(path: str | Path) -> OpenCase | LabelsAlone:
-    """Read a path, and what the window would else have to compute for its layers."""
+def _prepared(path: str | Path) -> tuple[OpenCase | LabelsAlone, list[Layer]]:
+    """Read a path and make its layers, which the window only has to add."""
     found = read_path(path)
-    if isinstance(found, OpenCase):
-        _ = found.case.brain
-    return found
+    return found, layer_data.make_layers(layer_data.data_of(found))

@@ -72,7 +72,7 @@ def read(path: Paths) -> list[LayerData]:
 
 def _read(paths: Sequence[Path]) -> list[LayerData]:
     from napari_gliocam.ui.jobs.open_path import LabelsAlone
-    from napari_gliocam.ui.viewer.layer_data import case_data, labels_alone_data
+    from napari_gliocam.ui.viewer.layer_data import data_of
 
     layers: list[LayerData] = []
     taken: set[Path] = set()
@@ -84,11 +84,10 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
             layers += missing
             continue
         found = _read_alive(path)
+        layers += data_of(found)
         if isinstance(found, LabelsAlone):
-            layers.append(labels_alone_data(found))
             continue
         taken |= {p.resolve() for p in found.paths}
-        layers += case_data(found)
         if found.case.warnings:
             _show(" ".join(found.case.warnings), "warning")
     return layers

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from napari_gliocam.case import Grid
+from napari_gliocam.case import Case, Grid
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES
+from napari_gliocam.io.write import refuse_sources
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
@@ -69,8 +70,20 @@ def write_labels(
         import gzip
 
         raw = gzip.compress(raw, 1, mtime=0)
+    for case in _open_cases():
+        refuse_sources([Path(path)], case)
     write_files({Path(path): raw}, overwrite=True)
     return [path]
+
+
+def _open_cases() -> list[Case]:
+    """Return the cases in the window: napari asks before it replaces a file, a script does not."""
+    from napari import current_viewer
+
+    from napari_gliocam.ui.model.state import state_of
+
+    viewer = current_viewer()
+    return [] if viewer is None else [opened.case for opened in state_of(viewer).open_cases]
 
 
 def _shown(result: Result) -> Segmentation:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, LabelComparison
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, row_label, swatch_label
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice, plain_label, row_label, swatch_label
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
@@ -64,8 +64,7 @@ class AgreementView(QWidget):
         for value, name in CONFUSION_NAMES.items():
             legend.addWidget(swatch_label(name, CONFUSION_COLOURS[value]))
         self.table = TextTable()
-        self.sentence = QLabel()
-        self.sentence.setWordWrap(True)
+        self.sentence = plain_label(wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, SPACING, 0, 0)
         layout.setSpacing(SPACING)

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QMessageBox,
     QPushButton,
     QTabWidget,
 )
@@ -34,7 +32,8 @@ from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.widgets import dock
 from napari_gliocam.ui.widgets.dock import Dock
-from napari_gliocam.ui.widgets.pieces import SPACING, Section
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, plain_label
+from napari_gliocam.ui.widgets.question import confirms
 
 if TYPE_CHECKING:
     import napari
@@ -72,7 +71,7 @@ class ReadingDock(Dock):
 
     def _make_frame(self) -> None:
         slices = Section("Slices", "Areas on each slice, and image-level probabilities")
-        self.status = QLabel()
+        self.status = plain_label()
         self.status.setToolTip("Chart and tables are those of the labels before, until this goes")
         slices.head.addWidget(self.status)
         self.step_buttons = {}
@@ -143,6 +142,7 @@ class ReadingDock(Dock):
         view.diameters_requested.connect(session.show_diameters)
         view.diameters_slice_requested.connect(session.go_to_diameters)
         view.discard_requested.connect(session.discard_strokes)
+        view.enhancing_requested.connect(session.divide_core)
 
     def _connect_overlap(self) -> None:
         view, run = self.overlap_view, self.session.overlap
@@ -194,10 +194,8 @@ class ReadingDock(Dock):
         earlier = [path.name for path in files if path.exists()]
         if not earlier:
             return True
-        answer = QMessageBox.question(
-            self, "Replace the report?", f"{', '.join(earlier)} in {folder} will be replaced."
-        )
-        return answer == QMessageBox.StandardButton.Yes
+        sentence = f"{', '.join(earlier)} in {folder} will be replaced."
+        return confirms(self, "Replace the report?", sentence)
 
     def report(self, folder: str | Path) -> Job | None:
         """Write the report."""
@@ -210,6 +208,7 @@ class ReadingDock(Dock):
             None if made is None else made.measures, self.session.waiting
         )
         self.measures_view.set_painted(0 if made is None else made.result.painted)
+        self.measures_view.set_enhancing(None if made is None else made.enhancing)
         if made is None:
             self.chart.set_areas(None)
         else:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.evaluation.figures import FIGURES
+from napari_gliocam.measure.lesion.enhancing import EnhancingCore
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.trust.statement import TrustStatement
-from napari_gliocam.ui.widgets.pieces import SPACING, Section
+from napari_gliocam.ui.widgets.pieces import SPACING, Section, plain_label, tooltip
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import counted
 
 
 class MeasuresView(QWidget):
-    """Show measures; emit requests to draw the diameters and to discard strokes."""
+    """Show measures; emit requests to draw diameters, divide the core and discard strokes."""
 
     diameters_requested = Signal(bool)
     diameters_slice_requested = Signal()
     discard_requested = Signal()
+    enhancing_requested = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
-        self.sentence = QLabel()
-        self.sentence.setWordWrap(True)
-        self.trust = QLabel()
-        self.trust.setWordWrap(True)
-        self.trust.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence = plain_label(wrap=True)
+        self.trust = plain_label(wrap=True)
         self.trust_box = Section("How far to trust this", "From the exits of the networks")
         self.trust_box.body.addWidget(self.trust)
         self.table = TextTable()
@@ -44,7 +43,17 @@ class MeasuresView(QWidget):
         buttons.setSpacing(SPACING)
         buttons.addWidget(self.diameters_button, 1)
         buttons.addWidget(self.go_button)
-        self.painted = QLabel()
+        self.enhancing = QCheckBox("Enhancing")
+        self.enhancing.setToolTip(
+            tooltip(
+                "The enhancing part of the core, by a rule for the intensity of T1ce; no network "
+                "was trained for it"
+            )
+        )
+        self.enhancing.clicked.connect(self.enhancing_requested)
+        buttons.addWidget(self.enhancing)
+        self.enhancing_sentence = plain_label(wrap=True)
+        self.painted = plain_label()
         self.discard_button = QPushButton("Discard")
         self.discard_button.setToolTip("Forget what was painted by hand")
         self.discard_button.clicked.connect(self.discard_requested)
@@ -59,11 +68,13 @@ class MeasuresView(QWidget):
         layout.addWidget(self.sentence)
         layout.addWidget(self.table)
         layout.addLayout(buttons)
+        layout.addWidget(self.enhancing_sentence)
         layout.addWidget(self.painted_row)
         layout.addWidget(self.trust_box)
         layout.addStretch(1)
         self.set_measures(None)
         self.set_painted(0)
+        self.set_enhancing(None)
         self.set_trust(None)
 
     def set_trust(self, trust: TrustStatement | None) -> None:
@@ -94,6 +105,23 @@ class MeasuresView(QWidget):
         texts = [[figure.title, *(figure.text(row) for row in rows)] for figure in FIGURES]
         self.table.fill(headings, texts)
         self.table.show()
+
+    def set_enhancing(self, found: EnhancingCore | str | None) -> None:
+        """Show the enhancing part of the core and its rule, or why there is none.
+
+        Parameters
+        ----------
+        found : EnhancingCore, str or None
+            None where it was not asked for; a sentence where it cannot be told.
+        """
+        if isinstance(found, EnhancingCore):
+            long_mm, across_mm = found.diameters.long_mm, found.diameters.perpendicular_mm
+            found = (
+                f"Enhancing {found.ml:.1f} ml, {long_mm:.1f} × {across_mm:.1f} mm; "
+                f"other core {found.rest_ml:.1f} ml. {found.rule}"
+            )
+        self.enhancing_sentence.setText(found or "")
+        self.enhancing_sentence.setVisible(bool(found))
 
     def set_painted(self, voxels: int) -> None:
         """Show how many voxels were painted by hand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.targets import BOTH, CORE, EDEMA
@@ -13,6 +13,7 @@ from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     SPACING,
     Choice,
+    plain_label,
     row_label,
     swatch_label,
     threshold_slider,
@@ -75,8 +76,7 @@ class OverlapView(QWidget):
         self.table = TextTable()
         self.table.setToolTip("Slices with the largest overlap; double-click goes to the first")
         self.table.cellDoubleClicked.connect(self._on_double_click)
-        self.stage = QLabel()
-        self.stage.setWordWrap(True)
+        self.stage = plain_label(wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, SPACING, 0, 0)
         layout.setSpacing(SPACING)

@@ -65,6 +65,7 @@ class ReadingSession:
         self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
+        self.divides_core = False
         self._depth: tuple[Case, Depth] | None = None
         self._rest = rest_timer(parent, REST_MS, self._measure)
         self._closed = False
@@ -180,9 +181,10 @@ class ReadingSession:
             return
         self.overlap.draw()
         result, depth = opened.result.segmentation, self._known_depth(opened)
+        divided = opened.result.case if self.divides_core else None
         self.latest.run(
             "measure",
-            lambda: reading_work.measuring(result, depth),
+            lambda: reading_work.measuring(result, depth, divided),
             lambda made: self._on_measured(opened, made),
         )
 
@@ -280,6 +282,11 @@ class ReadingSession:
         names: tuple[Drawing, ...] = (*PLANES, "diameters")
         return {name for name in names if self.layers.drawing(opened, name) is not None}
 
+    def divide_core(self, divides: bool) -> None:
+        """Measure the enhancing part of the core by a rule of intensity, or leave it out."""
+        self.divides_core = divides
+        self.refresh()
+
     def discard_strokes(self) -> None:
         """Forget what was painted by hand."""
         if self.opened is not None:
@@ -293,12 +300,12 @@ class ReadingSession:
         result = opened.result.segmentation
         unpainted = opened.result.unpainted.labels if result.painted else None
         case, depth = opened.result.case, self._known_depth(opened)
-        expert = self.agreement.other
+        expert, enhancing = self.agreement.other, self.divides_core
         self.state.say("Writing the report…")
         return self.latest.run(
             "report",
             lambda: reading_work.reporting(
-                case, result, Path(folder), depth, expert, heading, unpainted
+                case, result, Path(folder), depth, expert, heading, unpainted, enhancing=enhancing
             ),
             self._on_reported,
         )

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
+from napari_gliocam.errors import CaseError
 from napari_gliocam.maps.class_maps import CLASS_ROWS, ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
+from napari_gliocam.measure.lesion.enhancing import EnhancingCore, enhancing_core
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
@@ -44,23 +46,44 @@ class Measured:
         Of the labels.
     overlap : ndarray of float64, shape (S,)
         mm² that both classes claim by the maps of the result.
+    enhancing : EnhancingCore, str or None
+        The core divided by intensity, where that was asked for; a sentence where it cannot be told.
     """
 
     result: Segmentation
     measures: Measures
     areas: SliceAreas
     overlap: NDArray[np.float64]
+    enhancing: EnhancingCore | str | None = None
 
 
 def measuring(
-    result: Segmentation, depth: NDArray[np.float32] | None
+    result: Segmentation, depth: NDArray[np.float32] | None, divided: Case | None = None
 ) -> Generator[Progress, None, Measured]:
-    """Measure a result."""
+    """Measure a result.
+
+    Parameters
+    ----------
+    result : Segmentation
+        The result to measure.
+    depth : ndarray of float32 or None
+        Depth of every voxel below the brain's surface, in mm.
+    divided : Case, optional
+        The case of the result, where the enhancing part of its core is asked for.
+    """
     measures = measure_labels(result.labels, result.grid, depth=depth)
     yield Progress(1, 2, "measuring")
     areas = slice_areas(result.labels, result.grid)
     claimed = claims_of(result.maps, settings=result.settings)
-    return Measured(result, measures, areas, slice_areas(claimed, result.grid).both)
+    overlap = slice_areas(claimed, result.grid).both
+    enhancing: EnhancingCore | str | None = None
+    if divided is not None:
+        yield Progress(1, 2, "measuring what enhances")
+        try:
+            enhancing = enhancing_core(divided, result.labels)
+        except CaseError as error:
+            enhancing = str(error)
+    return Measured(result, measures, areas, overlap, enhancing)
 
 
 def depth_of(case: Case) -> NDArray[np.float32] | None:
@@ -122,6 +145,8 @@ def reporting(
     expert: ExpertLabels | None,
     heading: str,
     unpainted: NDArray[np.uint8] | None,
+    *,
+    enhancing: bool = False,
 ) -> Generator[Progress, None, list[Path]]:
     """Write the report."""
     from napari_gliocam.report import reading_segmentation, save_reading
@@ -134,6 +159,7 @@ def reporting(
         depth=depth,
         expert=expert,
         heading=heading,
+        enhancing=enhancing,
     )
     yield Progress(0, 1, "drawing")
     return save_reading(reading, folder, overwrite=True)

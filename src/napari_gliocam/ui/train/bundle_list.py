@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QInputDialog,
-    QMessageBox,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_gliocam.nets.library import Listed
 from napari_gliocam.ui.widgets.pieces import SPACING, Section, tooltip
+from napari_gliocam.ui.widgets.question import confirms
 from napari_gliocam.wording import figure
 
 _FIGURES = {
@@ -109,13 +109,6 @@ class BundleListView(QWidget):
 
     def _ask_removal(self) -> None:
         bundle = self.chosen()
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setTextFormat(Qt.TextFormat.PlainText)  # the name comes from a file
-        box.setWindowTitle("Remove the bundle")
-        box.setText(
-            f"Remove {bundle.info.name} with its weights and curves? This cannot be undone."
-        )
-        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
-        if box.exec() == QMessageBox.StandardButton.Yes:
+        sentence = f"Remove {bundle.info.name} with its weights and curves? This cannot be undone."
+        if confirms(self, "Remove the bundle", sentence):
             self.remove_requested.emit(bundle.path)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.run.events import BeforeAfter, End, Event, Row, TrainingReport
 from napari_gliocam.ui.train.chart import STAGE_TITLES, TrainChart
-from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, plain_label
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
@@ -35,7 +35,7 @@ class PictureStrip(QWidget):
         super().__init__()
         self.picture = QLabel()
         self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.caption = QLabel()
+        self.caption = plain_label()
         self.next_button = QPushButton("Next")
         self.next_button.clicked.connect(self._step)
         row = QHBoxLayout()

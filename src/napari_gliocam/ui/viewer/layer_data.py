@@ -6,10 +6,12 @@ silently take the millimetres from the whole viewer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
@@ -38,6 +40,8 @@ KEY = "napari-gliocam"
 #: Of labels over an image.
 OPACITY = 0.55
 GRID_KEY = "napari-gliocam grid"
+#: The window over the brain's grey values that an image had at first.
+WINDOW_KEY = "napari-gliocam window"
 
 #: From bottom to top in the layer list; the last one present is shown.
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
@@ -107,12 +111,17 @@ def image_data(opened: OpenCase, modality: Modality, *, visible: bool) -> LayerD
     case = opened.case
     volume = case.volumes[modality]
     source = case.sources.get(modality)
+    window = contrast_limits(volume, case.brain)
     arguments = {
         "name": modality.title,
         "colormap": "gray",
-        "contrast_limits": contrast_limits(volume, case.brain),
+        "contrast_limits": window,
         "visible": visible,
-        "metadata": {KEY: Tag(opened, "modality", modality), "source": str(source or "")},
+        "metadata": {
+            KEY: Tag(opened, "modality", modality),
+            WINDOW_KEY: window,
+            "source": str(source or ""),
+        },
         **placement(case.grid),
     }
     return volume, arguments, "image"
@@ -273,6 +282,34 @@ def case_data(opened: OpenCase) -> list[LayerData]:
     if opened.case.expert is not None:
         layers.append(expert_data(opened))
     return layers
+
+
+def make_layers(data: Iterable[LayerData]) -> list[Layer]:
+    """Make layers of their data; any thread may, as long as no viewer has them."""
+    return [Layer.create(*one) for one in data]
+
+
+def warm_up() -> None:
+    """Make napari load, in a thread beside the window's, what its first layers need.
+
+    That is the registry of units, SciPy's filters and rotations, and pandas: 0.9 s before the
+    first image and the first labels of a session.
+    """
+    import scipy.spatial.transform  # noqa: F401  # of the camera
+
+    grid = Grid(np.diag([-1.0, -1.0, 1.0, 1.0]), (2, 2, 2))
+    volume = np.zeros(grid.shape, dtype=np.float32)
+    make_layers(
+        [
+            (volume, {"contrast_limits": (0.0, 1.0), **placement(grid)}, "image"),
+            (volume.astype(np.uint8), placement(grid), "labels"),
+        ]
+    )
+
+
+def data_of(found: OpenCase | LabelsAlone) -> list[LayerData]:
+    """Every layer of what was read, bottom first."""
+    return case_data(found) if isinstance(found, OpenCase) else [labels_alone_data(found)]
 
 
 def labels_alone_data(labels: LabelsAlone) -> LayerData:

@@ -13,14 +13,11 @@ from weakref import WeakSet
 
 from napari.layers import Labels, Layer
 from psygnal import EmitLoopError
-from qtpy.QtCore import QEventLoop
-from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.ui.jobs.open_path import LabelsAlone
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
@@ -97,18 +94,46 @@ class CaseLayers:
         found : OpenCase
             The case; one from the same files in the viewer takes its place.
         """
+        same = self.already_open(found)
+        if same is None:
+            self.add_case(found)
+        return same or found
+
+    def already_open(self, found: OpenCase) -> OpenCase | None:
+        """Return the case in the viewer that was read from the same files, if there is one."""
         sources = found.case.sources
-        for opened in self.open_cases():
-            if sources and opened.case.sources == sources:
-                return opened
-        self.add_case(found)
-        return found
+        return next((o for o in self.open_cases() if sources and o.case.sources == sources), None)
 
     def add_case(self, opened: OpenCase) -> None:
         """Add the layers of a case and look at it."""
-        for data in layer_data.case_data(opened):
-            self.viewer.add_layer(Layer.create(*data))
-            _breathe()
+        for _ in self.adding_case(opened, layer_data.make_layers(layer_data.case_data(opened))):
+            pass
+
+    def adding_case(self, opened: OpenCase, made: Sequence[Layer]) -> Iterator[None]:
+        """Add the layers of a case, one in each step; it ends early where the case is closed.
+
+        napari takes up to 0.1 s for a layer. The image that is seen comes first.
+
+        Parameters
+        ----------
+        opened : OpenCase
+            The case of the layers.
+        made : sequence of Layer
+            From bottom to top, see `layer_data.case_data`.
+        """
+        seen = next((layer for layer in made if layer.visible), made[-1])
+        self.viewer.add_layer(seen)
+        for layer in made:
+            if layer is seen:
+                continue
+            yield
+            if seen not in self.viewer.layers:
+                return
+            with self._selection_kept():
+                if made.index(layer) < made.index(seen):
+                    self.viewer.layers.insert(self.viewer.layers.index(seen), layer)
+                else:
+                    self.viewer.add_layer(layer)
         self.activate(opened)
 
     def activate(self, opened: OpenCase) -> None:
@@ -118,9 +143,10 @@ class CaseLayers:
         if image is not None:
             self.viewer.layers.selection.active = image
 
-    def add_labels(self, labels: LabelsAlone) -> None:
-        """Add labels without their case."""
-        self.viewer.add_layer(Layer.create(*layer_data.labels_alone_data(labels)))
+    def add_labels(self, made: Sequence[Layer]) -> None:
+        """Add labels without their case, see `layer_data.labels_alone_data`."""
+        for layer in made:
+            self.viewer.add_layer(layer)
 
     def update_case(self, opened: OpenCase) -> None:
         """Show a case whose modalities or expert labels were changed."""
@@ -133,10 +159,12 @@ class CaseLayers:
                         self.viewer.layers.remove(layer)
                 elif layer is None:
                     shown = modality is self._top_modality(opened)
-                    self._insert(layer_data.image_data(opened, modality, visible=shown), opened)
+                    data = layer_data.image_data(opened, modality, visible=shown)
+                    self._insert(Layer.create(*data), opened)
                 elif layer.data is not volume:
                     layer.data = volume
-                    layer.contrast_limits = layer_data.contrast_limits(volume, opened.case.brain)
+                    window = layer_data.contrast_limits(volume, opened.case.brain)
+                    layer.metadata[layer_data.WINDOW_KEY] = layer.contrast_limits = window
             self._update_volumes(opened)
             self._update_expert(opened)
 
@@ -161,6 +189,36 @@ class CaseLayers:
             self.viewer.add_layer(Layer.create(*layer_data.expert_data(opened)))
         elif layer.data is not expert.labels:
             layer.data = expert.labels
+
+    # ---- contrast
+
+    def image_in_view(self, opened: OpenCase) -> Layer | None:
+        """Return the topmost image of a case that is shown."""
+        images = [
+            layer
+            for layer, tag in self.tagged()
+            if tag.opened is opened and tag.role in ("modality", "volume") and layer.visible
+        ]
+        return images[-1] if images else None
+
+    def set_contrast(self, layer: Layer, limits: tuple[float, float]) -> None:
+        """Set the contrast of an image."""
+        layer.contrast_limits = limits
+
+    def share_contrast(self, layer: Layer) -> None:
+        """Give the same modality of all other cases the contrast of this image.
+
+        Grey values of scanners differ, so that the contrast is taken relative to the brain's.
+        """
+        own = tag_of(layer)
+        assert own is not None
+        low, high = layer.metadata[layer_data.WINDOW_KEY]
+        share = [(limit - low) / (high - low) for limit in layer.contrast_limits]
+        for other, tag in self.tagged():
+            if other is not layer and (tag.role, tag.what) == (own.role, own.what):
+                low, high = other.metadata[layer_data.WINDOW_KEY]
+                start, stop = (low + part * (high - low) for part in share)
+                self.set_contrast(other, (start, stop))
 
     @staticmethod
     def _top_modality(opened: OpenCase) -> Modality | None:
@@ -194,20 +252,30 @@ class CaseLayers:
 
     def show_result(self, opened: OpenCase) -> None:
         """Show new maps and labels; what the user set on existing layers stays."""
+        for _ in self.showing_result(opened):
+            pass
+
+    def showing_result(self, opened: OpenCase) -> Iterator[None]:
+        """Show new labels and maps, a layer in each step; the labels come first."""
         assert opened.result is not None
-        with self._selection_kept():
-            for target in TARGETS:
-                if self.find(opened, "map", ("aggregate", target)) is None:
-                    data = layer_data.map_data(opened, "aggregate", target, visible=False)
-                    self._insert(data, opened)
-                    _breathe()
-            for layer, tag in self.tagged():
-                if tag.opened is opened and tag.role == "map":
-                    row, target = tag.what
-                    volume = opened.result.maps.volume(row, target)
-                    if layer.data is not volume:
-                        layer.data = volume
-            self.show_labels(opened)
+        self.show_labels(opened)
+        for layer, tag in self.tagged():
+            if tag.opened is opened and tag.role == "map":
+                self._update_map(opened, layer, tag)
+        for target in TARGETS:
+            yield
+            if opened.result is None or self.result(opened) is None:
+                return  # the result or the whole case was removed meanwhile
+            if self.find(opened, "map", ("aggregate", target)) is None:
+                data = layer_data.map_data(opened, "aggregate", target, visible=False)
+                with self._selection_kept():
+                    self._insert(Layer.create(*data), opened)
+
+    def _update_map(self, opened: OpenCase, layer: Layer, tag: Tag) -> None:
+        assert opened.result is not None
+        volume = opened.result.maps.volume(*tag.what)
+        if layer.data is not volume:
+            layer.data = volume
 
     def remove_result(self, opened: OpenCase) -> None:
         """Remove the labels and maps of a case."""
@@ -288,7 +356,8 @@ class CaseLayers:
             layer.visible = shown
         elif shown and opened.result is not None and opened.result.maps.has(row, target):
             with self._selection_kept():
-                self._insert(layer_data.map_data(opened, row, target, visible=True), opened)
+                data = layer_data.map_data(opened, row, target, visible=True)
+                self._insert(Layer.create(*data), opened)
 
     def map_layers(self, opened: OpenCase) -> dict[tuple[Row, Target], Layer]:
         """Return the layers of the maps of a case that are shown, bottom first."""
@@ -420,15 +489,15 @@ class CaseLayers:
         with getattr(self.viewer.layers, "batched_update", nullcontext)():
             yield
 
-    def _insert(self, data: LayerData, opened: OpenCase) -> None:
+    def _insert(self, layer: Layer, opened: OpenCase) -> None:
         """Add below the labels of the same case, so that these stay on top."""
         index = len(self.viewer.layers)
-        for position, layer in enumerate(self.viewer.layers):
-            tag = tag_of(layer)
+        for position, other in enumerate(self.viewer.layers):
+            tag = tag_of(other)
             if tag is not None and tag.opened is opened and tag.role in ("expert", "result"):
                 index = position
                 break
-        self.viewer.layers.insert(index, Layer.create(*data))
+        self.viewer.layers.insert(index, layer)
 
     @contextmanager
     def _selection_kept(self) -> Iterator[None]:
@@ -441,10 +510,3 @@ class CaseLayers:
             selection.update(kept)
             if active in kept:
                 selection.active = active
-
-
-def _breathe() -> None:
-    """Let the window paint between two layers: napari takes up to 0.1 s for each."""
-    app = QApplication.instance()
-    if app is not None:
-        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_gliocam.ui.model.state import unwrap
 from napari_gliocam.ui.viewer.layer_data import tag_of
@@ -15,7 +16,7 @@ from napari_gliocam.ui.viewer.layer_data import tag_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari.components import Camera, ViewerModel
+    from napari.components import Camera, Dims, ViewerModel
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
@@ -86,9 +87,9 @@ class UprightView:
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+        self._of = ref(viewer)
         self._order = tuple(viewer.dims.order)
-        self._busy = False
+        self._busy = self._marked = False
         for signal in (
             viewer.dims.events.order,
             viewer.dims.events.ndisplay,
@@ -103,19 +104,27 @@ class UprightView:
         self._turn()
 
     def _turn(self, event: object = None) -> None:
-        if self._busy:
+        viewer = self._of()
+        if self._busy or viewer is None:
             return
-        viewer = self._viewer
         active = viewer.dims.ndim == 3 and any(tag_of(layer) for layer in viewer.layers)
         with self._alone():
             if active:
-                self._set_order()
-                self._set_camera()
-            self._set_marks(active and viewer.dims.ndisplay == 2)
+                self._set_order(viewer.dims)
+                self._set_camera(camera_of(viewer))
+        self._marked = active and viewer.dims.ndisplay == 2
+        self._mark_later(viewer)
 
-    def _set_order(self) -> None:
+    def _mark_later(self, viewer: ViewerModel) -> None:
+        """Set the marks in a turn of their own where there is an event loop."""
+        if hasattr(viewer, "window"):
+            QTimer.singleShot(0, self._set_marks)
+        else:
+            self._set_marks()
+
+    def _set_order(self, dims: Dims) -> None:
         """Have the axis S run up the screen in all planes but the axial one."""
-        dims, before = self._viewer.dims, self._order
+        before = self._order
         order = tuple(dims.order)
         if order != before and order == tuple(np.roll(before, 1)) and before == ORDERS["coronal"]:
             order = ORDERS["axial"]  # napari's Roll goes round: axial, sagittal, coronal, axial
@@ -125,8 +134,8 @@ class UprightView:
             dims.order = order
         self._order = order
 
-    def _set_camera(self) -> None:
-        camera, order = camera_of(self._viewer), self._order
+    def _set_camera(self, camera: Camera) -> None:
+        order = self._order
         if not hasattr(camera, "orientation"):
             return
         rises = order[1] == 0
@@ -142,22 +151,26 @@ class UprightView:
         if tuple(str(part) for part in camera.orientation) != wanted:
             camera.orientation = wanted
 
-    def _set_marks(self, visible: bool) -> None:
-        overlays = getattr(getattr(self._viewer, "canvas", None), "overlays", None)
+    def _set_marks(self) -> None:
+        viewer, visible = self._of(), self._marked
+        if viewer is None or (hasattr(viewer, "window") and not _has_window(viewer)):
+            return  # closed meanwhile
+        overlays = getattr(getattr(viewer, "canvas", None), "overlays", None)
         if overlays is None:
             return  # napari 0.8: the panel's sentence has to do
         from napari.components.overlays import TextOverlay
 
-        orientation = camera_of(self._viewer).orientation
+        orientation = camera_of(viewer).orientation
         letters = marks_of(self._order, str(orientation[1]), str(orientation[2]))
         places = dict(
             zip(_SIDES, ("middle_left", "middle_right", "top_center", "bottom_center"), strict=True)
         )
         for side in _SIDES:
             key = f"gliocam_{side}"
-            if key not in overlays:
-                if not visible:
-                    continue
+            new = key not in overlays
+            if new and not visible:
+                continue
+            if new:
                 overlays[key] = TextOverlay(
                     position=places[side], font_size=13, gridded=True, box=True
                 )
@@ -165,6 +178,9 @@ class UprightView:
             # the pictures of a comparison have their names at the top
             crowded = side == "top" and self._grid is not None and self._grid.enabled
             overlays[key].visible = visible and not crowded
+            if new:  # the canvas needs 60 ms for each
+                self._mark_later(viewer)
+                return
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -173,6 +189,11 @@ class UprightView:
             yield
         finally:
             self._busy = False
+
+
+def _has_window(viewer: ViewerModel) -> bool:
+    """Return True until the window of a viewer is closed."""
+    return hasattr(getattr(viewer, "window", None), "_qt_window")
 
 
 _views: WeakKeyDictionary[ViewerModel, UprightView] = WeakKeyDictionary()

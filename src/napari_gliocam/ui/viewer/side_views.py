@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
@@ -19,6 +20,7 @@ from superqt.utils import qthrottled
 from napari_gliocam.case import Modality
 from napari_gliocam.ui.model.connections import Connections, Emitter
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, marks_of, plane_of
 from napari_gliocam.ui.widgets.dock import ViewerWidget
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 TITLE = "Side views"
 FRAME_MS = 33
+#: Until the canvas has its new size beside a dock that was opened or closed.
+RESIZED_MS = 100
 #: Of the view of another modality, in pixels, where the canvas leaves room.
 WIDTH_BESIDE = 300
 _MARK = QColor("#FFD54F")
@@ -301,6 +305,7 @@ def toggle_side_views(viewer: ViewerModel, planes: bool) -> None:
     window = getattr(unwrap(viewer), "window", None)
     if window is None:
         return
+    QTimer.singleShot(RESIZED_MS, partial(_fit, ref(unwrap(viewer))))
     main = window._qt_window
     open_one = next((w for w in _open_views(window)), None)
     panels = [d for d in main.findChildren(QDockWidget) if _on_the_right(main, d, open_one)]
@@ -324,6 +329,14 @@ def toggle_side_views(viewer: ViewerModel, planes: bool) -> None:
     elif panels:  # as wide as the canvas, between it and the panels
         main.splitDockWidget(dock, panels[0], Qt.Orientation.Horizontal)
         main.resizeDocks([dock, *panels], [half, *widths], Qt.Orientation.Horizontal)
+
+
+def _fit(viewer: ReferenceType[ViewerModel]) -> None:
+    """Fit the case in work to the canvas, unless the viewer is gone."""
+    found = viewer()
+    opened = None if found is None else state_of(found).current
+    if found is not None and opened is not None:
+        navigate.fit_case(found, opened)
 
 
 def _on_the_right(main: QMainWindow, dock: QDockWidget, view: SideViews | None) -> bool:

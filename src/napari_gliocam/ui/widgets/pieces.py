@@ -145,10 +145,17 @@ def tooltip(text: str) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in text.split("\n")) if text else ""
 
 
-def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:
-    """Return the label at the left of a row, in a column as wide as all of them or as its text."""
+def plain_label(text: str = "", *, wrap: bool = False) -> QLabel:
+    """Return a label that never reads its text as html, wherever that came from."""
     label = QLabel(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(wrap)
+    return label
+
+
+def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:
+    """Return the label at the left of a row, in a column as wide as all of them or as its text."""
+    label = plain_label(text)
     if fixed:
         label.setFixedWidth(LABEL_WIDTH)
     label.setToolTip(tip)

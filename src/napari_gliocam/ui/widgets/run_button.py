@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.widgets.pieces import SPACING, Elided
+from napari_gliocam.ui.widgets.pieces import SPACING, Elided, tooltip
 
 HEIGHT = 34
 
@@ -36,6 +36,7 @@ class RunButton(QStackedWidget):
     def __init__(self, title: str, tip: str) -> None:
         super().__init__()
         self.button = QPushButton(title)
+        self._tip = tip
         self.button.setToolTip(tip)
         self.button.clicked.connect(self.requested)
         self.bar = QProgressBar()
@@ -60,9 +61,10 @@ class RunButton(QStackedWidget):
         self.setFixedHeight(HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def set_ready(self, ready: bool) -> None:
-        """Whether there is something to do."""
+    def set_ready(self, ready: bool, reason: str = "") -> None:
+        """Show whether there is something to do; the tooltip tells why there is not."""
         self.button.setEnabled(ready)
+        self.button.setToolTip(tooltip(reason or self._tip))
 
     def set_running(self, running: bool) -> None:
         """Show the bar and Cancel instead of the button."""

@@ -13,6 +13,8 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
+from napari_gliocam.ui.widgets.pieces import tooltip
+
 
 class TextTable(QTableWidget):
     """A table that is read, not written; as high as its rows.
@@ -60,8 +62,8 @@ class TextTable(QTableWidget):
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
-                if tips:
-                    item.setToolTip(tips[line][column])
+                if tips or not column:  # names may be cut
+                    item.setToolTip(tooltip(tips[line][column] if tips else text))
                 self.setItem(line, column, item)
         if 0 <= chosen < len(rows):
             self.setCurrentCell(chosen, 0)

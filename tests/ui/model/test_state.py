@@ -1,0 +1,70 @@
+"""An open case: what Segment hands over, and what has to be chosen before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_gliocam.case import Modality
+from napari_gliocam.io.find import CaseFiles
+from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.settings import Thresholds
+from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.ui.model.assign import Source
+from napari_gliocam.ui.model.result import Result
+from napari_gliocam.ui.model.state import OpenCase
+
+from ...small_case import make_case, make_maps
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_result_cut_beforehand_counts_only_at_the_thresholds_of_now(moved: bool) -> None:
+    case = make_case()
+    maps, opened = make_maps(case), OpenCase(case, refinement=Refinement.nothing())
+    cut = Result.of(case, maps, opened.settings, opened.refinement)
+    cut.count(None if case.expert is None else case.expert.labels)
+    if moved:
+        opened.settings = replace(opened.settings, tumour_threshold=0.7)
+    opened.take(case, maps, None, cut)
+    assert opened.result is not None
+    assert (opened.result is cut) is not moved
+    wanted = apply_thresholds(maps, opened.settings)
+    np.testing.assert_array_equal(opened.result.segmentation.labels, wanted.labels)
+    assert opened.result.volumes_ml == pytest.approx(wanted.volumes_ml)
+    assert opened.result.dice is not None
+
+
+def test_strokes_stay_over_a_result_cut_beforehand() -> None:
+    case = make_case()
+    maps, opened = make_maps(case), OpenCase(case, refinement=Refinement.nothing())
+    opened.take(case, maps)
+    assert opened.result is not None
+    opened.result.painted.labels[0, 0, 0] = 1
+    opened.result.painted.take_strokes(opened.result.unpainted_labels)
+    again = make_maps(case, seed=1)
+    opened.take(case, again, None, Result.of(case, again, opened.settings, opened.refinement))
+    assert opened.result.maps is again
+    assert opened.result.segmentation.labels[0, 0, 0] == 1
+    assert opened.settings == Thresholds()
+
+
+def test_half_of_a_case_is_not_segmented_before_it_is_settled() -> None:
+    case = make_case()
+    t2 = Modality.T2
+    half = replace(case, volumes={m: v for m, v in case.volumes.items() if m is not t2})
+    known = {m: Path(f"x_{m}.nii.gz") for m in half.volumes}
+    strange = Path("x_gamma.nii.gz")
+    files = CaseFiles("x", known, unknown=(strange,), problem="x has no T2, …", choice=True)
+    opened = OpenCase(half, files=files)
+    opened.pool = (*opened.pool, Source(strange.name, None, strange))
+    assert opened.open_choice == "Choose under Files which file is T2, or that there is none."
+    opened.answered |= {t2}
+    assert not opened.open_choice, "there is none"
+    opened.answered = frozenset()
+    opened.case = case
+    assert not opened.open_choice, "it was chosen"
+    assert not OpenCase(half, files=replace(files, choice=False)).open_choice
+    assert not OpenCase(half).open_choice
