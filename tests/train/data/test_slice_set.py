@@ -15,7 +15,7 @@ from ..conftest import blob_slices
 
 def test_a_slice_set_has_no_room_for_a_mask():
     assert set(SliceSet.__dataclass_fields__) == {
-        *("images", "labels", "case", "names", "position")
+        *("images", "labels", "case", "names", "position", "validated")
     }
     with pytest.raises(ValueError, match="labels"):  # one label a pixel is no image-level label
         SliceSet(np.zeros((2, 3, 8, 8), np.float16), np.zeros((2, 8, 8)), np.zeros(2, int))
