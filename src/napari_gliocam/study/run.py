@@ -98,7 +98,7 @@ def running_case(
         }
         if pictured:
             _draw(labels, expert, case, setup, number)
-        seconds = round(time.perf_counter() - started, 3)
+        seconds = round(time.perf_counter() - started + work.correction(row), 3)
         scores.rows[setup.keys[number]] = RowScores(targets, seconds)
         scores.write(setup)
     return scores
@@ -144,6 +144,14 @@ class _CaseWork:
     segmented: dict[str, ClassMaps] = field(default_factory=dict)
     raw: dict[MapsChoice, RawMaps] = field(default_factory=dict)
     ingredients: Ingredients = field(default_factory=Ingredients)
+    seconds: dict[MapsChoice, float] = field(default_factory=dict)
+    made_now: float = 0.0
+
+    def correction(self, row: Row) -> float:
+        """Return the time of a row's own maps less that of all maps that were made with it."""
+        own = sum(self.seconds.pop(_choice(choice), 0.0) for choice in row.choices)
+        made, self.made_now = self.made_now, 0.0
+        return own - made
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -234,6 +242,8 @@ class _CaseWork:
         for choice, work in works.items():
             assert work.raw is not None
             self.raw[choice] = work.raw
+            self.seconds[choice] = work.seconds
+            self.made_now += work.seconds
 
 
 def _choice(member: MapsChoice) -> MapsChoice:

@@ -122,7 +122,8 @@ class RowScores:
     targets : mapping of target to TargetScores
         The classes that are scored.
     seconds : float
-        Time of maps, labels and scores; maps that rows share count for the first of them.
+        Time of maps, labels and scores; maps that rows share, and what all rows need, such as
+        reading, count for the first of them.
     """
 
     targets: Mapping[Target, TargetScores]

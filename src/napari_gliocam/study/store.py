@@ -81,8 +81,10 @@ class Setup:
         return self.out / "cases" / f"{safe_name(case)}.json"
 
     def picture_file(self, case: str, row: int, target: Target) -> Path:
-        """Return the picture of a row, counted from 0, on a case."""
-        return self.out / "pictures" / f"{safe_name(case)}_row-{row + 1:02d}_{target}.png"
+        """Return the picture of a row, counted from 0, on a case; rows may move in the study."""
+        words = safe_name("-".join(self.study.rows[row].title.lower().split())[:40])
+        name = f"{safe_name(case)}_{words}-{self.keys[row][:8]}_{target}.png"
+        return self.out / "pictures" / name
 
 
 def set_up(

@@ -114,6 +114,8 @@ class Explaining:
         The maps made by now; whole after `run` has ended, a part after it was closed.
     slices : int
         How many are asked for; 0 before the work begins.
+    seconds : float
+        Time that the method took where it took turns with others, see `explaining_together`.
     seconds_left : float or None
         Expected from the slices, or steps, that are done; None before the first one.
     """
@@ -138,6 +140,7 @@ class Explaining:
         self.gate = gate
         self.raw: RawMaps | None = None
         self.slices = 0
+        self.seconds = 0.0
         self.seconds_left: float | None = None
         for target in self.targets if self.method.layered else ():
             self.explained.check(prepared.bundle.net.network_of(target))
@@ -309,10 +312,14 @@ def explaining_together(works: Sequence[Explaining]) -> Generator[Progress, None
     running = [(work, work.run()) for work in works]
     while running:
         number = min(range(len(running)), key=lambda index: running[index][0].done)
-        try:
-            yield next(running[number][1])
-        except StopIteration:
+        work, run = running[number]
+        started = time.perf_counter()
+        progress = next(run, None)
+        work.seconds += time.perf_counter() - started
+        if progress is None:
             del running[number]
+        else:
+            yield progress
     for work in works:
         work.prepared = replace(work.prepared, last=None)
 
