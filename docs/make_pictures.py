@@ -37,7 +37,7 @@ def boundary_fit(panel: Workspace) -> None:
     panel.refine_view.parameters_button.click()
     for overlay in OVERLAYS:
         panel.session.show_overlay(overlay, True)
-    until(lambda: opened.refined.current is not None)
+    until(lambda: opened.result is not None and opened.result.current is not None)
     until(lambda: all(layer.data.any() for layer in panel.session.layers.overlays(opened).values()))
 
 

@@ -38,7 +38,7 @@ def main(folder: Path, case: str = "") -> None:
     until(lambda: job.ended)
     opened = panel.state.current
     assert opened is not None
-    assert opened.shown is not None
+    assert opened.result is not None
     dock = open_dock(viewer)
     session = dock.session
     until(lambda: session.last is not None and session.last.measures.case.core_depth_mm is not None)
@@ -59,7 +59,7 @@ def main(folder: Path, case: str = "") -> None:
     viewer.theme = "dark"
     viewer.window.resize(1920, 1080)
     dock.tabs.setCurrentWidget(dock.voxel_view)
-    middle = np.argwhere(opened.shown.labels == 1)
+    middle = np.argwhere(opened.result.painted.labels == 1)
     layer = viewer.layers["segmentation"]
     session.voxel_changed.emit(session.read(layer.data_to_world(middle[len(middle) // 2])))
     picture("voxel")

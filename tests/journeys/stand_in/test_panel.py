@@ -436,25 +436,23 @@ def test_layers_come_one_by_one_and_the_window_lives_between(
     gliocam: Any, case_folder: Any, qtbot: Any
 ) -> None:
     panel, viewer = gliocam.panel, gliocam.viewer
-    counts: list[int] = []
-    viewer.layers.events.inserted.connect(lambda event: counts.append(len(viewer.layers)))
+    came: list[str] = []
+    viewer.layers.events.inserted.connect(lambda event: came.append(event.value.name))
     beats: list[int] = []
     timer = QTimer(panel)
     timer.timeout.connect(lambda: beats.append(len(viewer.layers)))
     timer.start(1)
     panel.open(case_folder)
-    qtbot.waitUntil(lambda: bool(gliocam.state.open_cases))
-    assert names(viewer) == ["FLAIR"], "the image that is seen comes first"
-    qtbot.waitUntil(lambda: panel.session.turns.idle)
+    qtbot.waitUntil(lambda: len(came) == 5 and panel.session.turns.idle)
+    assert came[0] == "FLAIR", "the image that is seen comes first"
     assert names(viewer) == ["T1", "T2", "T1ce", "FLAIR", "expert labels"]
     assert viewer.layers.selection.active.name == "FLAIR"
     assert set(beats) >= {1, 2, 3, 4}, "the event loop runs between two layers"
     panel.session.set_refinement(Refinement.nothing())
     panel.segment()
-    qtbot.waitUntil(lambda: "segmentation" in names(viewer))
-    assert "tumour map" not in names(viewer), "the labels come first"
-    qtbot.waitUntil(lambda: panel.session.turns.idle)
-    assert {"tumour map", "core map", "edema map"} <= set(names(viewer))
+    qtbot.waitUntil(lambda: len(came) == 9 and panel.session.turns.idle)
+    assert came[5] == "segmentation", "the labels come first"
+    assert set(came[6:]) == {"tumour map", "core map", "edema map"}
     assert names(viewer)[-1] == "segmentation"
 
 
