@@ -99,13 +99,13 @@ def load_anatomy(path: Path, spacing: float = 1.5) -> Anatomy:
 
 def anatomy_from_labels(path: Path, spacing: float = 1.5) -> Anatomy:
     """Make soft tissue maps of one label map."""
-    labels, voxel = _read(path, np.int16)
+    labels, voxel = read_canonical(path, np.int16)
     labels = np.where(labels >= 500, 0, labels)
     tissue = np.full(600, -1, dtype=np.int8)
     for name, numbers in FREESURFER.items():
         tissue[list(numbers)] = name
     classes = np.where(labels > 0, tissue[labels], -1)
-    solid = _largest(ndi.binary_opening((classes >= 0) & (classes != Tissue.CSF)))
+    solid = largest_component(ndi.binary_opening((classes >= 0) & (classes != Tissue.CSF)))
     solid = ndi.binary_dilation(solid, iterations=2) & (classes >= 0) & (classes != Tissue.CSF)
     box = _box(solid, 14)
     classes, solid = classes[box], solid[box]
@@ -124,11 +124,11 @@ def anatomy_from_contrasts(folder: Path, spacing: float = 1.5) -> Anatomy:
     names = ("t1", "t1ce", "t2", "flair")
     volumes = {}
     for name in names:
-        volumes[name], voxel = _read(folder / f"{name}.nii.gz", np.float32)
-    lesions, _ = _read(folder / "lesions.nii.gz", np.float32)
+        volumes[name], voxel = read_canonical(folder / f"{name}.nii.gz", np.float32)
+    lesions, _ = read_canonical(folder / "lesions.nii.gz", np.float32)
     t1, t2 = volumes["t1"], volumes["t2"]
     brain = (t1 > 0.5 * np.percentile(t1[t1 > 1], 1)) & (t2 > 1)
-    brain = ndi.binary_fill_holes(_largest(ndi.binary_opening(brain)))
+    brain = ndi.binary_fill_holes(largest_component(ndi.binary_opening(brain)))
     box = _box(brain, 10)
     brain, lesions = brain[box], lesions[box] > 0.5
     volumes = {k: v[box] for k, v in volumes.items()}
@@ -169,7 +169,8 @@ def anatomy_from_contrasts(folder: Path, spacing: float = 1.5) -> Anatomy:
     return _resample(fractions, depth, contrasts, voxel, spacing)
 
 
-def _read(path: Path, dtype: type) -> tuple[NDArray[Any], tuple[float, float, float]]:
+def read_canonical(path: Path, dtype: type) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    """Return the volume of a NIfTI file in canonical axes, and its voxel size in mm."""
     image: Any = nib.load(path)
     grid = Grid(image.affine, image.shape[:3])
     return grid.from_file(np.asarray(image.dataobj).astype(dtype)), grid.spacing
@@ -204,7 +205,8 @@ def _signed_distance(
     return distance
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest connected part of a mask."""
     labels, count = ndi.label(mask)
     if count < 2:
         return mask

@@ -1,0 +1,325 @@
+"""Heads with skull and skin in contrasts that no scanner makes, to train a skull stripper.
+
+In the manner of SynthStrip (Hoopes et al. 2022, doi 10.1016/j.neuroimage.2022.119474): label
+maps are deformed, every label gets a random intensity, and a network that learns from such images
+finds the brain in any sequence.  Added here: tumours and cavities, at the brain's border too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from torch import Tensor
+from torch.nn.functional import avg_pool3d, interpolate
+
+from napari_gliocam.phantom.fields import Fields, SliceGrid, blur
+from napari_gliocam.phantom.sources import FREESURFER, largest_component, read_canonical
+
+#: Labels from here on lie outside the brain (SynthSeg).
+OUTSIDE = 500
+CSF = 24
+#: Skull and marrow, skin, other soft tissue: the groups that a scanner shows alike.
+_BONE, _SKIN = (514, 515, 516), (511,)
+#: Lesions get codes of their own, after those of the labels.
+_LESION_CODES = 3
+#: Points of a voxel along each axis whose labels are averaged.
+_FINE = 2
+#: Sulci and cisterns up to twice as wide belong to the brain.
+_CLOSING_MM = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLabels:
+    """A label map of a head, ready to be drawn.
+
+    Parameters
+    ----------
+    codes : Tensor of uint8, shape (S, P, L)
+        Index into ``names``.
+    brain : Tensor of bool, shape (S, P, L)
+        The brain with the sulci that its folds enclose.
+    names : tuple of int
+        FreeSurfer number of each code; 0, air, is the first.
+    spacing : float
+        Voxel size in mm along all axes.
+    """
+
+    codes: Tensor
+    brain: Tensor
+    names: tuple[int, ...]
+    spacing: float
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnHead:
+    """An image of a head, and where its brain is.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (S, P, L)
+        In arbitrary units, with an arbitrary background.
+    brain, lesion : Tensor of float32, shape (S, P, L)
+        Share of the brain, and of its lesions, in each voxel, in [0, 1].
+    """
+
+    image: Tensor
+    brain: Tensor
+    lesion: Tensor
+
+
+def load_head(path: Path) -> HeadLabels:
+    """Read a label map with FreeSurfer's numbers inside the brain, 500 and more outside.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI file with cubic voxels.
+    """
+    labels, voxel = read_canonical(path, np.int16)
+    return head_of_labels(labels, voxel[0])
+
+
+def head_of_labels(labels: NDArray[np.int16], spacing: float) -> HeadLabels:
+    """Return the head of a label map that is in memory.
+
+    Parameters
+    ----------
+    labels : ndarray of int16, shape (S, P, L)
+        FreeSurfer's numbers inside the brain, 500 and more outside, 0 air.
+    spacing : float
+        Voxel size in mm along all axes.
+    """
+    brain = brain_of_labels(labels, spacing)
+    # Stray voxels in the air come from the automatic labelling, not from a head.
+    labels = np.where(largest_component(labels > 0), labels, 0)
+    low, high = np.flatnonzero(brain.any(axis=(1, 2)))[[0, -1]]
+    neck = round(70 / spacing)
+    keep = slice(max(low - neck, 0), high + round(40 / spacing))
+    labels, brain = labels[keep], brain[keep]
+    names = tuple(int(n) for n in np.unique(np.append(labels, 0)))
+    codes = np.searchsorted(names, labels).astype(np.uint8)
+    return HeadLabels(torch.from_numpy(codes), torch.from_numpy(brain), names, spacing)
+
+
+def brain_of_labels(labels: NDArray[np.int16], spacing: float) -> NDArray[np.bool_]:
+    """Return the brain of a label map: its tissue, ventricles and what its folds enclose.
+
+    Parameters
+    ----------
+    labels : ndarray of int16, shape (S, P, L)
+        FreeSurfer's numbers inside the brain, 500 and more outside, 0 air.
+    spacing : float
+        Voxel size in mm.
+    """
+    brain = np.zeros(labels.shape, dtype=np.bool_)
+    tissue = (labels > 0) & (labels < OUTSIDE) & (labels != CSF)
+    box = ndi.find_objects(tissue.astype(np.uint8))[0]
+    labels, tissue = labels[box], tissue[box]
+    solid = largest_component(ndi.binary_opening(tissue))
+    solid = ndi.binary_dilation(solid, iterations=2) & tissue
+    margin = round(_CLOSING_MM / spacing) + 2
+    padded = np.pad(solid, margin)
+    wide = ndi.distance_transform_edt(~padded) * spacing <= _CLOSING_MM
+    closed = ndi.distance_transform_edt(wide) * spacing > _CLOSING_MM - 1.0
+    bone = ndi.binary_opening(labels >= OUTSIDE)
+    closed = largest_component(closed[(slice(margin, -margin),) * 3] & ~bone)
+    brain[box] = ndi.binary_fill_holes(closed)
+    return brain
+
+
+def draw_head(
+    head: HeadLabels,
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, int, int] = (80, 96, 80),
+    spacing: float = 2.5,
+    moved: bool = True,
+    lesions: int | None = None,
+    cut_off: bool = True,
+    sequence: np.random.Generator | None = None,
+) -> DrawnHead:
+    """Draw one image of a head.
+
+    Parameters
+    ----------
+    head : HeadLabels
+        The anatomy.
+    rng : numpy Generator
+        Source of all random numbers.
+    shape : tuple of 3 int
+        Voxels along S, P, L.
+    spacing : float
+        Voxel size in mm.
+    moved : bool
+        Whether the head is turned, scaled, shifted and deformed.
+    lesions : int, optional
+        Number of lesions; drawn by default (0 to 2).
+    cut_off : bool
+        Whether the field of view may end inside the head.
+    sequence : numpy Generator, optional
+        Source of the contrast and all that follows, so that one head is drawn in several; ``rng``
+        by default.
+
+    Returns
+    -------
+    DrawnHead
+    """
+    fine = (shape[0] * _FINE, shape[1] * _FINE, shape[2] * _FINE)
+    step = spacing / _FINE
+    grid = SliceGrid((np.arange(fine[0]) - (fine[0] - 1) / 2) * step, fine[1:], (step, step))
+    fields = Fields(grid, rng)
+    codes, brain = _sample(head, fields, moved)
+    count = int(rng.choice(3, p=(0.4, 0.4, 0.2))) if lesions is None else lesions
+    for _ in range(count):
+        _draw_lesion(codes, brain, head, fields)
+    rng = sequence or rng
+    fields = Fields(grid, rng)
+    levels, spread = _draw_contrast(head, fields)
+    image = levels[codes] + spread[codes] * torch.from_numpy(
+        rng.standard_normal(fine, dtype=np.float32)
+    )
+    image = avg_pool3d(image[None], _FINE)[0]
+    share = avg_pool3d(brain.float()[None], _FINE)[0]
+    lesion = avg_pool3d((codes >= len(head.names)).float()[None], _FINE)[0]
+    coarse = Fields(
+        SliceGrid((np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing, shape[1:], (spacing,) * 2),
+        rng,
+    )
+    image = _acquire(image, share, coarse)
+    if cut_off and rng.random() < 0.5:
+        _cut_off(image, (share, lesion), rng)
+    return DrawnHead(image, share, lesion)
+
+
+def _sample(head: HeadLabels, fields: Fields, moved: bool) -> tuple[Tensor, Tensor]:
+    """Return codes and brain on the grid of the fields, after a random movement."""
+    rng, u = fields.rng, fields.uniform
+    where = torch.stack([p.expand(fields.grid.size).clone() for p in fields.grid.points])
+    if moved:
+        turn = torch.from_numpy(_rotation(rng.normal(0, (9, 12, 9)))).float()
+        turn = turn * torch.tensor([u(0.85, 1.18) * u(0.95, 1.05) for _ in range(3)])
+        where = torch.tensordot(turn, where, 1)
+        if fields.chance(0.5):
+            where[2] = -where[2]
+        scale = u(25, 60)
+        for axis in range(3):
+            where[axis] += rng.normal(0, 10) + u(0, 3.5) * fields.smooth(scale)
+    centre = torch.nonzero(head.brain[::4, ::4, ::4]).float().mean(0) * 4
+    limits = head.codes.shape
+    index = torch.zeros(where.shape[1:], dtype=torch.int32)
+    inside = torch.ones(where.shape[1:], dtype=torch.bool)
+    for axis in range(3):
+        at = (where[axis] / head.spacing + centre[axis]).round_().to(torch.int32)
+        inside &= (at >= 0) & (at < limits[axis])
+        index = index * limits[axis] + at.clamp_(0, limits[axis] - 1)
+    flat = index.flatten()
+    codes = (head.codes.flatten()[flat].reshape(index.shape) * inside).long()
+    brain = head.brain.flatten()[flat].reshape(index.shape) & inside
+    return codes, brain
+
+
+def _rotation(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    matrix: NDArray[np.float64] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return matrix
+
+
+def _draw_lesion(codes: Tensor, brain: Tensor, head: HeadLabels, fields: Fields) -> None:
+    """Draw a lesion into the codes; where it displaces CSF at the border, the brain grows."""
+    rng, u = fields.rng, fields.uniform
+    step = fields.grid.pixel_mm[0]
+    coarse = brain[::4, ::4, ::4].numpy()
+    border = coarse & ~ndi.binary_erosion(coarse, iterations=max(round(6 / (4 * step)), 1))
+    places = np.argwhere(border if fields.chance(0.6) else coarse)
+    if not len(places):
+        return
+    centre = torch.from_numpy(places[rng.integers(len(places))] * 4 * step).float()
+    z, y, x = (p - p.min() for p in fields.grid.points)
+    radius, squeeze = u(7, 32), [u(0.75, 1.3) for _ in range(3)]
+    distance = torch.sqrt(
+        sum(((p - c) * s) ** 2 for p, c, s in zip((z, y, x), centre, squeeze, strict=True))
+    )
+    level = 1 - distance / radius + u(0.08, 0.3) * fields.smooth(radius * u(0.4, 0.9))
+    first = len(head.names)
+    csf = head.names.index(CSF) if CSF in head.names else -1
+    edge = codes == csf
+    if fields.chance(0.7):  # effaced sulci and cisterns: the core reaches the skull
+        brain |= edge & (level > u(0, 0.3))
+    if fields.chance(0.7):
+        codes[brain & (level > -u(0.2, 0.9))] = first  # edema
+    codes[brain & (level > 0)] = first + 1
+    if fields.chance(0.6):
+        codes[brain & (level > u(0.15, 0.5))] = first + 2  # necrosis, a cyst or a cavity
+
+
+def _draw_contrast(head: HeadLabels, fields: Fields) -> tuple[Tensor, Tensor]:
+    """Return the mean of each code, and the standard deviation inside it."""
+    rng, u = fields.rng, fields.uniform
+    names = np.array(head.names)
+    count = len(names) + _LESION_CODES
+    levels = rng.uniform(0, 1, count)
+    if fields.chance(0.6):  # tissues in groups, as scanners show them
+        csf, grey, white = u(0, 1), u(0.2, 0.9), u(0.2, 0.9)
+        bone, skin = u(0, 0.25), u(0.2, 1.3)
+        inside = (names > 0) & (names < OUTSIDE)
+        levels[: len(names)] = np.where(inside, grey, u(0.1, 0.9))
+        tissues = {name.name: numbers for name, numbers in FREESURFER.items()}
+        fluid = (*tissues["CSF"], *tissues["VENTRICLE"])
+        pale = (*tissues["WHITE"], *tissues["CEREBELLAR_WHITE"], *tissues["BRAIN_STEM"])
+        for numbers, level in ((fluid, csf), (pale, white), (_BONE, bone), (_SKIN, skin)):
+            levels[: len(names)][np.isin(names, numbers)] = level
+        levels[: len(names)] += rng.normal(0, 0.04, len(names))
+        if fields.chance(0.4):  # marrow
+            levels[: len(names)][np.isin(names, _BONE[2:])] = u(0.2, 1.2)
+        if fields.chance(0.5):
+            levels[len(names) :] = u(0.1, 1.3) + rng.normal(0, 0.2, _LESION_CODES)
+    spread = rng.uniform(0, 0.12, count) * rng.random()
+    levels[0], spread[0] = u(0, 0.05) if fields.chance(0.8) else u(0, 1), u(0, 0.03)
+    return torch.from_numpy(levels).float(), torch.from_numpy(spread).float()
+
+
+def _acquire(image: Tensor, share: Tensor, fields: Fields) -> Tensor:
+    """Add what a scanner adds: texture, shading, blur or thick slices, noise, a gamma."""
+    rng, u = fields.rng, fields.uniform
+    image = image + u(0, 0.06) * fields.smooth(u(4, 12)) * (image > 0.05)
+    if fields.chance(0.06):  # already stripped
+        image = image * (share > 0.3)
+    image = image * torch.exp(u(0, 0.45) * fields.smooth(u(45, 110)))
+    if fields.chance(0.5):
+        image = blur(image, u(0.2, 1.0))
+    if fields.chance(0.4):  # thick slices
+        axis, thick = int(rng.integers(3)), int(rng.integers(2, 4))
+        moved = image.movedim(axis, 0)
+        planes = moved.shape[0] // thick * thick
+        mean = moved[:planes].reshape(-1, thick, *moved.shape[1:]).mean(1)
+        smooth = interpolate(
+            mean.flatten(1).T[None], size=planes, mode="linear", align_corners=False
+        )[0].T.reshape(planes, *moved.shape[1:])
+        image = torch.cat([smooth, moved[planes:]]).movedim(0, axis).contiguous()
+    sd = fields.log_uniform(0.004, 0.12)
+    if fields.chance(0.6):  # Rician: a magnitude
+        image = torch.sqrt((image + sd * fields.white()) ** 2 + (sd * fields.white()) ** 2)
+    else:
+        image = image + sd * fields.white()
+    low = image.min()
+    span = (image.max() - low).clamp_min(1e-6)
+    return ((image - low) / span) ** fields.log_uniform(0.6, 1.6)
+
+
+def _cut_off(image: Tensor, shares: tuple[Tensor, ...], rng: np.random.Generator) -> None:
+    """End the field of view inside the head on one or two sides."""
+    outside = float(image.min()) if rng.random() < 0.8 else 0.0
+    for _ in range(int(rng.integers(1, 3))):
+        axis, side = int(rng.choice(3, p=(0.7, 0.15, 0.15))), bool(rng.random() < 0.5)
+        planes = int(rng.integers(2, image.shape[axis] // 3))
+        edge = slice(None, planes) if side else slice(-planes, None)
+        where = (slice(None),) * axis + (edge,)
+        image[where] = outside
+        for share in shares:
+            share[where] = 0.0

@@ -1,0 +1,142 @@
+"""Find the brain in a head, in any sequence, with the network that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from napari_gliocam.case import Grid
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io.background import clear_background
+from napari_gliocam.io.volume import LARGEST_BRAIN_ML
+from napari_gliocam.prepare.resample import even_grid, inside, resample
+from napari_gliocam.progress import Progress
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gliocam.prepare.series import SeriesVolume
+
+#: No brain of an adult or a child is smaller in ml, as far as it is in the field of view.
+SMALLEST_BRAIN_ML = 150.0
+
+
+def stripped_brain(volume: SeriesVolume) -> NDArray[np.bool_] | None:
+    """Return the brain of a volume that is skull-stripped already; None for a head.
+
+    Parameters
+    ----------
+    volume : SeriesVolume
+        Its background may have any even value.
+
+    Returns
+    -------
+    ndarray of bool, shape (S, P, L), or None
+    """
+    cleared = clear_background(volume.data)
+    if cleared is None:
+        return None
+    brain: NDArray[np.bool_] = cleared[0] != 0
+    filled_ml = np.count_nonzero(brain) * volume.grid.voxel_ml
+    return brain if filled_ml <= LARGEST_BRAIN_ML and filled_ml > 0 else None
+
+
+def brain_logits(volume: SeriesVolume) -> tuple[NDArray[np.float32], Grid]:
+    """Run the network over a head.
+
+    Parameters
+    ----------
+    volume : SeriesVolume
+        With skull, any sequence, any background.
+
+    Returns
+    -------
+    logits : ndarray of float32, shape (S, P, L)
+        Above 0 is brain.
+    grid : Grid
+        Of the logits: cubes of 2.5 mm along the axes of the body.
+    """
+    import torch
+
+    from napari_gliocam.prepare.strip_net import SPACING, STRIDE, load_strip_net, standardise
+
+    grid = even_grid(volume.grid, SPACING, STRIDE)
+    air = float(np.percentile(volume.data[::4, ::4, ::4], 1))
+    coarse = resample(volume.data, volume.grid, grid, outside=air)
+    with torch.inference_mode():
+        image = standardise(torch.from_numpy(coarse))
+        logits: NDArray[np.float32] = load_strip_net()(image[None, None])[0, 0].numpy()
+    return logits, grid
+
+
+def brain_of(logits: NDArray[np.float32], grid: Grid, name: str) -> NDArray[np.bool_]:
+    """Return the brain that logits show: one part without holes.
+
+    Parameters
+    ----------
+    logits : ndarray of float32, shape (S, P, L)
+        Above 0 is brain.
+    grid : Grid
+        Of the logits.
+    name : str
+        What messages call the series.
+
+    Raises
+    ------
+    CaseError
+        There is no brain.
+    """
+    parts, count = ndi.label(logits > 0)
+    if count:
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        brain: NDArray[np.bool_] = ndi.binary_fill_holes(parts == sizes.argmax())
+        if np.count_nonzero(brain) * grid.voxel_ml >= SMALLEST_BRAIN_ML:
+            return brain
+    raise CaseError(
+        f"No brain was found in {name}; choose another series, or give skull-stripped images."
+    )
+
+
+def stripping(
+    heads: Sequence[tuple[NDArray[np.float32], Grid, NDArray[np.float64]]], grid: Grid
+) -> Generator[Progress, None, NDArray[np.bool_]]:
+    """Vote on the brain of a examination.
+
+    Parameters
+    ----------
+    heads : sequence of (logits, grid of the logits, movement)
+        Of each series; the movement, shape (4, 4), takes a place in the case to the series.
+    grid : Grid
+        The case's grid.
+
+    Yields
+    ------
+    Progress
+        Series done.
+
+    Returns
+    -------
+    ndarray of bool, shape (S, P, L)
+        The brain, one part without holes: where the mean of the probabilities of all series
+        that show the place exceeds a half.
+    """
+    coarse = even_grid(grid, 2.0)
+    total = np.zeros(coarse.shape, dtype=np.float32)
+    votes = np.zeros(coarse.shape, dtype=np.float32)
+    for number, (logits, own, movement) in enumerate(heads):
+        yield Progress(number, len(heads), "stripping")
+        chance = 1 / (1 + np.exp(-logits.clip(-30, 30)))
+        total += resample(chance, own, coarse, movement)
+        votes += inside(own, coarse, movement)
+    mean = (total / np.maximum(votes, 1) - 0.5).astype(np.float32)
+    keep = brain_of(mean, coarse, "the study")
+    # Smooth at the border on the fine grid, but only where the coarse brain is.
+    near = ndi.binary_dilation(keep, iterations=2)
+    fine = resample(np.where(near, mean, -0.5).astype(np.float32), coarse, grid, outside=-0.5)
+    yield Progress(len(heads), len(heads), "stripping")
+    filled: NDArray[np.bool_] = ndi.binary_fill_holes(fine > 0)
+    return filled
