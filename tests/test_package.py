@@ -139,7 +139,7 @@ def test_every_import_is_declared():
     base = {canonical(line) for line in project["dependencies"]}
     extra = {
         canonical(line)
-        for name in ("crf", "train", "cluster")
+        for name in ("crf", "train", "cluster", "prepare", "dicom")
         for line in project["optional-dependencies"][name]
     }
     used = {}
@@ -153,7 +153,8 @@ def test_every_import_is_declared():
     in_core = {name: paths for name, paths in used.items() if name in extra - base}
     for name, paths in in_core.items():
         rooms = {path.relative_to(SOURCE).parts[:2] for path in paths}
-        wanted = {"pydensecrf2": {"refine"}, "distributed": {"cli"}}.get(name, {"train"})
+        homes = {"pydensecrf2": {"refine"}, "distributed": {"cli"}, "pydicom": {"prepare"}}
+        wanted = homes.get(name, {"train"})
         assert {room[0] for room in rooms} <= wanted, f"{name} is an extra"
 
 

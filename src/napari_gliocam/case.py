@@ -138,6 +138,47 @@ class ExpertLabels:
 
 
 @dataclass(frozen=True, eq=False)
+class OriginalSeries:
+    """A series that a case was prepared from, and the way back to it.
+
+    Parameters
+    ----------
+    name : str
+        What the series is called: its description or its file's name.
+    grid : Grid
+        Where its voxels lie.
+    from_case : ndarray, shape (4, 4)
+        A place in the case, RAS+ mm, to the same place of the head in the series.
+    paths : tuple of Path
+        Its files: one image, or the DICOM instances in the order of the slices.
+    is_dicom : bool
+        Whether they are DICOM.
+    """
+
+    name: str
+    grid: Grid
+    from_case: NDArray[np.float64]
+    paths: tuple[Path, ...]
+    is_dicom: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """How a case was made of series that did not fit together as they were.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        What was done, one sentence each.
+    originals : mapping of Modality to OriginalSeries
+        The series, each with the way back to it.
+    """
+
+    steps: tuple[str, ...]
+    originals: Mapping[Modality, OriginalSeries]
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """Named modalities on one grid.
 
@@ -158,6 +199,8 @@ class Case:
         Of the FLAIR (or the first) file, for saving with the same codes and units.
     warnings : tuple of str
         What a user should know: cleaned voxels, a skull, a missing modality.
+    preparation : Preparation or None
+        Set where the case was aligned, resampled or stripped; the way back to each series.
     """
 
     name: str
@@ -167,6 +210,7 @@ class Case:
     expert: ExpertLabels | None = None
     header: Any = None
     warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
 
     @cached_property
     def brain(self) -> NDArray[np.bool_]:

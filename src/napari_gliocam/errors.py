@@ -15,6 +15,10 @@ class CaseError(GliocamError):
     """A case, or a file of it, cannot be read as it is."""
 
 
+class UnpreparedError(CaseError):
+    """The files of a case have to be aligned, resampled or skull-stripped first."""
+
+
 class BundleError(GliocamError):
     """A bundle of weights is damaged, foreign, or does not fit the case."""
 

@@ -54,6 +54,9 @@ class CaseFiles:
         (``read_case(..., modalities=...)``) settles it.
     choice : bool
         Whether the problem is a choice among ``unknown`` that the panel can offer.
+    to_prepare : Path or None
+        Set instead of all others where the files are no NIfTI: the folder of an examination that
+        `napari_gliocam.prepare` makes a case of.
     """
 
     name: str
@@ -63,6 +66,7 @@ class CaseFiles:
     volume_4d: Path | None = None
     problem: str | None = None
     choice: bool = False
+    to_prepare: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:

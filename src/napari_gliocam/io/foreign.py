@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_gliocam.io.naming import is_nifti
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+_PREPARE = 'make a case of them with "napari-gliocam prepare", or convert them'
 _BY_SUFFIX = {
-    ".mha": ("MetaImage", "convert them with SimpleITK or 3D Slicer"),
-    ".mhd": ("MetaImage", "convert them with SimpleITK or 3D Slicer"),
-    ".nrrd": ("NRRD", "convert them with SimpleITK or 3D Slicer"),
-    ".hdr": ("Analyze or two-part NIfTI", "convert them with nib-convert or FSL's fslchfiletype"),
-    ".mgz": ("FreeSurfer", "convert them with mri_convert"),
-    ".mgh": ("FreeSurfer", "convert them with mri_convert"),
+    ".mha": ("MetaImage", f"{_PREPARE} with SimpleITK"),
+    ".mhd": ("MetaImage", f"{_PREPARE} with SimpleITK"),
+    ".nrrd": ("NRRD", f"{_PREPARE} with SimpleITK"),
+    ".hdr": ("Analyze or two-part NIfTI", f"{_PREPARE} with nib-convert"),
+    ".mgz": ("FreeSurfer", f"{_PREPARE} with mri_convert"),
+    ".mgh": ("FreeSurfer", f"{_PREPARE} with mri_convert"),
     ".mnc": ("MINC", "convert them with mnc2nii"),
-    ".dcm": ("DICOM", "convert them with dcm2niix"),
-    ".ima": ("DICOM", "convert them with dcm2niix"),
+    ".dcm": ("DICOM", f"{_PREPARE} with dcm2niix"),
+    ".ima": ("DICOM", f"{_PREPARE} with dcm2niix"),
     ".zip": ("zip", "unpack them"),
     ".tar": ("tar", "unpack them"),
     ".7z": ("7z", "unpack them"),
 }
 _LOOKED_AT = 400
+#: What `napari_gliocam.prepare` reads.
+_READABLE = {".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh", ".dcm", ".ima"}
 
 
 def is_foreign_image(path: Path) -> bool:
@@ -50,6 +55,26 @@ def what_else(folder: Path) -> str:
     title, remedy = _BY_SUFFIX[suffix]
     files = f"{count} {title} file{'s' if count > 1 else ''}"
     return f", but {files} ({suffix}); {remedy} to .nii.gz"
+
+
+def holds_other_images(path: Path) -> bool:
+    """Return True if a folder holds no NIfTI but images of another format, or a file is one.
+
+    Parameters
+    ----------
+    path : Path
+        Of a folder, its own files and those one level below are looked at.
+    """
+    if not path.is_dir():
+        return path.is_file() and (_is_dicom(path) or _suffix(path) in _READABLE)
+    files = _some_files(path.expanduser())
+    if any(is_nifti(file.name) for file in files):
+        return False
+    return any(_suffix(file) in _READABLE or _is_dicom(file) for file in files)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower()
 
 
 def _some_files(folder: Path) -> list[Path]:

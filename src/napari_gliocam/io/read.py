@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.errors import CaseError
+from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io import msd, schemes
 from napari_gliocam.io.find import CaseFiles, find_case, look_up
 from napari_gliocam.io.nifti import load_nifti
@@ -254,9 +254,9 @@ def _read_labels(path: Path, scheme: str | None, files: CaseFiles) -> LabelFile:
 def _same_grid(path: Path, grid: Grid, other_path: Path, other: Grid) -> None:
     gap = difference(grid, other)
     if gap:
-        raise CaseError(
+        raise UnpreparedError(
             f"{path.name} and {other_path.name} lie on different grids ({gap}); "
-            "register and resample them onto one grid."
+            "prepare the case, or register and resample the files onto one grid."
         )
 
 

@@ -212,6 +212,7 @@ def describe(
         "labels_file": path and {"name": path.name, "sha256": checksum},
         "sources": case.sources,
         "missing": [modality for modality in Modality if modality not in case.volumes],
+        "preparation": case.preparation and case.preparation.steps,
         "spacing_mm": case.grid.spacing,
         "labels": {"0": "background", **meaning},
         "volumes_ml": segmentation.volumes_ml,

@@ -11,7 +11,7 @@ import numpy as np
 from nibabel.affines import obliquity
 
 from napari_gliocam.case import Grid
-from napari_gliocam.errors import CaseError
+from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io.background import clear_background
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
         raise CaseError(f"{what} is {state}; choose a file that holds an image.")
     cleared = clear_background(data)
     if cleared is None:
-        raise CaseError(
+        raise UnpreparedError(
             f"{what} has no even background: its corners hold different values; skull-strip it and "
             "set what lies outside the brain to 0."
         )
@@ -110,7 +110,7 @@ def make_volume(file: NiftiFile, array: NDArray[Any], what: str) -> Volume:
         notes += (
             f"{what} holds one value besides its background, as a mask does; check the file.",
         )
-    filled_ml = _filled_ml(data, grid.voxel_ml)
+    filled_ml = filled_ml_of(data, grid.voxel_ml)
     if filled_ml > LARGEST_HEAD_ML:
         raise CaseError(
             f"{what} shows {filled_ml / 1000:.0f} litres, more than any head; correct the voxel "
@@ -129,7 +129,7 @@ def _has_one_value(data: NDArray[Any]) -> bool:
     return bool(shown.size)
 
 
-def _filled_ml(data: NDArray[Any], voxel_ml: float) -> float:
+def filled_ml_of(data: NDArray[Any], voxel_ml: float) -> float:
     """Return the volume that is not 0 in ml, from some thirty slices."""
     sample = data[:: max(1, len(data) // 32)]
     return np.count_nonzero(sample) / sample.size * data.size * voxel_ml

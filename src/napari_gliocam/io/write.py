@@ -151,6 +151,20 @@ def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:
     )
 
 
+def pack_image(values: NDArray[Any], case: Case, path: Path) -> bytes:
+    """Return an image, (S, P, L), as the bytes of a NIfTI file on the case's grid, float32.
+
+    Raises
+    ------
+    SaveError
+        If the path is one of the case's own files, or the shape is not the case's.
+    """
+    refuse_sources([path], case)
+    image = _nifti(values.astype(np.float32), case, labels=False)
+    image.header["cal_max"] = 0
+    return _packed(image, path)
+
+
 def refuse_sources(paths: Iterable[Path], case: Case) -> None:
     """Never write over files that were read; a result that was read again may be replaced.
 

@@ -1,0 +1,205 @@
+"""Find the series of one examination, whatever form its files have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_gliocam.case import Modality
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io.find import CaseFiles
+from napari_gliocam.io.naming import Role, parse_names, readable, stem
+from napari_gliocam.prepare.dicom_scan import looks_like_dicom, read_dicom, scan_dicom
+from napari_gliocam.prepare.images import is_image, read_image
+from napari_gliocam.prepare.series import Series, SeriesVolume
+
+#: Files of one folder beyond which it is no study but an archive.
+_MOST_FILES = 60_000
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """Series of one examination, and which of them is which modality.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder, or of the case that the files' names tell.
+    series : tuple of Series
+        All that may be one of the four sequences.
+    chosen : mapping of Modality to Series
+        Which series is used for each modality.
+    left_out : tuple of str
+        What lies in the folder besides, one sentence each.
+    """
+
+    name: str
+    series: tuple[Series, ...]
+    chosen: Mapping[Modality, Series] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file of every series."""
+        return tuple(path for one in self.series for path in one.paths)
+
+    @property
+    def reference(self) -> Modality:
+        """The modality that the others are aligned to: T1ce, else FLAIR, T2, T1.
+
+        Raises
+        ------
+        CaseError
+            No series is chosen.
+        """
+        order = (Modality.T1CE, Modality.FLAIR, Modality.T2, Modality.T1)
+        for modality in order:
+            if modality in self.chosen:
+                return modality
+        names = "; ".join(_told(one) for one in self.series[:6])
+        raise CaseError(
+            f"The modality of no series of {self.name} can be told ({names}); choose them with "
+            "--t1ce, --flair, --t2 and --t1."
+        )
+
+    def choosing(self, modality: Modality, series: Series | None) -> Examination:
+        """Return the study with another series for a modality, or none."""
+        chosen = {m: s for m, s in self.chosen.items() if m is not modality and s is not series}
+        if series is not None:
+            chosen[modality] = series
+        return replace(self, chosen={m: chosen[m] for m in Modality if m in chosen})
+
+    def find_series(self, words: str) -> Series:
+        """Return the series with a name, or a part of it that no other has.
+
+        Raises
+        ------
+        CaseError
+            There is none, or several.
+        """
+        exact = [one for one in self.series if one.name.lower() == words.lower()]
+        parts = [one for one in self.series if words.lower() in one.name.lower()]
+        found = exact or parts
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(one.name for one in found or self.series)
+        several = "several series" if found else "no series"
+        raise CaseError(f'{self.name} has {several} called "{words}"; choose one of: {names}.')
+
+
+def _told(series: Series) -> str:
+    return f"{series.name}: {series.reason}" if series.reason else series.name
+
+
+def find_examination(source: str | Path | CaseFiles) -> Examination:
+    """Find the series of a examination.
+
+    Parameters
+    ----------
+    source : str, Path or CaseFiles
+        A folder, searched with those below it; an image of any format, with its siblings; or the
+        files of a case that `napari_gliocam.io.find_case` found.
+
+    Returns
+    -------
+    Examination
+        With a proposal of which series is which modality: of several, the one that covers most
+        of the head, and of those the finest.
+
+    Raises
+    ------
+    CaseError
+        Nothing there, no image, two patients or two examinations.
+    """
+    if isinstance(source, CaseFiles):
+        return _of_case(source)
+    path = Path(source).expanduser()
+    if not os.path.lexists(path):
+        raise CaseError(f"{path} does not exist; check the path.")
+    folder = path if path.is_dir() else path.parent
+    where = readable(folder.resolve().name) or "study"
+    files = _files(folder, deep=path.is_dir())
+    images = [file for file in files if is_image(file)]
+    others = [file for file in files if not is_image(file) and looks_like_dicom(file)]
+    if others:
+        found = scan_dicom(others, where)
+        if not found.series and not images:
+            raise CaseError(
+                f"{where} holds no series that shows a brain: {' '.join(found.left_out[:3])}"
+            )
+        return _proposed(Examination(where, found.series, left_out=found.left_out))
+    if not images:
+        raise CaseError(f"{where} holds no image and no DICOM; choose the folder of a examination.")
+    return _proposed(_of_images(where, images))
+
+
+def _files(folder: Path, *, deep: bool) -> list[Path]:
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+        if len(found) > _MOST_FILES:
+            raise CaseError(
+                f"{readable(folder.name)} holds more than {_MOST_FILES:,} files; choose the folder "
+                "of one examination."
+            )
+    return [path for path in found if path.is_file()]
+
+
+def _of_images(where: str, images: list[Path]) -> Examination:
+    told = parse_names(_stem(path) for path in images)
+    series, cases = [], set()
+    for path, name in zip(images, told, strict=True):
+        if name.role in (Role.LABELS, Role.RESULT, Role.MAP, Role.OTHER):
+            continue
+        reason = "the file's name" if name.modality else ""
+        series.append(Series(path.name, (path,), name.modality, reason))
+        if name.modality:
+            cases.add(name.case)
+    if not series:
+        raise CaseError(f"{where} holds labels and maps, but no image; add the images.")
+    named = cases.pop() if len(cases) == 1 else ""
+    return Examination(readable(named) or where, tuple(series))
+
+
+def _stem(path: Path) -> str:
+    name = stem(path.name)
+    return name if name != path.name else path.stem
+
+
+def _of_case(files: CaseFiles) -> Examination:
+    if files.problem:
+        raise CaseError(files.problem)
+    if files.volume_4d is not None:
+        raise CaseError(
+            f"{files.volume_4d.name} holds all modalities on one grid already; segment it as it is."
+        )
+    series = [
+        Series(path.name, (path,), modality, "the file's name")
+        for modality, path in files.modalities.items()
+    ]
+    series += [Series(path.name, (path,)) for path in files.unknown if is_image(path)]
+    return _proposed(Examination(files.name, tuple(series)))
+
+
+def _proposed(examination: Examination) -> Examination:
+    chosen: dict[Modality, Series] = {}
+    for modality in Modality:
+        several = [one for one in examination.series if one.modality is modality]
+        if several:
+            chosen[modality] = max(several, key=lambda one: one.cover)
+    return replace(examination, chosen=chosen)
+
+
+def read_series(series: Series) -> SeriesVolume:
+    """Decode a series; raise `CaseError` where it cannot be read."""
+    if series.is_dicom:
+        return read_dicom(series)
+    (path,) = series.paths
+    volume = read_image(path)
+    assert volume.data.dtype == np.float32
+    return volume

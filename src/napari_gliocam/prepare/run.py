@@ -1,0 +1,220 @@
+"""Make a case of the series of a study: read, align, resample, strip."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gliocam.case import Case, Grid, Modality, OriginalSeries, Preparation
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io.read import NEEDED
+from napari_gliocam.io.volume import difference
+from napari_gliocam.prepare.align import Alignment, Brain, align
+from napari_gliocam.prepare.examination import Examination, find_examination, read_series
+from napari_gliocam.prepare.resample import case_grid, resample
+from napari_gliocam.prepare.strip import brain_logits, brain_of, stripped_brain, stripping
+from napari_gliocam.progress import Progress, finish
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gliocam.prepare.series import SeriesVolume
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps of a preparation are done where they are needed.
+
+    Parameters
+    ----------
+    align : bool
+        Align the series to the reference where their grids differ; else their stored positions
+        are trusted.
+    resample : bool
+        Bring all series onto one grid; without it, grids that differ are an error.
+    strip : bool
+        Remove skull and skin where a series shows them.
+    """
+
+    align: bool = True
+    resample: bool = True
+    strip: bool = True
+
+
+@dataclass(eq=False)
+class _Head:
+    """A series on its way: its voxels, and its brain as far as it is known."""
+
+    volume: SeriesVolume
+    brain: NDArray[np.bool_]
+    grid: Grid
+    logits: NDArray[np.float32] | None = None
+    movement: NDArray[np.float64] | None = None
+
+    @property
+    def whole(self) -> Brain:
+        return Brain(self.volume, self.brain, self.grid)
+
+    @property
+    def to_here(self) -> NDArray[np.float64]:
+        return np.eye(4) if self.movement is None else self.movement
+
+
+def prepare(examination: Examination | str | Path, *, steps: Steps | None = None) -> Case:
+    """Make a case of a study in one call; `preparing` is the same with progress."""
+    return finish(preparing(examination, steps=steps))
+
+
+def preparing(
+    examination: Examination | str | Path, *, steps: Steps | None = None
+) -> Generator[Progress, None, Case]:
+    """Make a case of the series of a study: aligned, on one grid, without skull.
+
+    Parameters
+    ----------
+    study : Examination, str or Path
+        What `find_examination` found, perhaps with other choices, or a path for it.
+    steps : Steps, optional
+        All of them by default.
+
+    Yields
+    ------
+    Progress
+        Nothing stays open across a yield.
+
+    Returns
+    -------
+    Case
+        Its ``preparation`` lists what was done, and the way back to each series.
+
+    Raises
+    ------
+    CaseError
+        A series cannot be read, shows no brain, or cannot be aligned.
+    GliocamError
+        An extra is not installed.
+    """
+    steps = steps or Steps()
+    if not isinstance(examination, Examination):
+        yield Progress(0, 1, "looking for series")
+        examination = find_examination(examination)
+    reference = examination.reference
+    order = [reference, *(m for m in examination.chosen if m is not reference)]
+    heads: dict[Modality, _Head] = {}
+    for number, modality in enumerate(order):
+        yield Progress(number, len(order), "reading")
+        volume = read_series(examination.chosen[modality])
+        brain = stripped_brain(volume) if steps.strip else volume.data != 0
+        if brain is not None:
+            heads[modality] = _Head(volume, brain, volume.grid)
+            continue
+        yield Progress(number, len(order), "finding the brain")
+        logits, grid = brain_logits(volume)
+        found = brain_of(logits, grid, volume.name)
+        heads[modality] = _Head(volume, found, grid, logits)
+    said: list[str] = []
+    fixed = heads[reference]
+    for number, modality in enumerate(order[1:], start=1):
+        moving = heads[modality]
+        if difference(fixed.volume.grid, moving.volume.grid) is None:
+            continue
+        if not steps.resample:
+            raise CaseError(
+                f"{fixed.volume.name} and {moving.volume.name} lie on different grids; let them "
+                "be resampled, or bring them onto one grid."
+            )
+        if steps.align:
+            yield Progress(number - 1, len(order) - 1, f"aligning {modality.title}")
+            found_movement = align(fixed.whole, moving.whole)
+            moving.movement = found_movement.movement
+            said.append(_aligned(modality, reference, found_movement))
+    grid = case_grid(fixed.volume.grid) if steps.resample else fixed.volume.grid
+    volumes: dict[Modality, NDArray[np.float32]] = {}
+    for number, modality in enumerate(order):
+        yield Progress(number, len(order), "resampling")
+        head = heads[modality]
+        same = head.movement is None and difference(head.volume.grid, grid) is None
+        if same:
+            volumes[modality] = head.volume.data
+        else:
+            air = float(np.percentile(head.volume.data[::4, ::4, ::4], 1))
+            volumes[modality] = resample(
+                head.volume.data, head.volume.grid, grid, head.to_here, order=3, outside=air
+            )
+            size = " × ".join(f"{mm:.3g}" for mm in grid.spacing)
+            said.append(f"{modality.title} was resampled to {size} mm.")
+    brain = yield from _brain(list(heads.values()), grid)
+    if any(head.logits is not None for head in heads.values()):
+        shown = " and ".join(m.title for m, head in heads.items() if head.logits is not None)
+        said.append(f"Skull and skin were removed; the brain was found in {shown}.")
+    return Case(
+        name=examination.name,
+        volumes={m: _inside(volumes[m], brain) for m in Modality if m in volumes},
+        grid=grid,
+        sources={m: s.paths[0] for m, s in examination.chosen.items() if not s.is_dicom},
+        header=_header(fixed.volume, grid),
+        warnings=_warnings(examination, heads),
+        preparation=Preparation(
+            tuple(said),
+            {
+                modality: OriginalSeries(
+                    head.volume.name,
+                    head.volume.grid,
+                    head.to_here,
+                    examination.chosen[modality].paths,
+                    examination.chosen[modality].is_dicom,
+                )
+                for modality, head in heads.items()
+            },
+        ),
+    )
+
+
+def _brain(heads: list[_Head], grid: Grid) -> Generator[Progress, None, NDArray[np.bool_]]:
+    """Return the brain on the case's grid: by vote of the heads, else of the stripped series."""
+    voters = [(h.logits, h.grid, h.to_here) for h in heads if h.logits is not None]
+    if voters:
+        brain = yield from stripping(voters, grid)
+        return brain
+    brain = np.zeros(grid.shape, dtype=np.bool_)
+    for head in heads:
+        if head.movement is None and difference(head.grid, grid) is None:
+            brain |= head.brain
+        else:
+            mask = head.brain.astype(np.float32)
+            brain |= resample(mask, head.grid, grid, head.to_here) > 0.5
+    return brain
+
+
+def _inside(volume: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the volume with 0 outside the brain, and nothing else at 0."""
+    values = volume[brain]
+    least = float(values.min()) if values.size else 0.0
+    # Normalisation ignores a shift, but a brain voxel at 0 would count as air.
+    shift = 0.0 if least > 0 else 1e-3 * float(np.ptp(values)) - least
+    return np.where(brain, volume + np.float32(shift), np.float32(0))
+
+
+def _aligned(modality: Modality, reference: Modality, found: Alignment) -> str:
+    return (
+        f"{modality.title} was aligned to {reference.title}: moved by {found.shift:.1f} mm, "
+        f"turned by {found.turn:.1f}°, overlap of the brains {found.overlap:.0%}."
+    )
+
+
+def _header(volume: SeriesVolume, grid: Grid) -> object:
+    """Return the reference's NIfTI header where the case lies on its grid."""
+    return volume.header.copy() if volume.header is not None and grid is volume.grid else None
+
+
+def _warnings(examination: Examination, heads: dict[Modality, _Head]) -> tuple[str, ...]:
+    notes = [note for head in heads.values() for note in head.volume.notes]
+    if missing := [m.title for m in NEEDED if m not in heads]:
+        notes.append(f"The case has no {' and no '.join(missing)}.")
+    if any(head.logits is not None for head in heads.values()):
+        notes.append("Skull and skin were removed by a network; check the border of the brain.")
+    return (*notes, *(note for series in examination.chosen.values() for note in series.notes))

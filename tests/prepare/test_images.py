@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK
+from scipy.spatial.transform import Rotation
+
+from napari_gliocam.case import Modality
+from napari_gliocam.errors import CaseError
+from napari_gliocam.prepare.examination import find_examination, read_series
+from napari_gliocam.prepare.images import read_image
+
+AFFINE = np.eye(4)
+AFFINE[:3, :3] = Rotation.from_euler("xyz", (10, -5, 8), degrees=True).as_matrix() @ np.diag(
+    (-1.5, 2.0, 3.0)
+)
+AFFINE[:3, 3] = (20.0, -30.0, 5.0)
+VALUES = np.random.default_rng(0).integers(0, 500, (9, 10, 11)).astype(np.int16)
+
+
+def save(path) -> None:
+    """The same volume in the format of the path's name."""
+    if path.name.endswith((".nii.gz", ".nii")):
+        nib.Nifti1Image(VALUES, AFFINE).to_filename(path)
+    elif path.suffix == ".mgz":
+        nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_filename(path)
+    else:
+        nifti = path.with_name("between.nii")
+        nib.Nifti1Image(VALUES, AFFINE).to_filename(nifti)
+        SimpleITK.WriteImage(SimpleITK.ReadImage(str(nifti)), str(path))
+        nifti.unlink()
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mgz", ".nrrd", ".mha", ".mhd", ".nhdr"])
+def test_every_format_gives_the_same_volume_in_the_same_place(tmp_path, suffix):
+    path = tmp_path / f"P1_flair{suffix}"
+    save(path)
+    volume = read_image(path)
+    assert np.array_equal(volume.grid.to_file(volume.data), VALUES)
+    assert np.allclose(volume.grid.affine, AFFINE, atol=1e-3)
+    found = find_examination(tmp_path)
+    assert (found.name, list(found.chosen)) == ("P1", [Modality.FLAIR])
+    assert read_series(found.series[0]).data.dtype == np.float32
+
+
+def test_an_analyze_pair_warns_of_its_sides(tmp_path):
+    nib.AnalyzeImage(VALUES, np.diag([-1.0, 1, 1, 1])).to_filename(tmp_path / "flair.hdr")
+    volume = read_image(tmp_path / "flair.hdr")
+    assert volume.data.size == VALUES.size
+    assert "check that left is left" in volume.notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mgz", ".nrrd", ".mha"])
+def test_a_damaged_file_is_one_sentence(tmp_path, suffix):
+    path = tmp_path / f"flair{suffix}"
+    path.write_bytes(b"no image at all" * 30)
+    with pytest.raises(CaseError, match=f"flair{suffix} .*;"):
+        read_image(path)
+
+
+def test_labels_are_no_series(tmp_path):
+    save(tmp_path / "P1_t2.mha")
+    save(tmp_path / "P1_seg.mha")
+    found = find_examination(tmp_path)
+    assert [series.name for series in found.series] == ["P1_t2.mha"]
+
+
+def test_a_colour_image_is_refused(tmp_path):
+    image = SimpleITK.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True)
+    SimpleITK.WriteImage(image, str(tmp_path / "t2.mha"))
+    with pytest.raises(CaseError, match=r"t2.mha is a colour"):
+        read_image(tmp_path / "t2.mha")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [([], "holds no image"), (["a.mha", "b.mha"], "choose them with --t1ce")]
+)
+def test_a_folder_that_tells_nothing_asks(tmp_path, names, words):
+    for name in names:
+        save(tmp_path / name)
+    with pytest.raises(CaseError, match=words):
+        find_examination(tmp_path).reference  # noqa: B018
+
+
+def test_a_constant_volume_is_refused(tmp_path):
+    nib.Nifti1Image(np.full((4, 5, 6), 7, np.int16), AFFINE).to_filename(tmp_path / "t2.nii")
+    with pytest.raises(CaseError, match=r"t2.nii is constant"):
+        read_image(tmp_path / "t2.nii")
