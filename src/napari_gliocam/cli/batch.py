@@ -106,7 +106,9 @@ class Outcome(Generic[T]):
         }
 
 
-def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Planned]:
+def plan(
+    sources: Sources, refuse: Callable[[CaseFiles], str | None], *, examinations: bool = False
+) -> list[Planned]:
     """Find the cases, each under a name of its own, and refuse some before any network runs.
 
     Parameters
@@ -115,6 +117,8 @@ def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Pl
         What the command line names: folders, files, patterns.
     refuse : callable
         Returns the sentence that says why a case cannot be worked on, or None.
+    examinations : bool
+        Whether a folder without NIfTI may be an examination in DICOM or another format.
 
     Returns
     -------
@@ -125,11 +129,12 @@ def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Pl
 
     planned: list[Planned] = []
     seen: dict[str, tuple[Path, tuple[Path, ...]]] = {}
-    for item in _found(sources):
+    for item in _found(sources, examinations):
         if item.files is None:
             planned.append(item)
             continue
-        paths = tuple(path.resolve() for path in item.files.paths)
+        folder = item.files.to_prepare
+        paths = tuple(path.resolve() for path in ((folder,) if folder else item.files.paths))
         name = safe_name(item.name).casefold()
         first = seen.get(name)
         if first is None:
@@ -146,12 +151,18 @@ def plan(sources: Sources, refuse: Callable[[CaseFiles], str | None]) -> list[Pl
     return planned
 
 
-def _found(sources: Sources) -> Iterator[Planned]:
+def _found(sources: Sources, examinations: bool) -> Iterator[Planned]:
     from napari_gliocam.case import Modality
-    from napari_gliocam.io import case_of_files, find_cases
+    from napari_gliocam.io import CaseFiles, case_of_files, find_cases
+    from napari_gliocam.io.foreign import holds_other_images
+    from napari_gliocam.io.naming import readable
 
     named = Path(next(iter(sources.images.values()))) if sources.images else Path()
     for source in sources.cases or (named,):
+        if examinations and sources.cases and holds_other_images(source):
+            name = readable((source if source.is_dir() else source.parent).resolve().name)
+            yield Planned(name, source, CaseFiles(name, to_prepare=source))
+            continue
         try:
             if sources.cases:
                 cases = find_cases(source, patterns=_patterns(sources.images))

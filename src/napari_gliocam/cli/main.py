@@ -19,6 +19,7 @@ from napari_gliocam.cli.evaluate import evaluate
 from napari_gliocam.cli.explain import explain
 from napari_gliocam.cli.info import info
 from napari_gliocam.cli.phantom import phantom
+from napari_gliocam.cli.prepare import prepare
 from napari_gliocam.cli.pseudo_label import pseudo_label
 from napari_gliocam.cli.report import report
 from napari_gliocam.cli.segment import segment
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
+    prepare,
     segment,
     evaluate,
     explain,

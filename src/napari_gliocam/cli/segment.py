@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,22 @@ if TYPE_CHECKING:
     from napari_gliocam.threshold import Segmentation
 
 
+class Preparing(StrEnum):
+    """Whether a case is prepared."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+class Back(StrEnum):
+    """A series that labels are brought back to."""
+
+    FLAIR = "flair"
+    T1CE = "t1ce"
+    T2 = "t2"
+    T1 = "t1"
+
+
 @with_shared_options
 def segment(
     sources: Sources,
@@ -45,23 +62,47 @@ def segment(
     save_maps: Annotated[
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
+    prepare: Annotated[
+        Preparing,
+        typer.Option(
+            metavar="NAME",
+            help="auto: align, resample and strip where a case needs it; none: take it as it is.",
+        ),
+    ] = Preparing.AUTO,
+    back: Annotated[
+        list[Back] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write labels on the grid of this series, too: flair, t1ce, t2 or t1. Repeatable.",
+        ),
+    ] = None,
+    dicom: Annotated[
+        Back | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write a DICOM segmentation that opens on this series, and a measurement report.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Segment cases: DIR/CASE/CASE_seg.nii.gz (1 core, 2 edema) and CASE.json for each.
 
-    A case that fails does not stop the others; the exit status is 1 if any failed.
+    CASE may be a folder of DICOM, NRRD, MHA or MGZ files, and its series may lie on different
+    grids or show the skull: it is prepared first, see "napari-gliocam prepare".  A case that
+    fails does not stop the others; the exit status is 1 if any failed.
     """
-    target = ResultFolder(out, save_maps, overwrite)
+    target = ResultFolder(out, save_maps, overwrite, tuple(back or ()), dicom)
+    auto = prepare is Preparing.AUTO
     with sentences(debug):
-        planned = plan(sources, target.refuse)
+        planned = plan(sources, target.refuse, examinations=auto)
         # What is there was refused; a case that is done again after a lost worker is not.
         into = replace(target, overwrite=True) if cluster else target
         done, stopped = run_cases(
             each_case(
                 planned,
-                lambda files, bundle: _segmenting(files, bundle, request, into),
+                lambda files, bundle: _segmenting(files, bundle, request, into, auto=auto),
                 request,
                 cluster,
             ),
@@ -111,11 +152,17 @@ class ResultFolder:
         Whether the three maps are written, too.
     overwrite : bool
         Whether results of an earlier run are replaced.
+    back : tuple of str
+        Modalities whose own grid gets labels, too.
+    dicom : str or None
+        Modality whose series gets a DICOM segmentation and a report.
     """
 
     out: Path
     save_maps: bool
     overwrite: bool
+    back: tuple[str, ...] = ()
+    dicom: str | None = None
 
     def files_of(self, name: str) -> list[Path]:
         """Return every file that a case of this name gets: the labels, the json, the maps."""
@@ -125,6 +172,9 @@ class ResultFolder:
         names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
         if self.save_maps:
             names += [f"{stem}_{target}_map.nii.gz" for target in TARGETS]
+        names += [f"{stem}_on_{series}_gliocam_seg.nii.gz" for series in self.back]
+        if self.dicom:
+            names += [f"{stem}_{self.dicom}_seg.dcm", f"{stem}_{self.dicom}_report.dcm"]
         return [self.out / stem / name for name in names]
 
     def refuse(self, files: CaseFiles) -> str | None:
@@ -155,14 +205,19 @@ class ResultFolder:
         at all.
         """
         from napari_gliocam.io import save_maps, save_segmentation
+        from napari_gliocam.io.atomic import write_files
 
         labels, *_ = self.files_of(case.name)
         folder_was_there = labels.parent.exists()
         maps: list[Path] = []
+        originals = self._on_originals(segmentation, case)
         with uninterrupted():
             try:
                 if self.save_maps:
                     maps = save_maps(segmentation.maps, case, labels.parent, self.overwrite)
+                if originals:
+                    write_files(originals, overwrite=self.overwrite)
+                    maps += originals
                 written = save_segmentation(
                     segmentation, labels, case=case, overwrite=self.overwrite
                 )
@@ -176,16 +231,43 @@ class ResultFolder:
                 raise
         return [*written, *maps]
 
+    def _on_originals(self, segmentation: Segmentation, case: Case) -> dict[Path, bytes]:
+        """Return what is written on the series that the case was prepared from."""
+        if not self.back and not self.dicom:
+            return {}
+        from napari_gliocam.case import Modality
+        from napari_gliocam.io.write import pack_volume
+        from napari_gliocam.prepare.dicom_out import dicom_result
+        from napari_gliocam.prepare.way_back import case_on_original, labels_on_original
+
+        every = self.files_of(case.name)
+        contents: dict[Path, bytes] = {}
+        for series in self.back:
+            path = next(path for path in every if f"_on_{series}_" in path.name)
+            there = case_on_original(case, Modality(series))
+            labels = labels_on_original(segmentation.labels, case, Modality(series))
+            contents[path] = pack_volume(labels, there, path)
+        if self.dicom:
+            result = dicom_result(segmentation, case, Modality(self.dicom))
+            contents[every[-2]], contents[every[-1]] = result.segmentation, result.report
+        return contents
+
 
 def _segmenting(
-    files: CaseFiles, bundle: Bundle, request: SegmentRequest, target: ResultFolder
+    files: CaseFiles, bundle: Bundle, request: SegmentRequest, target: ResultFolder, *, auto: bool
 ) -> Generator[Progress, None, Saved]:
     from napari_gliocam.io import read_case
     from napari_gliocam.segmentation import segmenting
 
     yield Progress(0, 1, "reading")
     # Nobody looks at expert labels here, so their troubles stop nothing.
-    case = read_case(replace(files, labels=None))
+    files = replace(files, labels=None)
+    if auto:
+        from napari_gliocam.prepare.opening import opening
+
+        case = yield from opening(files)
+    else:
+        case = read_case(files)
     segmentation = yield from segmenting(
         case,
         bundle=bundle,

@@ -1,0 +1,133 @@
+"""The command ``prepare``: a case for each examination, aligned, on one grid, without skull."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_gliocam.cli.console import (
+    FAILED,
+    AsJson,
+    Debug,
+    Overwrite,
+    bar,
+    echo,
+    say,
+    sentences,
+    stoppable,
+    uninterrupted,
+)
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import finish
+
+if TYPE_CHECKING:
+    from napari_gliocam.case import Modality
+    from napari_gliocam.prepare import Examination, Steps
+
+_SERIES = "Take this series, by its name or a part of it, for {}."
+
+
+def prepare(
+    examinations: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="STUDY", help="A folder of one examination: DICOM, NIfTI, NRRD, MHA, MGZ."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
+    ],
+    flair: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("FLAIR"))] = None,
+    t1ce: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("T1ce"))] = None,
+    t2: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("T2"))] = None,
+    t1: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("T1"))] = None,
+    align: Annotated[
+        bool, typer.Option(help="Align the series; else their stored positions are trusted.")
+    ] = True,
+    resample: Annotated[bool, typer.Option(help="Bring the series onto one grid.")] = True,
+    strip: Annotated[bool, typer.Option(help="Remove skull and skin.")] = True,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="List the series and stop; write nothing.")
+    ] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make a case of each examination: DIR/CASE/CASE_t1ce.nii.gz and so on.
+
+    The series are aligned to the T1ce, resampled to its grid and skull-stripped, each where it is
+    needed.  CASE_prepare.json names the steps.  An examination that fails does not stop the others.
+    """
+    with sentences(debug):
+        from napari_gliocam.case import Modality
+        from napari_gliocam.prepare import Steps
+
+        named = {"flair": flair, "t1ce": t1ce, "t2": t2, "t1": t1}
+        choices = {Modality(name): words for name, words in named.items() if words}
+        failed = False
+        with stoppable():
+            for path in examinations:
+                try:
+                    found = _find(path, choices)
+                    steps = Steps(align=align, resample=resample, strip=strip)
+                    facts = _listed(found) if list_only else _make(found, steps, out, overwrite)
+                except GliocamError as error:
+                    failed = True
+                    say(f"{path.name}: {error}")
+                    continue
+                if as_json:
+                    typer.echo(json.dumps(facts))
+                else:
+                    for line in facts["said"]:
+                        echo(line)
+        if failed:
+            raise typer.Exit(FAILED)
+
+
+def _find(path: Path, choices: dict[Modality, str]) -> Examination:
+    from napari_gliocam.prepare import find_examination
+    from napari_gliocam.prepare.opening import choose
+
+    return choose(find_examination(path), choices)
+
+
+def _listed(found: Examination) -> dict[str, Any]:
+    chosen = {id(series): modality.title for modality, series in found.chosen.items()}
+    lines = [
+        f"{chosen.get(id(series), '–'):5} {series.name}"
+        + (f" ({series.reason})" if series.reason else "")
+        for series in found.series
+    ]
+    return {
+        "case": found.name,
+        "series": {m.value: series.name for m, series in found.chosen.items()},
+        "said": [*lines, *found.left_out],
+    }
+
+
+def _make(found: Examination, steps: Steps, out: Path, overwrite: bool) -> dict[str, Any]:
+    """Prepare and write one case; the facts of it."""
+    from napari_gliocam.cli.batch import refuse_existing
+    from napari_gliocam.prepare import preparing
+    from napari_gliocam.prepare.write import prepared_files, save_prepared
+
+    files = prepared_files(found.name, out, [m.value for m in found.chosen])
+    refuse_existing(files, overwrite=overwrite)
+    with bar(found.name) as report:
+        case = finish(preparing(found, steps=steps), report)
+    with uninterrupted():
+        written = save_prepared(case, out, overwrite=overwrite)
+    made = case.preparation
+    told = [f"{found.name}: {m.title} is {series.name}" for m, series in found.chosen.items()]
+    said = [*told, *(made.steps if made else ()), *case.warnings, f"{written[0].parent}"]
+    return {
+        "case": found.name,
+        "series": {m.value: series.name for m, series in found.chosen.items()},
+        "steps": list(made.steps if made else ()),
+        "warnings": list(case.warnings),
+        "files": [str(path) for path in written],
+        "said": said,
+    }

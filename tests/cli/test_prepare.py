@@ -1,0 +1,135 @@
+"""Examinations on the command line: prepare them, segment them, bring labels back."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from napari_gliocam.cli.main import app
+from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.gliocam import GliocamNet
+
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, ("pydicom", "highdicom", "SimpleITK"))),
+    reason="needs the extras prepare and dicom",
+)
+
+
+@pytest.fixture(scope="module")
+def tiny_bundle(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bundle")
+    info = BundleInfo(
+        "tiny", "random numbers", "CC0-1.0", width=8, tumour_threshold=0.0, class_threshold=0.0
+    )
+    save_bundle(GliocamNet(width=8), info, folder)
+    return folder
+
+
+@pytest.fixture
+def examination(tmp_path):
+    """DICOM of T1ce, T2 and FLAIR on one grid, skull-stripped, and a localiser."""
+    from ..prepare.dicom_files import write_series
+    from ..prepare.heads import AFFINE, brain_volume
+
+    folder = tmp_path / "scans" / "night"
+    for number, (name, times) in enumerate((("t1 post gd", "t1"), ("t2", "t2"), ("x", "flair"))):
+        array = brain_volume(number).astype(np.int16)
+        write_series(
+            folder / str(number), array, AFFINE, description=name, times=times, SeriesNumber=number
+        )
+    write_series(folder / "loc", array, AFFINE, description="localizer", SeriesNumber=9)
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_series_are_listed_with_their_reasons(examination, tmp_path):
+    done = run("prepare", examination, "--out", tmp_path / "out", "--list")
+    assert done.exit_code == 0, done.output
+    assert "T1ce  t1 post gd (0) (the description)" in done.stdout
+    assert "FLAIR x (2) (the inversion time (2500 ms))" in done.stdout
+    assert "localizer (9) is left out: it is a localiser." in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_case_is_prepared_into_a_folder_and_never_replaced_unasked(examination, tmp_path):
+    out = tmp_path / "out"
+    done = run("prepare", examination, "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert set(facts["series"]) == {"t1ce", "t2", "flair"}
+    names = sorted(path.name for path in (out / "night").iterdir())
+    assert names == [
+        "night_flair.nii.gz",
+        "night_prepare.json",
+        "night_t1ce.nii.gz",
+        "night_t2.nii.gz",
+    ]
+    text = (out / "night" / "night_prepare.json").read_text()
+    assert "post gd" not in text  # no text of a header
+    assert run("prepare", examination, "--out", out).exit_code == 1
+    assert run("prepare", examination, "--out", out, "--overwrite").exit_code == 0
+
+
+def test_another_series_can_be_named(examination, tmp_path):
+    done = run("prepare", examination, "--out", tmp_path / "o", "--list", "--json", "--t2", "post")
+    assert json.loads(done.stdout)["series"]["t2"].startswith("t1 post")
+    wrong = run("prepare", examination, "--out", tmp_path / "o", "--list", "--t2", "dwi")
+    assert wrong.exit_code == 1
+    assert 'no series called "dwi"' in wrong.output
+
+
+def test_an_examination_is_segmented_and_labels_come_back_as_dicom(
+    examination, tmp_path, tiny_bundle
+):
+    import highdicom as hd
+
+    out = tmp_path / "out"
+    done = run(
+        *("segment", examination, "--out", out, "--bundle", tiny_bundle, "--refine", "none"),
+        *("--no-components", "--no-gate", "--back", "t2", "--dicom", "flair", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    (facts,) = [json.loads(line) for line in done.stdout.splitlines()]
+    names = {path.rpartition("/")[2] for path in facts["files"]}
+    assert names == {
+        "night_seg.nii.gz",
+        "night.json",
+        "night_on_t2_gliocam_seg.nii.gz",
+        "night_flair_seg.dcm",
+        "night_flair_report.dcm",
+    }
+    labels = nib.load(out / "night" / "night_seg.nii.gz")
+    back = nib.load(out / "night" / "night_on_t2_gliocam_seg.nii.gz")
+    assert np.count_nonzero(labels.dataobj) == np.count_nonzero(back.dataobj)
+    seg = hd.seg.segread(out / "night" / "night_flair_seg.dcm")
+    assert seg.get_volume(combine_segments=True).array.sum() > 0
+    hd.sr.srread(out / "night" / "night_flair_report.dcm")
+
+
+def test_dicom_is_refused_where_it_should_be_taken_as_it_is(examination, tmp_path):
+    done = run("segment", examination, "--out", tmp_path / "out", "--prepare", "none")
+    assert done.exit_code == 1
+    assert "DICOM" in done.output
+    assert "napari-gliocam prepare" in done.output
+
+
+def test_a_case_that_never_was_dicom_leaves_nothing_behind(examination, tmp_path, tiny_bundle):
+    prepared = tmp_path / "prepared"
+    assert run("prepare", examination, "--out", prepared).exit_code == 0
+    done = run(
+        *("segment", prepared / "night", "--out", tmp_path / "out", "--bundle", tiny_bundle),
+        *("--refine", "none", "--no-components", "--dicom", "flair"),
+    )
+    assert done.exit_code == 1
+    assert "was not prepared" in done.output
+    assert not (tmp_path / "out" / "night").exists()
