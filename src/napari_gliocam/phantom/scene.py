@@ -23,7 +23,7 @@ from napari_gliocam.phantom.contrast import (
     render_tissues,
 )
 from napari_gliocam.phantom.distractors import add_distractors
-from napari_gliocam.phantom.fields import Fields, SliceGrid
+from napari_gliocam.phantom.fields import Fields
 from napari_gliocam.phantom.lookalikes import Lookalikes, add_lookalikes
 from napari_gliocam.phantom.tumour import (
     Kind,
@@ -228,10 +228,3 @@ def _deform(
         moved = float(row[0]) * z + float(row[1]) * y + float(row[2]) * x
         out.append(moved + strength * fields.smooth(scale))
     return out[0], out[1], out[2]
-
-
-def phantom_fields(
-    seed: int | list[int], z: np.ndarray, shape: tuple[int, int], pixel_mm: tuple[float, float]
-) -> Fields:
-    """Return the fields of one phantom from its seed."""
-    return Fields(SliceGrid(np.asarray(z), shape, pixel_mm), np.random.default_rng(seed))

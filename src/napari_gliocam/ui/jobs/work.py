@@ -13,23 +13,13 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.ingredients import Ingredients as Ingredients
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
-from napari_gliocam.settings import Thresholds
+from napari_gliocam.settings import SegmentRequest
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.refine.clusters import Clustering
-
-
-def segment(case: Case, bundle: Path | None, device: str) -> Generator[Progress, None, ClassMaps]:
-    """Compute the maps of a case; the bundle stays loaded for the next."""
-    keep_triton_out()
-    from napari_gliocam.segmentation import compute_maps
-
-    yield Progress(0, 1, "loading the bundle")
-    maps = yield from compute_maps(case, bundle=loaded(bundle), device=device)
-    return maps
 
 
 def loaded(bundle: Path | None) -> Bundle:
@@ -95,15 +85,13 @@ class Segmented:
     failure: str = ""
 
 
-def segment_and_refine(
-    case: Case,
-    bundle: Path | None,
-    device: str,
-    settings: Thresholds,
-    refinement: Refinement,
-    ingredients: Ingredients,
+def segment(
+    case: Case, request: SegmentRequest, ingredients: Ingredients | None = None
 ) -> Generator[Progress, None, Segmented]:
-    """Compute the maps, and the refined result where a refinement is chosen."""
+    """Compute the maps, and the refined result where a refinement is chosen.
+
+    The bundle stays loaded for the next case.
+    """
     keep_triton_out()
     from napari_gliocam.segmentation import RefinementError, segmenting
 
@@ -111,10 +99,10 @@ def segment_and_refine(
     try:
         result = yield from segmenting(
             case,
-            bundle=loaded(bundle),
-            device=device,
-            thresholds=settings,
-            refinement=refinement,
+            bundle=loaded(request.bundle),
+            device=request.device,
+            thresholds=request.thresholds,
+            refinement=request.refinement,
             ingredients=ingredients,
         )
     except RefinementError as error:

@@ -14,7 +14,7 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Thresholds
+from napari_gliocam.settings import SegmentRequest, Thresholds
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.result import Result
@@ -281,6 +281,11 @@ class State:
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    def request_for(self, opened: OpenCase) -> SegmentRequest:
+        """Return how a case is segmented, by the choices in the panel."""
+        bundle = None if self.bundle is None else self.bundle.path
+        return SegmentRequest(bundle, self.device, opened.networks.settings, opened.refinement)
 
     def announce(self, text: str) -> Message:
         """Show what has begun, instead of what was said before; `withdraw` it at the end."""

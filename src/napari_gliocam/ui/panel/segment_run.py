@@ -57,16 +57,12 @@ class SegmentRun:
         """Run the networks on a case; None while another run is under way."""
         if self.busy:
             return None
-        bundle = None if self._state.bundle is None else self._state.bundle.path
-        case, device = opened.case, self._state.device
-        settings, refinement = opened.networks.settings, opened.refinement
-        kept = self._ingredients
+        case, request = opened.case, self._state.request_for(opened)
+        kept, settings = self._ingredients, opened.networks.settings
 
         def segmenting() -> Generator[Progress, None, tuple[work.Segmented, Result]]:
-            segmented = yield from work.segment_and_refine(
-                case, bundle, device, settings, refinement, kept
-            )
-            return segmented, _cut(segmented, case, settings, refinement)
+            segmented = yield from work.segment(case, request, kept)
+            return segmented, _cut(segmented, case, settings, request.refinement)
 
         job = engine().submit(segmenting, "Segment")
         job.progressed.connect(self._on_progress)

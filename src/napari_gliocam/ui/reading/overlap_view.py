@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.targets import BOTH, CORE, EDEMA
@@ -100,9 +101,8 @@ class OverlapView(QWidget):
 
     def set_threshold(self, value: float) -> None:
         """Show this threshold; emit nothing."""
-        blocked = self.threshold.blockSignals(True)
-        self.threshold.setValue(value)
-        self.threshold.blockSignals(blocked)
+        with signals_blocked(self.threshold):
+            self.threshold.setValue(value)
 
     def set_rows(self, rows: Sequence[MethodOverlap]) -> None:
         """Show the table."""

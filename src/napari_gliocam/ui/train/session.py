@@ -19,11 +19,11 @@ from qtpy.QtCore import QObject
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.progress import Progress
+from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
 from napari_gliocam.train.recipe.segmenter import SegmenterRecipe, read_segmenter_recipe
@@ -33,6 +33,7 @@ from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, Work, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
+from napari_gliocam.ui.jobs.work import Segmented
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
@@ -409,15 +410,18 @@ class TrainSession:
         if self._job is not None or not engine().idle:
             return
         self._previewed = time.monotonic()
-        case, device = opened.case, self.state.device
-        job = self._keep(engine().submit(lambda: work.segment(case, bundle, device), "Segment"))
+        case = opened.case
+        request = replace(
+            self.state.request_for(opened), bundle=bundle, refinement=Refinement.nothing()
+        )
+        job = self._keep(engine().submit(lambda: work.segment(case, request), "Segment"))
         job.succeeded.connect(partial(self._on_segmented, opened, case))
         job.failed.connect(self._fail)
 
-    def _on_segmented(self, opened: OpenCase, case: Case, maps: ClassMaps) -> None:
+    def _on_segmented(self, opened: OpenCase, case: Case, made: Segmented) -> None:
         if opened not in self.layers.open_cases() or opened.kept is not None:
             return
-        opened.take(case, maps)
+        opened.take(case, made.maps)
         self.layers.show_result(opened)
 
     # ---- bundles

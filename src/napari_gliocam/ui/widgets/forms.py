@@ -25,6 +25,7 @@ from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QDoubleSpinBox, QFormLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.settings import field_docs
@@ -175,9 +176,8 @@ class _Part(QWidget):
         if value is not None:
             self.form.set_value(value)
         if self.box is not None:
-            blocked = self.box.blockSignals(True)
-            self.box.setChecked(value is not None)
-            self.box.blockSignals(blocked)
+            with signals_blocked(self.box):
+                self.box.setChecked(value is not None)
         self.form.setVisible(value is not None)
 
     def _on_toggled(self, checked: bool) -> None:

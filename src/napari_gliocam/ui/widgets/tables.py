@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
 )
+from superqt.utils import signals_blocked
 
 from napari_gliocam.ui.widgets.pieces import tooltip
 
@@ -51,23 +52,22 @@ class TextTable(QTableWidget):
     ) -> None:
         """Show these texts; the first column is the name of its row."""
         chosen = self.currentRow()
-        blocked = self.blockSignals(True)
-        self.setColumnCount(len(headings))
-        self.setRowCount(len(rows))
-        self.setHorizontalHeaderLabels(list(headings))
-        for line, texts in enumerate(rows):
-            for column, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                if column:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
-                if tips or not column:  # names may be cut
-                    item.setToolTip(tooltip(tips[line][column] if tips else text))
-                self.setItem(line, column, item)
-        if 0 <= chosen < len(rows):
-            self.setCurrentCell(chosen, 0)
-        self.blockSignals(blocked)
+        with signals_blocked(self):
+            self.setColumnCount(len(headings))
+            self.setRowCount(len(rows))
+            self.setHorizontalHeaderLabels(list(headings))
+            for line, texts in enumerate(rows):
+                for column, text in enumerate(texts):
+                    item = QTableWidgetItem(text)
+                    if column:
+                        item.setTextAlignment(
+                            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                        )
+                    if tips or not column:  # names may be cut
+                        item.setToolTip(tooltip(tips[line][column] if tips else text))
+                    self.setItem(line, column, item)
+            if 0 <= chosen < len(rows):
+                self.setCurrentCell(chosen, 0)
         header = self._header
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         if headings:
