@@ -31,7 +31,7 @@ from napari_gliocam.ui.compare.grid import CompareGrid
 from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.work import Comparing
-from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.jobs.engine import Job, KeptJobs, files
 from napari_gliocam.ui.jobs.latest import rest_timer
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
@@ -75,7 +75,7 @@ class CompareSession:
         self.maps: list[ClassMaps] = []
         self.ensemble: LiveEnsemble | None = None
         self._rule: Ensemble | None = None
-        self._jobs: list[Job] = []
+        self._kept = KeptJobs()
         self._distances = Distances(self._on_distances)
         self._following = Connections()
         self._moved: set[str] = set()
@@ -110,18 +110,11 @@ class CompareSession:
                 timer.stop()
         self.runs.close()
         self._distances.stop()
-        for job in self._jobs:
-            job.forget()
-        self._jobs.clear()
+        self._kept.close()
         self._connections.close()
         self._follow(None)
         if restore:
             self.grid.close()
-
-    def _keep(self, job: Job) -> Job:
-        self._jobs = [j for j in self._jobs if not j.ended]
-        self._jobs.append(job)
-        return job
 
     def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
@@ -400,7 +393,7 @@ class CompareSession:
         path = Path(path)
         content = as_csv(rows, pairs).encode()
         write = lambda: write_files({path: content}, overwrite=True)  # noqa: E731
-        job = self._keep(files().submit(write, "Export"))
+        job = self._kept.keep(files().submit(write, "Export"))
         job.succeeded.connect(lambda result: self.say(f"Saved {path.name} in {path.parent}."))
         job.failed.connect(lambda sentence: self.say(sentence, "error"))
         return job

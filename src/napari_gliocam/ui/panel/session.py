@@ -23,7 +23,7 @@ from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, engine, files
+from napari_gliocam.ui.jobs.engine import Job, KeptJobs, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
@@ -83,7 +83,7 @@ class Session:
         self._closed = self._centring = False
         self._title = str(self.viewer.title)
         self._end_strokes: Callable[[], None] | None = None
-        self._jobs: list[Job] = []
+        self._kept = KeptJobs()
         self._watched: set[int] = set()
         layers, dims = self.viewer.layers.events, self.viewer.dims.events
         self._connections = Connections(
@@ -108,7 +108,7 @@ class Session:
             self.set_bundle(defaults.bundle or None)
             self.state.device = defaults.device
         if len(self.state.devices) == 1:
-            job = self._keep(engine().submit(work.devices, "Looking for devices"))
+            job = self._kept.keep(engine().submit(work.devices, "Looking for devices"))
             job.succeeded.connect(self._on_devices)
             job.failed.connect(self._on_failure)
 
@@ -124,9 +124,7 @@ class Session:
         self._trust.close()
         self.painter.close()
         self._contrast.close()
-        for job in self._jobs:
-            job.forget()
-        self._jobs.clear()
+        self._kept.close()
         self.state.panels -= 1
         if self._end_strokes is not None:
             self._end_strokes()
@@ -135,11 +133,6 @@ class Session:
         for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
-
-    def _keep(self, job: Job) -> Job:
-        self._jobs = [j for j in self._jobs if not j.ended]
-        self._jobs.append(job)
-        return job
 
     def _on_devices(self, devices: tuple[tuple[str, str], ...]) -> None:
         self.state.devices = devices
@@ -161,7 +154,7 @@ class Session:
     def open(self, path: str | Path) -> Job:
         """Read a folder or a file of a case; its layers come when it is read."""
         opening = self.state.announce(f"Opening {Path(path).name}…")
-        job = self._keep(files().submit(lambda: _prepared(path), "Open"))
+        job = self._kept.keep(files().submit(lambda: _prepared(path), "Open"))
 
         def read(found: tuple[OpenCase | LabelsAlone, list[Layer]]) -> None:
             self.turns.run(self._showing(*found, opening))
@@ -436,7 +429,7 @@ class Session:
         strokes = result.painted.strokes_copy()
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         self.state.say(f"Saving {Path(path).name}…")
-        job = self._keep(files().submit(write, "Save"))
+        job = self._kept.keep(files().submit(write, "Save"))
 
         def saved(paths: list[Path]) -> None:
             result.painted.saved = strokes
@@ -465,7 +458,7 @@ class Session:
     def save_layer(self, layer: Labels, path: str | Path) -> Job:
         """Write a labels layer that is no result on its own grid."""
         data, meta, _ = layer.as_layer_data_tuple()
-        job = self._keep(files().submit(lambda: write_labels(str(path), data, meta), "Save"))
+        job = self._kept.keep(files().submit(lambda: write_labels(str(path), data, meta), "Save"))
         job.succeeded.connect(lambda paths: self._on_saved([Path(p) for p in paths]))
         job.failed.connect(self._on_failure)
         return job

@@ -31,7 +31,7 @@ from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, Work, engine, files
+from napari_gliocam.ui.jobs.engine import Job, KeptJobs, Work, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
 from napari_gliocam.ui.jobs.work import Segmented
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
@@ -129,7 +129,7 @@ class TrainSession:
         self.preview = True
         self._previewed = 0.0
         self._started: set[Path] = set()
-        self._jobs: list[Job] = []
+        self._kept = KeptJobs()
         self._job: Job | None = None
         self._closed = False
 
@@ -149,18 +149,11 @@ class TrainSession:
         self._closed = True
         self.process.close()
         self.tagging.close()
-        for job in self._jobs:
-            job.forget()
-        self._jobs.clear()
+        self._kept.close()
 
     def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
         self.said.emit(Message(text, level))
-
-    def _keep(self, job: Job) -> Job:
-        self._jobs = [j for j in self._jobs if not j.ended]
-        self._jobs.append(job)
-        return job
 
     def _fail(self, sentence: str) -> None:
         self.say(sentence, "error")
@@ -172,7 +165,7 @@ class TrainSession:
         folder = Path(folder)
         file = Path(labels) if labels is not None else self.tagging.usual_file(folder)
         self.say(f"Looking for cases in {folder.name}…")
-        job = self._keep(
+        job = self._kept.keep(
             files().submit(lambda: train_work.look_through(folder, file), "Open the cases")
         )
         job.succeeded.connect(self._on_found)
@@ -198,7 +191,7 @@ class TrainSession:
         if source is None:
             return None
         self.say(f"Opening {name}…")
-        job = self._keep(files().submit(lambda: read_path(source), "Open"))
+        job = self._kept.keep(files().submit(lambda: read_path(source), "Open"))
         job.succeeded.connect(self._on_opened)
         job.failed.connect(self._fail)
         return job
@@ -376,7 +369,7 @@ class TrainSession:
         """Run something long on the engine; one at a time."""
         self.said.emit(None)
         self.working.emit(Progress(0, 1, "queued" if not engine().idle else name.lower()))
-        job = self._job = self._keep(engine().submit(what, name))
+        job = self._job = self._kept.keep(engine().submit(what, name))
         job.progressed.connect(self._on_progress)
         for signal in (job.succeeded, job.failed, job.cancelled):
             signal.connect(self._on_worked)
@@ -414,7 +407,7 @@ class TrainSession:
         request = replace(
             self.state.request_for(opened), bundle=bundle, refinement=Refinement.nothing()
         )
-        job = self._keep(engine().submit(lambda: work.segment(case, request), "Segment"))
+        job = self._kept.keep(engine().submit(lambda: work.segment(case, request), "Segment"))
         job.succeeded.connect(partial(self._on_segmented, opened, case))
         job.failed.connect(self._fail)
 
