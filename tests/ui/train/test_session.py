@@ -17,7 +17,7 @@ from napari_gliocam.train.recipe.choice import TrainingChoice
 from napari_gliocam.train.run.events import BetterWeights
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.compare.result import take_result, undo_result
-from napari_gliocam.ui.jobs.work import Segmented
+from napari_gliocam.ui.jobs.work import SegmentOutcome
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.train.process import unfinished
 from napari_gliocam.ui.train.session import Choices, TrainSession
@@ -57,7 +57,7 @@ def test_the_newest_weights_do_not_replace_the_result_of_a_method(session: Train
     own, settings = opened.result.maps, opened.settings
     use_method(session)
     used = opened.result.maps
-    session._on_segmented(opened, opened.case, Segmented(make_maps(opened.case, seed=2)))
+    session._on_segmented(opened, opened.case, SegmentOutcome(make_maps(opened.case, seed=2)))
     assert opened.result.maps is used
     undo_result(opened, session.layers)
     assert opened.result.maps is own
@@ -70,7 +70,7 @@ def test_the_newest_weights_are_shown_with_the_thresholds_of_the_case(
     opened = session.state.current
     assert opened is not None
     settings, newest = opened.settings, make_maps(opened.case, seed=2)
-    session._on_segmented(opened, opened.case, Segmented(newest))
+    session._on_segmented(opened, opened.case, SegmentOutcome(newest))
     assert opened.result.maps is newest
     assert opened.settings == settings
 

@@ -67,7 +67,7 @@ def refine(
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegmentOutcome:
     """What Segment made.
 
     Parameters
@@ -87,7 +87,7 @@ class Segmented:
 
 def segment(
     case: Case, request: SegmentRequest, ingredients: Ingredients | None = None
-) -> Generator[Progress, None, Segmented]:
+) -> Generator[Progress, None, SegmentOutcome]:
     """Compute the maps, and the refined result where a refinement is chosen.
 
     The bundle stays loaded for the next case.
@@ -106,8 +106,8 @@ def segment(
             ingredients=ingredients,
         )
     except RefinementError as error:
-        return Segmented(error.unrefined.maps, failure=str(error))
-    return Segmented(result.maps, None if result.refinement is None else result)
+        return SegmentOutcome(error.unrefined.maps, failure=str(error))
+    return SegmentOutcome(result.maps, None if result.refinement is None else result)
 
 
 def devices() -> tuple[tuple[str, str], ...]:

@@ -60,7 +60,7 @@ class SegmentRun:
         case, request = opened.case, self._state.request_for(opened)
         kept, settings = self._ingredients, opened.networks.settings
 
-        def segmenting() -> Generator[Progress, None, tuple[work.Segmented, Result]]:
+        def segmenting() -> Generator[Progress, None, tuple[work.SegmentOutcome, Result]]:
             segmented = yield from work.segment(case, request, kept)
             return segmented, _cut(segmented, case, settings, request.refinement)
 
@@ -106,7 +106,7 @@ class SegmentRun:
         self._end()
         self._state.say("Segment was cancelled; nothing changed.")
 
-    def _on_segmented(self, found: tuple[work.Segmented, Result]) -> None:
+    def _on_segmented(self, found: tuple[work.SegmentOutcome, Result]) -> None:
         opened, case = self._opened, self._case
         segmented, cut = found
         self._end()
@@ -120,7 +120,7 @@ class SegmentRun:
 
 
 def _cut(
-    segmented: work.Segmented, case: Case, settings: Thresholds, refinement: Refinement
+    segmented: work.SegmentOutcome, case: Case, settings: Thresholds, refinement: Refinement
 ) -> Result:
     """Cut the maps and count voxels, which would hold up the window's thread."""
     cut = Result.of(case, segmented.maps, settings, refinement)

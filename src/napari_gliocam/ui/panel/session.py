@@ -102,7 +102,7 @@ class Session:
 
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
-        self._keep(files().submit(layer_data.warm_up, "Warm up"))
+        self._kept.keep(files().submit(layer_data.warm_up, "Warm up"))
         defaults = preference.get_defaults()
         if self.state.bundle is None:
             self.set_bundle(defaults.bundle or None)

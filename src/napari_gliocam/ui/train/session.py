@@ -33,7 +33,7 @@ from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, KeptJobs, Work, engine, files
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
-from napari_gliocam.ui.jobs.work import Segmented
+from napari_gliocam.ui.jobs.work import SegmentOutcome
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
@@ -411,7 +411,7 @@ class TrainSession:
         job.succeeded.connect(partial(self._on_segmented, opened, case))
         job.failed.connect(self._fail)
 
-    def _on_segmented(self, opened: OpenCase, case: Case, made: Segmented) -> None:
+    def _on_segmented(self, opened: OpenCase, case: Case, made: SegmentOutcome) -> None:
         if opened not in self.layers.open_cases() or opened.kept is not None:
             return
         opened.take(case, made.maps)
