@@ -58,7 +58,7 @@ def test_a_table_keeps_the_row_that_was_chosen_and_is_as_high_as_its_rows(qtbot:
     qtbot.addWidget(table)
     table.fill(["name", "ml"], [["a", "1"], ["b", "2"]], tips=[["A", "one"], ["B", "two"]])
     table.setCurrentCell(1, 0)
-    assert table.item(1, 1).toolTip() == "two"
+    assert table.item(1, 1).toolTip() == "<p>two</p>"
     low = table.height()
     with qtbot.assertNotEmitted(table.currentCellChanged):
         table.fill(["name", "ml"], [[name, "3"] for name in "abcdef"])
