@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.methods.registry import make_method
 from napari_gliocam.cams.run.explain import explain
-from napari_gliocam.cams.run.prepare import Prepared, prepare
+from napari_gliocam.cams.run.prepare import Prepared, asking, prepare
 from napari_gliocam.case import Case
 from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.nets.bundle import load_bundle
@@ -41,12 +41,11 @@ from napari_gliocam.trust.doubt import Doubt, doubt_of_case, doubt_of_maps
 from napari_gliocam.trust.faithfulness import FaithfulnessSettings, measuring_slice
 from napari_gliocam.trust.randomisation import MapRecipe
 from napari_gliocam.trust.run import Assessing, TrustRequest
-from napari_gliocam.trust.scoring import ImageScore, mapped_slices
+from napari_gliocam.trust.scoring import ImageScore, choose_slices, mapped_slices
 
-METHODS = ("gradcam", "gradcam++", "smoothgradcam++", "layercam", "exit", "average", "amecam")
-METHODS = (*METHODS, "guided")
+METHODS = ("gradcam", "gradcam++", "layercam", "exit", "amecam", "guided")
 CLASSES: tuple[Target, ...] = ("core", "edema")
-#: Slices of a case for a method, and steps of its curves.
+#: Slices of a case for a class, at even distances through the lesion, and steps of the curves.
 SLICES, STEPS = 3, 25
 
 
@@ -79,9 +78,8 @@ def doubts(asked: argparse.Namespace) -> None:
         started = time.process_time()
         both = doubt_of_case(case, result.maps, bundle=bundle)
         seconds["exits and flips"] = time.process_time() - started
-        flips = replace(both, volumes=_flips_alone(both, exits))
         facts: dict[str, Any] = {"case": case.name, "bundle": bundle.info.name, "seconds": seconds}
-        kinds = {"exits": exits, "flips": flips, "exits and flips": both}
+        kinds = {"exits": exits, "exits and flips": both}
         assert case.expert is not None
         labels = {"maps": cut.labels, "refined": result.labels}
         for name, doubt in kinds.items():
@@ -96,11 +94,6 @@ def doubts(asked: argparse.Namespace) -> None:
             counts = MapCounts.of(result.maps.of(target)[case.brain], truth)
             facts["counts"][target] = [counts.voxels.tolist(), counts.lesion.tolist()]
         _write(file, facts)
-
-
-def _flips_alone(both: Doubt, exits: Doubt) -> dict[Target, NDArray[np.float32]]:
-    """Return the doubt where it is more than that of the exits: a bound of that of the flips."""
-    return {t: np.where(both.volumes[t] > exits.volumes[t], both.volumes[t], 0) for t in TARGETS}
 
 
 def _ml(case: Case, target: Target) -> float:
@@ -140,13 +133,17 @@ def methods(asked: argparse.Namespace) -> None:
         file = asked.out / f"methods_{case.name}.json"
         if file.exists():
             continue
-        prepared, second = prepare(case, bundle), prepare(case, other)
-        made = {}
-        for name in METHODS:
-            maps = explain(prepared, name, CLASSES, scope="lesion")
-            made[name] = (replace(maps, name=name), MapRecipe(make_method(name)))
-        work = Assessing(prepared, made, request, others=[second])
-        rows = [f.to_json() for f in finish(work.run())]
+        prepared, second = finish(asking(prepare(case, bundle))), prepare(case, other)
+        rows = []
+        for target in CLASSES:
+            every = explain(prepared, "exit", target, scope="lesion")
+            slices = choose_slices(prepared, every, target, most=SLICES)
+            made = {}
+            for name in METHODS:
+                maps = replace(explain(prepared, name, target, scope=slices), name=name)
+                made[name] = (maps, MapRecipe(make_method(name)))
+            work = Assessing(prepared, made, request, others=[second], networks=every)
+            rows += [f.to_json() for f in finish(work.run())]
         _write(file, {"case": case.name, "bundle": bundle.info.name, "rows": rows})
 
 
@@ -165,7 +162,7 @@ def tables(asked: argparse.Namespace) -> None:
 
 
 def _doubt_tables(found: list[dict[str, Any]]) -> None:
-    kinds = ("exits", "flips", "exits and flips")
+    kinds = ("exits", "exits and flips")
     for labels in ("maps", "refined"):
         print(f"\nerrors of the labels: {labels}; {len(found)} cases, {found[0]['bundle']}\n")
         print("| doubt | rank correlation by slice, mean (least) | error in the tenth with most |")
@@ -182,7 +179,7 @@ def _doubt_tables(found: list[dict[str, Any]]) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     hits = dict.fromkeys(TARGETS, 0)
     for one in found:
-        row, cells = one["exits and flips"], []
+        row, cells = one["exits"], []
         for target in TARGETS:
             low, volume, high, expert = row["ranges"][target]
             hits[target] += low <= expert <= high

@@ -51,6 +51,8 @@ def test_classes_that_the_networks_deny(maps):
 
 def test_maps_of_another_method_are_not_spoken_of(maps):
     assert state_trust(apply_thresholds(replace(maps, trace=None))) is None
+    used = replace(maps, name="GradCAM 4")  # as a result in the window, beside the networks' trace
+    assert state_trust(apply_thresholds(used)) is None
 
 
 def test_steps_follow_the_order_of_doubt():

@@ -46,6 +46,10 @@ CLASS_ROWS: tuple[Row, ...] = tuple(
 )
 
 
+#: Name of the maps that *Segment* cuts.
+NETWORKS = "Networks"
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkTrace:
     """Intermediate maps of the networks on the slices that they saw, all in [0, 1].
@@ -127,7 +131,7 @@ class ClassMaps:
     probabilities: NDArray[np.float32]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trace: NetworkTrace | None = None
-    name: str = "Networks"
+    name: str = NETWORKS
     targets: tuple[Target, ...] = TARGETS
     asked: tuple[int, ...] | None = None
     spoken_for: tuple[int, ...] | None = None
@@ -168,6 +172,11 @@ class ClassMaps:
             raise KeyError(target)
         volume: NDArray[np.float32] = getattr(self, target)
         return volume
+
+    @property
+    def from_exits(self) -> bool:
+        """Whether the networks that left ``trace`` made these maps, and no other method."""
+        return self.trace is not None and self.name == NETWORKS
 
     @property
     def asked_slices(self) -> NDArray[np.bool_]:

@@ -182,7 +182,7 @@ def doubt_of_maps(maps: ClassMaps) -> Doubt:
     GliocamError
         If these are not the networks' own maps.
     """
-    if maps.trace is None:
+    if not maps.from_exits:
         raise GliocamError(
             f"The maps of {maps.name} have no exits that could disagree; run Segment first."
         )

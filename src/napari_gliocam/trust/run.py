@@ -230,8 +230,10 @@ class Assessing:
             Of each test in turn.
         """
         tests = self.request.tests
-        self.prepared = yield from asking(self.prepared)
-        if {"doubt", "sequence"} & set(tests) and self.networks is None:
+        whole = not isinstance(self.request.scope, int)
+        if self.request.scope == "lesion":
+            self.prepared = yield from asking(self.prepared)
+        if self.networks is None and ("doubt" in tests or (whole and "sequence" in tests)):
             self.networks = yield from compute_maps(
                 self.prepared.case, bundle=self.prepared.bundle, device=self.device
             )
@@ -282,7 +284,8 @@ class Assessing:
 
     def _share_by_lesion(self, method: str, shares: SequenceShares) -> None:
         """Add the shares of each lesion of the networks' labels to the table."""
-        assert self.networks is not None
+        if self.networks is None:  # one slice: its share is that of the slice
+            return
         thresholds = bundle_thresholds(self.prepared.bundle.info)
         labels = apply_thresholds(self.networks, thresholds).labels
         lesions = find_lesions(labels, voxel_ml=self.prepared.case.grid.voxel_ml)

@@ -124,7 +124,7 @@ def state_trust(
     TrustStatement or None
         None where the maps are not the networks' own, so that their doubt is not known.
     """
-    if segmentation.maps.trace is None:
+    if not segmentation.maps.from_exits:
         return None
     doubt = doubt_of_maps(segmentation.maps)
     settings = segmentation.settings

@@ -133,7 +133,7 @@ def step_doubt(viewer: ViewerModel, step: int) -> None:
         say("Click Segment first; its exits show where they disagree.")
         return
     if opened.trust is None:
-        known = opened.result.maps.trace is not None
+        known = opened.result.maps.from_exits
         say(
             "The doubt is being measured; press the key again in a moment."
             if known
