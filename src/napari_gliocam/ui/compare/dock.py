@@ -70,11 +70,22 @@ class CompareDock(Dock):
         thresholds.undo_requested.connect(session.undo_result)
         figures.close_requested.connect(session.close_comparison)
         figures.export_requested.connect(self._ask_export)
+        self._connect_trust()
         session.runs.running.connect(choice.set_running)
         session.runs.progressed.connect(choice.set_progress)
         session.said.connect(self.message_view.set_message)
         session.tables_changed.connect(self._on_tables)
         session.ready_changed.connect(self._show_ready)
+
+    def _connect_trust(self) -> None:
+        view, run = self.figures_view.trust, self.session.trust
+        view.test_requested.connect(self.session.test)
+        view.cancel_requested.connect(run.cancel)
+        view.step_requested.connect(run.look)
+        run.running.connect(view.set_running)
+        run.progressed.connect(view.set_progress)
+        run.found.connect(view.set_rows)
+        run.pictured.connect(view.set_picture)
 
     def run(self) -> Job | None:
         """Run what is chosen."""
@@ -100,6 +111,7 @@ class CompareDock(Dock):
         ensemble = session.ensemble.maps.name if session.ensemble is not None else ""
         self.thresholds_view.set_methods(thresholds, ensemble, session.can_use, session.can_undo)
         self.figures_view.set_tables(rows, pairs)
+        self.figures_view.trust.set_ready(bool(rows))
 
     def _show_ready(self) -> None:
         session, opened = self.session, self.session.opened

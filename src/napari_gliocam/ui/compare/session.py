@@ -30,6 +30,7 @@ from napari_gliocam.ui.compare.figures import (
 from napari_gliocam.ui.compare.grid import CompareGrid
 from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
+from napari_gliocam.ui.compare.trust_run import TrustRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job, KeptJobs, files
 from napari_gliocam.ui.jobs.latest import rest_timer
@@ -71,6 +72,9 @@ class CompareSession:
         self.runs.brought.connect(self._on_brought)
         self.runs.running.connect(self._on_running)
         self.runs.said.connect(self.said.emit)
+        self.trust = TrustRun()
+        self.trust.failed.connect(self._on_trust_failed)
+        self.comparing: Comparing | None = None
         self.figures: Figures | None = None
         self.maps: list[ClassMaps] = []
         self.ensemble: LiveEnsemble | None = None
@@ -109,6 +113,7 @@ class CompareSession:
             with suppress(RuntimeError):  # they die with the dock
                 timer.stop()
         self.runs.close()
+        self.trust.close()
         self._distances.stop()
         self._kept.close()
         self._connections.close()
@@ -235,6 +240,8 @@ class CompareSession:
             for method in known.methods:
                 self.figures.set_threshold(method, known.threshold(method))
         self.maps, self.ensemble = [], None
+        self.comparing = comparing
+        self.trust.clear()
         self.grid.open(opened, comparing.keys)
         self._follow(opened)
 
@@ -258,8 +265,9 @@ class CompareSession:
         self._distances.stop()
         self._follow(None)
         self.grid.close()
-        self.figures = self.ensemble = None
+        self.figures = self.ensemble = self.comparing = None
         self.maps = []
+        self.trust.clear()
         self.tables_changed.emit([], [])
 
     def set_modality(self, modality: Modality | None) -> None:
@@ -351,6 +359,25 @@ class CompareSession:
         self._following.close()
         if opened is not None:
             self._following = Connections((opened.events.revision, self.measure))
+
+    # ---- tests
+
+    def test(self) -> Job | None:
+        """Put the maps of the comparison to the test on the slice in view."""
+        comparing, index = self.comparing, self.slice
+        if comparing is None or self.runs.busy:
+            return None
+        if index is None:
+            self.say("The slice in view lies outside the case; go to one of its slices.")
+            return None
+        maps = [one for one in self._all_maps() if one.spoken_slices[index]]
+        if not maps:
+            self.say(f"No map of the comparison speaks of slice {index}; go to one of its slices.")
+            return None
+        return self.trust.start(comparing, maps, index)
+
+    def _on_trust_failed(self, sentence: str) -> None:
+        self.say(sentence, "error")
 
     # ---- a method as the result
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch, tooltip
 from napari_gliocam.wording import figure
@@ -142,6 +143,8 @@ class FiguresView(QWidget):
         self.tabs.addTab(self.expert, "Expert")
         self.tabs.addTab(self.result, "Volume")
         self.tabs.addTab(self.pairs, "Agreement")
+        self.trust = TrustView()
+        self.tabs.addTab(self.trust, "Trust")
         figures.body.addWidget(self.tabs, 1)
         self.export_button = QPushButton("Export csv…")
         self.export_button.clicked.connect(self.export_requested)

@@ -18,6 +18,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.trust.randomisation import MapRecipe
 
 #: A picture of a comparison: the name of a method, and one of its classes.
 Key = tuple[str, Target]
@@ -90,6 +91,8 @@ class Comparing:
         Only grows; holds the methods that are finished, and after Cancel the one under way.
     keys : list of (str, Target)
         The pictures that there will be, in order; empty until that is known.
+    recipes : dict of str to MapRecipe
+        The way each method's map is made, by its name.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Comparing:
         self.request = request
         self.maps: list[ClassMaps] = []
         self.keys: list[Key] = []
+        self.recipes: dict[str, MapRecipe] = {}
         self._result = result
         self._work: Explaining | None = None
 
@@ -126,10 +130,12 @@ class Comparing:
         """
         known = yield from self.ready.getting()
         from napari_gliocam.cams.run.prepare import asking, with_probabilities
+        from napari_gliocam.trust.randomisation import MapRecipe
 
         if self._result is not None:
             known = with_probabilities(known, self._result)
         works = self.request.explainings(known)
+        self.recipes = {one.name: MapRecipe.of(one) for one in works}
         self.keys = [(one.name, target) for one in works for target in one.targets]
         if self.request.scope == "lesion":
             known = yield from asking(known)

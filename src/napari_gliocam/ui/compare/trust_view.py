@@ -1,0 +1,184 @@
+"""Tests of the maps on the slice in view: curves, pictures, verdicts.  Viewer-agnostic."""
+
+# mypy: untyped-calls-exclude="pyqtgraph"
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TARGETS
+from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
+from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.ui.widgets.run_button import RunButton
+from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import figure
+
+if TYPE_CHECKING:
+    from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
+
+HEIGHT = 150
+#: Of the methods in turn (Okabe and Ito); the line of a deletion is whole, of an insertion dashed.
+_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
+_VERDICTS = {True: "passed", False: "failed", None: "–"}
+
+
+class TrustView(QWidget):
+    """Show tests; emit requests to run them and to see the slice at a point of a curve."""
+
+    test_requested = Signal()
+    cancel_requested = Signal()
+    #: Method, target, "deletion" or "insertion", fraction.
+    step_requested = Signal(str, str, str, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = RunButton(
+            "Test on this slice",
+            "Does the networks' answer follow the map, would networks that know nothing draw the "
+            "same, and which sequence said so? Seconds for each map",
+        )
+        self.run.requested.connect(self.test_requested)
+        self.run.cancel_requested.connect(self.cancel_requested)
+        self.target = QComboBox()
+        self.target.setToolTip("Class of the curves")
+        self.target.currentIndexChanged.connect(self._show)
+        self.plot = pg.PlotWidget()
+        self.plot.setFixedHeight(HEIGHT)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.setLabel("left", "probability")
+        self.plot.setLabel("bottom", "part of the brain changed, highest map values first")
+        self.plot.setXRange(0, 1, padding=0.02)
+        self.plot.setYRange(0, 1, padding=0.05)
+        self.plot.setToolTip(
+            "Whole lines: deletion, which should fall early. Dashed: insertion, which should rise "
+            "early. Click on a line to see the slice at that point"
+        )
+        self.plot.scene().sigMouseClicked.connect(self._on_click)
+        self.picture = QLabel()
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.caption = QLabel()
+        self.caption.setWordWrap(True)
+        self.note = QLabel()
+        for label in (self.caption, self.note):
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        self.table = TextTable()
+        self.table.setToolTip(
+            "Areas under the curves; whether networks with random weights draw another map; "
+            "shares of the sequences in the image-level logit (Shapley values)"
+        )
+        head = QHBoxLayout()
+        head.setSpacing(SPACING)
+        head.addWidget(self.run, 1)
+        head.addWidget(self.target)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(head)
+        layout.addWidget(self.plot)
+        layout.addWidget(self.caption)
+        layout.addWidget(self.picture)
+        layout.addWidget(self.table)
+        layout.addWidget(self.note)
+        layout.addStretch(1)
+        self.rows: list[TrustRow] = []
+        self.set_ready(False)
+        self.set_rows([], None)
+
+    def set_ready(self, ready: bool) -> None:
+        """Show whether there are maps to test."""
+        self.run.set_ready(ready)
+
+    def set_running(self, running: bool) -> None:
+        """Show the bar and Cancel instead of the button."""
+        self.run.set_running(running)
+
+    def set_progress(self, progress: Progress) -> None:
+        """Show the test under way."""
+        self.run.set_progress(progress)
+
+    def set_rows(self, rows: Sequence[TrustRow], index: int | None) -> None:
+        """Show what was found on a slice; nothing clears the view."""
+        self.rows = list(rows)
+        present = [t for t in TARGETS if any(row.target == t for row in rows)]
+        chosen = self.target.currentText()
+        self.target.blockSignals(True)
+        self.target.clear()
+        self.target.addItems(present)
+        self.target.setCurrentIndex(present.index(chosen) if chosen in present else 0)
+        self.target.blockSignals(False)
+        self._where = "" if index is None else f"Slice {index}. "
+        self.set_picture(None, "")
+        self._show()
+
+    def _shown(self) -> list[TrustRow]:
+        return [row for row in self.rows if row.target == self.target.currentText()]
+
+    def _show(self) -> None:
+        self.plot.clear()
+        rows = self._shown()
+        for widget in (self.plot, self.table, self.target):
+            widget.setVisible(bool(rows))
+        texts = []
+        for row, colour in zip(rows, _COLOURS * (len(rows) // len(_COLOURS) + 1), strict=False):
+            for way, (fractions, scores) in row.lines.items():
+                style = Qt.PenStyle.SolidLine if way == "deletion" else Qt.PenStyle.DashLine
+                self.plot.plot(fractions, scores, pen=pg.mkPen(colour, width=2, style=style))
+            areas = [figure(row.areas.get(w), 2) for w in ("deletion", "insertion")]
+            texts.append([row.method, *areas, _VERDICTS[row.passed], row.sequences or "–"])
+        self.table.fill(["", "Deletion", "Insertion", "Random", "Sequences"], texts)
+        for line, colour in zip(range(len(texts)), _COLOURS * 9, strict=False):
+            item = self.table.item(line, 0)
+            if item is not None:
+                item.setForeground(pg.mkBrush(colour))
+        failed = [row.method for row in rows if row.passed is False]
+        notes = [self._where] if rows else []
+        if failed:
+            names = ", ".join(failed)
+            notes.append(f"Random networks draw much the same map: {names}; do not rely on it. ")
+        notes += dict.fromkeys(row.reason for row in rows if row.reason)
+        self.note.setText("".join(notes))
+        self.note.setVisible(bool(notes))
+
+    def set_picture(self, grey: NDArray[np.uint8] | None, caption: str) -> None:
+        """Show the slice at a point of a curve; None for none."""
+        self.picture.setVisible(grey is not None)
+        self.caption.setVisible(bool(caption))
+        self.caption.setText(caption)
+        if grey is None:
+            return
+        height, width = grey.shape
+        image = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
+        self.picture.setPixmap(
+            QPixmap.fromImage(image.copy()).scaledToHeight(
+                HEIGHT, Qt.TransformationMode.SmoothTransformation
+            )
+        )
+
+    def _on_click(self, event: MouseClickEvent) -> None:
+        point = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())
+        self.choose(float(point.x()), float(point.y()))
+
+    def choose(self, fraction: float, score: float) -> None:
+        """Ask for the slice at the point of a curve that is nearest, as a click does."""
+        best: tuple[float, TrustRow, Direction] | None = None
+        fraction = min(max(fraction, 0.0), 1.0)
+        for row in self._shown():
+            for way, (fractions, scores) in row.lines.items():
+                distance = abs(float(np.interp(fraction, fractions, scores)) - score)
+                if best is None or distance < best[0]:
+                    best = distance, row, way
+        if best is not None:
+            _, row, way = best
+            self.step_requested.emit(row.method, row.target, way, fraction)

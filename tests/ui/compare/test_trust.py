@@ -1,0 +1,125 @@
+"""Tests of a comparison's maps: the view alone, and the work on a tiny network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_gliocam.cams.compare.request import CompareRequest
+from napari_gliocam.case import Case
+from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.targets import TARGETS
+from napari_gliocam.ui.compare.trust_view import TrustView
+from napari_gliocam.ui.compare.trust_work import SliceTests, TrustRow
+from napari_gliocam.ui.compare.work import Comparing, Ready
+
+from ...small_case import make_case
+
+FRACTIONS = np.linspace(0, 1, 5)
+
+
+def row(method: str, height: float, passed: bool | None = True) -> TrustRow:
+    falling = height * (1 - FRACTIONS)
+    lines = {"deletion": (FRACTIONS, falling), "insertion": (FRACTIONS, height - falling)}
+    areas = {"deletion": height / 2, "insertion": height / 2}
+    return TrustRow(method, "core", lines, areas, passed, "FLAIR 71 %, T2 29 %")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def view(qtbot: Any) -> TrustView:
+    view = TrustView()
+    qtbot.addWidget(view)
+    return view
+
+
+def test_nothing_is_shown_before_a_test(view: TrustView) -> None:
+    assert view.plot.isHidden()
+    assert view.table.isHidden()
+    assert not view.run.button.isEnabled()
+
+
+def test_curves_verdicts_and_sequences(view: TrustView) -> None:
+    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4, passed=False)], 7)
+    assert len(view.plot.getPlotItem().curves) == 4
+    texts = [view.table.item(1, column).text() for column in range(5)]
+    assert texts == ["Exit map 4", "0.20", "0.20", "failed", "FLAIR 71 %, T2 29 %"]
+    assert "Slice 7" in view.note.text()
+    assert "Exit map 4; do not rely on it" in view.note.text()
+    nothing = TrustRow("LayerCAM 4", "edema", {}, {}, None, "", "The map is empty.")
+    view.set_rows([nothing], 7)
+    assert view.table.item(0, 1).text() == "–"
+    assert "The map is empty." in view.note.text()
+    view.set_rows([], None)
+    assert view.plot.isHidden()
+
+
+def test_a_click_asks_for_the_nearest_curve_and_the_picture_is_shown(view: TrustView) -> None:
+    asked: list[tuple[Any, ...]] = []
+    view.step_requested.connect(lambda *step: asked.append(step))
+    view.choose(0.5, 0.5)
+    assert asked == []
+    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4)], 7)
+    view.choose(0.25, 0.58)
+    view.choose(0.25, 0.12)
+    view.choose(3.0, 0.79)
+    assert asked == [
+        ("GradCAM 4", "core", "deletion", 0.25),
+        ("Exit map 4", "core", "insertion", 0.25),
+        ("GradCAM 4", "core", "insertion", 1.0),
+    ]
+    view.set_picture(np.full((20, 30), 99, np.uint8), "23 % of the brain deleted")
+    assert view.picture.pixmap().width() == round(150 * 30 / 20)
+    assert "deleted" in view.caption.text()
+    view.set_rows([], None)
+    assert view.picture.isHidden()
+
+
+@pytest.fixture
+def tests(monkeypatch: pytest.MonkeyPatch) -> SliceTests:
+    import torch
+
+    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.ui.jobs import work
+
+    torch.manual_seed(0)
+    bundle = Bundle(BundleInfo("tiny", "random", "CC0-1.0", width=4), GliocamNet(width=4).eval())
+    monkeypatch.setattr(work, "loaded", lambda path: bundle)
+    case: Case = make_case()
+    index = case.grid.shape[0] // 2
+    request = CompareRequest(("gradcam", "guided"), TARGETS, scope=index, gate=False)
+    comparing = Comparing(Ready(case, None, "cpu"), request)
+    list(comparing.run())
+    assert set(comparing.recipes) == {"GradCAM 4", "Guided aggregate"}
+    return SliceTests(comparing, comparing.maps, index)
+
+
+def test_every_map_of_a_comparison_is_tested(tests: SliceTests) -> None:
+    assert tests.rows == []
+    list(tests.run())
+    assert {(r.method, r.target) for r in tests.rows} == {
+        (m, t) for m in ("GradCAM 4", "Guided aggregate") for t in TARGETS
+    }
+    for one in tests.rows:
+        assert one.sequences
+        assert bool(one.lines) or "ranks no pixel" in one.reason
+        assert "without T1ce and T2 and FLAIR" in one.reason
+    shown = next(r for r in tests.rows if r.lines)
+    whole = tests.picture(shown.method, shown.target, "deletion", 0.0)
+    half = tests.picture(shown.method, shown.target, "deletion", 0.5)
+    assert whole.dtype == np.uint8
+    assert (whole != half).any()
+    np.testing.assert_array_equal(
+        whole, tests.picture(shown.method, shown.target, "insertion", 1.0)
+    )
+
+
+def test_closing_keeps_what_is_there(tests: SliceTests) -> None:
+    work = tests.run()
+    for _ in work:
+        if any(r.lines for r in tests.rows):
+            work.close()
+    assert any(r.lines for r in tests.rows)
+    assert len(tests.rows) < 6
