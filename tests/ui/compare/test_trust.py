@@ -70,7 +70,7 @@ def test_a_click_asks_for_the_nearest_curve_and_the_picture_is_shown(view: Trust
         ("GradCAM 4", "core", "insertion", 1.0),
     ]
     view.set_picture(np.full((20, 30), 99, np.uint8), "23 % of the brain deleted")
-    assert view.picture.pixmap().width() == round(150 * 30 / 20)
+    assert view.picture.pixmap().height() == round(96 * 20 / 30)
     assert "deleted" in view.caption.text()
     view.set_rows([], None)
     assert view.picture.isHidden()

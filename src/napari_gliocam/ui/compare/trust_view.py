@@ -25,7 +25,7 @@ from napari_gliocam.wording import figure
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 
-HEIGHT = 150
+HEIGHT, WIDTH = 150, 96
 #: Of the methods in turn (Okabe and Ito); the line of a deletion is whole, of an insertion dashed.
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
 _VERDICTS = {True: "passed", False: "failed", None: "–"}
@@ -53,11 +53,12 @@ class TrustView(QWidget):
         self.target.currentIndexChanged.connect(self._show)
         self.plot = pg.PlotWidget()
         self.plot.setFixedHeight(HEIGHT)
+        self.plot.setBackground(None)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setLabel("left", "probability")
-        self.plot.setLabel("bottom", "part of the brain changed, highest map values first")
+        self.plot.setLabel("bottom", "part of the brain changed")
         self.plot.setXRange(0, 1, padding=0.02)
         self.plot.setYRange(0, 1, padding=0.05)
         self.plot.setToolTip(
@@ -86,9 +87,12 @@ class TrustView(QWidget):
         layout.setContentsMargins(0, SPACING, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(head)
-        layout.addWidget(self.plot)
+        seen = QHBoxLayout()
+        seen.setSpacing(2)
+        seen.addWidget(self.plot, 1)
+        seen.addWidget(self.picture)
+        layout.addLayout(seen)
         layout.addWidget(self.caption)
-        layout.addWidget(self.picture)
         layout.addWidget(self.table)
         layout.addWidget(self.note)
         layout.addStretch(1)
@@ -161,8 +165,8 @@ class TrustView(QWidget):
         height, width = grey.shape
         image = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
         self.picture.setPixmap(
-            QPixmap.fromImage(image.copy()).scaledToHeight(
-                HEIGHT, Qt.TransformationMode.SmoothTransformation
+            QPixmap.fromImage(image.copy()).scaledToWidth(
+                WIDTH, Qt.TransformationMode.SmoothTransformation
             )
         )
 
