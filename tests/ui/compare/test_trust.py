@@ -43,8 +43,9 @@ def test_nothing_is_shown_before_a_test(view: TrustView) -> None:
 def test_curves_verdicts_and_sequences(view: TrustView) -> None:
     view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4, passed=False)], 7)
     assert len(view.plot.getPlotItem().curves) == 4
-    texts = [view.table.item(1, column).text() for column in range(5)]
-    assert texts == ["Exit map 4", "0.20", "0.20", "failed", "FLAIR 71 %, T2 29 %"]
+    texts = [view.table.item(1, column).text() for column in range(4)]
+    assert texts == ["Exit map 4", "0.20", "0.20", "failed"]
+    assert view.note.text().count("comes from FLAIR 71 %, T2 29 %") == 1
     assert "Slice 7" in view.note.text()
     assert "Exit map 4; do not rely on it" in view.note.text()
     nothing = TrustRow("LayerCAM 4", "edema", {}, {}, None, "", "The map is empty.")

@@ -76,8 +76,8 @@ class TrustView(QWidget):
             label.setTextFormat(Qt.TextFormat.PlainText)
         self.table = TextTable()
         self.table.setToolTip(
-            "Areas under the curves; whether networks with random weights draw another map; "
-            "shares of the sequences in the image-level logit (Shapley values)"
+            "Areas under the curves; whether networks with random weights draw another map "
+            "(passed) or much the same (failed)"
         )
         head = QHBoxLayout()
         head.setSpacing(SPACING)
@@ -140,8 +140,8 @@ class TrustView(QWidget):
                 style = Qt.PenStyle.SolidLine if way == "deletion" else Qt.PenStyle.DashLine
                 self.plot.plot(fractions, scores, pen=pg.mkPen(colour, width=2, style=style))
             areas = [figure(row.areas.get(w), 2) for w in ("deletion", "insertion")]
-            texts.append([row.method, *areas, _VERDICTS[row.passed], row.sequences or "–"])
-        self.table.fill(["", "Deletion", "Insertion", "Random", "Sequences"], texts)
+            texts.append([row.method, *areas, _VERDICTS[row.passed]])
+        self.table.fill(["", "Deletion", "Insertion", "Random"], texts)
         for line, colour in zip(range(len(texts)), _COLOURS * 9, strict=False):
             item = self.table.item(line, 0)
             if item is not None:
@@ -151,8 +151,10 @@ class TrustView(QWidget):
         if failed:
             names = ", ".join(failed)
             notes.append(f"Random networks draw much the same map: {names}; do not rely on it. ")
-        notes += dict.fromkeys(row.reason for row in rows if row.reason)
-        self.note.setText("".join(notes))
+        shares = dict.fromkeys(row.sequences for row in rows if row.sequences)
+        notes += [f"The networks' answer comes from {words}. " for words in shares]
+        notes += dict.fromkeys(f"{row.reason} " for row in rows if row.reason)
+        self.note.setText("".join(notes).strip())
         self.note.setVisible(bool(notes))
 
     def set_picture(self, grey: NDArray[np.uint8] | None, caption: str) -> None:
