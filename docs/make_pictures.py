@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.ui.demo import PLUGIN, dock_panel
+from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.panel.dock import Workspace
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS
 from napari_gliocam.ui.viewer.navigate import largest_lesion_slice
@@ -63,6 +64,7 @@ def main(folder: Path) -> None:
     best = None if opened is None else largest_lesion_slice(opened)
     if best is not None:
         panel.session.go_to(best)
+    until(lambda: panel.session.turns.idle and engine().idle and files().idle)
     picture("segment-done")
     boundary_fit(panel)
     picture("boundary-fit")
