@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +52,18 @@ class Thresholds:
             if not 0.0 <= value <= 1.0:
                 title = name.replace("_", " ")
                 raise GliocamError(f"The {title} is {value:g}; choose a value between 0 and 1.")
+
+    def cut_like(self, other: Thresholds) -> Thresholds:
+        """Return these choices with the two thresholds of others.
+
+        Parameters
+        ----------
+        other : Thresholds
+            Those of a bundle, for example.
+        """
+        return replace(
+            self, tumour_threshold=other.tumour_threshold, class_threshold=other.class_threshold
+        )
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         licence="BSD-3-Clause",
         modalities=(Modality.T1CE, Modality.T2, Modality.FLAIR),
         optional_modalities=(),
+        tumour_threshold=0.40,
+        class_threshold=0.50,
         path=Path("stand-in"),
     )
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)

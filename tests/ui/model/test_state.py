@@ -10,12 +10,13 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.find import CaseFiles
+from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.result import Result
-from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.model.state import OpenCase, State
 
 from ...small_case import make_case, make_maps
 
@@ -68,3 +69,34 @@ def test_half_of_a_case_is_not_segmented_before_it_is_settled() -> None:
     assert not opened.open_choice, "it was chosen"
     assert not OpenCase(half, files=replace(files, choice=False)).open_choice
     assert not OpenCase(half).open_choice
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("method", [False, True])
+def test_thresholds_are_those_of_the_bundle_unless_set_by_hand(by_hand: bool, method: bool) -> None:
+    case = make_case()
+    opened, other = OpenCase(case, refinement=Refinement.nothing()), Thresholds(0.25, 0.35)
+    if by_hand:
+        opened.settings = replace(opened.settings, class_threshold=0.6, gate=False)
+    before = opened.settings
+    if method:
+        opened.use(make_maps(case), Thresholds(0.9, 0.9))
+    opened.follow(other)
+    assert opened.networks.settings == (before if by_hand else replace(before, **_cuts(other)))
+    assert opened.settings == (Thresholds(0.9, 0.9) if method else opened.networks.settings)
+    opened.follow(Thresholds())
+    assert opened.networks.settings == before
+
+
+def _cuts(of: Thresholds) -> dict[str, float]:
+    return {"tumour_threshold": of.tumour_threshold, "class_threshold": of.class_threshold}
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_request_has_the_thresholds_of_the_bundle_in_use(done: bool) -> None:
+    state = State(bundle=BundleInfo("x", "", "CC0-1.0", tumour_threshold=0.25))
+    opened = OpenCase(make_case(), refinement=Refinement.nothing())
+    if done:
+        opened.take(opened.case, make_maps(opened.case))
+    assert state.request_for(opened).thresholds == Thresholds(tumour_threshold=0.25)
+    assert opened.settings == Thresholds()  # until Segment has run, the labels stay as they are

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -57,6 +57,8 @@ class OpenCase:
         Volumes to choose modalities from; those of the case as it was read by default.
     settings : Thresholds
         The thresholds of this case.
+    usual : Thresholds
+        Those of the bundle in use when the case was opened or segmented last.
     refinement : Refinement
         The refinement of this case; change it by `choose`.
     result : Result or None
@@ -77,6 +79,7 @@ class OpenCase:
     files: CaseFiles | None = None
     pool: tuple[Source, ...] = ()
     settings: Thresholds = field(default_factory=Thresholds)
+    usual: Thresholds = field(default_factory=Thresholds)
     refinement: Refinement = field(default_factory=Refinement)
     result: Result | None = None
     revision: int = 0
@@ -126,6 +129,32 @@ class OpenCase:
     def unsaved_strokes(self) -> bool:
         """Whether something was painted by hand that no file has."""
         return self.result is not None and self.result.painted.unsaved
+
+    def thresholds_for(self, usual: Thresholds) -> Thresholds:
+        """Return the thresholds to segment with: a bundle's, unless others were set by hand.
+
+        Parameters
+        ----------
+        usual : Thresholds
+            Those of the bundle.
+        """
+        settings = self.networks.settings
+        by_hand = settings.cut_like(self.usual) != settings
+        return settings if by_hand else settings.cut_like(usual)
+
+    def follow(self, usual: Thresholds) -> None:
+        """Take the thresholds of a bundle, unless others were set by hand.
+
+        Parameters
+        ----------
+        usual : Thresholds
+            Those of the bundle.
+        """
+        settings, self.usual = self.thresholds_for(usual), usual
+        if self.kept is None:
+            self.settings = settings
+        else:
+            self.kept = replace(self.kept, settings=settings)
 
     def choose(self, refinement: Refinement) -> None:
         """Choose another refinement; nothing runs here."""
@@ -285,7 +314,15 @@ class State:
     def request_for(self, opened: OpenCase) -> SegmentRequest:
         """Return how a case is segmented, by the choices in the panel."""
         bundle = None if self.bundle is None else self.bundle.path
-        return SegmentRequest(bundle, self.device, opened.networks.settings, opened.refinement)
+        thresholds = opened.thresholds_for(self.usual)
+        return SegmentRequest(bundle, self.device, thresholds, opened.refinement)
+
+    @property
+    def usual(self) -> Thresholds:
+        """The thresholds of the bundle in use."""
+        from napari_gliocam.segmentation import bundle_thresholds
+
+        return Thresholds() if self.bundle is None else bundle_thresholds(self.bundle)
 
     def announce(self, text: str) -> Message:
         """Show what has begun, instead of what was said before; `withdraw` it at the end."""

@@ -301,6 +301,7 @@ class Workspace(Dock):
             self._following = Connections(
                 (events.case, self._show_case),
                 (events.settings, self._show_settings),
+                (events.usual, self._show_usual),
                 (events.refinement, self._show_refined),
                 (events.result, self._on_result),
                 (events.revision, self._show_volumes),
@@ -374,9 +375,14 @@ class Workspace(Dock):
     def _show_message(self, message: Message | None) -> None:
         self.message_view.set_message(message)
 
+    def _show_usual(self) -> None:
+        if self._opened is not None:
+            self._show_settings(self._opened.settings)
+
     def _show_settings(self, settings: Thresholds) -> None:
-        if settings != self.threshold_view.settings():
-            self.threshold_view.set_settings(settings)
+        usual = None if self._opened is None else self._opened.usual
+        if settings != self.threshold_view.settings() or usual != self.threshold_view.usual:
+            self.threshold_view.set_settings(settings, usual)
         self._show_refined()
 
     def _show_result(self) -> None:

@@ -47,6 +47,7 @@ class SegmentRun:
         self._end_task: Callable[[], None] | None = None
         self._opened: OpenCase | None = None
         self._case: Case | None = None
+        self._usual = Thresholds()
 
     @property
     def busy(self) -> bool:
@@ -58,7 +59,8 @@ class SegmentRun:
         if self.busy:
             return None
         case, request = opened.case, self._state.request_for(opened)
-        kept, settings = self._ingredients, opened.networks.settings
+        kept, usual = self._ingredients, self._state.usual
+        settings = opened.thresholds_for(usual)
 
         def segmenting() -> Generator[Progress, None, tuple[work.SegmentOutcome, Result]]:
             segmented = yield from work.segment(case, request, kept)
@@ -69,7 +71,7 @@ class SegmentRun:
         job.succeeded.connect(self._on_segmented)
         job.failed.connect(self._on_failed)
         job.cancelled.connect(self._on_cancelled)
-        self._job, self._opened, self._case = job, opened, case
+        self._job, self._opened, self._case, self._usual = job, opened, case, usual
         self._end_task = begin_task(self._layers.viewer, "Segment is under way", job.cancel)
         self._state.message = None
         self._state.progress = None
@@ -112,6 +114,7 @@ class SegmentRun:
         self._end()
         if opened is None or case is None or opened not in self._layers.open_cases():
             return  # the case left the viewer meanwhile
+        opened.follow(self._usual)
         opened.take(case, segmented.maps, segmented.refined, cut)
         self._turns.run(self._layers.showing_result(opened))
         self.finished.emit(opened)

@@ -93,6 +93,7 @@ class Session:
             (dims.order, self._on_dims),
             (dims.ndisplay, self._on_dims),
             (self.viewer.events.reset_view, self._centre),
+            (self.state.events.bundle, self._on_bundle),
         )
         self.state.panels += 1
         planes.keep_upright(self.viewer)
@@ -148,6 +149,11 @@ class Session:
             self.state.bundle = read_bundle_info(folder)
         except GliocamError as error:
             self.state.say(str(error), "error")
+
+    def _on_bundle(self) -> None:
+        for opened in self.state.open_cases:
+            if opened.result is None:
+                opened.follow(self.state.usual)
 
     # ---- cases
 
@@ -218,6 +224,8 @@ class Session:
         for opened in fresh:
             if opened.result is None and opened.refinement == Refinement():
                 opened.choose(preference.get_defaults().wanted)
+            if opened.result is None:
+                opened.follow(self.state.usual)
         if fresh:
             self.select(fresh[-1])
             self._activate.start(0)  # when the reader's other layers are in as well

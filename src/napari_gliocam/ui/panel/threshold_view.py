@@ -32,10 +32,9 @@ class ThresholdView(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(section)
-        self._settings = Thresholds()
+        self._settings = self._usual = Thresholds()
 
         self.reset_button = QPushButton("Reset")
-        self.reset_button.setToolTip("Back to the paper's values: tumour 0.40, class 0.50")
         self.reset_button.clicked.connect(self.reset)
         section.head.addWidget(self.reset_button)
 
@@ -101,9 +100,22 @@ class ThresholdView(QWidget):
             gate_probability=self._settings.gate_probability,
         )
 
-    def set_settings(self, settings: Thresholds) -> None:
-        """Show these settings; nothing is emitted."""
+    def set_settings(self, settings: Thresholds, usual: Thresholds | None = None) -> None:
+        """Show these settings; nothing is emitted.
+
+        Parameters
+        ----------
+        settings : Thresholds
+            The choice to show.
+        usual : Thresholds, optional
+            The thresholds that *Reset* brings back; those of before by default.
+        """
         self._settings = settings
+        self._usual = usual or self._usual
+        self.reset_button.setToolTip(
+            f"Back to the bundle's values: tumour {self._usual.tumour_threshold:.2f}, "
+            f"class {self._usual.class_threshold:.2f}"
+        )
         self.gate.setText(f"Hide class where slice p < {settings.gate_probability:g}")
         with (
             signals_blocked(self.tumour),
@@ -126,11 +138,15 @@ class ThresholdView(QWidget):
         slider.setValue(value)
         self._on_released()
 
+    @property
+    def usual(self) -> Thresholds:
+        """The thresholds that *Reset* brings back."""
+        return self._usual
+
     def reset(self) -> None:
-        """Back to the paper's thresholds; the toggles stay."""
-        defaults = Thresholds()
-        self.tumour.setValue(defaults.tumour_threshold)
-        self.class_.setValue(defaults.class_threshold)
+        """Back to the bundle's thresholds; the toggles stay."""
+        self.tumour.setValue(self._usual.tumour_threshold)
+        self.class_.setValue(self._usual.class_threshold)
         self._on_released()
 
     def _emit(self) -> None:
