@@ -73,7 +73,7 @@ def main() -> None:
             checked = time.monotonic()
             if done == 1.0:
                 return
-        rate = RATE * min((step + 1) / WARM_STEPS, 1.0) * 0.5 * (1 + np.cos(np.pi * done))
+        rate = float(RATE * min((step + 1) / WARM_STEPS, 1.0) * 0.5 * (1 + np.cos(np.pi * done)))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = train_step(

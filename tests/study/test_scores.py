@@ -9,7 +9,7 @@ import pytest
 
 from napari_gliocam.measure.scores.conventions import Counts
 from napari_gliocam.settings import EvaluationSettings
-from napari_gliocam.study.fields import Row, Study, TableChoice
+from napari_gliocam.study.fields import Study, StudyRow, TableChoice
 from napari_gliocam.study.figures import StudyResult
 from napari_gliocam.study.scores import Moments, RowScores, TwoClass, score_target
 from napari_gliocam.targets import TARGETS
@@ -66,7 +66,7 @@ def test_figures_agree_with_the_evaluation_of_the_same_labels(over):
     from napari_gliocam.measure.evaluation.record import score_labels
     from napari_gliocam.measure.evaluation.summary import summarise
 
-    study = Study(name="x", targets=TARGETS, rows=(Row(name="a"),))
+    study = Study(name="x", targets=TARGETS, rows=(StudyRow(name="a"),))
     result = StudyResult(study, {str(seed): [_scores(seed)] for seed in range(3)})
     records = [
         score_labels(_labels(seed), _labels(seed + 10), (1, 1, 1), case=str(seed))
@@ -87,7 +87,7 @@ def test_figures_agree_with_the_evaluation_of_the_same_labels(over):
 
 
 def test_rows_are_compared_with_the_row_above_or_with_a_named_one():
-    rows = (Row(name="a"), Row(name="b"), Row(name="c", group="g"))
+    rows = (StudyRow(name="a"), StudyRow(name="b"), StudyRow(name="c", group="g"))
     cases = {str(seed): [_scores(seed), _scores(seed + 3), _scores(seed)] for seed in range(4)}
     table = TableChoice(metrics=("dice",))
     previous = StudyResult(Study(name="x", rows=rows, tests="previous", table=table), cases)

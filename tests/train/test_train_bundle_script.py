@@ -9,7 +9,7 @@ import torch
 from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.case_index import Preparation, indexing
+from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.recipe.fields import Data
@@ -31,7 +31,7 @@ def script():
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory):
     folder = write_cases(tmp_path_factory.mktemp("patients"), 3)
-    index = finish(indexing(folder, Preparation(), cache=folder.parent / "counting"))
+    index = finish(indexing(folder, SlicePreparation(), cache=folder.parent / "counting"))
     save_tags(derive_tags(index, Data(min_pixels=1)), folder.parent / "labels.csv")
     return folder
 

@@ -65,7 +65,7 @@ class Member(MapsChoice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row(Member):
+class StudyRow(Member):
     """A row of the table.
 
     Parameters
@@ -204,7 +204,7 @@ class Study:
         Cases that get pictures.
     bundles : mapping of str to NamedBundle
         Bundles by the name that rows use.
-    rows : tuple of Row
+    rows : tuple of StudyRow
         Rows in order.
     """
 
@@ -218,4 +218,4 @@ class Study:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     pictures: Pictures = Pictures()
     bundles: Mapping[str, NamedBundle] = field(default_factory=dict)
-    rows: tuple[Row, ...] = ()
+    rows: tuple[StudyRow, ...] = ()

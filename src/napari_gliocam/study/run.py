@@ -28,7 +28,7 @@ from napari_gliocam.refine.parameters import CRF_PRESETS, ComponentParameters, R
 from napari_gliocam.report.key_slices import KeySlice
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.study.fields import BASELINES, SEGMENT, MapsChoice, Member, Row
+from napari_gliocam.study.fields import BASELINES, SEGMENT, MapsChoice, Member, StudyRow
 from napari_gliocam.study.scores import RowScores, score_target
 from napari_gliocam.study.store import CaseScores, Setup
 from napari_gliocam.targets import TARGETS, Target, mask_of
@@ -124,7 +124,7 @@ def _by_bundle(numbers: Iterable[int], setup: Setup) -> list[int]:
     return sorted(numbers, key=lambda n: (len(rows[n].members), order.index(_first(rows[n]))))
 
 
-def _first(row: Row) -> str:
+def _first(row: StudyRow) -> str:
     return row.choices[0].bundle
 
 
@@ -147,7 +147,7 @@ class _CaseWork:
     seconds: dict[MapsChoice, float] = field(default_factory=dict)
     made_now: float = 0.0
 
-    def correction(self, row: Row) -> float:
+    def correction(self, row: StudyRow) -> float:
         """Return the time of a row's own maps less that of all maps that were made with it."""
         own = sum(self.seconds.pop(_choice(choice), 0.0) for choice in row.choices)
         made, self.made_now = self.made_now, 0.0
@@ -162,7 +162,9 @@ class _CaseWork:
     def _bundle(self, name: str) -> Bundle:
         return _loaded(self.setup.bundle_of(name, self.case.name))
 
-    def labels(self, row: Row, missing: list[int]) -> Generator[Progress, None, NDArray[np.uint8]]:
+    def labels(
+        self, row: StudyRow, missing: list[int]
+    ) -> Generator[Progress, None, NDArray[np.uint8]]:
         """Return the labels of a row, (S, P, L); maps of all missing rows come with the first."""
         from napari_gliocam.segmentation import bundle_thresholds, labelling
 
@@ -190,7 +192,7 @@ class _CaseWork:
         )
         return segmentation.labels
 
-    def _maps(self, row: Row) -> tuple[ClassMaps, float]:
+    def _maps(self, row: StudyRow) -> tuple[ClassMaps, float]:
         """Return the maps of a method or an ensemble as maps of a result, and their threshold."""
         maps = [self.raw[_choice(member)].class_maps() for member in row.choices]
         cuts = [THRESHOLD if c.threshold is None else c.threshold for c in row.choices]
@@ -277,7 +279,7 @@ def _explaining(choice: MapsChoice, prepared: Any, targets: tuple[Target, ...]) 
     )
 
 
-def refinement_of(row: Row) -> Refinement:
+def refinement_of(row: StudyRow) -> Refinement:
     """Return the refinement of a row."""
     presets = {name.casefold(): preset for name, preset in CRF_PRESETS.items()}
     refinement = Refinement(

@@ -16,7 +16,7 @@ from napari_gliocam.io.atomic import write_json
 from napari_gliocam.io.folds import FOLDS_FILE, read_folds
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, read_bundle_info
-from napari_gliocam.study.fields import BASELINES, Row, Study
+from napari_gliocam.study.fields import BASELINES, Study, StudyRow
 from napari_gliocam.study.scores import RowScores
 from napari_gliocam.targets import Target
 
@@ -181,7 +181,7 @@ def bundle_digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _row_key(row: Row, study: Study, digests: Mapping[str, str]) -> str:
+def _row_key(row: StudyRow, study: Study, digests: Mapping[str, str]) -> str:
     settings = asdict(row)
     for name in ("name", "group", "published"):
         settings.pop(name)

@@ -24,9 +24,9 @@ from napari_gliocam.study.fields import (
     NamedBundle,
     Over,
     Pictures,
-    Row,
     Scoring,
     Study,
+    StudyRow,
     TableChoice,
 )
 from napari_gliocam.targets import TARGETS
@@ -133,7 +133,7 @@ class _Reader:
         self._check(study)
         return study
 
-    def _row(self, table: Any, number: int) -> Row | None:
+    def _row(self, table: Any, number: int) -> StudyRow | None:
         where = f"row {number}"
         if not isinstance(table, dict):
             self.problems.append(f"{where} is no table")
@@ -148,8 +148,8 @@ class _Reader:
             for count, member in enumerate(members, start=1)
         ]
         published = self._published(table.get("published", {}), where)
-        row: Row | None = self._build(
-            Row, table, where, members=tuple(m for m in built if m), published=published
+        row: StudyRow | None = self._build(
+            StudyRow, table, where, members=tuple(m for m in built if m), published=published
         )
         return row
 
@@ -196,7 +196,7 @@ class _Reader:
         for number, row in enumerate(study.rows, start=1):
             self._check_row(row, study, f'row {number} "{row.name}"')
 
-    def _check_row(self, row: Row, study: Study, where: str) -> None:
+    def _check_row(self, row: StudyRow, study: Study, where: str) -> None:
         self._check_name(row.refine, REFINEMENTS, where, "refinement")
         if row.crf:
             presets = {name.casefold() for name in CRF_PRESETS}

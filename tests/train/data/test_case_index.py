@@ -16,8 +16,8 @@ from napari_gliocam.train.data.case_index import (
     CACHE_NAME,
     CaseIndex,
     IndexedCase,
-    Preparation,
     PreparedCase,
+    SlicePreparation,
     index_file,
     indexing,
 )
@@ -30,7 +30,7 @@ from napari_gliocam.train.recipe.fields import Data
 
 from ..case_files import SHAPE, write_case, write_cases
 
-HOW = Preparation()
+HOW = SlicePreparation()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_cases_are_prepared_once_and_again_when_a_file_changes(cases, prepared):
     shutil.rmtree(cases / "case0")
     assert list(finish(indexing(cases, HOW)).cases) == ["case1", "case2", "case9"]
     assert prepared[5:] == ["case9"]
-    finish(indexing(cases, Preparation(pixel_mm=2.0)))
+    finish(indexing(cases, SlicePreparation(pixel_mm=2.0)))
     assert len(prepared) == 9
 
 
@@ -122,7 +122,7 @@ def test_what_a_bundle_can_do_without_may_be_missing(cases):
     from napari_gliocam.case import Modality
 
     write_case(cases, "lacking", without=("t2",))
-    index = finish(indexing(cases, Preparation(optional=(Modality.T2,))))
+    index = finish(indexing(cases, SlicePreparation(optional=(Modality.T2,))))
     assert not index.problems
 
 
@@ -180,7 +180,7 @@ def test_the_cache_knows_cases_by_content_however_their_folder_is_spelled(
 
 def test_another_way_of_making_slices_does_not_push_the_first_out(cases, prepared):
     finish(indexing(cases, HOW))
-    finish(indexing(cases, Preparation(pixel_mm=2.0)))
+    finish(indexing(cases, SlicePreparation(pixel_mm=2.0)))
     finish(indexing(cases, HOW))
     assert len(prepared) == 6
 
@@ -240,7 +240,7 @@ def test_slices_without_brain_are_left_out_with_a_word_or_kept(tmp_path):
     made = gather_slices(finish(indexing(tmp_path, HOW)), tags)
     assert len(made.slices) == SHAPE[0] - 3
     assert "3 labelled slices show less than 5 cm²" in made.warnings[0]
-    index = finish(indexing(tmp_path, Preparation.of(None, Data(blank="keep"))))
+    index = finish(indexing(tmp_path, SlicePreparation.of(None, Data(blank="keep"))))
     made = gather_slices(index, tags)
     assert len(made.slices) == SHAPE[0]
     assert not made.warnings

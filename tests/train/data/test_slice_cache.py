@@ -3,13 +3,13 @@ import pytest
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.case_index import CACHE_NAME, Preparation, index_file, indexing
+from napari_gliocam.train.data.case_index import CACHE_NAME, SlicePreparation, index_file, indexing
 from napari_gliocam.train.data.packed import pack_slices
 from napari_gliocam.train.data.slice_cache import clean_cache, find_cache, list_cache
 
 from ..case_files import write_case, write_cases
 
-HOW = Preparation()
+HOW = SlicePreparation()
 
 
 @pytest.fixture

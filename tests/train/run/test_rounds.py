@@ -16,7 +16,7 @@ from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.batches import SliceDataset
-from napari_gliocam.train.data.case_index import Preparation, indexing
+from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.recipe.fields import Classifier, Data, Round
@@ -35,7 +35,7 @@ from ..conftest import blob_slices, same_weights
 def cases(tmp_path_factory):
     """Patients with a table of slice labels, and no outline any more."""
     folder = write_cases(tmp_path_factory.mktemp("patients"), 4)
-    index = finish(indexing(folder, Preparation(), cache=folder.parent / "counting"))
+    index = finish(indexing(folder, SlicePreparation(), cache=folder.parent / "counting"))
     save_tags(derive_tags(index, Data(min_pixels=1)), folder.parent / "labels.csv")
     for file in folder.rglob("*_seg.nii.gz"):
         file.unlink()
@@ -140,7 +140,9 @@ def test_no_outline_is_opened_and_none_changes_a_weight(
     request = replace(request, cache=str(tmp_path / "cache"))
     finish(
         indexing(
-            whole, Preparation.of(load_bundle(start).info, small().data), cache=tmp_path / "cache"
+            whole,
+            SlicePreparation.of(load_bundle(start).info, small().data),
+            cache=tmp_path / "cache",
         )
     )  # counts pixels, which a table of labels overrules
 

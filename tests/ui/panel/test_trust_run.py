@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel import trust_run
-from napari_gliocam.ui.panel.trust_run import TrustRun
+from napari_gliocam.ui.panel.trust_run import CaseTrust
 
 from ...small_case import make_case, make_maps
 
@@ -28,7 +28,7 @@ def opened() -> OpenCase:
 def run(qtbot: Any, opened: OpenCase, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(trust_run, "REST_MS", 10)
     parent, state = QObject(), State()
-    run = TrustRun(state, parent)
+    run = CaseTrust(state, parent)
     state.current = opened
     yield run
     run.close()
@@ -36,7 +36,7 @@ def run(qtbot: Any, opened: OpenCase, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_it_is_measured_at_rest_and_again_for_other_labels(
-    qtbot: Any, run: TrustRun, opened: OpenCase
+    qtbot: Any, run: CaseTrust, opened: OpenCase
 ) -> None:
     qtbot.waitUntil(lambda: opened.trust is not None, timeout=20_000)
     first = opened.trust
@@ -51,7 +51,7 @@ def test_it_is_measured_at_rest_and_again_for_other_labels(
     assert opened.trust is not first
 
 
-def test_maps_of_another_method_have_no_range(qtbot: Any, run: TrustRun, opened: OpenCase) -> None:
+def test_maps_of_another_method_have_no_range(qtbot: Any, run: CaseTrust, opened: OpenCase) -> None:
     qtbot.waitUntil(lambda: opened.trust is not None, timeout=20_000)
     assert opened.result is not None
     opened.use(replace(opened.result.maps, name="GradCAM 4"), Thresholds())

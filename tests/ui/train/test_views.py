@@ -19,7 +19,7 @@ from napari_gliocam.train.labels.tags import SKIPPED, Tag
 from napari_gliocam.train.recipe.choice import PAPERS, WHAT, recipe_of_choice
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe
-from napari_gliocam.train.run.events import BeforeAfter, End, Row, TrainingReport
+from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, End, TrainingReport
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import SEGMENTER, TrainChoiceView
 from napari_gliocam.ui.train.progress_view import PictureStrip, TrainProgressView
@@ -128,7 +128,10 @@ def test_progress_and_end(qtbot: Any, tmp_path: Path) -> None:
     view.show_event(TrainingReport("classifier.tumour", 1, 2, 3, 10, values))
     assert "epoch 2 of 2: step 3 of 10" in view.stage.toolTip()
     assert "classifier.tumour" in view.chart.curves
-    rows = (Row("all", "AUC", "core", 0.5, None), Row("a", "Dice", "core", 0.1, 0.2))
+    rows = (
+        BeforeAfterRow("all", "AUC", "core", 0.5, None),
+        BeforeAfterRow("a", "Dice", "core", 0.1, 0.2),
+    )
     view.show_event(BeforeAfter(rows, ("a",)))
     assert [view.table.item(0, column).text() for column in range(3)] == ["AUC, core", "0.500", "–"]
     assert view.table.rowCount() == 1

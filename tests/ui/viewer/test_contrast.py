@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 
 from napari_gliocam.case import Modality
 from napari_gliocam.ui.model.state import OpenCase, State
-from napari_gliocam.ui.viewer.contrast import RIGHT, Contrast
+from napari_gliocam.ui.viewer.contrast import RIGHT, ContrastDrag
 from napari_gliocam.ui.viewer.layer_data import WINDOW_KEY
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -30,7 +30,7 @@ def two() -> Generator[Any, None, None]:
     for one in opened:
         layers.add_case(one)
     state.open_cases, state.current = tuple(opened), opened[0]
-    contrast = Contrast(state, layers)
+    contrast = ContrastDrag(state, layers)
     yield SimpleNamespace(viewer=viewer, state=state, layers=layers, opened=opened, of=contrast)
     contrast.close()
 
@@ -99,4 +99,4 @@ def test_one_contrast_for_the_same_modality_of_all_cases(two: Any) -> None:
     two.of.close()
     flairs[0].contrast_limits = (1.0, 2.0)
     assert flairs[1].contrast_limits == second
-    two.of = Contrast(two.state, two.layers)
+    two.of = ContrastDrag(two.state, two.layers)

@@ -52,7 +52,7 @@ _NAME_BYTES = 80
 
 
 @dataclass(frozen=True)
-class Preparation:
+class SlicePreparation:
     """The way slices are made: that of the bundle which is trained.
 
     Parameters
@@ -76,7 +76,7 @@ class Preparation:
     blank: Literal["drop", "keep"] = "drop"
 
     @classmethod
-    def of(cls, info: BundleInfo | None, data: Data) -> Preparation:
+    def of(cls, info: BundleInfo | None, data: Data) -> SlicePreparation:
         """Return the preparation for a training.
 
         Parameters
@@ -160,7 +160,7 @@ class CaseIndex:
     ----------
     root, cache : Path
         The folder of cases, and the folder with the prepared slices.
-    preparation : Preparation
+    preparation : SlicePreparation
         The way the slices were made.
     cases : dict of str to IndexedCase
         Cases by name, in order; also those that cannot be used, with the reason.
@@ -168,7 +168,7 @@ class CaseIndex:
 
     root: Path
     cache: Path
-    preparation: Preparation
+    preparation: SlicePreparation
     cases: dict[str, IndexedCase] = field(default_factory=dict)
 
     @property
@@ -197,7 +197,7 @@ class CaseIndex:
 
 def indexing(
     root: Path,
-    preparation: Preparation,
+    preparation: SlicePreparation,
     *,
     cache: Path | None = None,
     workers: int = 0,
@@ -208,7 +208,7 @@ def indexing(
     ----------
     root : Path
         A folder of cases.
-    preparation : Preparation
+    preparation : SlicePreparation
         The way slices are made; each way has slices of its own.
     cache : Path, optional
         Folder of the index and the prepared slices; `CACHE_NAME` in ``root`` by default.
@@ -266,7 +266,7 @@ def indexing(
 def _prepare(
     part: list[CaseFiles],
     before: list[IndexedCase | None],
-    preparation: Preparation,
+    preparation: SlicePreparation,
     cache: Path,
     workers: int,
 ) -> Iterator[tuple[str, PreparedCase]]:
@@ -280,7 +280,7 @@ def _prepare(
 
 
 def _prepare_if_changed(
-    files: CaseFiles, before: IndexedCase | None, preparation: Preparation, cache: Path
+    files: CaseFiles, before: IndexedCase | None, preparation: SlicePreparation, cache: Path
 ) -> tuple[str, PreparedCase]:
     """Return the digest of a case and the prepared case; an unreadable case has its problem."""
     content = ""
@@ -301,14 +301,14 @@ def _prepare_if_changed(
         return content, PreparedCase(problem=f"{files.name} cannot be prepared ({kind}).")
 
 
-def prepare_case(files: CaseFiles, how: Preparation, packed: Path) -> PreparedCase:
+def prepare_case(files: CaseFiles, how: SlicePreparation, packed: Path) -> PreparedCase:
     """Read a case, cut its slices and pack them.
 
     Parameters
     ----------
     files : CaseFiles
         The files of the case.
-    how : Preparation
+    how : SlicePreparation
         The way slices are made.
     packed : Path
         The file to write.
@@ -397,7 +397,7 @@ def _in_order(index: CaseIndex, found: Mapping[str, CaseFiles]) -> CaseIndex:
     return replace(index, cases={n: index.cases[n] for n in found if n in index.cases})
 
 
-def index_file(cache: Path, preparation: Preparation) -> Path:
+def index_file(cache: Path, preparation: SlicePreparation) -> Path:
     """Return the file of the index for one way of making slices."""
     return cache / INDEX_FILES.replace("*", preparation.digest())
 
@@ -408,7 +408,7 @@ def _save(index: CaseIndex) -> None:
     write_files({index_file(index.cache, index.preparation): raw}, overwrite=True)
 
 
-def _read_index(cache: Path, preparation: Preparation) -> dict[str, IndexedCase]:
+def _read_index(cache: Path, preparation: SlicePreparation) -> dict[str, IndexedCase]:
     """Return the cases indexed before; none where the file is missing or damaged."""
     file = index_file(cache, preparation)
     try:

@@ -18,7 +18,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import segmenting
 from napari_gliocam.targets import CORE, EDEMA, TARGETS
 from napari_gliocam.train.labels.tags import Tag, file_slices
-from napari_gliocam.train.run.events import BeforeAfter, Row
+from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow
 
 #: Stands for the name of a case where a figure is of all cases together.
 ALL = "all"
@@ -62,7 +62,7 @@ def comparing(
     BeforeAfter
         Without the cases that cannot be read or segmented any more.
     """
-    rows: list[Row] = []
+    rows: list[BeforeAfterRow] = []
     slices: list[_Slices] = []
     names, problems = [], []
     for done, (name, source) in enumerate(sources.items()):
@@ -77,7 +77,7 @@ def comparing(
         names.append(name)
         if case.expert is not None:
             first, second = (score(x.labels, case.expert.labels) for x in (old, new))
-            rows += [Row(name, "Dice", t, first[t], second[t]) for t in TARGETS]
+            rows += [BeforeAfterRow(name, "Dice", t, first[t], second[t]) for t in TARGETS]
         numbers = file_slices(case.grid).tolist()
         tagged = {s: tags[name][n] for s, n in enumerate(numbers) if n in tags[name]}
         kept = {s: (t.tumour, t.core, t.edema) for s, t in tagged.items() if not t.skipped}
@@ -91,18 +91,18 @@ def comparing(
     )
 
 
-def _areas(slices: Sequence[_Slices]) -> list[Row]:
+def _areas(slices: Sequence[_Slices]) -> list[BeforeAfterRow]:
     """Return the AUC of each class over the slices of all cases."""
     if not slices:
         return []
     present, old, new = (np.concatenate([part[k] for part in slices]) for k in range(3))
     return [
-        Row(ALL, "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
+        BeforeAfterRow(ALL, "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
         for k, t in enumerate(TARGETS)
     ]
 
 
-def _means(rows: Sequence[Row]) -> list[Row]:
+def _means(rows: Sequence[BeforeAfterRow]) -> list[BeforeAfterRow]:
     """Return the mean Dice of each class over the cases for which it is defined."""
     means = []
     for target in TARGETS:
@@ -110,7 +110,9 @@ def _means(rows: Sequence[Row]) -> list[Row]:
         before = [row.before for row in own if row.before is not None]
         after = [row.after for row in own if row.after is not None]
         if before and after:
-            means.append(Row(ALL, "Dice", target, float(np.mean(before)), float(np.mean(after))))
+            means.append(
+                BeforeAfterRow(ALL, "Dice", target, float(np.mean(before)), float(np.mean(after)))
+            )
     return means
 
 

@@ -99,7 +99,7 @@ class BetterWeights:
 
 
 @dataclass(frozen=True)
-class Row:
+class BeforeAfterRow:
     """One figure of the bundles before and after a training.
 
     Parameters
@@ -127,7 +127,7 @@ class BeforeAfter:
 
     Parameters
     ----------
-    rows : tuple of Row
+    rows : tuple of BeforeAfterRow
         The figures; first those of all cases together.
     cases : tuple of str
         Names of the validation patients that were segmented.
@@ -135,7 +135,7 @@ class BeforeAfter:
         A sentence for each case that could not be segmented.
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[BeforeAfterRow, ...] = ()
     cases: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -199,7 +199,7 @@ def event_from_json(values: dict[str, Any]) -> Event:
         cls = _KINDS[values["kind"]]
         given = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         if cls is BeforeAfter:
-            given["rows"] = tuple(Row(**row) for row in given["rows"])
+            given["rows"] = tuple(BeforeAfterRow(**row) for row in given["rows"])
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         event: Event = cls(**plain)
     except (KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.fields import STAGES
 from napari_gliocam.train.run.before_after import ALL, comparing
 from napari_gliocam.train.run.checkpoints import stage_folder
-from napari_gliocam.train.run.events import BeforeAfter, Plan, Row
+from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, Plan
 from napari_gliocam.train.run.gathering import Gathered
 from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
 
@@ -177,7 +177,7 @@ def plain_text(text: Any) -> str:
     return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", line)
 
 
-def table_text(rows: Iterable[Row], names: Mapping[str, str]) -> str:
+def table_text(rows: Iterable[BeforeAfterRow], names: Mapping[str, str]) -> str:
     """Return figures as csv, each case called by its name in ``names``."""
     cells = [
         (

@@ -10,7 +10,7 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.data.case_index import CaseIndex, Preparation, indexing
+from napari_gliocam.train.data.case_index import CaseIndex, SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import CaseSet, derive_tags, gather_slices
 from napari_gliocam.train.data.split import read_split
 from napari_gliocam.train.data.synthetic import rehearsing
@@ -92,7 +92,7 @@ def gathering(request: TrainingRequest) -> Generator[Progress, None, Gathered]:
         start = load_bundle(request.bundle or None)
     index = yield from indexing(
         Path(request.cases),
-        Preparation.of(None if start is None else start.info, recipe.data),
+        SlicePreparation.of(None if start is None else start.info, recipe.data),
         cache=Path(request.cache) if request.cache else None,
         workers=request.workers,
     )

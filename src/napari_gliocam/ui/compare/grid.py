@@ -21,7 +21,7 @@ from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.colormaps import map_colormap
-from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, Tag, placement, tag_of
+from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, LayerTag, placement, tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
 from napari_gliocam.ui.viewer.planes import camera_of
@@ -330,7 +330,7 @@ class CompareGrid:
         if shown is not None:  # the window that the user chose
             arguments["contrast_limits"] = tuple(shown.contrast_limits)
         arguments["name"] = f"{modality.title}, {key[0]} {key[1]}"
-        arguments["metadata"] = {KEY: Tag(opened, "cell", (key, "image"))}
+        arguments["metadata"] = {KEY: LayerTag(opened, "cell", (key, "image"))}
         return volume, arguments, kind
 
     def _map(self, opened: OpenCase, key: Key) -> LayerData:
@@ -341,7 +341,7 @@ class CompareGrid:
             "contrast_limits": (0.0, 1.0),
             "opacity": 0.4 if maps.is_mask else 0.8,
             "blending": "translucent",
-            "metadata": {KEY: Tag(opened, "cell", (key, "map"))},
+            "metadata": {KEY: LayerTag(opened, "cell", (key, "map"))},
             **placement(opened.case.grid),
         }
         return maps.of(key[1]), arguments, "image"
@@ -365,7 +365,7 @@ class CompareGrid:
             "name": f"{part}, {key[0]} {key[1]}",
             "colormap": DirectLabelColormap(color_dict=colours, name=f"gliocam {part}"),
             "opacity": 0.9,
-            "metadata": {KEY: Tag(opened, "cell", (key, part))},
+            "metadata": {KEY: LayerTag(opened, "cell", (key, part))},
             **placement(opened.case.grid),
         }
         return mask, arguments, "labels"

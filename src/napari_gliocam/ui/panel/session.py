@@ -32,12 +32,12 @@ from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
-from napari_gliocam.ui.panel.trust_run import TrustRun
+from napari_gliocam.ui.panel.trust_run import CaseTrust
 from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer import layer_data, navigate, planes
 from napari_gliocam.ui.viewer.contours import ThresholdContours
-from napari_gliocam.ui.viewer.contrast import Contrast
+from napari_gliocam.ui.viewer.contrast import ContrastDrag
 from napari_gliocam.ui.viewer.layer_data import Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import LiveUpdate
@@ -72,10 +72,10 @@ class Session:
         self.run = SegmentRun(self.state, self.layers, ingredients, self.turns)
         self.run.finished.connect(self._on_segmented)
         self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
-        self._trust = TrustRun(self.state, parent)
+        self._trust = CaseTrust(self.state, parent)
         self._contours = ThresholdContours(self.layers)
         self.painter = Painter(self.state, self.layers, self._watch_strokes)
-        self._contrast = Contrast(self.state, self.layers)
+        self._contrast = ContrastDrag(self.state, self.layers)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = QTimer(parent)
         self._activate.setSingleShot(True)

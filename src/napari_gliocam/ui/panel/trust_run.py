@@ -15,7 +15,7 @@ from napari_gliocam.ui.model.state import OpenCase, State
 REST_MS = 600
 
 
-class TrustRun:
+class CaseTrust:
     """Keeps `OpenCase.trust` of the case in work up to date.
 
     Parameters

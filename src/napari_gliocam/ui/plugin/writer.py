@@ -19,7 +19,7 @@ from napari_gliocam.io.naming import NIFTI_SUFFIXES
 from napari_gliocam.io.write import refuse_sources
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.result import Result
-from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, Tag
+from napari_gliocam.ui.viewer.layer_data import GRID_KEY, KEY, LayerTag
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,12 +50,12 @@ def write_labels(
     metadata = meta.get("metadata", {})
     tag = metadata.get(KEY)
     labels = _as_uint8(np.asarray(data), path)
-    result = tag.opened.result if isinstance(tag, Tag) and tag.role == "result" else None
+    result = tag.opened.result if isinstance(tag, LayerTag) and tag.role == "result" else None
     if result is not None:
         segmentation = replace(_shown(result), labels=labels)
         written = save_segmentation(segmentation, path, case=result.case, overwrite=True)
         return [str(p) for p in written]
-    if isinstance(tag, Tag):
+    if isinstance(tag, LayerTag):
         grid, header = tag.opened.case.grid, tag.opened.case.header
     else:
         grid, header = metadata.get(GRID_KEY) or (_grid_of_layer(labels, meta), None)

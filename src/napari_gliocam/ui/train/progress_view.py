@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.run.events import BeforeAfter, End, Event, Row, TrainingReport
+from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, End, Event, TrainingReport
 from napari_gliocam.ui.train.chart import STAGE_TITLES, TrainChart
 from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, plain_label
 from napari_gliocam.ui.widgets.tables import TextTable
@@ -171,7 +171,7 @@ class TrainProgressView(QWidget):
         counts = f": {unit}{done} of {total}" if total > 1 else ""
         self.stage.set_text(what[:1].upper() + what[1:] + counts)
 
-    def _fill(self, rows: list[Row]) -> None:
+    def _fill(self, rows: list[BeforeAfterRow]) -> None:
         pairs = [(row.before, row.after) for row in rows]
         titles = [f"{row.measure}, {row.target}" for row in rows]
         self.table.fill(

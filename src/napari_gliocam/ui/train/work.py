@@ -119,13 +119,13 @@ def summarise_segmenter(request: TrainingRequest) -> Generator[Progress, None, S
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     """Derive tags of all cases that have expert labels."""
     from napari_gliocam.nets.bundle import read_bundle_info
-    from napari_gliocam.train.data.case_index import Preparation, indexing
+    from napari_gliocam.train.data.case_index import SlicePreparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags
     from napari_gliocam.train.recipe.toml_file import recipe_of
 
     recipe = recipe_of(request.recipe, "the recipe")
     goes_on = recipe.start == "bundle"
     info = read_bundle_info(request.bundle or None) if goes_on else None
-    preparation = Preparation.of(info, recipe.data)
+    preparation = SlicePreparation.of(info, recipe.data)
     index = yield from indexing(Path(request.cases), preparation)
     return derive_tags(index, recipe.data)

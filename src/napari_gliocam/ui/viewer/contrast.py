@@ -17,7 +17,7 @@ RIGHT = 2
 PER_PIXEL = 1 / 400
 
 
-class Contrast:
+class ContrastDrag:
     """Changes the contrast of the image in view: sideways its width, up and down its level.
 
     Parameters

@@ -58,7 +58,7 @@ OVERLAYS: tuple[Overlay, ...] = ("superpixels", "edge map")
 
 
 @dataclass(frozen=True, eq=False)
-class Tag:
+class LayerTag:
     """Whose layer it is and what it shows; lies in the layer's metadata.
 
     Parameters
@@ -76,14 +76,14 @@ class Tag:
     role: Role
     what: Any = None  # by the role
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Tag:
+    def __deepcopy__(self, memo: dict[int, object]) -> LayerTag:
         return self  # a duplicated layer shows the same case
 
 
-def tag_of(layer: Layer) -> Tag | None:
+def tag_of(layer: Layer) -> LayerTag | None:
     """Whose layer it is, None for a layer of someone else."""
     tag = layer.metadata.get(KEY)
-    return tag if isinstance(tag, Tag) else None
+    return tag if isinstance(tag, LayerTag) else None
 
 
 def placement(grid: Grid) -> dict[str, object]:
@@ -118,7 +118,7 @@ def image_data(opened: OpenCase, modality: Modality, *, visible: bool) -> LayerD
         "contrast_limits": window,
         "visible": visible,
         "metadata": {
-            KEY: Tag(opened, "modality", modality),
+            KEY: LayerTag(opened, "modality", modality),
             WINDOW_KEY: window,
             "source": str(source or ""),
         },
@@ -135,7 +135,7 @@ def volume_data(opened: OpenCase, source: Source, *, visible: bool) -> LayerData
         "colormap": "gray",
         "contrast_limits": contrast_limits(source.volume, source.volume != 0),
         "visible": visible,
-        "metadata": {KEY: Tag(opened, "volume", source), "source": str(source.path or "")},
+        "metadata": {KEY: LayerTag(opened, "volume", source), "source": str(source.path or "")},
         **placement(opened.case.grid),
     }
     return source.volume, arguments, "image"
@@ -169,7 +169,7 @@ def _labels_arguments(
         "colormap": labels_colormap(),
         "opacity": OPACITY,
         "visible": visible,
-        "metadata": {KEY: Tag(opened, role)},
+        "metadata": {KEY: LayerTag(opened, role)},
         **placement(opened.case.grid),
     }
 
@@ -189,7 +189,7 @@ def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> La
         "opacity": 0.8,
         "blending": "translucent",
         "visible": visible,
-        "metadata": {KEY: Tag(opened, "map", (row, target))},
+        "metadata": {KEY: LayerTag(opened, "map", (row, target))},
         **placement(opened.case.grid),
     }
     return opened.result.maps.volume(row, target), arguments, "image"
@@ -200,7 +200,7 @@ def contour_data(opened: OpenCase) -> LayerData:
     arguments = {
         "name": "threshold",
         "colormap": contour_colormap(),
-        "metadata": {KEY: Tag(opened, "contour")},
+        "metadata": {KEY: LayerTag(opened, "contour")},
         **placement(opened.case.grid),
     }
     return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
@@ -212,7 +212,7 @@ def overlay_data(opened: OpenCase, overlay: Overlay) -> LayerData:
         "name": overlay,
         "colormap": border_colormap(overlay),
         "opacity": 0.7,
-        "metadata": {KEY: Tag(opened, "overlay", overlay)},
+        "metadata": {KEY: LayerTag(opened, "overlay", overlay)},
         **placement(opened.case.grid),
     }
     return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
@@ -225,7 +225,7 @@ def drawing_data(opened: OpenCase, drawing: Drawing) -> LayerData:
         "name": "core, edema, overlap" if claims else "TP, FP, FN",
         "colormap": labels_colormap() if claims else confusion_colormap(),
         "opacity": OPACITY,
-        "metadata": {KEY: Tag(opened, "drawing", drawing)},
+        "metadata": {KEY: LayerTag(opened, "drawing", drawing)},
         **placement(opened.case.grid),
     }
     return np.zeros(opened.case.grid.shape, dtype=np.uint8), arguments, "labels"
@@ -268,7 +268,7 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
             "size": 12,
             "anchor": "upper_right" if leftwards else "upper_left",
         },
-        "metadata": {KEY: Tag(opened, "drawing", "diameters")},
+        "metadata": {KEY: LayerTag(opened, "drawing", "diameters")},
         **placement(opened.case.grid),
     }
     return [np.array([line.start, line.end]) for line in lines], arguments, "shapes"

@@ -27,8 +27,8 @@ from napari_gliocam.ui.viewer.layer_data import (
     STACKING,
     Drawing,
     LayerData,
+    LayerTag,
     Overlay,
-    Tag,
     tag_of,
 )
 from napari_gliocam.ui.viewer.other_layers import OtherLayers
@@ -53,7 +53,7 @@ class CaseLayers:
 
     # ---- finding
 
-    def tagged(self) -> Iterator[tuple[Layer, Tag]]:
+    def tagged(self) -> Iterator[tuple[Layer, LayerTag]]:
         """Every layer of ours with its tag, bottom first."""
         for layer in list(self.viewer.layers):
             tag = tag_of(layer)
@@ -271,7 +271,7 @@ class CaseLayers:
                 with self._selection_kept():
                     self._insert(Layer.create(*data), opened)
 
-    def _update_map(self, opened: OpenCase, layer: Layer, tag: Tag) -> None:
+    def _update_map(self, opened: OpenCase, layer: Layer, tag: LayerTag) -> None:
         assert opened.result is not None
         volume = opened.result.maps.volume(*tag.what)
         if layer.data is not volume:

@@ -12,7 +12,7 @@ from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.ui.model.assign import Source, case_on_layers
 from napari_gliocam.ui.model.state import OpenCase
-from napari_gliocam.ui.viewer.layer_data import KEY, Tag, tag_of
+from napari_gliocam.ui.viewer.layer_data import KEY, LayerTag, tag_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -58,7 +58,7 @@ class OtherLayers:
 
     def hand_over(self, source: Source, opened: OpenCase) -> None:
         """Make a layer a volume of the case."""
-        self._layer_of(source).metadata[KEY] = Tag(opened, "volume", source)
+        self._layer_of(source).metadata[KEY] = LayerTag(opened, "volume", source)
 
     def case_of(self, source: Source, modality: Modality) -> tuple[Layer, OpenCase]:
         """Return a layer, and the case that can be made of it."""
