@@ -1,4 +1,4 @@
-"""What every test stands on: no home folder, no settings, few threads, no network."""
+"""What every test stands on: no home folder, no settings, one thread for numbers, no network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ os.environ |= {
     "NAPARI_CONFIG": "",  # settings are neither read nor written
     "QT_LOGGING_RULES": "*.debug=false",
 }
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Two groups of tests run side by side; more threads than cores wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("QT_QPA_PLATFORM", None)  # the "offscreen" platform cannot draw OpenGL
 
 # A shared machine is slow at times, and what fails should fail again in the next run.
