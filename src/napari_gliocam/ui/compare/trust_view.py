@@ -12,11 +12,12 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
+from napari_gliocam.ui.widgets.chart import ChartView
 from napari_gliocam.ui.widgets.pieces import SPACING
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
@@ -31,7 +32,7 @@ _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#
 _VERDICTS = {True: "passed", False: "failed", None: "–"}
 
 
-class TrustView(QWidget):
+class TrustView(ChartView):
     """Show tests; emit requests to run them and to see the slice at a point of a curve."""
 
     test_requested = Signal()
@@ -40,7 +41,7 @@ class TrustView(QWidget):
     step_requested = Signal(str, str, str, float)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(HEIGHT)
         self.run = RunButton(
             "Test on this slice",
             "Does the networks' answer follow the map, would networks that know nothing draw the "
@@ -51,12 +52,6 @@ class TrustView(QWidget):
         self.target = QComboBox()
         self.target.setToolTip("Class of the curves")
         self.target.currentIndexChanged.connect(self._show)
-        self.plot = pg.PlotWidget()
-        self.plot.setFixedHeight(HEIGHT)
-        self.plot.setBackground(None)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
-        self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setLabel("left", "probability")
         self.plot.setLabel("bottom", "part of the brain changed")
         self.plot.setXRange(0, 1, padding=0.02)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtGui import QPalette, QShowEvent
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
+from napari_gliocam.ui.widgets.chart import ChartView
 
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -24,18 +25,13 @@ HEIGHT = 185
 _NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
 
 
-class SliceChart(QWidget):
+class SliceChart(ChartView):
     """Show areas and probabilities over the slices; emit the slice that is clicked on."""
 
     slice_requested = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
-        self.plot = pg.PlotWidget()
-        self.plot.setFixedHeight(HEIGHT)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
-        self.plot.setMouseEnabled(x=False, y=False)
+        super().__init__(HEIGHT)
         self.plot.setToolTip("Axial slices from feet to head; click to go to one")
         self.plot.getPlotItem().showAxis("right")
         self.plot.setLabel("left", "mm²")
@@ -74,27 +70,9 @@ class SliceChart(QWidget):
     ) -> pg.PlotDataItem:
         return self.plot.plot(pen=pg.mkPen(colour, width=width, style=style))
 
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Follow napari's theme."""
-        if event is not None and event.type() in (
-            QEvent.Type.PaletteChange,
-            QEvent.Type.StyleChange,
-        ):
-            self._take_theme()
-        super().changeEvent(event)
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Take the theme's colours: the style sheet is known now."""
-        self._take_theme()
-        super().showEvent(event)
-
-    def _take_theme(self) -> None:
-        self.ensurePolished()
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        self.plot.setBackground(None)
-        for name in ("left", "right", "bottom"):
-            self.plot.getAxis(name).setPen(ink)
-            self.plot.getAxis(name).setTextPen(ink)
+    def set_ink(self, ink: QColor) -> None:
+        """Draw axes and the line of the slice in view in the theme's colour of text."""
+        super().set_ink(ink)
         self.line.setPen(pg.mkPen(ink, width=1))
 
     def set_areas(
