@@ -123,12 +123,18 @@ def test_dicom_is_refused_where_it_should_be_taken_as_it_is(examination, tmp_pat
     assert "napari-gliocam prepare" in done.output
 
 
-def test_a_case_that_never_was_dicom_leaves_nothing_behind(examination, tmp_path, tiny_bundle):
+@pytest.mark.parametrize("option", ["--back", "--dicom"])
+def test_a_case_that_was_not_prepared_is_refused_before_any_network_runs(
+    examination, tmp_path, tiny_bundle, monkeypatch, option
+):
     prepared = tmp_path / "prepared"
     assert run("prepare", examination, "--out", prepared).exit_code == 0
+    monkeypatch.setattr(
+        "napari_gliocam.segmentation.segmenting", lambda *_, **__: pytest.fail("segmented")
+    )
     done = run(
         *("segment", prepared / "night", "--out", tmp_path / "out", "--bundle", tiny_bundle),
-        *("--refine", "none", "--no-components", "--dicom", "flair"),
+        *("--refine", "none", "--no-components", option, "flair"),
     )
     assert done.exit_code == 1
     assert "was not prepared" in done.output

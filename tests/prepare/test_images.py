@@ -74,7 +74,8 @@ def test_a_colour_image_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "words"), [([], "holds no image"), (["a.mha", "b.mha"], "choose them with --t1ce")]
+    ("names", "words"),
+    [([], "choose the folder of an examination"), (["a.mha", "b.mha"], "choose them with --t1ce")],
 )
 def test_a_folder_that_tells_nothing_asks(tmp_path, names, words):
     for name in names:

@@ -198,6 +198,19 @@ class ResultFolder:
             return f"{described} was not saved with {labels.name}; choose another --out."
         return None
 
+    def check_series(self, case: Case) -> None:
+        """Raise a `SaveError` where a series that labels are asked for on is not there."""
+        if not self.back and not self.dicom:
+            return
+        from napari_gliocam.case import Modality
+        from napari_gliocam.prepare.dicom_out import dicom_series_of
+        from napari_gliocam.prepare.way_back import original_of
+
+        for series in self.back:
+            original_of(case, Modality(series))
+        if self.dicom:
+            dicom_series_of(case, Modality(self.dicom))
+
     def save(self, segmentation: Segmentation, case: Case) -> list[Path]:
         """Write everything or, where something fails, leave nothing new behind.
 
@@ -268,6 +281,7 @@ def _segmenting(
         case = yield from opening(files)
     else:
         case = read_case(files)
+    target.check_series(case)  # before any network runs
     segmentation = yield from segmenting(
         case,
         bundle=bundle,

@@ -18,7 +18,7 @@ from napari_gliocam.targets import BOTH, CORE, EDEMA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_gliocam.case import Case, Modality
+    from napari_gliocam.case import Case, Modality, OriginalSeries
     from napari_gliocam.threshold import Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -39,6 +39,34 @@ class DicomResult:
 
     segmentation: bytes
     report: bytes
+
+
+def dicom_series_of(case: Case, modality: Modality) -> OriginalSeries:
+    """Return the DICOM series that a modality of a case was prepared from.
+
+    Parameters
+    ----------
+    case : Case
+        Prepared from DICOM.
+    modality : Modality
+        Which of its series.
+
+    Returns
+    -------
+    OriginalSeries
+
+    Raises
+    ------
+    SaveError
+        The case was not prepared, has no such modality, or the series is not DICOM.
+    """
+    original = original_of(case, modality)
+    if not original.is_dicom:
+        raise SaveError(
+            f'The {modality.title} of "{case.name}" was not DICOM, so there is no series that a '
+            "segmentation could open on; save NIfTI instead."
+        )
+    return original
 
 
 def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> DicomResult:
@@ -67,12 +95,7 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
     GliocamError
         The extra ``dicom`` is not installed.
     """
-    original = original_of(case, modality)
-    if not original.is_dicom:
-        raise SaveError(
-            f'The {modality.title} of "{case.name}" was not DICOM, so there is no series that a '
-            "segmentation could open on; save NIfTI instead."
-        )
+    original = dicom_series_of(case, modality)
     labels = labels_on_original(segmentation.labels, case, modality)
     if not labels.any():
         raise SaveError(

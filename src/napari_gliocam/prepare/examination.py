@@ -96,7 +96,7 @@ def _told(series: Series) -> str:
 
 
 def find_examination(source: str | Path | CaseFiles) -> Examination:
-    """Find the series of a examination.
+    """Find the series of an examination.
 
     Parameters
     ----------
@@ -133,7 +133,9 @@ def find_examination(source: str | Path | CaseFiles) -> Examination:
             )
         return _proposed(Examination(where, found.series, left_out=found.left_out))
     if not images:
-        raise CaseError(f"{where} holds no image and no DICOM; choose the folder of a examination.")
+        raise CaseError(
+            f"{where} holds no image and no DICOM; choose the folder of an examination."
+        )
     return _proposed(_of_images(where, images))
 
 

@@ -104,7 +104,7 @@ def brain_of(logits: NDArray[np.float32], grid: Grid, name: str) -> NDArray[np.b
 def stripping(
     heads: Sequence[tuple[NDArray[np.float32], Grid, NDArray[np.float64]]], grid: Grid
 ) -> Generator[Progress, None, NDArray[np.bool_]]:
-    """Vote on the brain of a examination.
+    """Vote on the brain of an examination.
 
     Parameters
     ----------
