@@ -166,5 +166,8 @@ def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qap
     report = json.loads((out / "demo.json").read_text())
     assert set(report["files"]) == {path.name for path in out.iterdir()}
     assert set(report["dice"]) == set(report["volumes_ml"]) == {"tumour", "core", "edema"}
+    for name, (low, high) in report["range_ml"].items():  # the picture has it, too
+        assert low <= report["volumes_ml"][name] <= high
+    assert set(report["range_ml"]) == set(report["volumes_ml"])
     assert report["seconds"]["segment"] > 0
     assert (out / "window.png").stat().st_size > 10_000

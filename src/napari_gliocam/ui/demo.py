@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PLUGIN, PANEL = "napari-gliocam", "Gliocam"
 _PATIENCE_S = 900.0
+#: The range of the volumes follows the result; maps without exits have none.
+_TRUST_PATIENCE_S = 20.0
 
 
 def open_in_napari(paths: Sequence[str | Path] = ()) -> None:
@@ -47,7 +49,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     Parameters
     ----------
     out : Path
-        Folder for the picture of the window, the labels, the maps and the report; it is made.
+        Folder for the picture of the window, the labels, the maps and the json; it is made.
     keep_open : bool
         True: leave the window to the user afterwards, and return when it is closed.
     size : (width, height)
@@ -57,7 +59,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     -------
     int
         0, the exit status.  ``demo.json`` holds the report: volumes in ml, Dice against the
-        phantom's truth, seconds a stage, files.
+        phantom's truth, ranges in ml, seconds a stage, files.
 
     Raises
     ------
@@ -110,6 +112,12 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     saved = _wait(panel.save(out / f"{name}_seg.nii.gz"), panel)
     maps = save_maps(result.maps, opened.case, out, overwrite=True)
     panel.state.message = None
+    _until(lambda: opened.trust is not None or not _alive(panel), _TRUST_PATIENCE_S)
+    if opened.trust is not None:
+        report["range_ml"] = {
+            name: [round(found.low, 2), round(found.high, 2)]
+            for name, found in opened.trust.ranges.items()
+        }
     picture = out / "window.png"
     _settle(0.5)
     viewer.screenshot(str(picture), canvas_only=False, flash=False)
@@ -119,7 +127,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     report["files"] = [p.name for p in (*saved, *maps, picture, report_path)]
     report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(console, report)
-    console.print(f"Picture, labels, maps and report are in {out}")
+    console.print(f"Picture, labels, maps and json are in {out}")
     if keep_open:
         napari.run()
     else:
