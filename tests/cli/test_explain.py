@@ -158,7 +158,7 @@ def test_each_member_of_an_ensemble_has_a_threshold_of_its_own(run, case, tmp_pa
     line = (*line, "--no-gate", "--ensemble", "and", "--ensemble", "or")
     wrong = run(*line, "--out", tmp_path / "no", "--member-threshold", 0.6)
     assert wrong.exit_code == 1
-    assert "2 maps and 1 values of --member-threshold" in wrong.stderr
+    assert "2 maps and 1 value of --member-threshold" in wrong.stderr
     done = run(*line, "--out", tmp_path, "--member-threshold", 0.6, "--member-threshold", 0.2)
     assert done.exit_code == 0, done.output
     read = {p.name: np.asarray(nib.load(p).dataobj) for p in (tmp_path / "one").glob("*.nii.gz")}

@@ -121,6 +121,17 @@ def test_help_at_80_columns_shows_names_and_defaults_whole(command, monkeypatch)
             assert {*parameter.opts, *parameter.secondary_opts} - {"-o"} <= shown
 
 
+def test_the_list_of_commands_cuts_no_sentence(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(app, ["--help"], terminal_width=80)
+    assert "..." not in result.stdout.partition("Commands:")[2]
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    shown = " ".join(result.stdout.split())
+    for command in typer.main.get_command(app).commands.values():
+        first = " ".join(command.help.split("\n\n")[0].split())
+        assert first in shown
+
+
 def test_defaults_are_shown():
     explained = " ".join(CliRunner().invoke(app, ["explain", "--help"]).stdout.split())
     assert "[default: gradcam, layercam, exit, guided]" in explained

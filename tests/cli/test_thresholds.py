@@ -49,7 +49,10 @@ def test_one_map_is_refused_and_a_case_without_outlines_is_named(run, tmp_path):
     write_case(tmp_path / "cases", "bare", 2, labels=False)
     done = run(tmp_path / "cases")
     assert done.exit_code == 1
-    assert "1 maps; choose methods and bundles for 2 or 3" in done.stderr
+    assert (
+        "1 method with 1 bundle would make 1 map; choose methods and bundles for 2 or 3"
+        in done.stderr
+    )
     done = run(tmp_path / "cases", "--method", "gradcam", "--method", "exit")
     assert done.exit_code == 1
     assert '"bare" has no expert labels' in done.stderr

@@ -166,7 +166,7 @@ def test_paint_and_refinement_are_told(make_case, make_segmentation):
     text = Checked(make_page(reading)).text
     assert "2 voxels were painted by hand." in text
     assert "The value 9 is no class" in text
-    assert "crf, crf (" in text
+    assert "Refinement: crf (" in text
     assert reading.labels.max() <= 3
 
 

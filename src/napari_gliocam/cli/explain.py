@@ -44,6 +44,7 @@ from napari_gliocam.cli.explain_tests import lines as test_lines
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
@@ -323,7 +324,7 @@ def run(
     members = len(request.compare.methods) * len(request.bundles)
     if request.member_thresholds and len(request.member_thresholds) != members:
         raise GliocamError(
-            f"There are {members} maps and {len(request.member_thresholds)} values of "
+            f"There are {members} maps and {counted(len(request.member_thresholds), 'value')} of "
             "--member-threshold; give one for each map."
         )
     case = read_case(request.files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from inspect import cleandoc
 from typing import Annotated, NoReturn
 
 import typer
@@ -52,7 +53,8 @@ for command in (
     info,
     demo,
 ):
-    app.command()(command)
+    # Else the list of commands cuts it at 45 characters.
+    app.command(short_help=cleandoc(command.__doc__ or "").split("\n\n")[0])(command)
 app.command(name="open")(open_)
 
 

@@ -29,7 +29,7 @@ def phantom(
     ],
     cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
     seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
-    anatomy: Annotated[
+    anatomies: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Brains from files (labels/, ms/) instead of formulas."),
     ] = None,
@@ -55,7 +55,7 @@ def phantom(
                 out,
                 cases,
                 seed,
-                anatomy,
+                anatomies,
                 kind,  # type: ignore[arg-type]  # checked there
                 missing,
                 overwrite,

@@ -27,6 +27,7 @@ from napari_gliocam.cli.explain import Class, make_ensemble
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import finish
+from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,9 +81,9 @@ def thresholds(
         bundles: list[Path | None] = [*bundle] if bundle else [None]
         if not 2 <= len(methods) * len(bundles) <= MAX_MAPS:
             raise GliocamError(
-                f"{len(methods)} methods with {len(bundles)} bundles give "
-                f"{len(methods) * len(bundles)} maps; choose methods and bundles for 2 or "
-                f"{MAX_MAPS}."
+                f"{counted(len(methods), 'method')} with {counted(len(bundles), 'bundle')} "
+                f"would make {counted(len(methods) * len(bundles), 'map')}; choose methods and "
+                f"bundles for 2 or {MAX_MAPS}."
             )
         files = [out / f"thresholds.{kind}" for kind in ("json", "csv")]
         refuse_existing(files, overwrite=overwrite)

@@ -77,7 +77,7 @@ def _in_words(value: Any) -> str:
         for name, item in value.items():
             shown = _in_words(item)
             if name == "method":
-                parts.insert(0, shown)
+                parts += [] if shown in value else [shown]  # its parameters name it
             else:
                 title = name.replace("_", " ")
                 parts.append(
