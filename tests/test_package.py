@@ -376,7 +376,7 @@ def test_examples_run_as_they_are(script, tmp_path, monkeypatch, capsys):
 def test_no_two_public_classes_share_a_name() -> None:
     homes: dict[str, list[str]] = {}
     for path in MODULES:
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(path.name)
     assert not {name: where for name, where in homes.items() if len(where) > 1}

@@ -209,19 +209,35 @@ def test_both_ways_to_a_cluster_exclude_each_other(cases, tiny_bundle, tmp_path)
     assert "exclude each other" in done.stderr
 
 
-def test_lost_workers_are_named_as_such(tmp_path):
+def lost(*_):
     from distributed import KilledWorker
 
+    raise KilledWorker("task", None, 4)
+
+
+def given_up(*_):
+    from distributed import CancelledError
+
+    raise CancelledError("task")
+
+
+def unreadable(*_):
+    raise TypeError("no such class")
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (lost, "was lost, perhaps for want of memory"),
+        (given_up, 'The scheduler gave "one" up'),
+        (unreadable, "could not be sent to a worker (TypeError: no such class)"),
+    ],
+)
+def test_a_case_that_a_cluster_loses_is_a_sentence(tmp_path, result, sentence):
     from napari_gliocam.cli.batch import Planned
 
-    class Lost:
-        status = "error"
-
-        def exception(self):
-            return KilledWorker("task", None, 4)
-
-    outcome = cli_cluster._outcome(Lost(), Planned("one", tmp_path))
-    assert "was lost, perhaps for want of memory" in outcome.error
+    future = type("Future", (), {"result": result})()
+    assert sentence in cli_cluster._outcome(future, Planned("one", tmp_path)).error
 
 
 def test_cases_stop_soon_when_the_driver_is_stopped(monkeypatch, tmp_path):

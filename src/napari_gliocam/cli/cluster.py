@@ -134,24 +134,25 @@ def in_order(planned: list[Planned], done: list[Outcome[T]]) -> list[Outcome[T]]
 
 
 def _outcome(future: Any, item: Planned) -> Outcome[Any]:
-    from distributed import KilledWorker
+    from distributed import CancelledError, KilledWorker
 
-    error = future.exception() if future.status == "error" else None
-    if future.status == "finished":
+    try:
+        # Waits where the worker that held it was lost meanwhile: another one makes it again.
         result: Outcome[Any] = future.result()
-        return result
-    if isinstance(error, KilledWorker):
+    except KilledWorker:
         sentence = (
             f'Every worker that took on "{item.name}" was lost, perhaps for want of memory; '
             "start workers with more of it, or fewer on a machine."
         )
-    elif error is None:
+    except CancelledError:
         sentence = f'The scheduler gave "{item.name}" up; start it and run the command again.'
-    else:
+    except Exception as error:
         sentence = (
             f'"{item.name}" could not be sent to a worker ({type(error).__name__}: {error}); '
             "check that the workers have the same packages and see the same folders."
         )
+    else:
+        return result
     return Outcome(item.name, item.source, error=sentence)
 
 

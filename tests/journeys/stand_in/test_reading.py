@@ -15,7 +15,7 @@ from napari_gliocam.ui.model.state import state_of
 from napari_gliocam.ui.plugin import samples
 from napari_gliocam.ui.plugin.reader import get_reader, read
 from napari_gliocam.ui.plugin.writer import write_labels
-from napari_gliocam.ui.viewer.layer_data import KEY, Tag
+from napari_gliocam.ui.viewer.layer_data import KEY, LayerTag
 
 from ...small_case import make_case, write_case
 
@@ -43,7 +43,7 @@ def test_one_file_opens_the_case(case_folder: Path) -> None:
     assert names(layers) == ["T1", "T2", "T1ce", "FLAIR", "expert labels"]
     for data, arguments, kind in layers:
         tag = arguments["metadata"][KEY]
-        assert isinstance(tag, Tag)
+        assert isinstance(tag, LayerTag)
         assert arguments["units"] == ("mm",) * 3
         assert arguments["axis_labels"] == ("S", "P", "L")
         assert arguments["scale"] == pytest.approx(tag.opened.case.grid.spacing)
