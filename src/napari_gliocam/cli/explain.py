@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -116,8 +116,13 @@ def explain(
         ),
     ] = None,
     layer: Annotated[
-        int, typer.Option(metavar="N", help="Residual stage that is explained, 1 to 4.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Residual stage that is explained, 1 to 4.  [default: the last that every bundle "
+            "has an exit for]",
+        ),
+    ] = None,
     score: Annotated[
         str,
         typer.Option(
@@ -212,7 +217,7 @@ def explain(
             compare=CompareRequest(
                 methods=tuple(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
                 targets=cast("Any", tuple(c.value for c in class_ or (Class.CORE, Class.EDEMA))),
-                layers=(layer,),
+                layers=(_last_layer(bundle or [None]) if layer is None else layer,),
                 score=_score(score),
                 scope=_scope(scope),
                 normalise=cast("Any", normalise.value if normalise else None),
@@ -422,6 +427,13 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
     except KeyboardInterrupt:
         return True
     return False
+
+
+def _last_layer(bundles: Sequence[Path | None]) -> int:
+    """Return the last residual stage that an exit of every bundle lies at or after."""
+    from napari_gliocam.nets.bundle import read_bundle_info
+
+    return min(max(read_bundle_info(bundle).exits) for bundle in bundles)
 
 
 def _score(words: str) -> int | Literal["mean"] | None:
