@@ -163,7 +163,8 @@ def test_closing_restores_the_viewer(compare: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
     assert looks(compare.viewer) != before
     compare.dock.figures_view.close_button.click()
-    assert compare.viewer.canvas.overlays["gliocam_top"].visible
+    # The marks of the sides come in a turn of their own.
+    qtbot.waitUntil(lambda: compare.viewer.canvas.overlays["gliocam_top"].visible)
     assert looks(compare.viewer) == before
     assert compare.dock.figures_view.expert.rowCount() == 0
 
