@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_gliocam.ui.widgets.dock import Dock
 
@@ -30,3 +31,19 @@ def test_the_tab_is_short_and_closing_is_noticed(qtbot: Any) -> None:
     dock.setParent(None)
     assert dock.closed == 1
     dock.deleteLater()
+
+
+def test_docks_that_a_menu_opens_share_their_tabs(qtbot: Any) -> None:
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.show()
+    holders = []
+    for name in ("Gliocam", "Reading", "Train"):
+        holder = QDockWidget(name, window)
+        holder.setWidget(Empty(name, 300))
+        window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, holder)
+        holders.append(holder)
+        qtbot.wait(50)
+    first, *others = holders
+    qtbot.waitUntil(lambda: set(window.tabifiedDockWidgets(first)) == set(others))
+    assert not others[-1].visibleRegion().isEmpty(), "the last one is in front"

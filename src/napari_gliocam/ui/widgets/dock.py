@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QDockWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
@@ -45,11 +45,17 @@ class ViewerWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Leave the plugin's name out of the dock's tab, which would be cut beside others."""
         super().showEvent(event)
+        holder = self.holder
+        if holder is not None:
+            holder.setWindowTitle(holder.windowTitle().partition(" (")[0])
+
+    @property
+    def holder(self) -> QDockWidget | None:
+        """The dock of the window that the widget is in."""
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QDockWidget):
             parent = parent.parentWidget()
-        if parent is not None:
-            parent.setWindowTitle(parent.windowTitle().partition(" (")[0])
+        return parent
 
     def undocked(self) -> None:
         """Stop what reports to the widget: the user closed its dock."""
@@ -70,6 +76,7 @@ class Dock(ViewerWidget):
     def __init__(self, name: str, width: int) -> None:
         super().__init__()
         self._width = width
+        self._placed = False
         self.setObjectName(name)
         self.message_view = MessageView()
 
@@ -106,6 +113,28 @@ class Dock(ViewerWidget):
             inside.setContentsMargins(SPACING, SPACING // 2, SPACING, SPACING)
             inside.addWidget(foot)
             outer.addWidget(frame)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Share the tabs of our other docks: napari's menus put one below the other."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._join_tabs)  # napari sets the heights of a column first
+
+    def _join_tabs(self) -> None:
+        holder, window = self.holder, self.window()
+        if holder is None or holder.isFloating() or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(holder)
+        others = [dock.holder for dock in window.findChildren(Dock) if dock is not self]
+        for other in others:
+            if other is None or other.isFloating() or other.isHidden():
+                continue
+            if window.dockWidgetArea(other) == area:
+                if holder not in window.tabifiedDockWidgets(other):
+                    window.tabifyDockWidget(other, holder)
+                    holder.raise_()
+                return
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its views want, as high as a small screen allows."""
