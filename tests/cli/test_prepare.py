@@ -116,6 +116,20 @@ def test_an_examination_is_segmented_and_labels_come_back_as_dicom(
     hd.sr.srread(out / "night" / "night_flair_report.dcm")
 
 
+def test_without_a_tumour_the_nifti_is_written_and_a_warning_says_why_no_dicom(
+    examination, tmp_path, tiny_bundle
+):
+    done = run(
+        *("segment", examination, "--out", tmp_path / "out", "--bundle", tiny_bundle, "--json"),
+        *("--refine", "none", "--tumour-threshold", 1, "--dicom", "flair"),
+    )
+    assert done.exit_code == 0, done.output
+    (facts,) = [json.loads(line) for line in done.stdout.splitlines()]
+    names = {path.rpartition("/")[2] for path in facts["files"]}
+    assert names == {"night_seg.nii.gz", "night.json"}
+    assert "No tumour was found" in facts["warnings"][-1]
+
+
 def test_dicom_is_refused_where_it_should_be_taken_as_it_is(examination, tmp_path):
     done = run("segment", examination, "--out", tmp_path / "out", "--prepare", "none")
     assert done.exit_code == 1

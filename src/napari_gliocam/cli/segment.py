@@ -260,7 +260,7 @@ class ResultFolder:
             there = case_on_original(case, Modality(series))
             labels = labels_on_original(segmentation.labels, case, Modality(series))
             contents[path] = pack_volume(labels, there, path)
-        if self.dicom:
+        if self.dicom and segmentation.labels.any():
             result = dicom_result(segmentation, case, Modality(self.dicom))
             contents[every[-2]], contents[every[-1]] = result.segmentation, result.report
         return contents
@@ -301,7 +301,10 @@ def _segmenting(
         "bundle": bundle.info.name,
         "device": provenance.get("device"),
     }
-    return Saved(tuple(written), said, tuple(case.warnings))
+    warnings = case.warnings
+    if target.dicom and not segmentation.labels.any():
+        warnings = (*warnings, "No tumour was found, so no DICOM was written; the NIfTI says so.")
+    return Saved(tuple(written), said, tuple(warnings))
 
 
 def _show(saved: Saved, outcome: Outcome[Saved]) -> None:
