@@ -103,6 +103,7 @@ class Session:
 
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
+        layer_data.load_units()
         self._kept.keep(files().submit(layer_data.warm_up, "Warm up"))
         defaults = preference.get_defaults()
         if self.state.bundle is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from napari.layers import Layer
+from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_gliocam.case import CANONICAL_AXES, Grid, Modality
@@ -289,11 +290,19 @@ def make_layers(data: Iterable[LayerData]) -> list[Layer]:
     return [Layer.create(*one) for one in data]
 
 
+def load_units() -> None:
+    """Load napari's registry of units, in the window's thread and before any other thread asks.
+
+    The registry builds itself when it is first asked, and a second thread that asks meanwhile finds
+    it half built: pint then says that the pixel is not defined.
+    """
+    Affine(ndim=3)
+
+
 def warm_up() -> None:
     """Make napari load, in a thread beside the window's, what its first layers need.
 
-    That is the registry of units, SciPy's filters and rotations, and pandas: 0.9 s before the
-    first image and the first labels of a session.
+    That is SciPy's filters and rotations, and pandas.  `load_units` comes before it.
     """
     import scipy.spatial.transform  # noqa: F401  # of the camera
 
