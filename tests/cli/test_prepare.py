@@ -80,6 +80,13 @@ def test_a_case_is_prepared_into_a_folder_and_never_replaced_unasked(examination
     assert run("prepare", examination, "--out", out, "--overwrite").exit_code == 0
 
 
+def test_listing_needs_no_folder_and_preparing_does(examination):
+    assert run("prepare", examination, "--list").exit_code == 0
+    done = run("prepare", examination)
+    assert done.exit_code == 2
+    assert "--out" in done.output
+
+
 def test_another_series_can_be_named(examination, tmp_path):
     done = run("prepare", examination, "--out", tmp_path / "o", "--list", "--json", "--t2", "post")
     assert json.loads(done.stdout)["series"]["t2"].startswith("t1 post")

@@ -38,8 +38,9 @@ def prepare(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it."),
+    ] = None,
     flair: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("FLAIR"))] = None,
     t1ce: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("T1ce"))] = None,
     t2: Annotated[str | None, typer.Option(metavar="NAME", help=_SERIES.format("T2"))] = None,
@@ -67,13 +68,18 @@ def prepare(
 
         named = {"flair": flair, "t1ce": t1ce, "t2": t2, "t1": t1}
         choices = {Modality(name): words for name, words in named.items() if words}
+        if out is None and not list_only:
+            raise typer.BadParameter("Say with --out where the cases go, or --list the series.")
         failed = False
         with stoppable():
             for path in examinations:
                 try:
                     found = _find(path, choices)
                     steps = Steps(align=align, resample=resample, strip=strip)
-                    facts = _listed(found) if list_only else _make(found, steps, out, overwrite)
+                    if list_only or out is None:
+                        facts = _listed(found)
+                    else:
+                        facts = _make(found, steps, out, overwrite)
                 except GliocamError as error:
                     failed = True
                     say(f"{path.name}: {error}")
