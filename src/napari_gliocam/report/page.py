@@ -56,7 +56,7 @@ def make_page(reading: Reading) -> str:
     """
     style = files("napari_gliocam.report") / "templates" / "style.css"
     keys = key_slices(reading)
-    return _template().render(
+    return read_template("napari_gliocam.report", "page.html").render(
         reading=reading,
         style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
         version=napari_gliocam.__version__,
@@ -86,15 +86,20 @@ def make_page(reading: Reading) -> str:
 
 
 @cache
-def _template() -> Template:
-    """Return the template; everything that it is given is escaped but for `Markup`."""
+def read_template(package: str, name: str) -> Template:
+    """Return a template; everything that it is given is escaped but for `Markup`.
+
+    Parameters
+    ----------
+    package : str
+        Package whose folder ``templates`` holds it.
+    name : str
+        File in that folder.
+    """
     environment = Environment(
-        loader=PackageLoader("napari_gliocam.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _legend(colours: dict[int, str], names: dict[int, str]) -> list[tuple[str, str]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 import napari_gliocam
@@ -19,6 +17,7 @@ from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.sidecar import NOTICE
 from napari_gliocam.io.tables import csv_of
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES
+from napari_gliocam.report.page import read_template
 from napari_gliocam.study.chart import draw_boxes
 from napari_gliocam.study.figures import StudyResult
 from napari_gliocam.study.store import Setup
@@ -85,7 +84,7 @@ def make_page(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> str
     study = result.study
     style = files("napari_gliocam.report") / "templates" / "style.css"
     cells = table_of(result)
-    return _template().render(
+    return read_template("napari_gliocam.study", "study.html").render(
         study=study,
         style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
         version=napari_gliocam.__version__,
@@ -102,18 +101,6 @@ def make_page(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> str
         cases=len(result.cases),
         failed=list(result.failed.items()),
     )
-
-
-@cache
-def _template() -> Template:
-    """Return the template; everything that it is given is escaped but for `Markup`."""
-    environment = Environment(
-        loader=PackageLoader("napari_gliocam.study"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("study.html")
 
 
 def _boxes(result: StudyResult) -> list[tuple[str, Markup]]:
