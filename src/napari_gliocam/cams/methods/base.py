@@ -96,6 +96,17 @@ class Method(ABC):
         return {"name": self.name, **vars(self)}
 
 
+class SliceMethod(Method):
+    """A method whose ``steps`` take one slice at a time."""
+
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
+        """Return the raw maps of a batch, slice by slice; see `Method.maps`."""
+        import torch
+
+        slices = (batch.one(index) for index in range(len(batch)))
+        return torch.cat([finish_steps(self.steps(s, targets, explained)) for s in slices], dim=1)
+
+
 def finish_steps(steps: Steps) -> Tensor:
     """Take every step and return the maps."""
     while True:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_gliocam.cams.methods.base import Method, Step, Steps, finish_steps
+from napari_gliocam.cams.methods.base import SliceMethod, Step, Steps
 from napari_gliocam.cams.methods.explained_layer import COLUMN
 from napari_gliocam.cams.methods.scorecam import CHUNK
 from napari_gliocam.targets import Target
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_gliocam.cams.run.batch import Batch
 
 
-class Occlusion(Method):
+class Occlusion(SliceMethod):
     """Occlusion sensitivity (Zeiler and Fergus 2014, section 4.2).
 
     A box moves over the slice and replaces it by 0, the brain's mean.  The map is the drop of the
@@ -40,11 +40,6 @@ class Occlusion(Method):
     def __init__(self, box: int = 16, stride: int = 8) -> None:
         self.box = box
         self.stride = stride
-
-    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Return raw maps, (T, B, h, w), 0 or more; a value for each position of the box."""
-        slices = (batch.one(index) for index in range(len(batch)))
-        return torch.cat([finish_steps(self.steps(s, targets, explained)) for s in slices], dim=1)
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """Make the maps of one slice as `maps` does, a chunk of positions at a time.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from napari_gliocam.cams.methods.base import Convention, Method, Step, Steps, finish_steps
+from napari_gliocam.cams.methods.base import Convention, SliceMethod, Step, Steps
 from napari_gliocam.cams.methods.explained_layer import COLUMN
 from napari_gliocam.cams.methods.gradcam import weigh_channels
 from napari_gliocam.targets import Target
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHUNK = {"cpu": 16, "mps": 64, "cuda": 256}
 
 
-class ScoreCAM(Method):
+class ScoreCAM(SliceMethod):
     """ScoreCAM (Wang et al. 2020, Eq. 5 to 7).
 
     ``ReLU(sum_k w_k A_k)`` with ``w = softmax over the channels of y(X * s(Up(A_k)))``: each
@@ -49,11 +49,6 @@ class ScoreCAM(Method):
 
     def __init__(self, convention: Convention = "paper") -> None:
         self.convention = convention
-
-    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
-        """Return raw maps, (T, B, h, w), 0 or more."""
-        slices = (batch.one(index) for index in range(len(batch)))
-        return torch.cat([finish_steps(self.steps(s, targets, explained)) for s in slices], dim=1)
 
     def steps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Steps:
         """Make the maps of one slice as `maps` does, a chunk of channels at a time.
