@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -345,9 +343,7 @@ class _Run:
         """Return the maps on the case's grid, blended with those of the segmentation network."""
         info = self.bundle.info
         sigma = info.across_slices_mm / self.case.grid.spacing[0]
-        with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
-            smooth = partial(smooth_across_slices, brain=stack.brain, sigma=sigma)
-            aggregates = np.stack(list(pool.map(smooth, collected.aggregates)))
+        aggregates = smooth_across_slices(collected.aggregates, stack.brain, sigma)
         if segmented is not None:
             assert info.segmenter is not None
             aggregates = blend(aggregates, segmented.maps, info.segmenter.share)
@@ -373,8 +369,7 @@ class _Run:
         from napari_gliocam.device import describe
 
         info, grid = self.bundle.info, self.case.grid
-        with ThreadPoolExecutor() as pool:
-            tumour, core, edema = pool.map(stack.frame.put_back, maps)
+        tumour, core, edema = (stack.frame.put_back(m) for m in maps)
         self.clock.lap("maps")
         probabilities = np.zeros((grid.shape[0], 3), dtype=np.float32)
         probabilities[list(stack.frame.indices)] = scores

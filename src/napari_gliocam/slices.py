@@ -194,15 +194,14 @@ def cutting_slices(
     brain = frame.take(case.brain) > 0.5
     total, channels = len(frame), len(modalities)
     images = np.zeros((total, channels, *frame.network_shape), dtype=np.float32)
-
-    def cut(channel: int) -> None:
-        volume = normalise(case.volumes[modalities[channel]], case.brain, normalisation)
-        images[:, channel] = frame.take(volume) * brain
-
     present = [c for c, modality in enumerate(modalities) if modality in case.volumes]
     yield Progress(0, total, "preparing slices")
+    volumes = [case.volumes[modalities[c]] for c in present]
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the GIL
-        list(pool.map(cut, present))
+        normalised = pool.map(lambda v: normalise(v, case.brain, normalisation), volumes)
+        # Matrix products have threads of their own and gain nothing from ours.
+        for channel, volume in zip(present, normalised, strict=True):
+            images[:, channel] = frame.take(volume) * brain
     missing = tuple(m for m in modalities if m not in case.volumes)
     return SliceStack(images=images, brain=brain, frame=frame, missing=missing)
 

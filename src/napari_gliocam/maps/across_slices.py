@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def smooth_across_slices(
-    maps: NDArray[np.float32], brain: NDArray[np.bool_], sigma: float
+    maps: NDArray[np.floating], brain: NDArray[np.bool_], sigma: float
 ) -> NDArray[np.float32]:
     """Average each pixel over its neighbours in the slices above and below (Gaussian).
 
@@ -20,8 +20,8 @@ def smooth_across_slices(
 
     Parameters
     ----------
-    maps : ndarray of float32, (N, H, W)
-        In [0, 1]; neighbouring slices of a case.
+    maps : ndarray of float32, (..., N, H, W)
+        Maps in [0, 1] of a case's N neighbouring slices.
     brain : ndarray of bool, (N, H, W)
         Pixels of the brain.
     sigma : float
@@ -29,15 +29,18 @@ def smooth_across_slices(
 
     Returns
     -------
-    ndarray of float32, (N, H, W)
+    ndarray of float32, (..., N, H, W)
         In [0, 1].
     """
     from scipy.ndimage import gaussian_filter1d
 
-    if sigma < 0.2 or len(maps) < 2:
-        return maps
-    inside = brain.astype(np.float32)
-    share = gaussian_filter1d(inside, sigma, axis=0, mode="constant")
-    total = gaussian_filter1d(maps * inside, sigma, axis=0, mode="constant")
-    smooth: NDArray[np.float32] = total / np.maximum(share, 1e-6) * inside
-    return smooth
+    slices = len(brain)
+    if sigma < 0.2 or slices < 2:
+        return maps.astype(np.float32, copy=False)
+    # The filter as a matrix: one product for all pixels of a map.
+    weights = gaussian_filter1d(np.eye(slices, dtype=np.float32), sigma, axis=0, mode="constant")
+    inside = brain.reshape(slices, -1).astype(np.float32)
+    scale = inside / np.maximum(weights @ inside, 1e-6)
+    flat = maps.reshape(*maps.shape[:-3], slices, -1)
+    smooth: NDArray[np.float32] = (weights @ (flat * inside)) * scale
+    return smooth.reshape(maps.shape)

@@ -135,7 +135,7 @@ def patient_maps(
     case = Case(name="", volumes=volumes, grid=grid)
     found = mean_maps(nets, images)
     sigma = about.across_slices_mm / step
-    tumour, core, edema = (smooth_across_slices(m, case.brain, sigma) for m in found)
+    tumour, core, edema = smooth_across_slices(found, case.brain, sigma)
     shows = labels[:, :, None, None]
     known = np.clip(tumour, 1e-4, 1 - 1e-4)
     odds = known / (1 - known) * np.exp(prior_shift)
