@@ -15,7 +15,7 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.trust.faithfulness import FaithfulnessSettings
-from napari_gliocam.trust.run import TESTS, Assessing, TrustRequest, to_csv
+from napari_gliocam.trust.run import TESTS, Assessing, TrustRequest, assessing_map, to_csv
 
 QUICK = FaithfulnessSettings(steps=4)
 
@@ -52,6 +52,18 @@ def test_no_method_gives_a_value_that_is_no_number(asked, maps_of, recipe_of, na
     found = finish(work.run())
     assert {f.scope for f in found if not f.scope.startswith("lesion ")} == {"slice 5"}
     assert all(f.value is None or math.isfinite(f.value) for f in found)
+
+
+def test_the_main_figures_of_one_map(asked, maps_of, recipe_of):
+    request = TrustRequest(("faithfulness", "randomisation", "localisation"), 5, settings=QUICK)
+    found = finish(assessing_map(asked, maps_of("guided"), recipe_of("guided"), request))
+    assert set(found) == set(TARGETS)
+    for figures in found.values():
+        assert {"deletion", "insertion", "road-most", "randomisation", "auprc"} <= set(figures)
+        assert not any(name.startswith("randomisation-") for name in figures)
+    empty = replace(maps_of("guided"), core=np.zeros_like(maps_of("guided").core))
+    found = finish(assessing_map(asked, empty, None, TrustRequest(("randomisation",), 5)))
+    assert found["core"] == {"randomisation": None}
 
 
 def test_classes_that_the_networks_deny_and_maps_that_cannot_be_made_again(asked, maps_of):

@@ -15,5 +15,5 @@ How sure are the maps, and where should a reader look first?
     `doubt.doubt_of_case`; `calibration` compares map values with outlines;
     `statement.state_trust` says it in words.
 All of it, for several methods of a case, as a table
-    `run.Assessing`.
+    `run.Assessing`; `run.assessing_map` for one method.
 """

@@ -81,6 +81,11 @@ class Finding:
     value: float | None
     reason: str = ""
 
+    @property
+    def is_stage(self) -> bool:
+        """Whether this is a stage of a randomisation, behind its verdict."""
+        return self.test.startswith("randomisation-")
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values under the names of the table's columns."""
         return {
@@ -322,6 +327,46 @@ class Assessing:
             for test, result in one.results.items():
                 rows += _findings_of(test, one, result, scope)
         return rows + self._more
+
+
+def assessing_map(
+    prepared: Prepared,
+    maps: ClassMaps,
+    recipe: MapRecipe | None,
+    request: TrustRequest,
+    *,
+    others: Sequence[Prepared] = (),
+) -> Generator[Progress, None, dict[Target, dict[str, float | None]]]:
+    """Put the maps of one method to tests, and return their main figures.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The case on the device, with the networks.
+    maps : ClassMaps
+        Of the method.
+    recipe : MapRecipe or None
+        The way they are made; None where they cannot be made again, see `Assessing`.
+    request : TrustRequest
+        Tests, and how they are made.
+    others : sequence of Prepared
+        The same case with other bundles, for repeatability.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    dict of Target to dict of str to (float or None)
+        By the name of the test, such as "deletion"; None where it is not defined.
+    """
+    work = Assessing(prepared, {maps.name: (maps, recipe)}, request, others=others)
+    found: dict[Target, dict[str, float | None]] = {target: {} for target in maps.targets}
+    for finding in (yield from work.run()):
+        if finding.scope == request.scope_words and not finding.is_stage:
+            found[finding.target][finding.test] = finding.value
+    return found
 
 
 def _findings_of(test: Test, one: Tested, result: _Result, scope: str) -> list[Finding]:
