@@ -59,7 +59,8 @@ def test_the_main_figures_of_one_map(asked, maps_of, recipe_of):
     found = finish(assessing_map(asked, maps_of("guided"), recipe_of("guided"), request))
     assert set(found) == set(TARGETS)
     for figures in found.values():
-        assert {"deletion", "insertion", "road-most", "randomisation", "auprc"} <= set(figures)
+        assert {"deletion", "insertion", "road-most", "randomisation"} <= set(figures)
+        assert {"auprc", "localisation"} & set(figures)  # the latter where there is no outline
         assert not any(name.startswith("randomisation-") for name in figures)
     empty = replace(maps_of("guided"), core=np.zeros_like(maps_of("guided").core))
     found = finish(assessing_map(asked, empty, None, TrustRequest(("randomisation",), 5)))
