@@ -65,9 +65,9 @@ def scheduler(tmp_path):
         yield json.loads(file.read_text())["address"]
 
 
-def worker(address, tmp_path, name):
+def worker(address, tmp_path, name, *more):
     return process(
-        *("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"),
+        *("distributed.cli.dask_worker", address, "--nthreads", "1", *(more or ("--no-nanny",))),
         *("--no-dashboard", "--name", name, "--local-directory", tmp_path / name),
         *("--host", "127.0.0.1"),
     )
@@ -181,6 +181,23 @@ def test_a_scheduler_without_workers_is_a_sentence(
     done = segment(cases, tmp_path / "out", tiny_bundle, "--scheduler", scheduler)
     assert done.exit_code == 1
     assert "has no workers; start some: dask worker" in done.stderr
+
+
+def test_a_worker_without_enough_memory_is_a_sentence(cases, tiny_bundle, scheduler, tmp_path):
+    """A nanny ends a worker at 95 % of its memory; torch alone needs more than this one has."""
+    from distributed import Client
+
+    with (
+        worker(scheduler, tmp_path, "small", "--memory-limit", "220MiB"),
+        Client(scheduler) as client,
+    ):
+        until(lambda: workers_of(scheduler) == 1)
+        client.run_on_scheduler(
+            lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0)
+        )
+        done = segment(cases / "case-0", tmp_path / "out", tiny_bundle, "--scheduler", scheduler)
+    assert done.exit_code == 1
+    assert 'Every worker that took on "case-0" was lost, perhaps for want of memory' in done.stderr
 
 
 def test_another_version_on_a_worker_is_a_sentence(

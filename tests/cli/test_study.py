@@ -146,6 +146,27 @@ def test_a_case_without_outlines_is_named_and_the_rest_goes_on(run, cohort, tmp_
     assert list(json.loads((tmp_path / "out" / "study.json").read_text())["cases"]) == ["good"]
 
 
+@pytest.mark.parametrize(("names", "status"), [((), 2), (("good",), 0), (("good", "bare"), 1)])
+def test_a_plan_ends_with_the_status_of_its_cases(run, tmp_path, names, status):
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name in names:
+        write_case(folder, name, 1, labels=name != "bare")
+    planned = run("--plan", cases=folder)
+    assert planned.exit_code == status
+    assert bool(planned.stderr) == bool(status)
+
+
+def test_a_scheduler_that_is_not_there_is_a_sentence(run, tmp_path, monkeypatch):
+    from napari_gliocam.cli import cluster
+
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "_CONNECT_S", 1)
+    done = run("--scheduler", "tcp://127.0.0.1:9")
+    assert done.exit_code == 1
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
+
+
 def test_a_bundle_must_be_given_by_the_name_of_the_study(cohort, tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(

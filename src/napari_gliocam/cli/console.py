@@ -18,7 +18,7 @@ from rich.progress import Progress as Bars
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, NO_CASES, INTERRUPTED = 1, 2, 130
 Report = Callable[[Progress], None]
 #: Opens a bar of progress with a title.
 Bar = Callable[[str], AbstractContextManager[Report]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -21,6 +21,8 @@ from napari_gliocam.cli.batch import (
 )
 from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
+    FAILED,
+    NO_CASES,
     AsJson,
     Debug,
     Device,
@@ -89,8 +91,7 @@ def study(
         pictured = [] if no_names else setup.study.pictures.chosen(names)
         known, missing = _known(planned, setup, pictured)
         if only_plan:
-            _say_plan(setup, planned, missing)
-            return
+            _end_plan(setup, planned, missing)
         done, stopped = run_cases(
             each_case(
                 [item for item in planned if item.files is None or item.name not in known],
@@ -177,7 +178,8 @@ def _known(
     return known, missing
 
 
-def _say_plan(setup: Setup, planned: list[Planned], missing: int) -> None:
+def _end_plan(setup: Setup, planned: list[Planned], missing: int) -> NoReturn:
+    """Print the plan; status 2 where there is no case at all, 1 where some cannot be used."""
     from napari_gliocam.wording import counted
 
     cases = sum(item.files is not None for item in planned)
@@ -186,9 +188,10 @@ def _say_plan(setup: Setup, planned: list[Planned], missing: int) -> None:
         f"{counted(cases, 'case')} and {counted(rows, 'row')}: {counted(missing, 'score')} of "
         f"{cases * rows:,} to compute."
     )
-    for item in planned:
-        if item.error:
-            say(item.error)
+    wrong = [item.error for item in planned if item.error]
+    for sentence in wrong:
+        say(sentence)
+    raise typer.Exit(NO_CASES if not cases else FAILED if wrong else 0)
 
 
 def _running(
