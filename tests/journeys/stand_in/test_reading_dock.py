@@ -44,7 +44,7 @@ def settle(reading: Any, qtbot: Any) -> Any:
             last is not None
             and session._depth is not None
             and not session._rest.isActive()
-            and not any(session.latest.running(n) for n in ("measure", "table", "compare", "row"))
+            and not any(session.jobs.running(n) for n in ("measure", "table", "compare", "row"))
             and np.array_equal(last.result.labels, opened.result.segmentation.labels)
         )
 

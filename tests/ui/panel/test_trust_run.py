@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QObject
 
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel import trust_run
 from napari_gliocam.ui.panel.trust_run import CaseTrust
@@ -28,10 +30,12 @@ def opened() -> OpenCase:
 def run(qtbot: Any, opened: OpenCase, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(trust_run, "REST_MS", 10)
     parent, state = QObject(), State()
-    run = CaseTrust(state, parent)
+    jobs = Jobs(ViewerModel(), parent, state.fail)
+    run = CaseTrust(state, jobs)
     state.current = opened
     yield run
     run.close()
+    jobs.close()
     parent.deleteLater()
 
 

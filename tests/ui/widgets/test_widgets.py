@@ -47,7 +47,6 @@ def test_a_run_button_turns_into_a_bar_and_back(qtbot: Any) -> None:
     assert button.stage.text() == "Running the networks: 3 of 12 slices"
     with qtbot.waitSignal(button.cancel_requested):
         button.cancel_button.click()
-    button.set_cancelling()
     assert not button.cancel_button.isEnabled()
     button.set_running(False)
     assert button.currentWidget() is button.button

@@ -123,7 +123,7 @@ class ChoiceView(QWidget):
         self.run = RunButton("Run", "Make the maps of the methods ticked above")
         self.run.cancel_button.setToolTip("Stop; what is done by then is shown")
         self.run.requested.connect(self.run_requested)
-        self.run.cancel_requested.connect(self._on_cancel)
+        self.run.cancel_requested.connect(self.cancel_requested)
         section.body.addWidget(self.run)
         self.set_ready(False)
 
@@ -201,10 +201,6 @@ class ChoiceView(QWidget):
 
     def _on_scales(self, index: int) -> None:
         self.alike.setEnabled(index > 0)
-
-    def _on_cancel(self) -> None:
-        self.run.set_cancelling()
-        self.cancel_requested.emit()
 
     def _on_modality(self, index: int) -> None:
         self.modality_requested.emit(None if index == 0 else list(Modality)[index - 1])

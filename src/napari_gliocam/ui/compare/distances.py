@@ -12,7 +12,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.targets import mask_of
 from napari_gliocam.ui.compare.figures import Figures, Version
 from napari_gliocam.ui.compare.work import Key
-from napari_gliocam.ui.jobs.engine import Job, files
+from napari_gliocam.ui.jobs.jobs import Jobs
 
 
 class Distances:
@@ -20,19 +20,19 @@ class Distances:
 
     Parameters
     ----------
+    jobs : Jobs
+        Those of the dock.
     measured : callable
         Called when some figures are known.
     """
 
-    def __init__(self, measured: Callable[[], None]) -> None:
+    def __init__(self, jobs: Jobs, measured: Callable[[], None]) -> None:
+        self._jobs = jobs
         self._measured = measured
-        self._job: Job | None = None
 
     def stop(self) -> None:
         """Drop the work under way."""
-        if self._job is not None:
-            self._job.forget()
-            self._job = None
+        self._jobs.drop("distances")
 
     def measure(self, figures: Figures) -> None:
         """Measure the distances that these figures lack."""
@@ -48,8 +48,12 @@ class Distances:
                     figures.set_distance(*one)
                 self._measured()
 
-        self._job = files().submit(lambda: measuring(figures.case, wanted, found), "Measuring")
-        self._job.progressed.connect(take)
+        self._jobs.run(
+            "distances",
+            lambda: measuring(figures.case, wanted, found),
+            name="Measuring",
+            progressed=take,
+        )
 
 
 def measuring(

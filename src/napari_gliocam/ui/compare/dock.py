@@ -61,7 +61,7 @@ class CompareDock(Dock):
         thresholds, figures = self.thresholds_view, self.figures_view
         self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
         choice.run_requested.connect(self.run)
-        choice.cancel_requested.connect(session.cancel)
+        choice.cancel_requested.connect(partial(session.jobs.cancel, "compare"))
         choice.modality_requested.connect(session.set_modality)
         choice.scope_chosen.connect(self._show_ready)
         thresholds.threshold_requested.connect(session.set_threshold)
@@ -80,7 +80,7 @@ class CompareDock(Dock):
     def _connect_trust(self) -> None:
         view, run = self.figures_view.trust, self.session.trust
         view.test_requested.connect(self.session.test)
-        view.cancel_requested.connect(run.cancel)
+        view.cancel_requested.connect(partial(self.session.jobs.cancel, "test"))
         view.step_requested.connect(run.look)
         run.running.connect(view.set_running)
         run.progressed.connect(view.set_progress)

@@ -9,8 +9,9 @@ from psygnal import Signal
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.compare.work import Comparing, Place, Ready
-from napari_gliocam.ui.jobs.engine import Job, engine
-from napari_gliocam.ui.model.state import Level, Message, OpenCase, State
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.jobs import Jobs
+from napari_gliocam.ui.model.state import Message, OpenCase, State
 from napari_gliocam.wording import counted, duration
 
 #: Work that takes longer is announced before most of it has gone by.
@@ -26,6 +27,8 @@ class CompareRun:
     ----------
     state : State
         The viewer's state that all docks share.
+    jobs : Jobs
+        Those of the dock.
     """
 
     running = Signal(bool)
@@ -34,27 +37,19 @@ class CompareRun:
     #: OpenCase, `Comparing` and the maps that are new.
     brought = Signal(object, object, object)
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, jobs: Jobs) -> None:
         self._state = state
+        self._jobs = jobs
         self._ready: Ready | None = None
-        self._preparing: Job | None = None
         self._comparing: Comparing | None = None
         self._opened: OpenCase | None = None
-        self._job: Job | None = None
         self._taken, self._looked = 0, 0.0
         self._announced: set[str] = set()
 
     @property
     def busy(self) -> bool:
         """Whether methods run, or are about to stop."""
-        return self._job is not None
-
-    def close(self) -> None:
-        """Stop, and report nothing any more."""
-        for job in (self._job, self._preparing):
-            if job is not None:
-                job.forget()
-        self._job = self._preparing = self._comparing = self._opened = None
+        return self._jobs.running("compare") is not None
 
     def get_ready(self, opened: OpenCase | None) -> None:
         """Prepare a case while nobody waits for it: the first picture then comes at once."""
@@ -63,11 +58,9 @@ class CompareRun:
         ready = self._ready_for(opened)
         if ready.prepared is not None:
             return
-        if self._preparing is not None and not self._preparing.ended:
-            if self._preparing.name == ready.name:
-                return
-            self._preparing.forget()
-        self._preparing = engine().submit(ready.getting, ready.name)  # a run says what is wrong
+        preparing = self._jobs.running("prepare")
+        if preparing is None or preparing.name != ready.name:  # a run says what is wrong
+            self._jobs.run("prepare", ready.getting, name=ready.name, torch=True, quiet=True)
 
     def _ready_for(self, opened: OpenCase) -> Ready:
         bundle = None if self._state.bundle is None else self._state.bundle.path
@@ -83,22 +76,22 @@ class CompareRun:
         own = opened.networks.result
         found = own.maps if own is not None and own.case is opened.case else None
         comparing = Comparing(self._ready_for(opened), request, found)
-        job = engine().submit(comparing.run, "Compare CAMs")
-        job.progressed.connect(self._on_progress)
-        job.succeeded.connect(self._on_finished)
-        job.failed.connect(self._on_failed)
-        job.cancelled.connect(self._on_cancelled)
-        self._job, self._comparing, self._opened = job, comparing, opened
+        job = self._jobs.run(
+            "compare",
+            comparing.run,
+            self._on_finished,
+            name="Compare CAMs",
+            torch=True,
+            progressed=self._on_progress,
+            ended=self._on_ended,
+            cancelled=self._on_cancelled,
+        )
+        self._comparing, self._opened = comparing, opened
         self._taken, self._looked = 0, time.monotonic()
         self._announced.clear()
         self.said.emit(None)
         self.running.emit(True)
         return job
-
-    def cancel(self) -> None:
-        """Stop at the next step; what there is by then is kept."""
-        if self._job is not None:
-            self._job.cancel()
 
     def _take(self) -> None:
         """Hand over the maps that have come since the last look."""
@@ -110,16 +103,14 @@ class CompareRun:
             self.brought.emit(self._opened, comparing, fresh)
         self._looked = time.monotonic()
 
-    def _end(self) -> int:
-        """End the run; return how many methods it brought."""
+    def _on_ended(self) -> None:
+        """Hand over what has come by now, also of a run that failed."""
         self._take()
-        made, self._job = self._taken, None
         self._comparing = self._opened = None
         self.running.emit(False)
-        return made
 
-    def _say(self, text: str, level: Level = "info") -> None:
-        self.said.emit(Message(text, level))
+    def _say(self, text: str) -> None:
+        self.said.emit(Message(text))
 
     def _on_progress(self, progress: Progress) -> None:
         comparing = self._comparing
@@ -144,13 +135,9 @@ class CompareRun:
             )
 
     def _on_finished(self, result: object) -> None:
-        if not self._end():
+        if not self._taken:
             self._say("No slice that was asked for shows brain and the class; choose other slices.")
 
-    def _on_failed(self, sentence: str) -> None:
-        self._end()
-        self._say(sentence, "error")
-
     def _on_cancelled(self) -> None:
-        kept = "what was done by then is shown" if self._end() else "nothing changed"
+        kept = "what was done by then is shown" if self._taken else "nothing changed"
         self._say(f"The comparison was cancelled; {kept}.")

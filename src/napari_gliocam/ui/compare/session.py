@@ -5,7 +5,6 @@ As `Session` for the panel: the views know no viewer, this knows no widget.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +31,8 @@ from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_re
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.trust_run import TrustRun
 from napari_gliocam.ui.compare.work import Comparing
-from napari_gliocam.ui.jobs.engine import Job, KeptJobs, files
-from napari_gliocam.ui.jobs.latest import rest_timer
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
@@ -68,25 +67,24 @@ class CompareSession:
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
         self.grid = CompareGrid(self.layers, self._on_waiting)
-        self.runs = CompareRun(self.state)
+        self.jobs = Jobs(self.viewer, parent, self.fail)
+        self.runs = CompareRun(self.state, self.jobs)
         self.runs.brought.connect(self._on_brought)
         self.runs.running.connect(self._on_running)
         self.runs.said.connect(self.said.emit)
-        self.trust = TrustRun()
-        self.trust.failed.connect(self._on_trust_failed)
+        self.trust = TrustRun(self.jobs)
         self.comparing: Comparing | None = None
         self.figures: Figures | None = None
         self.maps: list[ClassMaps] = []
         self.ensemble: LiveEnsemble | None = None
         self._rule: Ensemble | None = None
-        self._kept = KeptJobs()
-        self._distances = Distances(self._on_distances)
+        self._distances = Distances(self.jobs, self._on_distances)
         self._following = Connections()
         self._moved: set[str] = set()
         self._closed = False
-        self._rest = rest_timer(parent, _REST_MS, self._on_rest)
-        self._tidy = rest_timer(parent, 0, self._on_tidy)
-        self._soon = rest_timer(parent, 0, lambda: self.runs.get_ready(self.opened))
+        self._rest = self.jobs.timer(_REST_MS, self._on_rest)
+        self._tidy = self.jobs.timer(0, self._on_tidy)
+        self._soon = self.jobs.timer(0, lambda: self.runs.get_ready(self.opened))
         layers, dims, state = self.viewer.layers.events, self.viewer.dims.events, self.state.events
         self._connections = Connections(
             (layers.inserted, self._on_case),
@@ -109,13 +107,7 @@ class CompareSession:
         if self._closed:
             return
         self._closed = True
-        for timer in (self._rest, self._tidy, self._soon):
-            with suppress(RuntimeError):  # they die with the dock
-                timer.stop()
-        self.runs.close()
-        self.trust.close()
-        self._distances.stop()
-        self._kept.close()
+        self.jobs.close()
         self._connections.close()
         self._follow(None)
         if restore:
@@ -124,6 +116,10 @@ class CompareSession:
     def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
         self.said.emit(Message(text, level))
+
+    def fail(self, sentence: str) -> None:
+        """Show why something failed."""
+        self.say(sentence, "error")
 
     # ---- the case
 
@@ -214,10 +210,6 @@ class CompareSession:
                 return None
             request = replace(request, scope=index)
         return self.runs.start(opened, request)
-
-    def cancel(self) -> None:
-        """Stop at the next step; what there is by then is kept."""
-        self.runs.cancel()
 
     def _on_brought(self, opened: OpenCase, comparing: Comparing, fresh: list[ClassMaps]) -> None:
         """Show new maps."""
@@ -376,9 +368,6 @@ class CompareSession:
             return None
         return self.trust.start(comparing, maps, index)
 
-    def _on_trust_failed(self, sentence: str) -> None:
-        self.say(sentence, "error")
-
     # ---- a method as the result
 
     def can_use(self, method: str) -> bool:
@@ -420,7 +409,8 @@ class CompareSession:
         path = Path(path)
         content = as_csv(rows, pairs).encode()
         write = lambda: write_files({path: content}, overwrite=True)  # noqa: E731
-        job = self._kept.keep(files().submit(write, "Export"))
-        job.succeeded.connect(lambda result: self.say(f"Saved {path.name} in {path.parent}."))
-        job.failed.connect(lambda sentence: self.say(sentence, "error"))
-        return job
+
+        def saved(result: object) -> None:
+            self.say(f"Saved {path.name} in {path.parent}.")
+
+        return self.jobs.run(("export", path), write, saved, name="Export")

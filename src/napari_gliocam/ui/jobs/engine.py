@@ -110,24 +110,6 @@ class Job:
             self.succeeded.emit(result)
 
 
-class KeptJobs:
-    """Jobs whose owner may be closed before they end: they report nothing to it then."""
-
-    def __init__(self) -> None:
-        self._jobs: list[Job] = []
-
-    def keep(self, job: Job) -> Job:
-        """Remember a job until it has ended; return it."""
-        self._jobs = [*(one for one in self._jobs if not one.ended), job]
-        return job
-
-    def close(self) -> None:
-        """Forget every job that is under way."""
-        for job in self._jobs:
-            job.forget()
-        self._jobs.clear()
-
-
 class _Errand:
     """A blocking call that another thread waits for."""
 

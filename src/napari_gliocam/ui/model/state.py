@@ -338,6 +338,10 @@ class State:
         """Show a sentence."""
         self.message = Message(text, level)
 
+    def fail(self, sentence: str) -> None:
+        """Show why something failed."""
+        self.say(sentence, "error")
+
 
 _states: WeakKeyDictionary[ViewerModel, State] = WeakKeyDictionary()
 

@@ -136,14 +136,14 @@ class Workspace(Dock):
         run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
         run.bundle_requested.connect(self._choose_bundle)
         run.segment_requested.connect(self.segment)
-        run.cancel_requested.connect(self._on_cancel_requested)
+        run.cancel_requested.connect(partial(session.jobs.cancel, "segment"))
         self.threshold_view.settings_requested.connect(session.set_settings)
         self.threshold_view.drag_ended.connect(session.settle)
         refine = self.refine_view
         refine.refinement_requested.connect(session.set_refinement)
         refine.refused.connect(partial(self.state.say, level="warning"))
         refine.apply_requested.connect(session.refine)
-        refine.cancel_requested.connect(self._on_cancel_refinement)
+        refine.cancel_requested.connect(partial(session.jobs.cancel, "refine"))
         refine.flip_requested.connect(self._on_flip_requested)
         refine.overlay_requested.connect(session.show_overlay)
         self.maps_view.map_requested.connect(session.show_map)
@@ -251,14 +251,6 @@ class Workspace(Dock):
 
     def _on_device_requested(self, name: str) -> None:
         self.state.device = name
-
-    def _on_cancel_requested(self) -> None:
-        self.run_view.set_cancelling()
-        self.session.cancel()
-
-    def _on_cancel_refinement(self) -> None:
-        self.refine_view.run.set_cancelling()
-        self.session.refine_run.cancel()
 
     def _on_flip_requested(self) -> None:
         self.session.flip_refinement()

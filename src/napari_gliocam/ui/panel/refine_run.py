@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-
-from qtpy.QtCore import QObject
+from functools import partial
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, engine, files
-from napari_gliocam.ui.jobs.latest import rest_timer
-from napari_gliocam.ui.jobs.tasks import begin_task
-from napari_gliocam.ui.model.result import Change, Result, measuring_change, title_of
+from napari_gliocam.ui.jobs.engine import Job, Work
+from napari_gliocam.ui.jobs.jobs import Jobs
+from napari_gliocam.ui.model.result import Change, measuring_change, title_of
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -35,31 +31,24 @@ class RefineRun:
         The viewer's state that all docks share.
     layers : CaseLayers
         The layers of the viewer's cases.
-    parent : QObject
-        The panel; the timer dies with it.
     ingredients : Ingredients
         Shared with Segment, which refines as well.
+    jobs : Jobs
+        Those of the panel.
     """
 
     def __init__(
-        self, state: State, layers: CaseLayers, parent: QObject, ingredients: work.Ingredients
+        self, state: State, layers: CaseLayers, ingredients: work.Ingredients, jobs: Jobs
     ) -> None:
         self._state = state
         self._layers = layers
         self._ingredients = ingredients
-        self.overlay = ClusterOverlay(state, layers, self._ingredients)
-        self._applying: Job | None = None
-        self._end_task: Callable[[], None] | None = None
+        self._jobs = jobs
+        self.overlay = ClusterOverlay(layers, ingredients, jobs)
+        #: Whether the refinement under way, or the last one, was not asked for.
         self._following = False
-        self._previewing: Job | None = None
-        self._measuring: Job | None = None
-        self._pause = rest_timer(parent, PAUSE_MS, self._preview)
-        self._rest = rest_timer(parent, REST_MS, self._follow)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a case is being refined, or that is about to stop."""
-        return self._applying is not None
+        self._pause = jobs.timer(PAUSE_MS, self._preview)
+        self._rest = jobs.timer(REST_MS, self._follow)
 
     def choose(self, opened: OpenCase, refinement: Refinement) -> None:
         """Take a choice: at once where nothing has to run, else as a preview."""
@@ -77,9 +66,8 @@ class RefineRun:
 
     def changed(self) -> None:
         """Thresholds or parameters moved: preview, then follow, when they have come to rest."""
-        if self._following and self._applying is not None:
-            self._applying.forget()
-            self._end()
+        if self._following:
+            self._jobs.drop("refine")
         self.look()
         self._rest.start()
 
@@ -87,13 +75,8 @@ class RefineRun:
 
     def look(self) -> None:
         """Another slice or other labels came into view: preview it when that is at rest."""
-        self._drop_preview()
+        self._jobs.drop("preview")
         self._pause.start()
-
-    def _drop_preview(self) -> None:
-        if self._previewing is not None:
-            self._previewing.forget()
-            self._previewing = None
 
     def _preview(self) -> None:
         opened = self._state.current
@@ -115,13 +98,16 @@ class RefineRun:
         index, known = part[0].start, result.previewed
         if known is not None and index in known.slices:
             return
-        job = self._submit(opened, "The preview", [index], urgent=True)
-        job.succeeded.connect(lambda made: self._on_preview(opened, made, index))
-        job.failed.connect(self._on_preview_failed)
-        self._previewing = job
+        self._jobs.run(
+            "preview",
+            self._refining(opened, [index]),
+            partial(self._on_preview, opened, index),
+            name="The preview",
+            torch=True,
+            urgent=True,
+        )
 
-    def _on_preview(self, opened: OpenCase, made: Segmentation, index: int) -> None:
-        self._previewing = None
+    def _on_preview(self, opened: OpenCase, index: int, made: Segmentation) -> None:
         result = opened.result
         if result is None or result.current is not None or made.maps is not result.maps:
             return
@@ -129,10 +115,6 @@ class RefineRun:
         if asked == (made.settings, made.refinement):
             result.take_slice(made, index)
             self.show(opened)
-
-    def _on_preview_failed(self, sentence: str) -> None:
-        self._previewing = None
-        self._state.say(sentence, "error")
 
     # ---- the whole case
 
@@ -145,9 +127,10 @@ class RefineRun:
 
     def apply(self, opened: OpenCase) -> Job | None:
         """Refine the whole case; None where there is nothing to do, or something else is done."""
-        if self._following and self._applying is not None and self._state.refining is opened:
+        if self._following and self._state.refining is opened:
             self._following = False
-            return self._applying
+            return self._jobs.running("refine")
+        self._following = False
         job = self._start(opened)
         if job is not None:
             self._state.message = None
@@ -155,79 +138,54 @@ class RefineRun:
 
     def _start(self, opened: OpenCase) -> Job | None:
         result = opened.result
-        if self.busy or result is None or result.current is not None:
+        if self._jobs.running("refine") or result is None or result.current is not None:
             return None
         if not opened.refinement.changes_something:
             return None
         self._rest.stop()
         name = title_of(opened.refinement)
-        job = self._submit(opened, name[:1].upper() + name[1:], None)
-        job.progressed.connect(self._on_progress)
-        job.succeeded.connect(lambda made: self._on_applied(opened, made))
-        job.failed.connect(self._on_failed)
-        job.cancelled.connect(self._on_cancelled)
-        self._applying = job
-        self._end_task = begin_task(self._layers.viewer, "A refinement is under way", job.cancel)
+        job = self._jobs.run(
+            "refine",
+            self._refining(opened, None),
+            partial(self._on_applied, opened),
+            name=name[:1].upper() + name[1:],
+            torch=True,
+            progressed=self._on_progress,
+            ended=self._on_ended,
+            cancelled=self._on_cancelled,
+            task="A refinement is under way",
+        )
         self._state.refining_progress = None
         self._state.refining = opened
         return job
 
-    def _submit(
-        self, opened: OpenCase, name: str, slices: list[int] | None, *, urgent: bool = False
-    ) -> Job:
+    def _refining(self, opened: OpenCase, slices: list[int] | None) -> Work:
         assert opened.result is not None
         cut, case = opened.result.thresholded.segmentation(), opened.result.case
         wanted, device, kept = opened.refinement, self._state.device, self._ingredients
-        return engine().submit(
-            lambda: work.refine(cut, case, wanted, device, slices=slices, ingredients=kept),
-            name,
-            urgent=urgent,
-        )
-
-    def cancel(self) -> None:
-        """Stop at the next step."""
-        if self._applying is not None:
-            self._applying.cancel()
+        return partial(work.refine, cut, case, wanted, device, slices=slices, ingredients=kept)
 
     def close(self) -> None:
-        """Stop, and report nothing any more; the timer may be gone already."""
-        with suppress(RuntimeError):
-            self._pause.stop()
-            self._rest.stop()
-        self._drop_preview()
-        for job in (self._applying, self._measuring):
-            if job is not None:
-                job.forget()
-        self._measuring = None
-        self.overlay.close()
-        self._end()
+        """Take back that a case is being refined."""
+        if self._jobs.running("refine"):
+            self._on_ended()
 
-    def _end(self) -> None:
-        self._applying, self._following = None, False
-        if self._end_task is not None:
-            self._end_task()
-            self._end_task = None
+    def _on_ended(self) -> None:
         self._state.refining = None
         self._state.refining_progress = None
 
     def _on_progress(self, progress: Progress) -> None:
         self._state.refining_progress = progress
 
-    def _on_failed(self, sentence: str) -> None:
-        self._end()
-        self._state.say(sentence, "error")
-
     def _on_cancelled(self) -> None:
-        self._end()
         self._state.say("The refinement was cancelled; nothing changed.")
 
     def _on_applied(self, opened: OpenCase, made: Segmentation) -> None:
-        result, following = opened.result, self._following
-        self._end()
+        result = opened.result
         gone = opened not in self._layers.open_cases()
         if gone or result is None or made.maps is not result.maps:
             return  # the case left the viewer, or was segmented again
-        flipped = following and result.flipped
+        flipped = self._following and result.flipped
         result.take(made)
         result.flipped = flipped
         self.show(opened)
@@ -244,19 +202,9 @@ class RefineRun:
         made, change = result.refined, result.change
         if made is None or change is None:
             return
-        if self._measuring is not None:
-            self._measuring.forget()
-        job = files().submit(lambda: measuring_change(made, change, case), "Comparing")
-        job.succeeded.connect(_taker(result, made))
-        job.failed.connect(lambda sentence: self._state.say(sentence, "error"))
-        self._measuring = job
 
+        def take(change: Change) -> None:
+            if result.refined is made:  # no other result came meanwhile
+                result.change = change
 
-def _taker(result: Result, made: Segmentation) -> Callable[[Change], None]:
-    """Take the figures, unless another result came meanwhile."""
-
-    def take(change: Change) -> None:
-        if result.refined is made:
-            result.change = change
-
-    return take
+        self._jobs.run("comparing", lambda: measuring_change(made, change, case), take)

@@ -114,9 +114,5 @@ class RunView(QWidget):
         """Show real counts."""
         self.run.set_progress(progress)
 
-    def set_cancelling(self) -> None:
-        """Cancel was clicked; the step under way is finished first."""
-        self.run.set_cancelling()
-
     def _on_device(self, index: int) -> None:
         self.device_requested.emit(self._device_names[index])

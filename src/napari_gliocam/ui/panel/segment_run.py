@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from functools import partial
 
 from psygnal import Signal
 
@@ -11,8 +12,8 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, engine
-from napari_gliocam.ui.jobs.tasks import begin_task
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
@@ -30,6 +31,8 @@ class SegmentRun:
         The layers of the viewer's cases.
     ingredients : Ingredients
         Shared with the refinement of the same panel.
+    jobs : Jobs
+        Those of the panel.
     turns : Turns
         Adds the layers of the result one after the other.
     """
@@ -37,26 +40,22 @@ class SegmentRun:
     finished = Signal(OpenCase)
 
     def __init__(
-        self, state: State, layers: CaseLayers, ingredients: work.Ingredients, turns: Turns
+        self,
+        state: State,
+        layers: CaseLayers,
+        ingredients: work.Ingredients,
+        jobs: Jobs,
+        turns: Turns,
     ) -> None:
         self._state = state
         self._layers = layers
         self._ingredients = ingredients
+        self._jobs = jobs
         self._turns = turns
-        self._job: Job | None = None
-        self._end_task: Callable[[], None] | None = None
-        self._opened: OpenCase | None = None
-        self._case: Case | None = None
-        self._usual = Thresholds()
-
-    @property
-    def busy(self) -> bool:
-        """Whether Segment runs, or is about to stop."""
-        return self._job is not None
 
     def start(self, opened: OpenCase) -> Job | None:
         """Run the networks on a case; None while another run is under way."""
-        if self.busy:
+        if self._jobs.running("segment"):
             return None
         case, request = opened.case, self._state.request_for(opened)
         kept, usual = self._ingredients, self._state.usual
@@ -66,55 +65,47 @@ class SegmentRun:
             segmented = yield from work.segment(case, request, kept)
             return segmented, _cut(segmented, case, settings, request.refinement)
 
-        job = engine().submit(segmenting, "Segment")
-        job.progressed.connect(self._on_progress)
-        job.succeeded.connect(self._on_segmented)
-        job.failed.connect(self._on_failed)
-        job.cancelled.connect(self._on_cancelled)
-        self._job, self._opened, self._case, self._usual = job, opened, case, usual
-        self._end_task = begin_task(self._layers.viewer, "Segment is under way", job.cancel)
+        job = self._jobs.run(
+            "segment",
+            segmenting,
+            partial(self._on_segmented, opened, case, usual),
+            torch=True,
+            progressed=self._on_progress,
+            ended=self._on_ended,
+            cancelled=self._on_cancelled,
+            task="Segment is under way",
+        )
         self._state.message = None
         self._state.progress = None
         self._state.running = opened
         return job
 
-    def cancel(self) -> None:
-        """Stop at the next step."""
-        if self._job is not None:
-            self._job.cancel()
-
     def close(self) -> None:
-        """Stop, and report nothing any more."""
-        if self._job is not None:
-            self._job.forget()
-        self._end()
+        """Take back that a case is being segmented."""
+        if self._jobs.running("segment"):
+            self._on_ended()
 
-    def _end(self) -> None:
-        self._job = self._opened = self._case = None
-        if self._end_task is not None:
-            self._end_task()
-            self._end_task = None
+    def _on_ended(self) -> None:
         self._state.running = None
         self._state.progress = None
 
     def _on_progress(self, progress: Progress) -> None:
         self._state.progress = progress
 
-    def _on_failed(self, sentence: str) -> None:
-        self._end()
-        self._state.say(sentence, "error")
-
     def _on_cancelled(self) -> None:
-        self._end()
         self._state.say("Segment was cancelled; nothing changed.")
 
-    def _on_segmented(self, found: tuple[work.SegmentOutcome, Result]) -> None:
-        opened, case = self._opened, self._case
+    def _on_segmented(
+        self,
+        opened: OpenCase,
+        case: Case,
+        usual: Thresholds,
+        found: tuple[work.SegmentOutcome, Result],
+    ) -> None:
         segmented, cut = found
-        self._end()
-        if opened is None or case is None or opened not in self._layers.open_cases():
+        if opened not in self._layers.open_cases():
             return  # the case left the viewer meanwhile
-        opened.follow(self._usual)
+        opened.follow(usual)
         opened.take(case, segmented.maps, segmented.refined, cut)
         self._turns.run(self._layers.showing_result(opened))
         self.finished.emit(opened)

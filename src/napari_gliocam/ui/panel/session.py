@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Labels, Layer
 from psygnal import Signal
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
@@ -23,7 +23,8 @@ from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, KeptJobs, engine, files
+from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
@@ -69,21 +70,19 @@ class Session:
         self.layers = CaseLayers(viewer)
         ingredients = work.Ingredients()
         self.turns = Turns(parent)
-        self.run = SegmentRun(self.state, self.layers, ingredients, self.turns)
+        self.jobs = Jobs(self.viewer, parent, self.state.fail)
+        self.run = SegmentRun(self.state, self.layers, ingredients, self.jobs, self.turns)
         self.run.finished.connect(self._on_segmented)
-        self.refine_run = RefineRun(self.state, self.layers, parent, ingredients)
-        self._trust = CaseTrust(self.state, parent)
+        self.refine_run = RefineRun(self.state, self.layers, ingredients, self.jobs)
+        self._trust = CaseTrust(self.state, self.jobs)
         self._contours = ThresholdContours(self.layers)
         self.painter = Painter(self.state, self.layers, self._watch_strokes)
         self._contrast = ContrastDrag(self.state, self.layers)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
-        self._activate = QTimer(parent)
-        self._activate.setSingleShot(True)
-        self._activate.timeout.connect(self._on_activate)
+        self._activate = self.jobs.timer(0, self._on_activate)
         self._closed = self._centring = False
         self._title = str(self.viewer.title)
         self._end_strokes: Callable[[], None] | None = None
-        self._kept = KeptJobs()
         self._watched: set[int] = set()
         layers, dims = self.viewer.layers.events, self.viewer.dims.events
         self._connections = Connections(
@@ -104,15 +103,13 @@ class Session:
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
         layer_data.load_units()
-        self._kept.keep(files().submit(layer_data.warm_up, "Warm up"))
+        self.jobs.run("warm up", layer_data.warm_up)
         defaults = preference.get_defaults()
         if self.state.bundle is None:
             self.set_bundle(defaults.bundle or None)
             self.state.device = defaults.device
         if len(self.state.devices) == 1:
-            job = self._kept.keep(engine().submit(work.devices, "Looking for devices"))
-            job.succeeded.connect(self._on_devices)
-            job.failed.connect(self._on_failure)
+            self.jobs.run("looking for devices", work.devices, self._on_devices, torch=True)
 
     def close(self) -> None:
         """Stop everything that would report to this panel, which may be gone already."""
@@ -126,7 +123,7 @@ class Session:
         self._trust.close()
         self.painter.close()
         self._contrast.close()
-        self._kept.close()
+        self.jobs.close()
         self.state.panels -= 1
         if self._end_strokes is not None:
             self._end_strokes()
@@ -139,9 +136,6 @@ class Session:
     def _on_devices(self, devices: tuple[tuple[str, str], ...]) -> None:
         self.state.devices = devices
 
-    def _on_failure(self, sentence: str) -> None:
-        self.state.say(sentence, "error")
-
     def set_bundle(self, folder: str | Path | None) -> None:
         """Use the weights of this folder from now on; None for those that ship."""
         from napari_gliocam.nets.bundle import read_bundle_info
@@ -149,7 +143,7 @@ class Session:
         try:
             self.state.bundle = read_bundle_info(folder)
         except GliocamError as error:
-            self.state.say(str(error), "error")
+            self.state.fail(str(error))
 
     def _on_bundle(self) -> None:
         for opened in self.state.open_cases:
@@ -161,14 +155,11 @@ class Session:
     def open(self, path: str | Path) -> Job:
         """Read a folder or a file of a case; its layers come when it is read."""
         opening = self.state.announce(f"Opening {Path(path).name}…")
-        job = self._kept.keep(files().submit(lambda: _prepared(path), "Open"))
 
         def read(found: tuple[OpenCase | LabelsAlone, list[Layer]]) -> None:
             self.turns.run(self._showing(*found, opening))
 
-        job.succeeded.connect(read)
-        job.failed.connect(self._on_failure)
-        return job
+        return self.jobs.run(("open", path), lambda: _prepared(path), read, name="Open")
 
     def _showing(
         self, found: OpenCase | LabelsAlone, made: list[Layer], opening: Message
@@ -229,7 +220,7 @@ class Session:
                 opened.follow(self.state.usual)
         if fresh:
             self.select(fresh[-1])
-            self._activate.start(0)  # when the reader's other layers are in as well
+            self._activate.start()  # when the reader's other layers are in as well
         elif self.state.current not in open_cases:
             self.select(open_cases[-1] if open_cases else None)
         self.layers.name_apart()
@@ -276,7 +267,7 @@ class Session:
                 source = self._taken(opened, source)
             case = assign(opened.case, swapped(opened.assignment(), modality, source))
         except GliocamError as error:
-            self.state.say(str(error), "error")
+            self.state.fail(str(error))
             self.layers_changed.emit()  # the combo shows again what holds
             return
         opened.answered |= {modality}
@@ -303,7 +294,7 @@ class Session:
         try:
             expert = read_expert(opened.case, name)
         except GliocamError as error:
-            self.state.say(str(error), "error")
+            self.state.fail(str(error))
             self.layers_changed.emit()
             return
         self._change_case(opened, replace(opened.case, expert=expert))
@@ -324,10 +315,6 @@ class Session:
             self.state.say(opened.open_choice, "warning")
             return None
         return self.run.start(opened)
-
-    def cancel(self) -> None:
-        """Stop Segment at its next step."""
-        self.run.cancel()
 
     def _on_segmented(self, opened: OpenCase) -> None:
         self.refine_run.measure(opened)
@@ -438,16 +425,13 @@ class Session:
         strokes = result.painted.strokes_copy()
         write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         self.state.say(f"Saving {Path(path).name}…")
-        job = self._kept.keep(files().submit(write, "Save"))
 
         def saved(paths: list[Path]) -> None:
             result.painted.saved = strokes
             self._watch_strokes()
             self._on_saved(paths)
 
-        job.succeeded.connect(saved)
-        job.failed.connect(self._on_failure)
-        return job
+        return self.jobs.run(("save", path), write, saved, name="Save")
 
     def _watch_strokes(self, event: object = None) -> None:
         """Have napari ask before it closes a window with strokes that are not saved."""
@@ -467,10 +451,12 @@ class Session:
     def save_layer(self, layer: Labels, path: str | Path) -> Job:
         """Write a labels layer that is no result on its own grid."""
         data, meta, _ = layer.as_layer_data_tuple()
-        job = self._kept.keep(files().submit(lambda: write_labels(str(path), data, meta), "Save"))
-        job.succeeded.connect(lambda paths: self._on_saved([Path(p) for p in paths]))
-        job.failed.connect(self._on_failure)
-        return job
+        return self.jobs.run(
+            ("save", path),
+            lambda: [Path(written) for written in write_labels(str(path), data, meta)],
+            self._on_saved,
+            name="Save",
+        )
 
     def _refine_and_save(self, opened: OpenCase, path: str | Path) -> Job | None:
         job = self.refine_run.apply(opened)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from qtpy.QtCore import QObject
-
 from napari_gliocam.trust.statement import TrustStatement, state_trust
-from napari_gliocam.ui.jobs.latest import Latest, rest_timer
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
 
@@ -22,23 +18,20 @@ class CaseTrust:
     ----------
     state : State
         The viewer's state that all docks share.
-    parent : QObject
-        The panel; the timer dies with it.
+    jobs : Jobs
+        Those of the panel.
     """
 
-    def __init__(self, state: State, parent: QObject) -> None:
-        self._latest = Latest(state)
-        self._rest = rest_timer(parent, REST_MS, self._measure)
+    def __init__(self, state: State, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._rest = jobs.timer(REST_MS, self._measure)
         self._opened: OpenCase | None = None
         self._current = Connections((state.events.current, self._follow))
         self._following = Connections()
         self._follow(state.current)
 
     def close(self) -> None:
-        """Measure no more."""
-        with suppress(RuntimeError):
-            self._rest.stop()
-        self._latest.close()
+        """Follow the cases no more."""
         self._current.close()
         self._follow(None)
 
@@ -56,7 +49,7 @@ class CaseTrust:
     def _changed(self, value: object = None) -> None:
         """Take back what was said of other labels, and measure anew at rest."""
         assert self._opened is not None
-        self._latest.drop("doubt")
+        self._jobs.drop("doubt")
         self._opened.trust = None
         self._rest.start()
 
@@ -74,4 +67,4 @@ class CaseTrust:
             if opened.revision == revision:
                 opened.trust = trust
 
-        self._latest.run("doubt", lambda: state_trust(segmentation, volumes), done)
+        self._jobs.run("doubt", lambda: state_trust(segmentation, volumes), done)

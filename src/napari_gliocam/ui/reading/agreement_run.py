@@ -13,7 +13,7 @@ from napari_gliocam.measure.scores.confusion import LabelComparison, confusion
 from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -28,17 +28,17 @@ class AgreementRun:
         The viewer's state that all docks share.
     layers : CaseLayers
         The layers of the viewer's cases.
-    latest : Latest
-        Runs only the newest job of each kind.
+    jobs : Jobs
+        Those of the dock.
     """
 
     compared = Signal(object)
     others_changed = Signal()
 
-    def __init__(self, state: State, layers: CaseLayers, latest: Latest) -> None:
+    def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
         self._state = state
         self._layers = layers
-        self._latest = latest
+        self._jobs = jobs
         self._opened: OpenCase | None = None
         self._result: Segmentation | None = None
         self.others: list[ExpertLabels] = []
@@ -61,7 +61,7 @@ class AgreementRun:
     def follow(self, opened: OpenCase | None) -> None:
         """Work on another case."""
         for name in ("compare", "other"):
-            self._latest.drop(name)
+            self._jobs.drop(name)
         self._opened, self._result, self.others, self.index = opened, None, [], 0
         self.follow_expert()
         self.compared.emit({})
@@ -90,7 +90,7 @@ class AgreementRun:
             return None
         case = opened.case
         self._state.say(f"Reading {Path(path).name}…")
-        return self._latest.run(
+        return self._jobs.run(
             "other",
             lambda: reading_work.read_other(path, case),
             partial(self._on_opened, opened),
@@ -112,9 +112,7 @@ class AgreementRun:
             self.compared.emit({})
             return
         labels = self.other.labels
-        self._latest.run(
-            "compare", lambda: reading_work.comparing(result, labels), self._on_compared
-        )
+        self._jobs.run("compare", lambda: reading_work.comparing(result, labels), self._on_compared)
 
     def _on_compared(self, comparison: Mapping[Target, LabelComparison]) -> None:
         self.compared.emit(comparison)

@@ -150,7 +150,7 @@ class ReadingDock(Dock):
         view.threshold_requested.connect(self._on_threshold)
         view.shown_requested.connect(run.show)
         view.add_requested.connect(run.add)
-        view.cancel_requested.connect(run.cancel)
+        view.cancel_requested.connect(partial(self.session.jobs.cancel, "explain"))
         view.slice_requested.connect(self.session.go_to)
         run.methods_changed.connect(lambda: view.set_methods(run.methods(), run.method))
         run.threshold_changed.connect(view.set_threshold)

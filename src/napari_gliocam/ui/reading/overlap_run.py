@@ -11,7 +11,7 @@ from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.jobs.latest import Latest
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
@@ -32,8 +32,8 @@ class OverlapRun:
         The viewer's state that all docks share.
     layers : CaseLayers
         The layers of the viewer's cases.
-    latest : Latest
-        Runs only the newest job of each kind.
+    jobs : Jobs
+        Those of the dock.
     """
 
     overlaps = Signal(object)
@@ -41,10 +41,10 @@ class OverlapRun:
     threshold_changed = Signal(float)
     stage_changed = Signal(str)
 
-    def __init__(self, state: State, layers: CaseLayers, latest: Latest) -> None:
+    def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
         self._state = state
         self._layers = layers
-        self._latest = latest
+        self._jobs = jobs
         self._opened: OpenCase | None = None
         self._added: dict[str, ClassMaps] = {}
         self._drawn: ClassMaps | None = None
@@ -53,10 +53,9 @@ class OverlapRun:
 
     def follow(self, opened: OpenCase | None) -> None:
         """Work on another case, or on other maps of the same."""
-        self._latest.drop("explain")
-        self._latest.drop("table")
-        self._latest.drop("row")
-        self.stage_changed.emit("")
+        self._jobs.drop("explain")
+        self._jobs.drop("table")
+        self._jobs.drop("row")
         self._opened, self._drawn, self.method = opened, None, _FIRST
         self._added.clear()
         if opened is not None:
@@ -88,7 +87,7 @@ class OverlapRun:
             self.draw()
             return
         row = self._row
-        self._latest.run("row", lambda: maps.row(row), partial(self._on_row, maps, title))
+        self._jobs.run("row", lambda: maps.row(row), partial(self._on_row, maps, title))
 
     @property
     def _row(self) -> Row:
@@ -132,7 +131,7 @@ class OverlapRun:
         if opened is None or maps is None:
             return
         settings = replace(opened.settings, class_threshold=self.threshold)
-        self._latest.run(
+        self._jobs.run(
             "table", lambda: reading_work.overlapping(maps, more, settings), self._on_counted
         )
 
@@ -146,26 +145,20 @@ class OverlapRun:
             return
         bundle = None if self._state.bundle is None else self._state.bundle.path
         case, device = opened.segmented, self._state.device
-        job = self._latest.run(
+        self._jobs.run(
             "explain",
             lambda: reading_work.explaining(case, bundle, device, ADDABLE[title], title),
             partial(self._on_added, opened),
             torch=True,
+            progressed=lambda progress: self.stage_changed.emit(_stage(progress)),
+            ended=self._on_ended,
         )
-        job.progressed.connect(lambda progress: self.stage_changed.emit(_stage(progress)))
-        job.failed.connect(self._on_end)
-        job.cancelled.connect(self._on_end)
         self.stage_changed.emit(f"{title}: queued")
 
-    def cancel(self) -> None:
-        """Stop making them."""
-        self._latest.cancel("explain")
-
-    def _on_end(self, sentence: object = None) -> None:
+    def _on_ended(self) -> None:
         self.stage_changed.emit("")
 
     def _on_added(self, opened: OpenCase, maps: ClassMaps) -> None:
-        self._on_end()
         if opened is self._opened:
             self._added[maps.name] = maps
             self.choose(maps.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.latest import Latest, rest_timer
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.reading import work as reading_work
@@ -58,16 +59,16 @@ class ReadingSession:
         self.viewer = unwrap(viewer)
         self.state: State = state_of(viewer)
         self.layers = CaseLayers(viewer)
-        self.latest = Latest(self.state)
-        self.overlap = OverlapRun(self.state, self.layers, self.latest)
-        self.agreement = AgreementRun(self.state, self.layers, self.latest)
+        self.jobs = Jobs(self.viewer, parent, self.state.fail)
+        self.overlap = OverlapRun(self.state, self.layers, self.jobs)
+        self.agreement = AgreementRun(self.state, self.layers, self.jobs)
         self.overlap.overlaps.connect(self._on_settled)
         self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
         self.divides_core = False
         self._depth: tuple[Case, Depth] | None = None
-        self._rest = rest_timer(parent, REST_MS, self._measure)
+        self._rest = self.jobs.timer(REST_MS, self._measure)
         self._closed = False
         dims, layers = self.viewer.dims.events, self.viewer.layers.events
         self._connections = Connections(
@@ -91,9 +92,7 @@ class ReadingSession:
         if self._closed:
             return
         self._closed = True
-        with suppress(RuntimeError):
-            self._rest.stop()
-        self.latest.close()
+        self.jobs.close()
         self._connections.close()
         if self._on_move in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_move)
@@ -168,7 +167,7 @@ class ReadingSession:
     def _on_settled(self, result: object = None) -> None:
         """Take the status away once nothing is to be measured."""
         kinds = ("measure", "table", "compare")
-        if not self._rest.isActive() and not any(self.latest.running(kind) for kind in kinds):
+        if not self._rest.isActive() and not any(self.jobs.running(kind) for kind in kinds):
             self.status_changed.emit("")
 
     def _measure(self) -> None:
@@ -182,21 +181,19 @@ class ReadingSession:
         self.overlap.draw()
         result, depth = opened.result.segmentation, self._known_depth(opened)
         divided = opened.result.case if self.divides_core else None
-        self.latest.run(
+        self.jobs.run(
             "measure",
             lambda: reading_work.measuring(result, depth, divided),
-            lambda made: self._on_measured(opened, made),
+            partial(self._on_measured, opened),
         )
 
     def _known_depth(self, opened: OpenCase) -> Depth:
         case = opened.case
         if self._depth is not None and self._depth[0] is case:
             return self._depth[1]
-        if not self.latest.running("depth"):
-            self.latest.run(
-                "depth",
-                lambda: reading_work.depth_of(case),
-                lambda made: self._on_depth(case, made),
+        if not self.jobs.running("depth"):
+            self.jobs.run(
+                "depth", partial(reading_work.depth_of, case), partial(self._on_depth, case)
             )
         return None
 
@@ -302,12 +299,13 @@ class ReadingSession:
         case, depth = opened.result.case, self._known_depth(opened)
         expert, enhancing = self.agreement.other, self.divides_core
         self.state.say("Writing the report…")
-        return self.latest.run(
-            "report",
+        return self.jobs.run(
+            ("report", folder),
             lambda: reading_work.reporting(
                 case, result, Path(folder), depth, expert, heading, unpainted, enhancing=enhancing
             ),
             self._on_reported,
+            name="Report",
         )
 
     def _on_reported(self, paths: list[Path]) -> None:

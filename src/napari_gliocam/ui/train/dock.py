@@ -85,7 +85,7 @@ class TrainDock(Dock):
         session.tagging.here_changed.connect(self._show_here)
         session.derived.connect(self._ask_overwrite)
         choice.check_requested.connect(lambda: session.summarise(choice.choices()))
-        choice.cancel_requested.connect(session.cancel)
+        choice.cancel_requested.connect(partial(session.jobs.cancel, "work"))
         choice.start_requested.connect(lambda: session.train(choice.choices()))
         choice.resume_requested.connect(session.resume)
         choice.device_requested.connect(self._on_device)

@@ -31,7 +31,8 @@ from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job, KeptJobs, Work, engine, files
+from napari_gliocam.ui.jobs.engine import Job, Work, engine
+from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
 from napari_gliocam.ui.jobs.work import SegmentOutcome
 from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
@@ -129,8 +130,7 @@ class TrainSession:
         self.preview = True
         self._previewed = 0.0
         self._started: set[Path] = set()
-        self._kept = KeptJobs()
-        self._job: Job | None = None
+        self.jobs = Jobs(self.viewer, parent, self._fail)
         self._closed = False
 
     # ---- start and end
@@ -149,7 +149,7 @@ class TrainSession:
         self._closed = True
         self.process.close()
         self.tagging.close()
-        self._kept.close()
+        self.jobs.close()
 
     def say(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the dock."""
@@ -165,12 +165,9 @@ class TrainSession:
         folder = Path(folder)
         file = Path(labels) if labels is not None else self.tagging.usual_file(folder)
         self.say(f"Looking for cases in {folder.name}…")
-        job = self._kept.keep(
-            files().submit(lambda: train_work.look_through(folder, file), "Open the cases")
+        return self.jobs.run(
+            "open the cases", partial(train_work.look_through, folder, file), self._on_found
         )
-        job.succeeded.connect(self._on_found)
-        job.failed.connect(self._fail)
-        return job
 
     def _on_found(self, found: train_work.Found) -> None:
         self.said.emit(None)
@@ -191,10 +188,7 @@ class TrainSession:
         if source is None:
             return None
         self.say(f"Opening {name}…")
-        job = self._kept.keep(files().submit(lambda: read_path(source), "Open"))
-        job.succeeded.connect(self._on_opened)
-        job.failed.connect(self._fail)
-        return job
+        return self.jobs.run("open", partial(read_path, source), self._on_opened)
 
     def _on_opened(self, found: OpenCase | LabelsAlone) -> None:
         if isinstance(found, LabelsAlone):
@@ -214,12 +208,11 @@ class TrainSession:
 
     def derive(self, choices: Choices | None = None) -> Job | None:
         """Tag every slice of the cases that have expert labels."""
-        if self.tagging.folder is None or self._job is not None:
+        if self.tagging.folder is None or self.jobs.running("work"):
             return None
         request = self.request(choices or Choices(TrainingChoice(), "derive"))
-        job = self._work(lambda: train_work.derive(request), "Reading expert labels")
-        job.succeeded.connect(self._on_derived)
-        return job
+        derive = partial(train_work.derive, request)
+        return self._work(derive, "Reading expert labels", self._on_derived)
 
     def _on_derived(self, tags: Tags) -> None:
         different = self.tagging.different(tags)
@@ -277,13 +270,11 @@ class TrainSession:
 
     def summarise(self, choices: Choices) -> Job | None:
         """Count cases and slices, and time a few steps; make masks where they are needed."""
-        if self._job is not None or not self._ready(choices):
+        if self.jobs.running("work") or not self._ready(choices):
             return None
         request = self.request(choices)
         work = train_work.summarise_segmenter if request.masks else train_work.summarise
-        job = self._work(lambda: work(request), "Checking")
-        job.succeeded.connect(self._on_summarised)
-        return job
+        return self._work(partial(work, request), "Checking", self._on_summarised)
 
     def train(self, choices: Choices) -> bool:
         """Start a training; return whether it was started."""
@@ -365,21 +356,19 @@ class TrainSession:
                 self.pictures_made.emit(request.out_dir / "pictures")
             self._look_for_unfinished()
 
-    def _work(self, what: Work, name: str) -> Job:
+    def _work(self, what: Work, name: str, done: Callable[..., object]) -> Job:
         """Run something long on the engine; one at a time."""
         self.said.emit(None)
         self.working.emit(Progress(0, 1, "queued" if not engine().idle else name.lower()))
-        job = self._job = self._kept.keep(engine().submit(what, name))
-        job.progressed.connect(self._on_progress)
-        for signal in (job.succeeded, job.failed, job.cancelled):
-            signal.connect(self._on_worked)
-        job.failed.connect(self._fail)
-        return job
-
-    def cancel(self) -> None:
-        """Stop the work on the engine."""
-        if self._job is not None:
-            self._job.cancel()
+        return self.jobs.run(
+            "work",
+            what,
+            done,
+            name=name,
+            torch=True,
+            progressed=self._on_progress,
+            ended=self._on_worked,
+        )
 
     def _on_progress(self, progress: Progress) -> None:
         self.working.emit(progress)
@@ -387,8 +376,7 @@ class TrainSession:
     def _on_summarised(self, summary: train_work.Summary) -> None:
         self.summarised.emit(summary)
 
-    def _on_worked(self, result: object = None) -> None:
-        self._job = None
+    def _on_worked(self) -> None:
         self.working.emit(None)
 
     # ---- the newest result on the open case
@@ -400,16 +388,19 @@ class TrainSession:
             return
         if opened.kept is not None:  # another method's result was chosen by hand: it stays
             return
-        if self._job is not None or not engine().idle:
+        if not engine().idle:
             return
         self._previewed = time.monotonic()
         case = opened.case
         request = replace(
             self.state.request_for(opened), bundle=bundle, refinement=Refinement.nothing()
         )
-        job = self._kept.keep(engine().submit(lambda: work.segment(case, request), "Segment"))
-        job.succeeded.connect(partial(self._on_segmented, opened, case))
-        job.failed.connect(self._fail)
+        self.jobs.run(
+            "segment",
+            partial(work.segment, case, request),
+            partial(self._on_segmented, opened, case),
+            torch=True,
+        )
 
     def _on_segmented(self, opened: OpenCase, case: Case, made: SegmentOutcome) -> None:
         if opened not in self.layers.open_cases() or opened.kept is not None:

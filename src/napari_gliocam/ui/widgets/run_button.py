@@ -45,7 +45,7 @@ class RunButton(QStackedWidget):
         self.stage = Elided()
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop; the layers stay as they are")
-        self.cancel_button.clicked.connect(self.cancel_requested)
+        self.cancel_button.clicked.connect(self._on_cancel)
         running = QWidget()
         row = QHBoxLayout(running)
         row.setContentsMargins(0, 0, 0, 0)
@@ -81,7 +81,7 @@ class RunButton(QStackedWidget):
         counts = f": {progress.done} of {progress.total} slices" if progress.total > 1 else ""
         self.stage.set_text(what + counts)
 
-    def set_cancelling(self) -> None:
-        """Cancel was clicked; the step under way is finished first."""
+    def _on_cancel(self) -> None:
         self.cancel_button.setEnabled(False)
-        self.stage.set_text("Cancelling…")
+        self.stage.set_text("Cancelling…")  # the step under way is finished first
+        self.cancel_requested.emit()
