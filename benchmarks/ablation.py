@@ -17,7 +17,8 @@ from pathlib import Path
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.synthetic import rehearsing
+from napari_gliocam.train.data.packed import open_slices
+from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
@@ -96,10 +97,9 @@ def main() -> None:
     parser.add_argument("--tumour-slices", type=int, default=1600)
     asked = parser.parse_args()
     bundle = load_bundle(asked.bundle)
-    drawing = rehearsing(
-        asked.work / "slices", asked.cases, read_recipe("default").data, 0, anatomies=asked.anatomy
-    )
-    slices = finish(drawing).slices()
+    how = Drawing.of(read_recipe("default").data)
+    drawing = drawing_cases(asked.work / "slices", asked.cases, how, 0, anatomies=asked.anatomy)
+    slices = open_slices(finish(drawing), range(-1, -1 - asked.cases, -1))
     for seed in range(asked.seeds):
         for variant in VARIANTS:
             if seed and not variant.trained:

@@ -27,7 +27,7 @@ from napari_gliocam.io import find_cases, read_case
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.sources import load_anatomies
 from napari_gliocam.slices import cut_slices
-from napari_gliocam.train.data.synthetic import PIXEL_MM, SHAPE, synthetic_slices
+from napari_gliocam.train.data.synthetic import PIXEL_MM, SHAPE, Drawing, synthetic_slices
 
 CHANNELS = (Modality.T1CE, Modality.T2, Modality.FLAIR)
 QUANTILES = (5, 25, 50, 75, 95)
@@ -94,7 +94,7 @@ def load_sources(path: Path | None) -> dict[str, Anatomy]:
 
 def draw_case(anatomy: Anatomy, name: str, seed: list[int], slices: int) -> Slices:
     """Slices spread evenly over a synthetic case, as training draws them."""
-    images, _, truth = synthetic_slices(anatomy, seed, spread=slices, near=0)
+    images, _, truth = synthetic_slices(anatomy, seed, Drawing(spread=slices, near=0))
     low, high = anatomy.extent
     return Slices(name, images.astype(np.float32), truth, (high - low) / slices)
 

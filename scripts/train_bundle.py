@@ -27,7 +27,8 @@ from napari_gliocam.errors import CaseError, GliocamError, TrainingError
 from napari_gliocam.io.find import find_cases
 from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, load_bundle, read_bundle_info
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.train.data.synthetic import rehearsing
+from napari_gliocam.train.data.packed import open_slices
+from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
 from napari_gliocam.train.run.bundle_training import train_bundle
@@ -130,15 +131,15 @@ def train_on_synthetic(asked: argparse.Namespace, name: str, out: Path) -> None:
     recipe = read_recipe(name)
     recipe = sized(replace(recipe, data=replace(recipe.data, validation=0.0)), asked)
     cases = recipe.data.rehearsal or asked.cases or (6 if asked.quick else 1300)
-    drawing = rehearsing(
+    drawing = drawing_cases(
         asked.work / "slices",
         cases,
-        recipe.data,
+        Drawing.of(recipe.data),
         recipe.seed,
         anatomies=asked.anatomies,
         workers=asked.workers,
     )
-    slices = finish(drawing, log).slices()
+    slices = open_slices(finish(drawing, log), range(-1, -1 - cases, -1))
     brains = "openly licensed anatomy (SynthSeg label maps, Lesjak MS contrasts)"
     about = BundleInfo(
         name=asked.name or out.name,

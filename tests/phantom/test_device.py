@@ -64,9 +64,8 @@ def test_a_gpu_draws_the_same_as_the_cpu(anatomy):
         close = torch.isclose(a.image, b.image.cpu(), atol=1e-3)
         assert float(close.float().mean()) > 0.995
         assert float((a.labels == b.labels.cpu()).float().mean()) > 0.999
-    settings = SceneSettings()
-    cpu = synthetic_slices(anatomy, [1, 2], settings=settings)
-    gpu = synthetic_slices(on_gpu, [1, 2], settings=settings, device=torch.device("cuda"))
+    cpu = synthetic_slices(anatomy, [1, 2])
+    gpu = synthetic_slices(on_gpu, [1, 2], device=torch.device("cuda"))
     assert cpu[0].shape == gpu[0].shape
     assert float(np.isclose(cpu[0], gpu[0], atol=0.02).mean()) > 0.995
     assert (cpu[1] == gpu[1]).all()

@@ -115,7 +115,7 @@ def train(
             split="" if split is None else str(split),
         )
         if plan:
-            _plan(request, as_json=as_json)
+            plan_training(request, as_json=as_json)
         elif folds is not None:
             _train_folds(request, folds, as_json=as_json)
         else:
@@ -124,19 +124,21 @@ def train(
 
 def _recipe(source: str, modalities: list[str]) -> dict[str, Any]:
     """Return the values of a recipe, with other channels where they are named."""
-    from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_of, recipe_values
+    from napari_gliocam.train.recipe.fields import Recipe
+    from napari_gliocam.train.recipe.toml_file import build_settings, read_recipe, recipe_values
 
     values = recipe_values(read_recipe(source))
     if modalities:
         values["data"]["modalities"] = modalities
-    return recipe_values(recipe_of(values, "--modality" if modalities else source))
+    source = "--modality" if modalities else source
+    return recipe_values(build_settings(Recipe, values, source))
 
 
 def _train_folds(request: TrainingRequest, count: int, *, as_json: bool) -> None:
     """Train a bundle for each fold, judged with the patients of that fold."""
     from napari_gliocam.io.folds import FOLDS_FILE, read_folds, write_folds
     from napari_gliocam.train.data.split import make_folds
-    from napari_gliocam.train.run.gathering import gathering
+    from napari_gliocam.train.run.training import gathering
 
     if request.split:
         raise TrainingError("--folds and --split exclude each other; leave one out.")
@@ -153,7 +155,7 @@ def _train_folds(request: TrainingRequest, count: int, *, as_json: bool) -> None
         with bar("Training", unit="") as report:
             printer = EventPrinter(report, as_json=False, quiet=False)
             given = finish(gathering(request), printer)
-        write_folds(file, make_folds(given.cases.slices, count, given.recipe.seed))
+        write_folds(file, make_folds(given.slices, count, given.recipe.seed))
     for fold in range(1, count + 1):
         out = request.out_dir / f"fold-{fold}"
         work = str(Path(request.work) / out.name) if request.work else ""
@@ -189,19 +191,26 @@ def run_training(request: TrainingRequest, *, as_json: bool) -> None:
         typer.echo(done)
 
 
-def _plan(request: TrainingRequest, *, as_json: bool) -> None:
+def plan_training(request: TrainingRequest, *, as_json: bool) -> None:
+    """Count the cases and slices of a training and estimate its time; train nothing.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        The training.
+    as_json : bool
+        Whether to print one object of json.
+    """
     from napari_gliocam.train.run.events import event_to_json
-    from napari_gliocam.train.run.gathering import gathering
     from napari_gliocam.train.run.time_estimate import estimating_time
+    from napari_gliocam.train.run.training import gathering
 
     with bar("Training", unit="") as report:
         printer = EventPrinter(report, as_json=False, quiet=False)
-        given = finish(gathering(request), printer)
+        given = finish(gathering(request, draw=False), printer)
         for sentence in given.warnings:
             say(sentence)
-        net = given.new_networks()
-        work = estimating_time(given.cases, given.plan, given.recipe, net, request.device)
-        seconds = finish(work, printer)
+        seconds = finish(estimating_time(given, request.device), printer)
     if as_json:
         typer.echo(json.dumps({**event_to_json(given.plan), "seconds": seconds}))
         return

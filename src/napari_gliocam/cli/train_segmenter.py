@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,16 +13,10 @@ from napari_gliocam.cli.console import (
     Debug,
     Device,
     NoNames,
-    bar,
-    say,
     sentences,
 )
-from napari_gliocam.cli.train import EventPrinter, minutes, need_lightning, run_training
+from napari_gliocam.cli.train import need_lightning, plan_training, run_training
 from napari_gliocam.nets.segmenters.design import ARCHITECTURES
-from napari_gliocam.progress import finish
-
-if TYPE_CHECKING:
-    from napari_gliocam.train.run.request import TrainingRequest
 
 
 def train_segmenter(
@@ -127,25 +120,6 @@ def train_segmenter(
             anatomies="" if anatomies is None else str(anatomies),
         )
         if plan:
-            _plan(request, as_json=as_json)
+            plan_training(request, as_json=as_json)
         else:
             run_training(request, as_json=as_json)
-
-
-def _plan(request: TrainingRequest, *, as_json: bool) -> None:
-    from napari_gliocam.train.run.events import event_to_json
-    from napari_gliocam.train.run.segmenter_training import gathering_segmenter
-    from napari_gliocam.train.run.time_estimate import estimating_segmenter
-
-    with bar("Preparing", unit="") as report:
-        printer = EventPrinter(report, as_json=False, quiet=False)
-        given = finish(gathering_segmenter(request, draw=False), printer)
-        seconds = finish(estimating_segmenter(given, request.device), printer)
-    for sentence in given.warnings:
-        say(sentence)
-    if as_json:
-        typer.echo(json.dumps({**event_to_json(given.plan), "seconds": seconds}))
-        return
-    for sentence in (given.plan.words, *given.plan.concerns, *given.plan.left_out.values()):
-        typer.echo(sentence)
-    typer.echo(f"About {minutes(seconds)} on this machine.")

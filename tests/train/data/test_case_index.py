@@ -24,7 +24,7 @@ from napari_gliocam.train.data.case_index import (
 from napari_gliocam.train.data.case_set import derive_tags, gather_slices
 from napari_gliocam.train.data.packed import pack_slices
 from napari_gliocam.train.data.slice_set import split_cases
-from napari_gliocam.train.data.synthetic import rehearsing
+from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tags import Tag, Tags
 from napari_gliocam.train.recipe.fields import Data
 
@@ -148,11 +148,11 @@ def test_labels_derived_from_outlines_are_those_of_the_files_own_slices(tmp_path
         assert any(tag.core for tag in tags.values())
         # and the packed slice with that number is the one that shows it
         number = next(n for n, tag in tags.items() if tag.core)
-        bright = gather_slices(index, Tags({"one": {number: Tag(True, True)}}))
-        (image,) = bright.slices.images[np.arange(1)]
+        bright, _ = gather_slices(index, Tags({"one": {number: Tag(True, True)}}))
+        (image,) = bright.images[np.arange(1)]
         place = index.usable["one"].slices.index(number)
-        every = gather_slices(index, Tags({"one": dict.fromkeys(range(SHAPE[0]), Tag())}))
-        np.testing.assert_array_equal(every.slices.images[np.array([place])][0], image)
+        every, _ = gather_slices(index, Tags({"one": dict.fromkeys(range(SHAPE[0]), Tag())}))
+        np.testing.assert_array_equal(every.images[np.array([place])][0], image)
         assert image[2].max() > 1.5  # the lesion in FLAIR
 
 
@@ -237,14 +237,14 @@ def test_slices_without_brain_are_left_out_with_a_word_or_kept(tmp_path):
         array[:, :, -3:] = 0
         nib.save(nib.Nifti1Image(array, image.affine), file)
     tags = Tags({"one": dict.fromkeys(range(SHAPE[0]), Tag())})
-    made = gather_slices(finish(indexing(tmp_path, HOW)), tags)
-    assert len(made.slices) == SHAPE[0] - 3
-    assert "3 labelled slices show less than 5 cm²" in made.warnings[0]
+    made, warnings = gather_slices(finish(indexing(tmp_path, HOW)), tags)
+    assert len(made) == SHAPE[0] - 3
+    assert "3 labelled slices show less than 5 cm²" in warnings[0]
     index = finish(indexing(tmp_path, SlicePreparation.of(None, Data(blank="keep"))))
-    made = gather_slices(index, tags)
-    assert len(made.slices) == SHAPE[0]
-    assert not made.warnings
-    empty = [not made.slices.images[np.array([row])].any() for row in range(SHAPE[0])]
+    made, warnings = gather_slices(index, tags)
+    assert len(made) == SHAPE[0]
+    assert not warnings
+    empty = [not made.images[np.array([row])].any() for row in range(SHAPE[0])]
     assert sum(empty) == 3
     assert [index.usable["one"].slices[row] for row in np.flatnonzero(empty)] == [13, 14, 15]
 
@@ -269,24 +269,25 @@ def test_skipped_slices_and_cases_without_tags_take_no_part(cases):
     tags = Tags()
     for number, tag in ((4, Tag(core=True)), (5, Tag(skipped=True)), (6, Tag(edema=True))):
         tags.put("case1", number, tag)
-    made = gather_slices(index, tags)
+    made, _ = gather_slices(index, tags)
     assert made.names == ("case1",)
-    np.testing.assert_array_equal(made.slices.labels, [[1, 1, 0], [1, 0, 1]])
+    np.testing.assert_array_equal(made.labels, [[1, 1, 0], [1, 0, 1]])
     with pytest.raises(TrainingError, match="has a label"):
         gather_slices(index, Tags())
 
 
 def test_synthetic_cases_are_added_and_never_validated_with(cases, tmp_path):
     index = finish(indexing(cases, HOW))
-    rehearsal = finish(rehearsing(tmp_path, 2, Data(), 0))
-    assert finish(rehearsing(tmp_path, 2, Data(), 0)).files == rehearsal.files
-    made = gather_slices(index, derive_tags(index, Data(min_pixels=1)), rehearsal)
-    assert made.slices.images.shape[2:] == (128, 112)
-    assert set(made.slices.case) == {-2, -1, 0, 1, 2}
-    train, validation = split_cases(made.slices, 0.34, 0)
-    assert set(made.slices.case[train]) >= {-2, -1}
-    assert (made.slices.case[validation] >= 0).all()
-    assert len(set(made.slices.case[validation])) == 1
+    how = Drawing.of(Data())
+    drawn = finish(drawing_cases(tmp_path, 2, how, 0))
+    assert finish(drawing_cases(tmp_path, 2, how, 0)) == drawn
+    made, _ = gather_slices(index, derive_tags(index, Data(min_pixels=1)), drawn)
+    assert made.images.shape[2:] == (128, 112)
+    assert set(made.case) == {-2, -1, 0, 1, 2}
+    train, validation = split_cases(made, 0.34, 0)
+    assert set(made.case[train]) >= {-2, -1}
+    assert (made.case[validation] >= 0).all()
+    assert len(set(made.case[validation])) == 1
 
 
 def many(tmp_path, count):
@@ -303,11 +304,11 @@ def test_memory_does_not_grow_with_1251_cases(tmp_path):
     index = many(tmp_path, 1251)
     tags = Tags(dict.fromkeys(index.cases, derive_tags(many(tmp_path, 1), Data()).of("case00000")))
     tracemalloc.start()
-    made = gather_slices(index, tags)
+    made, _ = gather_slices(index, tags)
     _, peak = tracemalloc.get_traced_memory()
-    assert made.slices.images.shape[0] == 193_905
-    train, _ = split_cases(made.slices, 0.2, 0)
-    made.slices.images[train[:: len(train) // 32]]
+    assert made.images.shape[0] == 193_905
+    train, _ = split_cases(made, 0.2, 0)
+    made.images[train[:: len(train) // 32]]
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40e6

@@ -59,16 +59,17 @@ def gather(cases, masks, tmp_path, second=None, tags=None):
 
 def test_slices_come_with_neighbours_and_masks(folders, tmp_path):
     data = gather(*folders, tmp_path)
-    assert (data.names, data.masks, data.problems) == (("case0", "case1"), 2, {})
-    stored = data.slices.images[np.arange(len(data.slices))]
+    assert (tuple(data.files), data.masks, data.problems) == (("case0", "case1"), 2, {})
+    slices = data.slices()
+    stored = slices.images[np.arange(len(slices))]
     assert stored.shape[1] == 3 * 3 + 2
     assert all(side % 32 == 0 for side in stored.shape[2:])
     masks = stored[:, -2:].astype(np.float32)
     assert masks.min() >= 0
     assert masks.max() <= 1
     shows = (masks >= 0.5).sum(axis=(2, 3)) >= HOW.min_pixels
-    np.testing.assert_array_equal(data.slices.labels[:, 1:] > 0, shows)
-    check_masks(data)
+    np.testing.assert_array_equal(slices.labels[:, 1:] > 0, shows)
+    check_masks(slices)
 
 
 def test_two_masks_a_case(folders, tmp_path):
@@ -78,7 +79,8 @@ def test_two_masks_a_case(folders, tmp_path):
         case = read_case(cases / f"case{number}")
         save_mask(other, case, np.where(bright(case) == 2, 2, 0))
     data = gather(cases, masks, tmp_path, second=other)
-    stored = data.slices.images[np.arange(len(data.slices))]
+    slices = data.slices()
+    stored = slices.images[np.arange(len(slices))]
     assert data.masks == 4
     np.testing.assert_array_equal(stored[:, -1], stored[:, -3])
     assert stored[:, -4].any()
@@ -87,9 +89,10 @@ def test_two_masks_a_case(folders, tmp_path):
 
 def test_slice_labels_take_the_place_of_the_masks_own(folders, tmp_path):
     tags = {"case0": {3: Tag(core=True), 4: SKIPPED}}
-    plain, tagged = gather(*folders, tmp_path), gather(*folders, tmp_path, tags=tags)
-    assert len(tagged.slices) == len(plain.slices) - 1
-    assert (tagged.slices.labels == [1, 1, 0]).all(axis=1).any()
+    plain = gather(*folders, tmp_path).slices()
+    tagged = gather(*folders, tmp_path, tags=tags).slices()
+    assert len(tagged) == len(plain) - 1
+    assert (tagged.labels == [1, 1, 0]).all(axis=1).any()
 
 
 def test_prepared_slices_are_made_once(folders, tmp_path):
@@ -97,7 +100,7 @@ def test_prepared_slices_are_made_once(folders, tmp_path):
     stamps = {file: file.stat().st_mtime_ns for file in first.files.values()}
     second = gather(*folders, tmp_path)
     assert {file: file.stat().st_mtime_ns for file in second.files.values()} == stamps
-    assert first.slices.fingerprint() == second.slices.fingerprint()
+    assert first.slices().fingerprint() == second.slices().fingerprint()
 
 
 def test_an_experts_outline_is_refused(folders, tmp_path):
@@ -112,7 +115,7 @@ def test_an_experts_outline_in_the_case_is_not_opened(folders, tmp_path):
     for outline in cases.rglob("*_seg.nii.gz"):
         outline.write_bytes(b"whoever opens this fails")
     data = gather(cases, masks, tmp_path)
-    assert len(data.names) == 2
+    assert len(data.files) == 2
     assert not data.problems
 
 
@@ -120,7 +123,7 @@ def test_a_case_without_mask_is_named_and_left_out(folders, tmp_path):
     cases, masks = folders
     (masks / "case1_seg.nii.gz").unlink()
     data = gather(cases, masks, tmp_path)
-    assert data.names == ("case0",)
+    assert tuple(data.files) == ("case0",)
     assert "case1" in data.problems["case1"]
 
 
@@ -145,12 +148,12 @@ def test_nothing_to_learn_is_refused(folders, tmp_path):
         case = read_case(cases / f"case{number}")
         save_mask(masks, case, np.zeros(case.grid.shape))
     with pytest.raises(TrainingError, match="All masks are empty"):
-        check_masks(gather(cases, masks, tmp_path))
+        check_masks(gather(cases, masks, tmp_path).slices())
     for number in range(2):
         case = read_case(cases / f"case{number}")
         save_mask(masks, case, np.where(bright(case) == 2, 2, 0))
     with pytest.raises(TrainingError, match="No mask shows core"):
-        check_masks(gather(cases, masks, tmp_path))
+        check_masks(gather(cases, masks, tmp_path).slices())
 
 
 def test_no_folder_of_masks_is_refused(folders, tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import SaveError, TrainingError
-from napari_gliocam.train.data.packed import PackedSlices, is_whole, pack_slices, packed_labels
+from napari_gliocam.train.data.packed import PackedSlices, is_whole, open_slices, pack_slices
 
 
 def images(count, height, width, seed=0):
@@ -75,6 +75,7 @@ def test_where_nothing_can_be_written(tmp_path):
 
 def test_labels_are_kept_with_the_slices(tmp_path):
     labels = np.array([[1, 0, 1], [0, 0, 0]], dtype=np.float32)
-    assert packed_labels(tmp_path / "a") is None
+    with pytest.raises(TrainingError, match="cannot be read"):
+        open_slices([tmp_path / "a"], [0])
     pack_slices(images(2, 16, 16), tmp_path / "a", labels=labels)
-    np.testing.assert_array_equal(packed_labels(tmp_path / "a"), labels)
+    np.testing.assert_array_equal(open_slices([tmp_path / "a"], [0]).labels, labels)

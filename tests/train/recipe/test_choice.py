@@ -9,7 +9,8 @@ from napari_gliocam.train.recipe.choice import (
     recipe_of_choice,
     usual_stages,
 )
-from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_of, recipe_values
+from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.toml_file import build_settings, read_recipe, recipe_values
 
 
 @pytest.mark.parametrize("what", [*WHAT, *PAPERS])
@@ -20,7 +21,7 @@ def test_without_wishes_the_recipe_stays_as_it_is(what):
     classes = recipe.aggregate.classes
     assert (classes.weight_class, classes.weight_separate, classes.weight_agree) == (1, 1, 5)
     assert chosen == recipe
-    assert recipe_of(recipe_values(chosen), "here") == chosen
+    assert build_settings(Recipe, recipe_values(chosen), "here") == chosen
 
 
 def test_wishes_reach_the_recipe():
@@ -36,14 +37,14 @@ def test_wishes_reach_the_recipe():
     recipe = recipe_of_choice(choice)
     fits = recipe.fits()
     assert {key: fit.epochs for key, fit in fits.items()} == {
-        "pretrain.tumour.fit": 3,
-        "classifier.tumour.fit": 0,
-        "pretrain.classes.fit": 3,
-        "classifier.classes.fit": 0,
-        "aggregate.tumour.fit": 0,
-        "aggregate.classes.fit": 3,
+        "pretrain.tumour": 3,
+        "classifier.tumour": 0,
+        "pretrain.classes": 3,
+        "classifier.classes": 0,
+        "aggregate.tumour": 0,
+        "aggregate.classes": 3,
     }
-    assert fits["pretrain.classes.fit"].batch == 4
+    assert fits["pretrain.classes"].batch == 4
     assert recipe.pretrain.tumour.loss == "supcon"
     assert recipe.pretrain.classes.loss == "mulsupcon"
     classes = recipe.aggregate.classes

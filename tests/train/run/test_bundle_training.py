@@ -18,7 +18,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.data.synthetic import synthetic_slices
+from napari_gliocam.train.data.synthetic import Drawing, synthetic_slices
 from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.fit import Machine
@@ -261,7 +261,7 @@ def test_stages_with_0_epochs_keep_what_they_were_given(recipe, slices, tmp_path
 
 def test_procedural_cases_make_a_bundle_that_segments(recipe, tmp_path):
     anatomy = procedural_anatomy(0)
-    parts = [synthetic_slices(anatomy, [7, n], spread=4, near=4) for n in range(6)]
+    parts = [synthetic_slices(anatomy, [7, n], Drawing(spread=4, near=4)) for n in range(6)]
     slices = SliceSet(
         np.concatenate([images for images, _, _ in parts]),
         np.concatenate([labels for _, labels, _ in parts]),

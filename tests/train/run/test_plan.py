@@ -4,28 +4,35 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.case_set import CaseSet
-from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.slice_set import check_labels, split_cases
 from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.run.map_training import MapTraining, count_steps
 from napari_gliocam.train.run.plan import fit_to_cases, make_plan
+from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.time_estimate import estimating_time
 
 from ..conftest import blob_slices
 
 
-def cases(count=32, a_case=4):
+def made(count=32, a_case=4):
     slices = blob_slices(count, a_case=a_case)
     names = tuple(f"case{n}" for n in range(len(np.unique(slices.case))))
-    return CaseSet(replace(slices, names=names))
+    return replace(slices, names=names)
+
+
+def plan_of(slices, recipe, left_out=None):
+    rows = split_cases(slices, recipe.data.validation, recipe.seed)
+    return make_plan(slices, *rows, count_steps(recipe, slices.labels[rows[0]]), left_out)
 
 
 def test_the_counts_are_those_of_the_slices():
-    made = cases()
+    slices = made()
     recipe = read_recipe("default")
-    plan = make_plan(made, recipe, {"torn": "torn cannot be read."})
-    labels = made.slices.labels
+    plan = plan_of(slices, recipe, {"torn": "torn cannot be read."})
+    labels = slices.labels
     assert plan.slices == 32
     assert plan.shown == {
         "tumour": labels[:, 0].sum(),
@@ -46,7 +53,7 @@ def test_the_counts_are_those_of_the_slices():
 
 
 def test_the_same_seed_gives_the_same_split():
-    splits = {make_plan(cases(80), read_recipe("finetune")).validation for _ in range(3)}
+    splits = {plan_of(made(80), read_recipe("finetune")).validation for _ in range(3)}
     assert len(splits) == 1
 
 
@@ -57,30 +64,36 @@ def test_with_few_patients_none_is_kept_and_the_last_weights_are(name):
     few = fit_to_cases(recipe, 2)
     assert few.data.validation == 0
     assert {fit.keep for fit in few.fits().values()} == {"last"}
-    assert any("good or bad" in c for c in make_plan(cases(8), few).concerns)
+    assert any("good or bad" in c for c in plan_of(made(8), few).concerns)
 
 
 @pytest.mark.parametrize("column", [0, 1, 2])
 @pytest.mark.parametrize("value", [0, 1])
 def test_a_label_that_is_the_same_everywhere_is_refused(column, value):
-    made = cases()
-    labels = made.slices.labels.copy()
+    labels = made().labels.copy()
     labels[:, column] = value
     if column == 0 and value == 0:
         labels[:] = 0
-    same = SliceSet(made.slices.images, labels, made.slices.case)
     with pytest.raises(TrainingError, match="None of" if value == 0 else "All 32"):
-        make_plan(CaseSet(replace(same, names=made.names)), read_recipe("default"))
+        check_labels(labels)
 
 
 @pytest.mark.parametrize("name", ["paper", "finetune"])
 def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
     recipe = tiny(read_recipe(name))
-    made = cases()
-    net = GliocamNet(width=4)
+    slices, net = made(), GliocamNet(width=4)
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    plan = make_plan(made, recipe)
-    work = estimating_time(made, plan, recipe, net, "cpu")
+    plan = plan_of(slices, recipe)
+    given = MapTraining(
+        request=TrainingRequest(cases="", out=""),
+        recipe=recipe,
+        start=Bundle(BundleInfo("tiny", "nowhere", "CC0-1.0", width=4), net),
+        slices=slices,
+        sources={},
+        tags={},
+        plan=plan,
+    )
+    work = estimating_time(given, "cpu")
     reports = []
     try:
         while True:
@@ -90,4 +103,4 @@ def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
     assert seconds > 0
     assert [r.total for r in reports] == [len(plan.steps)] * len(plan.steps)
     assert all((v == before[k]).all() for k, v in net.state_dict().items())
-    assert finish(estimating_time(made, plan, recipe, net, "cpu")) > 0
+    assert finish(estimating_time(given, "cpu")) > 0

@@ -188,8 +188,6 @@ def test_networks_and_recipes_that_do_not_fit_are_refused(folders, tmp_path):
     cases, masks, _ = folders
     with pytest.raises(TrainingError, match="does not fit"):
         run_request(request_of((cases, masks, first), tmp_path / "c", recipe), lambda _: None)
-    with pytest.raises(TrainingError, match="one device"):
-        run_request(replace(request_of(folders, tmp_path / "d"), devices=2), lambda _: None)
 
 
 def test_another_training_in_the_same_folder_is_refused(folders, tmp_path):

@@ -21,7 +21,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.labels.tags import Tag, Tags
 from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
-from napari_gliocam.train.run import training
+from napari_gliocam.train.run import map_training
 from napari_gliocam.train.run.events import (
     BeforeAfter,
     BetterWeights,
@@ -316,7 +316,7 @@ def test_a_full_disk_is_a_sentence(request_, events, monkeypatch, error):
     def full(*given, **named):
         raise error
 
-    monkeypatch.setattr(training, "train_bundle", full)
+    monkeypatch.setattr(map_training, "train_bundle", full)
     with pytest.raises(TrainingError, match=r"is full; make room and resume"):
         run_request(request_, events.append)
     assert not is_locked(request_.out_dir)

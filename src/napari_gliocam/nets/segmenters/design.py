@@ -50,6 +50,11 @@ class SegmenterDesign:
         if not 0 < self.share <= 1:
             raise ValueError(f"share is {self.share:g}; choose a number above 0, at most 1")
 
+    @property
+    def offsets_mm(self) -> list[float]:
+        """Distances of the slices that the network sees from the slice itself, in mm."""
+        return [k * self.neighbour_mm for k in range(-self.neighbours, self.neighbours + 1)]
+
     def channels(self, modalities: int) -> int:
         """Return the input channels of the network for a number of modalities."""
         return modalities * (2 * self.neighbours + 1)

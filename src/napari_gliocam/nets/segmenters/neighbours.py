@@ -32,8 +32,7 @@ def neighbour_places(
     weights : ndarray of float32, (N, K)
         Weight of the upper one.
     """
-    offsets = np.arange(-design.neighbours, design.neighbours + 1) * design.neighbour_mm
-    wanted = np.arange(count)[:, None] + offsets / spacing_mm
+    wanted = np.arange(count)[:, None] + np.array(design.offsets_mm) / spacing_mm
     wanted = np.clip(np.round(wanted, 4), 0, count - 1)  # 0.9999 of a slice is the next one
     low = np.floor(wanted).astype(np.int64)
     places = np.stack([low, np.minimum(low + 1, count - 1)], axis=-1)

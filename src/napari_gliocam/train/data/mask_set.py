@@ -28,13 +28,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import check_modalities
 from napari_gliocam.slices import cut_slices
 from napari_gliocam.targets import CORE, EDEMA, TARGETS, mask_of
-from napari_gliocam.train.data.packed import (
-    SUFFIX,
-    PackedSlices,
-    is_whole,
-    pack_slices,
-    packed_labels,
-)
+from napari_gliocam.train.data.packed import SUFFIX, is_whole, open_slices, pack_slices
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.labels.tags import Tag, file_slices, image_labels
 
@@ -44,31 +38,39 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class MaskSet:
-    """The slices of all cases that have a mask.
+    """The prepared slices of all cases that have a mask.
 
     Parameters
     ----------
-    slices : SliceSet
-        Slices with neighbours and masks as channels, see
-        `napari_gliocam.train.data.mask_batches.MaskDataset`.
+    files : mapping of str to Path
+        Packed slices of each case, by its name.
     masks : {2, 4}
         Channels that are masks: one or two masks of core and edema a case.
-    names : tuple of str
-        Names of the cases by the number that ``slices.case`` holds.
-    sources : mapping of str to CaseFiles
-        Files of each case.
-    files : mapping of str to Path
-        Packed slices of each case.
+    sources : mapping of str to Path
+        A file of each case, to read it again.
     problems : mapping of str to str
         A sentence for each case that takes no part.
     """
 
-    slices: SliceSet
-    masks: int
-    names: tuple[str, ...]
-    sources: Mapping[str, CaseFiles]
     files: Mapping[str, Path]
+    masks: int
+    sources: Mapping[str, Path]
     problems: Mapping[str, str]
+
+    def slices(self, synthetic: Sequence[Path] = ()) -> SliceSet:
+        """Return slices with neighbours and masks as channels, for `MaskDataset`.
+
+        Parameters
+        ----------
+        synthetic : sequence of Path
+            Packed slices of synthetic cases to learn from besides.
+        """
+        return open_slices(
+            [*self.files.values(), *synthetic],
+            [*range(len(self.files)), *(-1 - n for n in range(len(synthetic)))],
+            side=SIDE_MULTIPLE,
+            names=tuple(self.files),
+        )
 
 
 @dataclass(frozen=True)
@@ -194,41 +196,8 @@ def gathering_masks(
     if not packed:
         reason = next(iter(problems.values()), "there is no case")
         raise TrainingError(f'No case in "{cases}" can be used: {reason}')
-    slices = open_packed(list(packed.values()), range(len(packed)))
-    sources = {name: found[name] for name in packed}
-    return MaskSet(slices, 2 * len(folders), tuple(packed), sources, packed, problems)
-
-
-def open_packed(files: Sequence[Path], numbers: Sequence[int]) -> SliceSet:
-    """Open packed slices with masks as one set.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        At least one file.
-    numbers : sequence of int
-        Number of the case of each file.
-    """
-    labels, shapes = [], []
-    for file in files:
-        found = packed_labels(file)
-        if found is None:
-            raise TrainingError(f'The prepared slices "{file}" are damaged; start it again.')
-        labels.append(found)
-        shapes.append(PackedSlices.shape_of(file))
-    channels = shapes[0][0]
-    height, width = (
-        -(-max(sides) // SIDE_MULTIPLE) * SIDE_MULTIPLE
-        for sides in ([s[1] for s in shapes], [s[2] for s in shapes])
-    )
-    counts = [len(found) for found in labels]
-    images = PackedSlices(
-        files,
-        np.repeat(np.arange(len(files)), counts),
-        np.concatenate([np.arange(count) for count in counts]),
-        (channels, height, width),
-    )
-    return SliceSet(images, np.concatenate(labels), np.repeat(np.asarray(numbers), counts))
+    sources = {name: next(iter(found[name].modalities.values())) for name in packed}
+    return MaskSet(packed, 2 * len(folders), sources, problems)
 
 
 def _prepare(
@@ -288,15 +257,15 @@ def _labels(
     return labels.astype(np.float32)
 
 
-def check_masks(data: MaskSet) -> None:
+def check_masks(slices: SliceSet) -> None:
     """Raise `TrainingError` if nothing could be learned: a class is in no mask.
 
     Parameters
     ----------
-    data : MaskSet
+    slices : SliceSet
         The slices of all cases.
     """
-    shown = data.slices.labels.sum(axis=0)
+    shown = slices.labels.sum(axis=0)
     if not shown[0]:
         raise TrainingError(
             "All masks are empty; lower the thresholds, or make them with another bundle."

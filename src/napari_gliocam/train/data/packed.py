@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import write_files
+from napari_gliocam.train.data.slice_set import SliceSet
 
 #: Ending of the names of packed files.
 SUFFIX = ".slices"
 _MAGIC = b"GLIOCAM2"
 _HEAD = struct.Struct("<8s5I")
 _DAMAGED = (ValueError, struct.error, zlib.error)
+#: Places in a packed file and labels (n, 3) of some of its slices.
+Chosen = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class _Head(NamedTuple):
@@ -72,14 +75,6 @@ def is_whole(file: Path) -> bool:
     return False
 
 
-def packed_labels(file: Path) -> NDArray[np.float32] | None:
-    """Return the labels (N, L) kept in a packed file, or None where there is no whole file."""
-    if not is_whole(file):
-        return None
-    with file.open("rb") as stream:
-        return _head(stream).labels.astype(np.float32)
-
-
 class PackedSlices:
     """Slices of many packed files as one array, read from disk row by row.
 
@@ -106,12 +101,6 @@ class PackedSlices:
         self._files = list(files)
         self._part, self._place = part.astype(np.int32), place.astype(np.int32)
         self._shape = shape
-
-    @staticmethod
-    def shape_of(file: Path) -> tuple[int, int, int]:
-        """Return channels, rows and columns of the slices of a whole packed file."""
-        with file.open("rb") as stream:
-            return _head(stream).shape
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -143,12 +132,57 @@ class PackedSlices:
         return digest.hexdigest()[:16]
 
 
-def _read(file: Path, places: Sequence[int]) -> list[NDArray[np.float16]]:
+def open_slices(
+    files: Sequence[Path],
+    numbers: Sequence[int],
+    *,
+    side: int = 16,
+    names: tuple[str, ...] = (),
+    chosen: Sequence[Chosen] = (),
+) -> SliceSet:
+    """Open packed files as one set of slices.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        At least one whole file.
+    numbers : sequence of int
+        Number of the case of each file, below 0 for a synthetic one.
+    side : int
+        Rows and columns handed out are multiples of this, large enough for every file.
+    names : tuple of str
+        Names of the real cases by number.
+    chosen : sequence of Chosen
+        Slices to take of the first files, with their labels; of the others all are taken, with the
+        labels that the files keep.
+    """
+    heads = []
+    for file in files:
+        with _readable(file), file.open("rb") as stream:
+            heads.append(_head(stream))
+    rest = (
+        (np.arange(len(head.labels)), head.labels.astype(np.float32))
+        for head in heads[len(chosen) :]
+    )
+    places, labels = zip(*chosen, *rest, strict=True)
+    height, width = (-(-max(head.shape[axis] for head in heads) // side) * side for axis in (1, 2))
+    counts = [len(part) for part in places]
+    images = PackedSlices(
+        files,
+        np.repeat(np.arange(len(files)), counts),
+        np.concatenate(places),
+        (heads[0].shape[0], height, width),
+    )
+    case = np.repeat(np.asarray(numbers, dtype=np.int64), counts)
+    return SliceSet(images, np.concatenate(labels), case, names)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Turn the errors of a packed file into a sentence; a damaged file is removed."""
     remedy = "start the training again, the slices are then prepared anew"
     try:
-        with file.open("rb") as stream:
-            head = _head(stream)
-            return [_slice(stream, head, place) for place in places]
+        yield
     except OSError as error:
         raise TrainingError(
             f'The prepared slices "{file}" cannot be read ({error.strerror}); {remedy}.'
@@ -159,6 +193,12 @@ def _read(file: Path, places: Sequence[int]) -> list[NDArray[np.float16]]:
         raise TrainingError(
             f'The prepared slices "{file}" are damaged ({error}); {remedy}.'
         ) from error
+
+
+def _read(file: Path, places: Sequence[int]) -> list[NDArray[np.float16]]:
+    with _readable(file), file.open("rb") as stream:
+        head = _head(stream)
+        return [_slice(stream, head, place) for place in places]
 
 
 def _head(stream: BinaryIO) -> _Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
@@ -85,15 +86,28 @@ class SliceSet:
         return digest.hexdigest()[:16]
 
 
-def check_slices(slices: SliceSet) -> None:
-    """Raise `TrainingError` if a label is the same everywhere: nothing could be learned."""
-    for name, column in zip(TARGETS, slices.labels.T, strict=True):
-        shown = int((column > 0).sum())
-        if shown in (0, len(slices)):
-            how = "none" if shown == 0 else "all"
+def check_labels(labels: NDArray[np.float32]) -> None:
+    """Raise `TrainingError` if a label is the same everywhere: nothing could be learned.
+
+    Parameters
+    ----------
+    labels : ndarray of float32, (N, 3)
+        Tumour, core and edema of each slice.
+    """
+    count, shown = len(labels), (labels > 0).sum(axis=0).tolist()
+    if shown[0] == 0:
+        raise TrainingError(
+            f"None of the {count} labelled slices shows a tumour; label some that do."
+        )
+    for name, number in zip(TARGETS, shown, strict=True):
+        if number == 0:
             raise TrainingError(
-                f"Of {len(slices)} slices {how} shows {name}; add cases until some do and some "
-                "do not."
+                f"None of the {count} labelled slices shows {name}; label some that do, or "
+                "check the column in the csv."
+            )
+        if number == count:
+            raise TrainingError(
+                f"All {count} labelled slices show {name}; label some that do not, too."
             )
 
 
@@ -128,21 +142,37 @@ def split_cases(
         return np.flatnonzero(~fixed), np.flatnonzero(fixed)
     if fraction <= 0:
         return np.arange(len(slices)), np.arange(0)
-    own = np.flatnonzero(slices.case >= 0)
-    cases, patient = np.unique(slices.case[own], return_inverse=True)
+    cases = stratified_cases(slices, [seed, 16])
     count = max(1, round(fraction * len(cases)))
     if count >= len(cases):
         raise TrainingError(
             f"{len(cases)} patients are too few to keep some for validation; add cases or set "
             "data.validation to 0."
         )
-    # Sorted by labels, then by chance, every k-th is taken: each stratum gets its share.
-    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
-    chance = np.random.default_rng([seed, 16]).random(len(cases))
-    order = np.lexsort((chance, *shows))
-    chosen = order[((np.arange(count) + 0.5) * len(cases) / count).astype(int)]
-    validates = np.isin(slices.case, cases[chosen])
+    every = ((np.arange(count) + 0.5) * len(cases) / count).astype(int)
+    validates = np.isin(slices.case, cases[every])
     return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def stratified_cases(slices: SliceSet, seed: Sequence[int]) -> NDArray[np.int64]:
+    """Return the numbers of the real cases sorted by labels, then by chance.
+
+    Of every k-th each stratum of labels gets its share.
+
+    Parameters
+    ----------
+    slices : SliceSet
+        All slices.
+    seed : sequence of int
+        Seed of the order within a stratum.
+    """
+    own = np.flatnonzero(slices.case >= 0)
+    cases, patient = np.unique(slices.case[own], return_inverse=True)
+    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
+    ordered: NDArray[np.int64] = cases[
+        np.lexsort((np.random.default_rng(list(seed)).random(len(cases)), *shows))
+    ]
+    return ordered
 
 
 def drop_blank(slices: SliceSet, rows: NDArray[np.int64], batch: int = 256) -> NDArray[np.int64]:

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.folds import read_parts
-from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.slice_set import SliceSet, stratified_cases
 
 #: Parts of a split by name.
 PARTS = ("train", "validation", "test")
@@ -98,14 +96,9 @@ def make_folds(slices: SliceSet, folds: int, seed: int) -> dict[str, int]:
     TrainingError
         There are fewer patients than folds.
     """
-    own = np.flatnonzero(slices.case >= 0)
-    cases, patient = np.unique(slices.case[own], return_inverse=True)
+    cases = stratified_cases(slices, [seed, 17])
     if len(cases) < folds:
         raise TrainingError(
             f"{len(cases)} patients are too few for {folds} folds; add cases or take fewer folds."
         )
-    # Sorted by labels, then by chance: each stratum is dealt out evenly.
-    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
-    chance = np.random.default_rng([seed, 17]).random(len(cases))
-    order = np.lexsort((chance, *shows))
-    return {slices.names[int(cases[c])]: 1 + n % folds for n, c in enumerate(order)}
+    return {slices.names[int(case)]: 1 + n % folds for n, case in enumerate(cases)}

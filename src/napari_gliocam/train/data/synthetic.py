@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gliocam.io.atomic import replacing
+from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.phantom.anatomy import Anatomy, procedural_anatomy
 from napari_gliocam.phantom.contrast import FLAIR, T1CE, T2
 from napari_gliocam.phantom.fields import Fields, SliceGrid
@@ -22,8 +23,8 @@ from napari_gliocam.phantom.scene import SceneSettings, draw_lesions, render_sce
 from napari_gliocam.phantom.sources import find_anatomies, load_anatomies
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import Normalisation
-from napari_gliocam.train.data.packed import SUFFIX, PackedSlices, pack_slices, packed_labels
-from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.targets import CORE, EDEMA
+from napari_gliocam.train.data.packed import SUFFIX, is_whole, pack_slices
 from napari_gliocam.train.labels.tags import image_labels
 from napari_gliocam.train.recipe.fields import Data
 
@@ -36,15 +37,66 @@ BRAINS = 6
 HELD_BACK = ("training_seg_19", "training_seg_20")
 
 
+#: Least pixels of brain of a slice that is learned from, about 8 cm2.
+_MIN_BRAIN = 350
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the slices of a synthetic case are drawn.
+
+    Parameters
+    ----------
+    spread : int
+        Number of slices spread over the brain; the case's intensity statistics come from these.
+    near : int
+        Number of further slices around a lesion; a third of them anywhere where there is none.
+    settings : SceneSettings
+        Lesions and acquisition.
+    min_pixels, few_pixels
+        As in `napari_gliocam.train.labels.tags.image_labels`.
+    design : SegmenterDesign, optional
+        Neighbours that are drawn as further channels, and masks behind them: for a segmentation
+        network.
+    masks : {2, 4}
+        Channels of masks: core and edema, once or twice.
+    """
+
+    spread: int = 9
+    near: int = 9
+    settings: SceneSettings = field(default_factory=SceneSettings)
+    min_pixels: int = 8
+    few_pixels: str = "exclude"
+    design: SegmenterDesign | None = None
+    masks: int = 2
+
+    @classmethod
+    def of(cls, data: Data) -> Drawing:
+        """Return the drawing that a recipe asks for."""
+        settings = SceneSettings(not_enhancing=data.not_enhancing)
+        return cls(settings=settings, min_pixels=data.min_pixels, few_pixels=data.few_pixels)
+
+    @classmethod
+    def with_masks(cls, design: SegmenterDesign, masks: int, min_pixels: int) -> Drawing:
+        """Return the drawing for a segmentation network, mostly of lesions with both classes."""
+        kinds = {"none": 0.08, "both": 0.72, "core": 0.06, "edema": 0.14}
+        settings = SceneSettings(kinds=kinds)  # healthy slices are plenty in real cases
+        return cls(5, 7, settings, min_pixels, "normal", design, masks)
+
+    @property
+    def words(self) -> str:
+        """The part of a file's name that differs for every other way of drawing."""
+        words = f"{self.few_pixels}{self.min_pixels}"
+        words += f"-{self.settings.not_enhancing:g}" if self.settings.not_enhancing else ""
+        if self.design is not None:
+            words += f"-{self.design.neighbours}x{self.design.neighbour_mm:g}-{self.masks}"
+        return words
+
+
 def synthetic_slices(
     anatomy: Anatomy,
-    seed: list[int],
-    *,
-    spread: int = 9,
-    near: int = 9,
-    settings: SceneSettings | None = None,
-    min_pixels: int = 8,
-    few_pixels: str = "exclude",
+    seed: Sequence[int],
+    how: Drawing | None = None,
     device: torch.device | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.uint8]]:
     """Draw the slices of one synthetic case.
@@ -53,16 +105,10 @@ def synthetic_slices(
     ----------
     anatomy : Anatomy
         The brain that the lesions are drawn into.
-    seed : list of int
+    seed : sequence of int
         Seed of everything that is random in the case.
-    spread : int
-        Number of slices spread over the brain; the case's intensity statistics come from these.
-    near : int
-        Number of further slices around a lesion, where there is one.
-    settings : SceneSettings, optional
-        Lesions and acquisition; the defaults if omitted.
-    min_pixels, few_pixels
-        As in `napari_gliocam.train.labels.tags.image_labels`.
+    how : Drawing, optional
+        Slices, lesions and labels; the defaults if omitted.
     device : torch.device, optional
         Device to draw the slices on, the CPU by default.  The random numbers come from the CPU, so
         that the slices are the same within rounding.  Quickest where the anatomy lies
@@ -70,39 +116,48 @@ def synthetic_slices(
 
     Returns
     -------
-    images : ndarray of float16, (n, 3, H, W)
-        T1ce, T2 and FLAIR, normalised.
+    images : ndarray of float16, (n, C, H, W)
+        T1ce, T2 and FLAIR, normalised; of every neighbour, then the masks, if ``how`` has a design.
     labels : ndarray of float32, (n, 3)
         Tumour, core and edema.
     truth : ndarray of uint8, (n, H, W)
-        The labels of the pixels, for measuring only; the training data keep no mask.
+        The labels of the pixels; where only image-level labels are learned they measure.
     """
-    rng = np.random.default_rng(seed)
+    how = how or Drawing()
+    rng = np.random.default_rng(list(seed))
     draft = Fields(SliceGrid(np.zeros(1), (2, 2)), rng)
-    lesions = draw_lesions(draft, anatomy, settings or SceneSettings())
+    lesions = draw_lesions(draft, anatomy, how.settings)
     low, high = anatomy.extent
-    z = low + (np.arange(spread) + rng.random(spread)) * (high - low) / spread
-    wanted = near if lesions else near // 3
-    for _ in range(wanted):
+    z = low + (np.arange(how.spread) + rng.random(how.spread)) * (high - low) / how.spread
+    for _ in range(how.near if lesions else how.near // 3):
         if lesions:
             lesion = lesions[rng.integers(len(lesions))]
             z = np.append(z, lesion.centre[0] + rng.uniform(-1.25, 1.25) * lesion.radius)
         else:
             z = np.append(z, rng.uniform(low, high))
     z = np.clip(z, low, high)
-    grid = SliceGrid(z, SHAPE, (PIXEL_MM, PIXEL_MM), device or torch.device("cpu"))
-    fields = Fields(grid, rng)
-    scene = render_scene(fields, anatomy, lesions, settings)
+    count = len(z)
+    steps = [0.0] if how.design is None else how.design.offsets_mm
+    order = sorted(steps, key=bool)  # the slices themselves first: they are measured
+    places = np.concatenate([z + step for step in order])
+    grid = SliceGrid(places, SHAPE, (PIXEL_MM, PIXEL_MM), device or torch.device("cpu"))
+    scene = render_scene(Fields(grid, rng), anatomy, lesions, how.settings)
 
-    images = torch.stack(
-        [normalise_drawn(scene.image[c], scene.brain, spread, rng) for c in (T1CE, T2, FLAIR)],
-        dim=1,
+    drawn = [
+        normalise_drawn(scene.image[c], scene.brain, how.spread, rng) for c in (T1CE, T2, FLAIR)
+    ]
+    planes = torch.stack(drawn, dim=1).half().cpu().numpy().reshape(len(order), count, 3, *SHAPE)
+    truth = scene.labels[:count].cpu().numpy()
+    masks = np.stack([truth == CORE, truth == EDEMA], axis=1)
+    labels, keep = image_labels(
+        *masks.sum(axis=(2, 3)).T, min_pixels=how.min_pixels, few_pixels=how.few_pixels
     )
-    truth = scene.labels.cpu().numpy()
-    core, edema = ((truth == k).sum(axis=(1, 2)) for k in (1, 2))
-    labels, keep = image_labels(core, edema, min_pixels=min_pixels, few_pixels=few_pixels)
-    keep &= (scene.brain.sum(dim=(1, 2)) > 350).cpu().numpy()
-    return images.half().cpu().numpy()[keep], labels[keep].astype(np.float32), truth[keep]
+    parts = [planes[order.index(step)] for step in steps]
+    if how.design is not None:
+        parts += [masks.astype(np.float16)] * (how.masks // 2)
+    keep &= (scene.brain[:count].sum(dim=(1, 2)) > _MIN_BRAIN).cpu().numpy()
+    images = np.concatenate(parts, axis=1)
+    return images[keep], labels[keep].astype(np.float32), truth[keep]
 
 
 def normalise_drawn(image: Tensor, brain: Tensor, spread: int, rng: np.random.Generator) -> Tensor:
@@ -127,43 +182,18 @@ def normalise_drawn(image: Tensor, brain: Tensor, spread: int, rng: np.random.Ge
     return out.clamp(how.clip_low, how.clip_high) * brain
 
 
-@dataclass(frozen=True, eq=False)
-class Rehearsal:
-    """Packed synthetic cases: beside real ones, so that a bundle does not forget, or alone.
-
-    Parameters
-    ----------
-    files : tuple of Path
-        A file of packed slices for each case.
-    labels : tuple of ndarray of float32, each (n_i, 3)
-        Tumour, core and edema of the slices of each case.
-    shape : (H, W)
-        Rows and columns of a slice.
-    """
-
-    files: tuple[Path, ...] = ()
-    labels: tuple[NDArray[np.float32], ...] = ()
-    shape: tuple[int, int] = (16, 16)
-
-    def slices(self) -> SliceSet:
-        """Return the synthetic slices alone as a set to train with."""
-        counts = [len(labels) for labels in self.labels]
-        part = np.repeat(np.arange(len(counts)), counts)
-        place = np.concatenate([np.arange(count) for count in counts])
-        images = PackedSlices(self.files, part, place, (3, *self.shape))
-        return SliceSet(images, np.concatenate(self.labels), -1 - part)
-
-
-def rehearsing(
+def drawing_cases(
     folder: Path,
     cases: int,
-    data: Data,
+    how: Drawing,
     seed: int,
     *,
     anatomies: Path | None = None,
     workers: int = 0,
-) -> Generator[Progress, None, Rehearsal]:
+) -> Generator[Progress, None, tuple[Path, ...]]:
     """Draw synthetic cases, or reuse those drawn before.
+
+    They are learned from beside real ones, so that a bundle does not forget, or alone.
 
     Parameters
     ----------
@@ -171,9 +201,8 @@ def rehearsing(
         Folder that the cases are kept in.
     cases : int
         Number of cases.
-    data : Data
-        The rule for the labels, and the part of tumours without enhancement; both are part of the
-        name of each file.
+    how : Drawing
+        Slices, lesions and labels of each, part of the name of each file.
     seed : int
         Seed of the cases.
     anatomies : Path, optional
@@ -187,6 +216,11 @@ def rehearsing(
     Progress
         Cases drawn.
 
+    Returns
+    -------
+    tuple of Path
+        The packed slices of each case, with their labels.
+
     Raises
     ------
     CaseError
@@ -196,12 +230,10 @@ def rehearsing(
     if anatomies is not None and cases:
         yield Progress(0, cases, "reading anatomies")
         brains = _kept_anatomies(anatomies, folder)
-    kind = f"{data.few_pixels}{data.min_pixels}"
-    kind += f"-{data.not_enhancing:g}" if data.not_enhancing else ""
-    kind += f"-{brains.stem}" if brains else ""
+    kind = f"{how.words}-{brains.stem}" if brains else how.words
     files = [folder / f"rehearsal-{seed}-{n}of{cases}-{kind}{SUFFIX}" for n in range(cases)]
-    wanted = [number for number, file in enumerate(files) if packed_labels(file) is None]
-    draw = partial(_draw_case, files=files, data=data, seed=seed, brains=brains)
+    wanted = [number for number, file in enumerate(files) if not is_whole(file)]
+    draw = partial(_draw_case, files=files, how=how, seed=seed, brains=brains)
     size = max(1, 8 * workers)
     for first in range(0, len(wanted), size):
         yield Progress(cases - len(wanted) + first, cases, "drawing synthetic cases")
@@ -211,8 +243,7 @@ def rehearsing(
         else:  # the pool ends before this yields again
             with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
                 list(pool.map(draw, part))
-    labels = tuple(shown for file in files if (shown := packed_labels(file)) is not None)
-    return Rehearsal(tuple(files), labels, SHAPE)
+    return tuple(files)
 
 
 def _one_thread() -> None:
@@ -220,19 +251,13 @@ def _one_thread() -> None:
 
 
 def _draw_case(
-    number: int, files: Sequence[Path], data: Data, seed: int, brains: Path | None
+    number: int, files: Sequence[Path], how: Drawing, seed: int, brains: Path | None
 ) -> None:
     if brains is None:
         brain = _procedural(number * BRAINS // len(files))
     else:
         brain = _chosen(_anatomies(brains), number)
-    images, shown, _ = synthetic_slices(
-        brain,
-        [2027, seed, number],
-        settings=SceneSettings(not_enhancing=data.not_enhancing),
-        min_pixels=data.min_pixels,
-        few_pixels=data.few_pixels,
-    )
+    images, shown, _ = synthetic_slices(brain, [2027, seed, number], how)
     pack_slices(images, files[number], labels=shown)
 
 

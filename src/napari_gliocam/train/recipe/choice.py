@@ -115,9 +115,9 @@ def recipe_of_choice(choice: TrainingChoice) -> Recipe:
     )
 
 
-def _kind(key: str) -> StageKind:
-    """Return the entry of `STAGES` for the key of a `Fit`."""
-    kind, network, _ = key.split(".")
+def _kind(stage: str) -> StageKind:
+    """Return the entry of `STAGES` for the name of a stage."""
+    kind, network = stage.split(".")
     if kind == "aggregate":
         return "tumour" if network == "tumour" else "classes"
     return "pretrain" if kind == "pretrain" else "classifier"

@@ -6,9 +6,10 @@ papers and their released code; ``recipes/*.toml`` answers them in three ways.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from napari_gliocam.case import Modality
 from napari_gliocam.nets.design import Design
@@ -16,7 +17,7 @@ from napari_gliocam.nets.design import Design
 PretrainLoss = Literal["none", "simclr", "supcon", "mulsupcon", "equal-labels"]
 
 
-def _number(default: Any, low: float, high: float = float("inf")) -> Any:
+def number(default: Any, low: float, high: float = float("inf")) -> Any:
     """Return a field with a range, which `napari_gliocam.train.recipe.toml_file` checks."""
     return field(default=default, metadata={"range": (low, high)})
 
@@ -58,30 +59,31 @@ class Fit:
         early.
     average : float
         Decay of a running mean of the weights over the steps, which leaves the stage in their
-        place; 0 keeps the last weights.
+        place (a mean teacher, Tarvainen & Valpola 2017); it forgets faster in the first steps.
+        0 keeps the last weights.
     accumulate : int
         Batches a step of the optimiser.
     checkpoint_steps : int
         Number of steps between checkpoints within an epoch; 0 writes them after each epoch alone.
     """
 
-    epochs: int = _number(5, 0)
-    batch: int = _number(32, 1)
-    rate: float = _number(1e-3, 0.0)
+    epochs: int = number(5, 0)
+    batch: int = number(32, 1)
+    rate: float = number(1e-3, 0.0)
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
-    momentum: float = _number(0.0, 0.0, 1.0)
-    weight_decay: float = _number(0.0, 0.0)
+    momentum: float = number(0.0, 0.0, 1.0)
+    weight_decay: float = number(0.0, 0.0)
     schedule: Literal["one-cycle", "cosine", "poly", "constant"] = "one-cycle"
-    warm_up: float = _number(0.15, 0.0, 1.0)
-    hold: int = _number(0, 0)
-    floor: float = _number(0.0, 0.0)
+    warm_up: float = number(0.15, 0.0, 1.0)
+    hold: int = number(0, 0)
+    floor: float = number(0.0, 0.0)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     keep: Literal["last", "best"] = "last"
     monitor: Literal["val_loss", "val_auc"] = "val_loss"
-    patience: int = _number(0, 0)
-    average: float = _number(0.0, 0.0, 0.9999)
-    accumulate: int = _number(1, 1)
-    checkpoint_steps: int = _number(0, 0)
+    patience: int = number(0, 0)
+    average: float = number(0.0, 0.0, 0.9999)
+    accumulate: int = number(1, 1)
+    checkpoint_steps: int = number(0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,18 +119,18 @@ class Augment:
         without it.
     """
 
-    mirror: float = _number(0.5, 0.0, 1.0)
-    shift_px: float = _number(4.0, 0.0)
-    rotate_deg: float = _number(0.0, 0.0, 180.0)
-    crop: float = _number(1.0, 0.01, 1.0)
-    scale: float = _number(0.0, 0.0, 1.0)
-    gain: float = _number(0.12, 0.0)
-    offset: float = _number(0.12, 0.0)
-    curve: float = _number(0.0, 0.0)
-    bias_field: float = _number(0.0, 0.0)
-    blur: float = _number(0.0, 0.0, 1.0)
-    noise: float = _number(0.05, 0.0)
-    drop_modality: float = _number(0.0, 0.0, 0.5)
+    mirror: float = number(0.5, 0.0, 1.0)
+    shift_px: float = number(4.0, 0.0)
+    rotate_deg: float = number(0.0, 0.0, 180.0)
+    crop: float = number(1.0, 0.01, 1.0)
+    scale: float = number(0.0, 0.0, 1.0)
+    gain: float = number(0.12, 0.0)
+    offset: float = number(0.12, 0.0)
+    curve: float = number(0.0, 0.0)
+    bias_field: float = number(0.0, 0.0)
+    blur: float = number(0.0, 0.0, 1.0)
+    noise: float = number(0.05, 0.0)
+    drop_modality: float = number(0.0, 0.0, 0.5)
 
     def scaled(self, factor: float) -> Augment:
         """Return the same changes, stronger or weaker.
@@ -163,16 +165,29 @@ class Sampling:
         of the case.  Meant for kinds of tumour that are rare among the cases.
     """
 
-    real: float = _number(0.0, 0.0, 1.0)
-    core: float = _number(0.36, 0.0, 1.0)
-    edema: float = _number(0.24, 0.0, 1.0)
-    steps: int = _number(100, 1)
-    synthetic_augment: float = _number(1.0, 0.0)
+    real: float = number(0.0, 0.0, 1.0)
+    core: float = number(0.36, 0.0, 1.0)
+    edema: float = number(0.24, 0.0, 1.0)
+    steps: int = number(100, 1)
+    synthetic_augment: float = number(1.0, 0.0)
     often: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class AnyData:
+    """The part of the choice of slices that all trainings have in common.
+
+    Parameters
+    ----------
+    validation : float
+        [16] Part of the patients kept for validation, by seed, in proportion to their labels.
+    """
+
+    validation: float = number(0.1, 0.0, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(AnyData):
     """The choice of slices to learn from.
 
     Parameters
@@ -187,8 +202,8 @@ class Data:
         [15] Treatment of a slice with fewer pixels, but some: left out, or labelled as normal.
     blank : {"drop", "keep"}
         [15] Treatment of slices with less than 5 cm² of brain: left out, or learned from.
-    validation : float
-        [16] Part of the patients kept for validation, by seed, in proportion to their labels.
+    validation
+        As in `AnyData`.
     rehearsal : int
         Number of synthetic cases to learn from besides one's own, so that a bundle that goes on
         does not forget; none is ever validated with.
@@ -199,12 +214,11 @@ class Data:
     """
 
     modalities: tuple[str, ...] = ("t1ce", "t2", "flair")
-    min_pixels: int = _number(8, 1)
+    min_pixels: int = number(8, 1)
     few_pixels: Literal["exclude", "normal"] = "exclude"
     blank: Literal["drop", "keep"] = "drop"
-    validation: float = _number(0.1, 0.0, 0.5)
-    rehearsal: int = _number(0, 0)
-    not_enhancing: float = _number(0.0, 0.0, 1.0)
+    rehearsal: int = number(0, 0)
+    not_enhancing: float = number(0.0, 0.0, 1.0)
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
@@ -257,8 +271,8 @@ class Pretrain:
     """
 
     loss: PretrainLoss = "none"
-    temperature: float = _number(0.1, 0.001)
-    projection: int = _number(128, 2)
+    temperature: float = number(0.1, 0.001)
+    projection: int = number(128, 2)
     augment: Augment = Augment()
     fit: Fit = Fit()
 
@@ -292,8 +306,8 @@ class Classifier:
     loss: Literal["bce", "focal"] = "bce"
     exit_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     norm: Literal["together", "frozen", "apart"] = "together"
-    weight_maps: float = _number(0.0, 0.0)
-    blend: float = _number(1.0, 0.0, 1.0)
+    weight_maps: float = number(0.0, 0.0)
+    blend: float = number(1.0, 0.0, 1.0)
     augment: Augment = Augment()
     fit: Fit = Fit()
 
@@ -320,9 +334,9 @@ class Features:
 
     projection: Literal["deep", "image"] = "deep"
     similarity: Literal["shifted", "cosine"] = "shifted"
-    bank: int = _number(128, 0)
+    bank: int = number(128, 0)
     region: Literal["lesion", "brain", "image"] = "lesion"
-    ring_px: int = _number(5, 1)
+    ring_px: int = number(5, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,9 +357,9 @@ class TumourAggregate:
         Optimisation.
     """
 
-    weight_class: float = _number(0.0, 0.0)
-    weight_contrast: float = _number(1.0, 0.0)
-    weight_uniform: float = _number(1.0, 0.0)
+    weight_class: float = number(0.0, 0.0)
+    weight_contrast: float = number(1.0, 0.0)
+    weight_uniform: float = number(1.0, 0.0)
     features: Features = Features()
     fit: Fit = Fit()
 
@@ -374,10 +388,10 @@ class ClassAggregate:
         Optimisation.
     """
 
-    weight_class: float = _number(1.0, 0.0)
-    weight_separate: float = _number(1.0, 0.0)
-    weight_agree: float = _number(5.0, 0.0)
-    weight_uniform: float = _number(20.0, 0.0)
+    weight_class: float = number(1.0, 0.0)
+    weight_separate: float = number(1.0, 0.0)
+    weight_agree: float = number(5.0, 0.0)
+    weight_uniform: float = number(20.0, 0.0)
     labels: Literal["labelled", "every"] = "labelled"
     pairs: Literal["all", "same-image"] = "all"
     agreement: Literal["bce", "logits"] = "bce"
@@ -431,7 +445,7 @@ class Aggregate:
     """
 
     slices: Literal["tumour", "all"] = "tumour"
-    max_slices: int = _number(3200, 0)
+    max_slices: int = number(3200, 0)
     tumour: TumourAggregate = TumourAggregate()
     classes: ClassAggregate = ClassAggregate()
 
@@ -457,11 +471,11 @@ class Round:
         Factor on the strength of the classifiers' augmentation.
     """
 
-    epochs: int = _number(9, 1)
-    rate: float = _number(5e-4, 0.0)
-    weight_maps: float = _number(0.0, 0.0)
-    prior_shift: float = _number(0.0, -10.0, 10.0)
-    augment: float = _number(1.0, 0.0)
+    epochs: int = number(9, 1)
+    rate: float = number(5e-4, 0.0)
+    weight_maps: float = number(0.0, 0.0)
+    prior_shift: float = number(0.0, -10.0, 10.0)
+    augment: float = number(1.0, 0.0)
 
 
 #: Kind and network of each stage, in the order in which they run.
@@ -476,8 +490,8 @@ STAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A whole training; read one with `napari_gliocam.train.recipe.toml_file.read_recipe`.
+class AnyRecipe(ABC):
+    """The part that the recipes of all trainings have in common.
 
     Parameters
     ----------
@@ -486,8 +500,55 @@ class Recipe:
     seed : int
         Seed of everything: first weights, split, order, augmentation.
     start : {"random", "bundle"}
-        From scratch, or on from a bundle.  The design of a bundle's networks stays as it is,
-        whatever ``network`` says; only the polarity is decided again.
+        First weights: random, or those of a bundle, whose networks keep their design whatever the
+        recipe says.
+    data : AnyData
+        Choice of slices.
+    """
+
+    name: str = "unnamed"
+    seed: int = number(0, 0)
+    start: Literal["random", "bundle"] = "random"
+    data: AnyData = AnyData()
+
+    def __post_init__(self) -> None:
+        for stage, fit in self.fits().items():
+            validates = fit.keep == "best" or fit.patience
+            if self.data.validation == 0 and fit.epochs and validates:
+                key = f"{stage}.fit" if "." in stage else "fit"
+                raise ValueError(
+                    f'{key}.keep "{fit.keep}" with patience {fit.patience}, which need validation '
+                    'patients, and data.validation is 0: choose "last" and 0, or keep some'
+                )
+
+    @abstractmethod
+    def fits(self) -> dict[str, Fit]:
+        """Return the `Fit` of each stage by its name, in the order in which the stages run."""
+
+    @abstractmethod
+    def with_fits(self, change: Callable[[str, Fit], Fit]) -> Self:
+        """Return the recipe with other settings of its stages.
+
+        Parameters
+        ----------
+        change : callable
+            Takes the name of a stage, as in `fits`, and its `Fit`; returns the new one.
+        """
+
+    def without_validation(self) -> Self:
+        """Return the recipe that judges with no patient and keeps the last weights."""
+        last = self.with_fits(lambda _, fit: replace(fit, keep="last", patience=0))
+        return replace(last, data=replace(self.data, validation=0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(AnyRecipe):
+    """A whole training; read one with `napari_gliocam.train.recipe.toml_file.read_recipe`.
+
+    Parameters
+    ----------
+    name, seed, start
+        As in `AnyRecipe`; of a bundle's networks only the polarity is decided again.
     data : Data
         Choice of slices.
     network : Network
@@ -505,24 +566,16 @@ class Recipe:
         Training of the aggregators.
     """
 
-    name: str = "unnamed"
-    seed: int = _number(0, 0)
-    start: Literal["random", "bundle"] = "random"
     data: Data = Data()
     network: Network = Network()
-    seeds: int = _number(1, 1)
+    seeds: int = number(1, 1)
     rounds: tuple[Round, ...] = ()
     pretrain: PretrainBoth = PretrainBoth()
     classifier: ClassifierBoth = ClassifierBoth()
     aggregate: Aggregate = Aggregate()
 
     def __post_init__(self) -> None:
-        for key, fit in self.fits().items():
-            if self.data.validation == 0 and fit.epochs and (fit.keep == "best" or fit.patience):
-                raise ValueError(
-                    f'{key}.keep "{fit.keep}" with patience {fit.patience}, which need validation '
-                    'patients, and data.validation is 0: choose "last" and 0, or keep some'
-                )
+        super().__post_init__()
         if self.data.sampling.core + self.data.sampling.edema > 1:
             raise ValueError("data.sampling.core and edema of more than 1 together: lower one")
         if self.seeds > 1 and (self.start != "bundle" or not self.rounds):
@@ -574,25 +627,19 @@ class Recipe:
         )
 
     def fits(self) -> dict[str, Fit]:
-        """Return the `Fit` of each stage by its key, in the order in which the stages run."""
+        """Return the `Fit` of each stage by kind and network, such as ``"classifier.tumour"``."""
         return {
-            f"{kind}.{network}.fit": getattr(getattr(self, kind), network).fit
+            f"{kind}.{network}": getattr(getattr(self, kind), network).fit
             for kind, network in STAGES
         }
 
     def with_fits(self, change: Callable[[str, Fit], Fit]) -> Recipe:
-        """Return the recipe with other settings of its stages.
-
-        Parameters
-        ----------
-        change : callable
-            Takes the key of a stage, as in `fits`, and its `Fit`; returns the new one.
-        """
+        """Return the recipe with other settings of its stages."""
         recipe = self
         for kind, network in STAGES:
             both = getattr(recipe, kind)
             stage = getattr(both, network)
-            fit = change(f"{kind}.{network}.fit", stage.fit)
+            fit = change(f"{kind}.{network}", stage.fit)
             both = replace(both, **{network: replace(stage, fit=fit)})
             recipe = replace(recipe, **{kind: both})
         return recipe

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
-from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.recipe.fields import AnyData, AnyRecipe, Fit, number
 from napari_gliocam.train.recipe.toml_file import read_settings
 
 
-def _number(default: Any, low: float, high: float = float("inf")) -> Any:
-    return field(default=default, metadata={"range": (low, high)})
-
-
 @dataclass(frozen=True, kw_only=True)
-class MaskData:
+class MaskData(AnyData):
     """The choice of slices to learn from.
 
     Parameters
     ----------
-    validation : float
-        Part of the patients kept for validation, by seed, in proportion to their labels.
+    validation
+        As in `AnyData`.
     healthy : float
         Part of the slices without tumour that is learned from, by seed.
     phantoms : int
@@ -31,10 +27,9 @@ class MaskData:
         Smallest number of pixels at which a mask shows a class, where there are no slice labels.
     """
 
-    validation: float = _number(0.1, 0.0, 0.5)
-    healthy: float = _number(1.0, 0.0, 1.0)
-    phantoms: int = _number(0, 0)
-    min_pixels: int = _number(4, 1)
+    healthy: float = number(1.0, 0.0, 1.0)
+    phantoms: int = number(0, 0)
+    min_pixels: int = number(4, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +58,13 @@ class MaskLoss:
         Weight of a pixel that only one of two masks has, in the terms "overlap" and "pixels".
     """
 
-    seed: float = _number(0.0, 0.0)
-    cross_entropy: float = _number(0.0, 0.0)
-    overlap: float = _number(1.0, 0.0)
-    pixels: float = _number(1.0, 0.0)
-    images: float = _number(0.0, 0.0)
-    band_px: int = _number(0, 0, 16)
-    disagreement: float = _number(1.0, 0.0, 1.0)
+    seed: float = number(0.0, 0.0)
+    cross_entropy: float = number(0.0, 0.0)
+    overlap: float = number(1.0, 0.0)
+    pixels: float = number(1.0, 0.0)
+    images: float = number(0.0, 0.0)
+    band_px: int = number(0, 0, 16)
+    disagreement: float = number(1.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
         if not any((self.seed, self.cross_entropy, self.overlap, self.pixels)):
@@ -110,34 +105,30 @@ class MaskAugment:
         Probability that the slice itself stands in for its neighbours.
     """
 
-    mirror: float = _number(0.5, 0.0, 1.0)
-    quarter_turns: float = _number(0.0, 0.0, 1.0)
-    rotate_deg: float = _number(20.0, 0.0, 180.0)
-    zoom: float = _number(0.12, 0.0, 1.0)
-    shift: float = _number(0.05, 0.0, 0.5)
-    bend: float = _number(0.01, 0.0, 0.1)
-    gain: float = _number(0.15, 0.0)
-    offset: float = _number(0.15, 0.0)
-    gamma: float = _number(0.15, 0.0)
-    field: float = _number(0.12, 0.0)
-    blur: float = _number(0.15, 0.0, 1.0)
-    noise: float = _number(0.15, 0.0)
-    drop_modality: float = _number(0.0, 0.0, 0.5)
-    drop_neighbours: float = _number(0.0, 0.0, 1.0)
+    mirror: float = number(0.5, 0.0, 1.0)
+    quarter_turns: float = number(0.0, 0.0, 1.0)
+    rotate_deg: float = number(20.0, 0.0, 180.0)
+    zoom: float = number(0.12, 0.0, 1.0)
+    shift: float = number(0.05, 0.0, 0.5)
+    bend: float = number(0.01, 0.0, 0.1)
+    gain: float = number(0.15, 0.0)
+    offset: float = number(0.15, 0.0)
+    gamma: float = number(0.15, 0.0)
+    field: float = number(0.12, 0.0)
+    blur: float = number(0.15, 0.0, 1.0)
+    noise: float = number(0.15, 0.0)
+    drop_modality: float = number(0.0, 0.0, 0.5)
+    drop_neighbours: float = number(0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmenterRecipe:
+class SegmenterRecipe(AnyRecipe):
     """The training of a segmentation network.
 
     Parameters
     ----------
-    name : str
-        Name of the recipe.
-    seed : int
-        Seed of everything: first weights, split, order, augmentation.
-    start : {"random", "bundle"}
-        First weights: random, or those of the bundle's segmentation network.
+    name, seed, start
+        As in `AnyRecipe`; the bundle's segmentation network must be of the same design.
     data : MaskData
         Choice of slices.
     network : SegmenterDesign
@@ -146,36 +137,34 @@ class SegmenterRecipe:
         Terms of the loss.
     augment : MaskAugment
         Changes of slices and masks.
-    average : float
-        Weight of the past in the running average of the weights, which is what is kept (a mean
-        teacher, Tarvainen & Valpola 2017); 0 keeps the weights themselves.
     fit : Fit
         Optimisation.
     """
 
-    name: str = "unnamed"
-    seed: int = _number(0, 0)
-    start: Literal["random", "bundle"] = "random"
     data: MaskData = MaskData()
     network: SegmenterDesign = field(default_factory=SegmenterDesign)
     loss: MaskLoss = MaskLoss()
     augment: MaskAugment = MaskAugment()
-    average: float = _number(0.0, 0.0, 0.9999)
     fit: Fit = field(default_factory=Fit)
 
     def __post_init__(self) -> None:
-        fit = self.fit
-        if self.data.validation == 0 and (fit.keep == "best" or fit.patience):
-            raise ValueError(
-                f'fit.keep "{fit.keep}" with patience {fit.patience}, which need validation '
-                'patients, and data.validation is 0: choose "last" and 0, or keep some'
-            )
-        if fit.monitor != "val_loss":
+        super().__post_init__()
+        if self.fit.monitor != "val_loss":
             raise ValueError(
                 'fit.monitor is "val_auc", which a mask does not have: choose "val_loss"'
             )
 
+    def fits(self) -> dict[str, Fit]:
+        """Return the `Fit` of the only stage by its name."""
+        return {SEGMENTER: self.fit}
 
+    def with_fits(self, change: Callable[[str, Fit], Fit]) -> SegmenterRecipe:
+        """Return the recipe with other settings of its stage."""
+        return replace(self, fit=change(SEGMENTER, self.fit))
+
+
+#: Name of the only stage.
+SEGMENTER = "segmenter"
 #: The recipes that ship: ours, and those of papers 3 and 4.
 SEGMENTER_RECIPES = ("small-unet", "mixed-unet", "refit")
 

@@ -59,69 +59,12 @@ def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:
         A name in ``named``, or the path of a TOML file, which may name one of them as its base.
     named : sequence of str
         Names of the files of this kind that ship.
-
-    Returns
-    -------
-    object
-        Of the kind.
-
-    Raises
-    ------
-    TrainingError
-        One sentence with the file and the key.
     """
     path = Path(source)
     name = str(source).removesuffix(".toml")
     if name in named and (name == str(source) or not path.exists()):
         path = _shipped(name)
     return build_settings(kind, _table(path, named), str(path))
-
-
-def build_settings(kind: type[T], values: dict[str, Any], source: str) -> T:
-    """Build a dataclass of settings from plain nested values.
-
-    Parameters
-    ----------
-    kind : type
-        A dataclass of plain values and of further dataclasses.
-    values : dict
-        Nested values by key.
-    source : str
-        Origin of the values, for the messages of errors.
-
-    Returns
-    -------
-    object
-        Of the kind.
-
-    Raises
-    ------
-    TrainingError
-        One sentence with the source and the key.
-    """
-    return _build(kind, values, source, "")
-
-
-def recipe_of(values: dict[str, Any], source: str) -> Recipe:
-    """Build a recipe from plain values, as `recipe_values` returns them.
-
-    Parameters
-    ----------
-    values : dict
-        Nested values by key.
-    source : str
-        Origin of the values, for the messages of errors.
-
-    Returns
-    -------
-    Recipe
-
-    Raises
-    ------
-    TrainingError
-        As `read_recipe`.
-    """
-    return _build(Recipe, values, source, "")
 
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
@@ -173,10 +116,27 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _build(kind: type[T], table: Any, file: str, where: str) -> T:
-    """Build a dataclass from a table, and the dataclasses in it from its tables."""
+def build_settings(kind: type[T], table: Any, source: str, where: str = "") -> T:
+    """Build a dataclass of settings from plain nested values, as `recipe_values` returns them.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of plain values and of further dataclasses.
+    table : dict
+        Nested values by key.
+    source : str
+        Origin of the values, for the messages of errors.
+    where : str
+        Key of the table itself, for the same messages.
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the source and the key.
+    """
     if not isinstance(table, dict):
-        raise TrainingError(f'"{file}": {where} is {table!r}; it is a table, give it keys.')
+        raise TrainingError(f'"{source}": {where} is {table!r}; it is a table, give it keys.')
     hints = get_type_hints(kind)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
@@ -184,24 +144,26 @@ def _build(kind: type[T], table: Any, file: str, where: str) -> T:
         key = f"{where}.{name}".strip(".")
         if name not in known:
             raise TrainingError(
-                f'"{file}": {key} is no setting; the settings there are {", ".join(known)}.'
+                f'"{source}": {key} is no setting; the settings there are {", ".join(known)}.'
             )
         if is_dataclass(hints[name]):
-            values[name] = _build(hints[name], value, file, key)
+            values[name] = build_settings(hints[name], value, source, key)
         elif get_origin(hints[name]) is tuple and is_dataclass(get_args(hints[name])[0]):
-            values[name] = _several(get_args(hints[name])[0], value, file, key)
+            values[name] = _several(get_args(hints[name])[0], value, source, key)
         else:
-            values[name] = _value(hints[name], known[name], value, f'"{file}": {key}')
+            values[name] = _value(hints[name], known[name], value, f'"{source}": {key}')
     try:
         return kind(**values)
     except ValueError as error:  # keys that contradict each other
-        raise TrainingError(f'"{file}": {where}{" has " if where else ""}{error}.') from error
+        raise TrainingError(f'"{source}": {where}{" has " if where else ""}{error}.') from error
 
 
 def _several(kind: type[T], tables: Any, file: str, where: str) -> tuple[T, ...]:
     if not isinstance(tables, list):
         raise TrainingError(f'"{file}": {where} is {tables!r}; head each table [[{where}]].')
-    return tuple(_build(kind, t, file, f"{where}[{i}]") for i, t in enumerate(tables, start=1))
+    return tuple(
+        build_settings(kind, t, file, f"{where}[{i}]") for i, t in enumerate(tables, start=1)
+    )
 
 
 def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:

@@ -35,7 +35,7 @@ from napari_gliocam.train.run.checkpoints import (
 from napari_gliocam.train.run.events import Reporter
 from napari_gliocam.train.run.fit import Machine, note
 from napari_gliocam.train.run.named_stages import run_named_stage
-from napari_gliocam.train.run.once import made_once
+from napari_gliocam.train.run.work_files import made_once
 from napari_gliocam.train.stages.soft_maps import SoftMaps, write_soft_maps
 
 Network = Literal["tumour", "classes"]

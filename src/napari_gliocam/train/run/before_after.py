@@ -78,8 +78,8 @@ def comparing(
         if case.expert is not None:
             first, second = (score(x.labels, case.expert.labels) for x in (old, new))
             rows += [BeforeAfterRow(name, "Dice", t, first[t], second[t]) for t in TARGETS]
-        numbers = file_slices(case.grid).tolist()
-        tagged = {s: tags[name][n] for s, n in enumerate(numbers) if n in tags[name]}
+        numbers, own = file_slices(case.grid).tolist(), tags.get(name, {})
+        tagged = {s: own[n] for s, n in enumerate(numbers) if n in own}
         kept = {s: (t.tumour, t.core, t.edema) for s, t in tagged.items() if not t.skipped}
         places, present = list(kept), np.array(list(kept.values()), dtype=bool).reshape(-1, 3)
         scores = old.maps.probabilities[places], new.maps.probabilities[places]
@@ -93,7 +93,7 @@ def comparing(
 
 def _areas(slices: Sequence[_Slices]) -> list[BeforeAfterRow]:
     """Return the AUC of each class over the slices of all cases."""
-    if not slices:
+    if not any(len(part[0]) for part in slices):
         return []
     present, old, new = (np.concatenate([part[k] for part in slices]) for k in range(3))
     return [

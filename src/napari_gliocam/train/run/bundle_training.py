@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +19,21 @@ from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.backbones import load_torchvision
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.slice_set import SliceSet, check_slices, drop_blank, split_cases
+from napari_gliocam.train.data.slice_set import SliceSet, check_labels, drop_blank, split_cases
 from napari_gliocam.train.recipe.fields import Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 from napari_gliocam.train.run.backbones import Backbones
-from napari_gliocam.train.run.checkpoints import weights_digest
 from napari_gliocam.train.run.events import Reporter
-from napari_gliocam.train.run.fit import Machine, StoppedError, first_process, note, seeded
+from napari_gliocam.train.run.fit import (
+    Machine,
+    StoppedError,
+    first_process,
+    launched,
+    note,
+    seeded,
+)
 from napari_gliocam.train.run.named_stages import run_named_stage
-from napari_gliocam.train.run.once import DAMAGED, made_once
+from napari_gliocam.train.run.work_files import check_same_training, facts, made_once, timed
 from napari_gliocam.train.stages.exit_map_cache import ExitMaps, add_tumour, cache_exit_maps
 from napari_gliocam.train.stages.polarity import Polarity, settle_polarity
 
@@ -115,24 +116,15 @@ class _Run:
         machine: Machine,
         report: Reporter | None,
     ) -> _Run:
-        check_slices(slices)
+        check_labels(slices.labels)
         if recipe.start == "bundle" and start is None:
             raise TrainingError(
                 f'The recipe "{recipe.name}" goes on from a bundle and none was given; name one, '
                 'or set start to "random".'
             )
         work.mkdir(parents=True, exist_ok=True)
-        fabric = None
-        if machine.world > 1:  # all processes begin here, so that one can wait for another
-            fabric = Fabric(
-                accelerator=machine.accelerator,
-                strategy=machine.strategy,
-                devices=machine.devices,
-                num_nodes=machine.num_nodes,
-            )
-            fabric.launch()
-        if first_process():
-            _check_folder(work, recipe, slices, start)
+        fabric = launched(machine)
+        check_same_training(work, recipe, slices, start)
         file = work / "rows.npz"
         train, validation = made_once(
             fabric, file, lambda: _write_rows(file, recipe, slices, report), _read_rows
@@ -155,11 +147,10 @@ class _Run:
         return cls(recipe, slices, train, validation, work, about, net, machine, report, fabric)
 
     def through(self, out: Path) -> Path:
-        with timed(self.work / "seconds.json"):
+        with timed(self.work):
             polarity = self._train()
         if first_process():
-            info = self._describe(polarity, seconds_of(self.work / "seconds.json"))
-            save_bundle(self.net.eval().cpu(), info, out)
+            save_bundle(self.net.eval().cpu(), self._describe(polarity), out)
         return out
 
     def _train(self) -> Polarity:
@@ -253,7 +244,7 @@ class _Run:
 
     # ---- the bundle
 
-    def _describe(self, polarity: Polarity, seconds: float) -> BundleInfo:
+    def _describe(self, polarity: Polarity) -> BundleInfo:
         drops = all(
             c.augment.drop_modality > 0
             for c in (self.recipe.classifier.tumour, self.recipe.classifier.classes)
@@ -270,32 +261,10 @@ class _Run:
             training={
                 **about.training,
                 "recipe": recipe,
-                "slices": len(self.train),
-                "cases": len(np.unique(self.slices.case[self.train])),
-                "validation_cases": len(np.unique(self.slices.case[self.validation])),
+                **facts(self.work, self.slices, self.train, self.validation, self.machine),
                 "polarity_votes": {"skewness": polarity.skewness, "occlusion": polarity.occlusion},
-                "hours": round(seconds / 3600, 2),
-                "machine": f"{platform.machine()}, {self.machine.words}",
             },
         )
-
-
-@contextmanager
-def timed(file: Path) -> Iterator[None]:
-    """Add up the seconds of all runs, but for those that were killed."""
-    before, started = seconds_of(file), time.perf_counter()
-    try:
-        yield
-    finally:
-        if first_process():
-            write_json(file, before + time.perf_counter() - started)
-
-
-def seconds_of(file: Path) -> float:
-    """Return the seconds that `timed` added up in a file; 0 where there is none."""
-    with suppress(*DAMAGED):  # a figure for the model card, no more
-        return float(json.loads(file.read_text(encoding="utf-8")))
-    return 0.0
 
 
 def _write_rows(file: Path, recipe: Recipe, slices: SliceSet, report: Reporter | None) -> None:
@@ -313,45 +282,3 @@ def _write_rows(file: Path, recipe: Recipe, slices: SliceSet, report: Reporter |
 def _read_rows(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     with file.open("rb") as stream, np.load(stream) as stored:
         return stored["train"], stored["validation"]
-
-
-def _check_folder(work: Path, recipe: Recipe, slices: SliceSet, start: GliocamNet | None) -> None:
-    """Raise `TrainingError` if something else was trained in the folder."""
-    now = {
-        "recipe": recipe_values(recipe),
-        "slices": slices.fingerprint(),
-        "start": None if start is None else weights_digest(start),
-    }
-    check_same_training(work, now)
-
-
-def check_same_training(work: Path, now: dict[str, Any]) -> None:
-    """Raise `TrainingError` if something else was trained in a work folder; note it if nothing was.
-
-    Parameters
-    ----------
-    work : Path
-        The work folder.
-    now : dict
-        Recipe, fingerprint of the slices and digest of the first weights, by "recipe", "slices"
-        and "start".
-    """
-    file = work / "training.json"
-    if not file.exists():
-        write_json(file, now)
-        return
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        keys = differences(before, now)
-    except (*DAMAGED, RecursionError) as error:
-        raise TrainingError(
-            f'"{file}", which says what was trained in this folder, cannot be read ({error}); '
-            "choose another folder for the training."
-        ) from error
-    if keys:
-        words = {"slices": "other cases or slice labels", "start": "another bundle to go on from"}
-        which = (words.get(k, k.replace("recipe.", "the recipe's ", 1)) for k in keys[:3])
-        raise TrainingError(
-            f'The folder "{work}" holds a training with other settings ({", ".join(which)}); give '
-            "the same ones to go on with it, or choose another folder for a new training."
-        )

@@ -17,12 +17,12 @@ from napari_gliocam.io.atomic import write_files, write_json
 from napari_gliocam.io.tables import csv_text
 from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.progress import Progress
-from napari_gliocam.train.recipe.fields import STAGES
 from napari_gliocam.train.run.before_after import ALL, comparing
 from napari_gliocam.train.run.checkpoints import stage_folder
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, Plan
-from napari_gliocam.train.run.gathering import Gathered
-from napari_gliocam.train.run.request import DONE_FILE, TrainingRequest
+from napari_gliocam.train.run.gathered import Gathered
+from napari_gliocam.train.run.request import DONE_FILE
+from napari_gliocam.train.run.segmenter_training import SLICES
 
 TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
     "before-after.csv",
@@ -34,15 +34,13 @@ TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
 BEST_SO_FAR = "best-so-far"
 
 
-def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, None, BeforeAfter]:
+def finishing(given: Gathered) -> Generator[Progress, None, BeforeAfter]:
     """Compare before and after, write all files that belong to a bundle, remove checkpoints.
 
     Parameters
     ----------
-    request : TrainingRequest
-        The training.
     given : Gathered
-        Its input.
+        The training.
 
     Yields
     ------
@@ -54,37 +52,36 @@ def finishing(request: TrainingRequest, given: Gathered) -> Generator[Progress, 
     BeforeAfter
         The figures on the validation patients; empty where there are none.
     """
-    out = request.out_dir
+    request = given.request
+    out, work = request.out_dir, request.work_dir
     after = load_bundle(out)
     before = given.start or load_bundle()
     compared = BeforeAfter()
-    chosen = some_of(given.plan.validation, request.compare, given.recipe.seed)
+    chosen = _some_of(given.plan.validation, request.compare, given.recipe.seed)
     if chosen and before.info.modalities == after.info.modalities:
         compared = yield from comparing(
-            {name: given.index.source(name) for name in chosen},
-            given.tags.cases,
+            {name: given.sources[name] for name in chosen},
+            given.tags,
             before,
             after,
             pictures=out / PICTURES if request.case_names else None,
             device=request.device,
         )
     contents = {
-        out / CURVES_FILE: curves(
-            request.work_dir, [f"{kind}.{network}" for kind, network in STAGES]
-        ),
+        out / CURVES_FILE: _curves(work, list(given.recipe.fits())),
         out / CARD_FILE: model_card(after.info, given.plan, compared),
     }
     if compared.rows:
         names = {name: name for name in (ALL, *compared.cases)}
         if not request.case_names:
             names |= {name: f"case {n}" for n, name in enumerate(compared.cases, start=1)}
-        contents[out / TABLE_FILE] = table_text(compared.rows, names)
+        contents[out / TABLE_FILE] = _table_text(compared.rows, names)
     write_files(
         {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
         overwrite=True,
     )
-    write_json(request.work_dir / DONE_FILE, {"bundle": str(out)})
-    remove_checkpoints(request.work_dir)
+    write_json(work / DONE_FILE, {"bundle": str(out)})
+    _remove_checkpoints(work)
     return compared
 
 
@@ -105,31 +102,43 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
     str
         Markdown.  Names from files are plain text in it.
     """
-    training = info.training
-    began = {k: plain_text(v) for k, v in training.get("began_with", {}).items()}
-    goes_on = (
-        f"It goes on from {began['name']} ({began['origin']}; licence {began['licence']})."
-        if began
-        else "It was trained from scratch."
+    training, design = info.training, info.segmenter
+    began = {k: _plain_text(v) for k, v in training.get("began_with", {}).items()}
+    before = began and f"{began['name']} ({began['origin']}; licence {began['licence']})"
+    what = f"It goes on from {before}." if began else "It was trained from scratch."
+    labels = (
+        'The only labels were "this slice shows core" and "this slice shows edema"; no outline '
+        "entered a loss."
     )
+    if design is not None:
+        sees = f"a slice and {design.neighbours} on either side" if design.neighbours else "a slice"
+        what = (
+            f"A segmentation network ({design.architecture}, which sees {sees}) beside the "
+            f"networks of {before}, which explain and compare. Weight beside the maps: "
+            f"{design.share:g}."
+        )
+        labels = (
+            "The masks were computed from maps of networks that know image-level labels alone"
+            + (", and corrected by slice labels" if training["slice_labels"] else "")
+            + "; no outline was read."
+        )
     recipe = training["recipe"]
     lines = [
-        f"# Model card: {plain_text(info.name)}",
+        f"# Model card: {_plain_text(info.name)}",
         "",
         "Research use only. Not a medical device.",
         "",
-        f"**What it is.** {goes_on} Input: {', '.join(m.title for m in info.modalities)}, axial "
+        f"**What it is.** {what} Input: {', '.join(m.title for m in info.modalities)}, axial "
         f"slices at {info.pixel_mm:g} mm.",
         "",
-        f'**What it learned from.** {plan.words} The only labels were "this slice shows core" and '
-        '"this slice shows edema"; no outline entered a loss.',
+        f"**What it learned from.** {plan.words} {labels}",
         *[f"- {concern}" for concern in plan.concerns],
         "",
-        f"**How.** Recipe {plain_text(recipe['name'])}, seed {recipe['seed']}{_seeds(recipe)}, "
+        f"**How.** Recipe {_plain_text(recipe['name'])}, seed {recipe['seed']}{_seeds(recipe)}, "
         f"{training['hours']:g} hours on {training['machine']}. All settings are in "
         "`bundle.json`, losses and AUC by epoch in `curves.csv`.",
         "",
-        "**What it reaches.** " + figures_text(compared),
+        "**What it reaches.** " + _figures_text(compared, plan),
         "",
         "**What it is not for.** Diagnosis; planning; images of another kind than those above.",
         "",
@@ -140,11 +149,14 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
     return "\n".join(lines)
 
 
-def figures_text(compared: BeforeAfter) -> str:
+def _figures_text(compared: BeforeAfter, plan: Plan) -> str:
     """Return the figures of all validation patients together as markdown."""
     together = [row for row in compared.rows if row.case == ALL]
     if not together:
-        return "Nothing was measured: no patient was kept for validation."
+        why = "no patient was kept for validation"
+        if plan.validation:
+            why = "no patient that was kept for validation has expert labels or slice labels"
+        return f"Nothing was measured: {why}."
     table = [
         f"On {len(compared.cases)} validation patients, who took no part in learning but chose the "
         "weights that were kept:",
@@ -171,13 +183,13 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def plain_text(text: Any) -> str:
+def _plain_text(text: Any) -> str:
     """Return a text on one line that is neither markdown nor html."""
     line = escape(" ".join(str(text).split()), quote=False)
     return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", line)
 
 
-def table_text(rows: Iterable[BeforeAfterRow], names: Mapping[str, str]) -> str:
+def _table_text(rows: Iterable[BeforeAfterRow], names: Mapping[str, str]) -> str:
     """Return figures as csv, each case called by its name in ``names``."""
     cells = [
         (
@@ -191,7 +203,7 @@ def table_text(rows: Iterable[BeforeAfterRow], names: Mapping[str, str]) -> str:
     return csv_text(("case", "measure", "class", "before", "after"), cells)
 
 
-def curves(work: Path, stages: Sequence[str]) -> str:
+def _curves(work: Path, stages: Sequence[str]) -> str:
     """Return the figures of some stages as csv, a row an epoch, from Lightning's logs.
 
     Parameters
@@ -230,7 +242,7 @@ def _add_logs(
                     row |= {k: v for k, v in line.items() if v}
 
 
-def some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
+def _some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
     """Return all names, or some of them by seed where they are more than ``most``."""
     if len(names) <= most:
         return names
@@ -238,12 +250,17 @@ def some_of(names: tuple[str, ...], most: int, seed: int) -> tuple[str, ...]:
     return tuple(names[i] for i in sorted(chosen))
 
 
-def remove_checkpoints(work: Path) -> None:
-    """Remove checkpoints and maps; the logs stay."""
+def _remove_checkpoints(work: Path) -> None:
+    """Remove checkpoints, maps and packed slices; the logs stay."""
     for pattern in ("*.ckpt", "weights.safetensors", "settled.safetensors"):
         for file in [*work.glob(f"*/{pattern}"), *work.glob(f"round-*/seed-*/*/{pattern}")]:
             file.unlink(missing_ok=True)
     for file in work.glob("*.npz"):
         file.unlink(missing_ok=True)
-    for folder in (work / "maps", work / BEST_SO_FAR, *work.glob("round-*/soft-maps")):
+    for folder in (
+        work / "maps",
+        work / SLICES,
+        work / BEST_SO_FAR,
+        *work.glob("round-*/soft-maps"),
+    ):
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning import Callback, Fabric, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.batches import Batched, StageData
@@ -35,6 +36,10 @@ from napari_gliocam.train.run.checkpoints import (
 from napari_gliocam.train.run.events import Reporter, TrainingReport
 from napari_gliocam.train.stages.stage import LossError, Stage
 
+#: The average forgets faster in the first steps, when the weights change most.
+_FIRST_STEPS = 20
+#: Weights of one type.
+Tensors = tuple[Tensor, ...] | list[Tensor]
 #: Marks a stage whose batches were halved because the device ran out of memory.
 _HALVED = "halved"
 
@@ -80,6 +85,26 @@ class Machine:
 def first_process() -> bool:
     """Return True in the first of all processes that train together."""
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def launched(machine: Machine) -> Fabric | None:
+    """Start all processes that train together, so that one can wait for another.
+
+    Parameters
+    ----------
+    machine : Machine
+        The devices; None is returned where one process trains alone.
+    """
+    if machine.world == 1:
+        return None
+    fabric = Fabric(
+        accelerator=machine.accelerator,
+        strategy=machine.strategy,
+        devices=machine.devices,
+        num_nodes=machine.num_nodes,
+    )
+    fabric.launch()
+    return fabric
 
 
 @contextmanager
@@ -304,10 +329,12 @@ def _trainer(
     reporter: ReportEachStep | None,
 ) -> Trainer:
     fit = stage.fit
-    callbacks: list[Callback] = [reporter] if reporter is not None else []
+    callbacks: list[Callback] = []
+    if fit.average:  # before the reporter, which writes a checkpoint where it stops
+        callbacks.append(WeightAveraging(multi_avg_fn=_moving_average(fit.average)))
+    if reporter is not None:
+        callbacks.append(reporter)
     mode = "max" if fit.monitor == "val_auc" else "min"
-    if fit.average:
-        callbacks.append(EMAWeightAveraging(decay=fit.average))
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, patience=fit.patience, mode=mode))
     common: dict[str, Any] = {
@@ -344,6 +371,19 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return a step of the running mean of weights, which forgets faster in the first steps."""
+
+    def move(kept: Tensors, learned: Tensors, count: Tensor | int) -> None:
+        past = min(decay, (int(count) + 1) / (int(count) + _FIRST_STEPS))
+        if kept[0].is_floating_point():
+            torch._foreach_lerp_(kept, learned, 1 - past)  # all weights at once
+        else:
+            torch._foreach_copy_(kept, learned)
+
+    return move
 
 
 def _loggers(folder: Path) -> list[Logger]:

@@ -73,7 +73,7 @@ def run_named_stage(
     TrainingError
         If there is no slice to learn from.
     """
-    if recipe.fits()[f"{name}.fit"].epochs == 0:
+    if recipe.fits()[name].epochs == 0:
         return
     if len(data[0]) == 0:
         raise TrainingError(f"No slice is left for {name}; add cases that show a tumour.")

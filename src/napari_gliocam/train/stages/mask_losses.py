@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from napari_gliocam.nets.segmenters.run import image_logits
 from napari_gliocam.train.data.mask_batches import MaskBatch
 from napari_gliocam.train.recipe.segmenter import MaskLoss
+from napari_gliocam.train.stages.distributed import gather_rows, mean_over_rows
 from napari_gliocam.train.stages.stage import Terms
 
 #: Least probability in the seed loss, as in SEC (Kolesnikov & Lampert 2016).
@@ -32,23 +33,25 @@ def mask_terms(logits: Tensor, batch: MaskBatch, how: MaskLoss) -> Terms:
     if how.seed:
         terms["seed"] = how.seed * seed_loss(logits, first, how.band_px)
     if how.cross_entropy:
-        sharp = (second > 0.5).float()
-        terms["cross_entropy"] = how.cross_entropy * F.binary_cross_entropy_with_logits(
-            logits, sharp
-        )
+        entropy = _cross_entropy(logits, (second > 0.5).float())
+        terms["cross_entropy"] = how.cross_entropy * mean_over_rows(entropy)
     if how.overlap or how.pixels:
         target = (first + second) / 2
         weight = 1 - (1 - how.disagreement) * (first - second).abs()
         if how.overlap:
             terms["overlap"] = how.overlap * overlap_loss(logits, target, weight)
         if how.pixels:
-            loss = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="none")
-            terms["pixels"] = how.pixels * loss.mean(dim=(0, 2, 3)).sum()
+            entropy = weight * _cross_entropy(logits, target)
+            terms["pixels"] = how.pixels * logits.shape[1] * mean_over_rows(entropy)
     if how.images:
         brain = (batch.images != 0).any(dim=1, keepdim=True)
         shown = image_logits(logits, brain)
-        terms["images"] = how.images * F.binary_cross_entropy_with_logits(shown, batch.labels)
+        terms["images"] = how.images * mean_over_rows(_cross_entropy(shown, batch.labels))
     return terms
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 def with_tumour(masks: Tensor) -> Tensor:
@@ -79,7 +82,7 @@ def seed_loss(logits: Tensor, masks: Tensor, band_px: int = 0) -> Tensor:
     p = logits.sigmoid().clamp(FLOOR, 1 - FLOOR)
     log = foreground * p.log() + (1 - foreground) * (1 - p).log()
     counts = seeds.sum(dim=(1, 2, 3)).clamp_min(1)
-    return -((seeds * log).sum(dim=(1, 2, 3)) / counts).mean()
+    return -mean_over_rows((seeds * log).sum(dim=(1, 2, 3)) / counts)
 
 
 def overlap_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -90,7 +93,8 @@ def overlap_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     logits, target, weight : Tensor, (B, C, H, W)
         Outputs of the network, soft masks in [0, 1], and the weight of each pixel.
     """
-    p, over = logits.sigmoid(), (0, 2, 3)
-    both = (weight * p * target).sum(dim=over)
-    each = (weight * p.square()).sum(dim=over) + (weight * target.square()).sum(dim=over)
-    return (1 - (2 * both + 1) / (each + 1)).sum()
+    p = logits.sigmoid()
+    slices = torch.stack([weight * p * target, weight * (p.square() + target.square())], dim=1)
+    both, each = gather_rows(slices.sum(dim=(3, 4))).sum(dim=0)
+    loss: Tensor = (1 - (2 * both + 1) / (each + 1)).sum()
+    return loss

@@ -273,8 +273,7 @@ class TrainSession:
         if self.jobs.running("work") or not self._ready(choices):
             return None
         request = self.request(choices)
-        work = train_work.summarise_segmenter if request.masks else train_work.summarise
-        return self._work(partial(work, request), "Checking", self._on_summarised)
+        return self._work(partial(train_work.summarise, request), "Checking", self._on_summarised)
 
     def train(self, choices: Choices) -> bool:
         """Start a training; return whether it was started."""

@@ -71,33 +71,32 @@ def look_through(folder: Path, labels: Path) -> Found:
 
 
 def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
-    """Count cases and slices, and time a few steps; needs Lightning."""
-    keep_triton_out()
-    from napari_gliocam.device import describe
-    from napari_gliocam.train.run.gathering import gathering
-    from napari_gliocam.train.run.time_estimate import estimating_time
-
-    given = yield from gathering(request)
-    net = given.new_networks()
-    seconds = yield from estimating_time(given.cases, given.plan, given.recipe, net, request.device)
-    concerns = (*given.plan.concerns, *given.warnings, *given.plan.left_out.values())
-    return Summary(given.plan.words, concerns, seconds, describe(request.device))
-
-
-def summarise_segmenter(request: TrainingRequest) -> Generator[Progress, None, Summary]:
-    """Make the masks that are missing, count cases and slices, and time a few steps.
+    """Make masks that are missing, count cases and slices, and time a few steps; needs Lightning.
 
     Parameters
     ----------
     request : TrainingRequest
-        The training of a segmentation network.
+        The training.
     """
     keep_triton_out()
     from napari_gliocam.device import describe
+    from napari_gliocam.train.run.time_estimate import estimating_time
+    from napari_gliocam.train.run.training import gathering
+
+    problems = {}
+    if request.masks:
+        problems = yield from _making_masks(request)
+    given = yield from gathering(request, draw=False)
+    seconds = yield from estimating_time(given, request.device)
+    left_out = {**given.plan.left_out, **problems}
+    concerns = (*given.plan.concerns, *given.warnings, *left_out.values())
+    return Summary(given.plan.words, concerns, seconds, describe(request.device))
+
+
+def _making_masks(request: TrainingRequest) -> Generator[Progress, None, dict[str, str]]:
+    """Make the masks that are missing; return a sentence for each case that has none."""
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.train.labels.pseudo import labelling_missing
-    from napari_gliocam.train.run.segmenter_training import gathering_segmenter
-    from napari_gliocam.train.run.time_estimate import estimating_segmenter
 
     labels = Path(request.labels)
     tags = load_tags(labels)[0].cases if request.labels and labels.exists() else {}
@@ -109,11 +108,7 @@ def summarise_segmenter(request: TrainingRequest) -> Generator[Progress, None, S
         bundle=load_bundle(request.bundle or None),
         device=request.device,
     )
-    given = yield from gathering_segmenter(request, draw=False)
-    seconds = yield from estimating_segmenter(given, request.device)
-    left_out = {**given.plan.left_out, **problems}
-    concerns = (*given.plan.concerns, *given.warnings, *left_out.values())
-    return Summary(given.plan.words, concerns, seconds, describe(request.device))
+    return problems
 
 
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
@@ -121,9 +116,10 @@ def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     from napari_gliocam.nets.bundle import read_bundle_info
     from napari_gliocam.train.data.case_index import SlicePreparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags
-    from napari_gliocam.train.recipe.toml_file import recipe_of
+    from napari_gliocam.train.recipe.fields import Recipe
+    from napari_gliocam.train.recipe.toml_file import build_settings
 
-    recipe = recipe_of(request.recipe, "the recipe")
+    recipe = build_settings(Recipe, request.recipe, "the recipe")
     goes_on = recipe.start == "bundle"
     info = read_bundle_info(request.bundle or None) if goes_on else None
     preparation = SlicePreparation.of(info, recipe.data)

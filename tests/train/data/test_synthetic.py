@@ -3,13 +3,14 @@ import numpy as np
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.packed import packed_labels
-from napari_gliocam.train.data.synthetic_masks import drawing_phantoms, phantom_with_masks
+from napari_gliocam.train.data.packed import open_slices
+from napari_gliocam.train.data.synthetic import Drawing, drawing_cases, synthetic_slices
 
 
 def test_masks_lie_on_the_middle_slice():
     brain = procedural_anatomy(0)
-    stored, labels = phantom_with_masks(brain, [1, 2, 3], SegmenterDesign(neighbours=1))
+    how = Drawing.with_masks(SegmenterDesign(neighbours=1), 2, 4)
+    stored, labels, _ = synthetic_slices(brain, [1, 2, 3], how)
     assert stored.shape[1] == 3 * 3 + 2
     masks, flair = stored[:, -2:], stored[:, 5]
     assert set(np.unique(masks)) <= {0, 1}
@@ -22,8 +23,13 @@ def test_masks_lie_on_the_middle_slice():
 
 
 def test_drawn_cases_are_kept(tmp_path):
-    draw = finish(drawing_phantoms(tmp_path, 1, SegmenterDesign(), 0))
+    how = Drawing.with_masks(SegmenterDesign(), 4, 4)
+    draw = finish(drawing_cases(tmp_path, 1, how, 0))
     before = draw[0].read_bytes()
-    assert packed_labels(draw[0]).shape[1] == 3
-    assert finish(drawing_phantoms(tmp_path, 1, SegmenterDesign(), 0)) == draw
+    slices = open_slices(draw, [-1])
+    assert slices.labels.shape[1] == 3
+    stored = slices.images[np.arange(len(slices))]
+    assert stored.shape[1] == 3 + 4
+    np.testing.assert_array_equal(stored[:, -2:], stored[:, -4:-2])  # one mask is both
+    assert finish(drawing_cases(tmp_path, 1, how, 0)) == draw
     assert draw[0].read_bytes() == before
