@@ -59,7 +59,11 @@ def train_segmenter(
     ] = None,
     name: Annotated[str, typer.Option(help="Of the bundle; else the folder's.")] = "",
     device: Annotated[Device, typer.Option(help="Where it trains.")] = Device.AUTO,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load.")] = 0,
+    devices: Annotated[int, typer.Option(min=1, help="Devices a node.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that draw synthetic cases, and that load.")
+    ] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -113,6 +117,8 @@ def train_segmenter(
             cache="" if cache is None else str(cache),
             work="" if work is None else str(work),
             device=device.value,
+            devices=devices,
+            nodes=nodes,
             workers=workers,
             case_names=not no_names,
             masks=str(masks),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_gliocam.io import read_case
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import BundleInfo, read_bundle_info, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
@@ -136,11 +136,11 @@ def test_two_processes_teach_a_segmentation_network_as_one_would(tmp_path):
         case = read_case(cases / f"case{number}")
         save_mask(tmp_path / "masks", case, bright(case))
         save_mask(tmp_path / "second", case, bright(case) == 1)
-    info = BundleInfo("tiny", "nowhere", "CC0-1.0", width=4, pixel_mm=3.0)
-    save_bundle(GliocamNet(width=4), info, tmp_path / "teacher")
+    info = BundleInfo("tiny", "nowhere", "CC0-1.0", width=4, pixel_mm=3.0, norm="instance-affine")
+    save_bundle(GliocamNet.of(3, info.design), info, tmp_path / "teacher")
     recipe = read_segmenter_recipe("small-unet")
     fit = replace(
-        recipe.fit, epochs=2, batch=9, precision="32-true", optimiser="sgd", rate=0.02, average=0
+        recipe.fit, epochs=2, batch=8, precision="32-true", optimiser="sgd", rate=0.02, average=0
     )
     data = replace(recipe.data, phantoms=0, validation=0.34)
     loss = replace(recipe.loss, seed=1.0, cross_entropy=1.0)
@@ -161,7 +161,7 @@ def test_two_processes_teach_a_segmentation_network_as_one_would(tmp_path):
         line = [sys.executable, str(script), str(request.save())]
         done = subprocess.run(line, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert load_bundle(request.out_dir).segmenter is not None
+        assert read_bundle_info(request.out_dir).segmenter is not None
     one, two = curve(tmp_path / "1", "segmenter"), curve(tmp_path / "2", "segmenter")
     assert {"train_seed", "train_cross_entropy", "val_overlap", "val_pixels"} <= {k for _, k in one}
     assert one.keys() == two.keys()
