@@ -172,10 +172,14 @@ class Preparation:
         What was done, one sentence each.
     originals : mapping of Modality to OriginalSeries
         The series, each with the way back to it.
+    head : ndarray of float32, shape (S, P, L), or None
+        The reference series on the case's grid before skull and skin were removed, to check the
+        border of the brain; None where nothing was removed.
     """
 
     steps: tuple[str, ...]
     originals: Mapping[Modality, OriginalSeries]
+    head: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ def opening(
         except UnpreparedError:
             pass
         else:
-            if not _has_skull(case):
+            if not has_skull(case):
                 return case
     examination = choose(find_examination(files.to_prepare or files), choices or {})
     prepared = yield from preparing(examination, steps=Steps())
@@ -71,6 +71,13 @@ def choose(examination: Examination, choices: Mapping[Modality, str]) -> Examina
     return examination
 
 
-def _has_skull(case: Case) -> bool:
+def has_skull(case: Case) -> bool:
+    """Return True if a volume of a case fills more than a brain can.
+
+    Parameters
+    ----------
+    case : Case
+        As it was read.
+    """
     voxel = case.grid.voxel_ml
     return any(filled_ml_of(v, voxel) > LARGEST_BRAIN_ML for v in case.volumes.values())

@@ -148,7 +148,8 @@ def preparing(
             size = " × ".join(f"{mm:.3g}" for mm in grid.spacing)
             said.append(f"{modality.title} was resampled to {size} mm.")
     brain = yield from _brain(list(heads.values()), grid)
-    if any(head.logits is not None for head in heads.values()):
+    stripped = any(head.logits is not None for head in heads.values())
+    if stripped:
         shown = " and ".join(m.title for m, head in heads.items() if head.logits is not None)
         said.append(f"Skull and skin were removed; the brain was found in {shown}.")
     return Case(
@@ -170,6 +171,7 @@ def preparing(
                 )
                 for modality, head in heads.items()
             },
+            volumes[reference] if stripped else None,
         ),
     )
 

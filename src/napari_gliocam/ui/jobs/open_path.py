@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gliocam.case import Case, ExpertLabels, Grid
-from napari_gliocam.errors import CaseError
+from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io import CaseFiles, LabelFile, read_case, read_labels
 from napari_gliocam.io.find import look_up
+from napari_gliocam.io.foreign import holds_other_images
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.sidecar import written_here
 from napari_gliocam.io.volume import Volume, difference, make_volume
+from napari_gliocam.prepare import Examination, find_examination
+from napari_gliocam.prepare.opening import has_skull
 from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.state import OpenCase
 
@@ -39,18 +42,33 @@ class LabelsAlone:
     header: Nifti1Header
 
 
-def read_path(path: str | Path) -> OpenCase | LabelsAlone:
+def read_path(path: str | Path) -> OpenCase | LabelsAlone | Examination:
     """Read a folder or a file.
 
-    A result of this program opens alone; any other file opens the case it belongs to.
+    A result of this program opens alone; any other file opens the case it belongs to.  Series that
+    make no case as they are come as an examination, to be prepared.
+
+    Parameters
+    ----------
+    path : str or Path
+        A case, one of its files, labels, or a study in DICOM or another format.
 
     Raises
     ------
     CaseError
         In one sentence with the file and the remedy.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    if holds_other_images(path):
+        return find_examination(path)
     files = look_up(path)
+    try:
+        return _read(files, path)
+    except UnpreparedError:
+        return find_examination(files)
+
+
+def _read(files: CaseFiles, path: Path) -> OpenCase | LabelsAlone:
     if files.problem and not files.choice:
         raise CaseError(files.problem)
     own = files.labels is not None and path.name == files.labels.name and written_here(path)
@@ -64,7 +82,8 @@ def read_path(path: str | Path) -> OpenCase | LabelsAlone:
     if files.problem:
         case = replace(case, warnings=(files.problem, *case.warnings))
     later = tuple(Source(p.name, None, p) for p in files.unknown)
-    return OpenCase(case, files=files, pool=(*sources_of(case), *later))
+    examination = find_examination(replace(files, problem=None)) if has_skull(case) else None
+    return OpenCase(case, files=files, pool=(*sources_of(case), *later), to_prepare=examination)
 
 
 def _labels_alone(path: Path, name: str) -> LabelsAlone:
@@ -121,7 +140,7 @@ def _volume(path: Path) -> Volume:
 def _same_grid(volume: Volume, grid: Grid, other: str) -> None:
     gap = difference(grid, volume.grid)
     if gap:
-        raise CaseError(
+        raise UnpreparedError(
             f"{other} and {volume.path.name} lie on different grids ({gap}); "
             "register and resample them onto one grid."
         )

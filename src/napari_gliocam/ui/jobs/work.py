@@ -19,6 +19,7 @@ from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.prepare import Examination, Steps
     from napari_gliocam.refine.clusters import Clustering
 
 
@@ -108,6 +109,15 @@ def segment(
     except RefinementError as error:
         return SegmentOutcome(error.unrefined.maps, failure=str(error))
     return SegmentOutcome(result.maps, None if result.refinement is None else result)
+
+
+def prepare(examination: Examination, steps: Steps) -> Generator[Progress, None, Case]:
+    """Make a case of the series of an examination."""
+    keep_triton_out()
+    from napari_gliocam.prepare import preparing
+
+    case = yield from preparing(examination, steps=steps)
+    return case
 
 
 def devices() -> tuple[tuple[str, str], ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import BundleInfo
+    from napari_gliocam.prepare import Examination
     from napari_gliocam.trust.statement import TrustStatement
 
 
@@ -69,6 +70,8 @@ class OpenCase:
         What Segment found, where ``result`` is that of another method by now.
     trust : TrustStatement or None
         How far the result can be trusted; None until that is measured.
+    to_prepare : Examination or None
+        Its files as series, where it shows the skull; what it can be prepared from.
     answered : frozenset of Modality
         Modalities for which a volume was chosen by hand, or that they are missing.
     opened : float
@@ -85,6 +88,7 @@ class OpenCase:
     revision: int = 0
     kept: Kept | None = None
     trust: TrustStatement | None = None
+    to_prepare: Examination | None = None
     answered: frozenset[Modality] = frozenset()
     opened: float = field(default_factory=time.monotonic)
 
@@ -282,6 +286,8 @@ class State:
         The case that a refinement is applied to.
     refining_progress : Progress or None
         How far that is.
+    examination : Examination or None
+        Series that a case can be prepared from, and which of them is which modality.
     message : Message or None
         What the strip shows.
     under : Modality or None
@@ -303,6 +309,7 @@ class State:
     progress: Progress | None = None
     refining: OpenCase | None = None
     refining_progress: Progress | None = None
+    examination: Examination | None = None
     message: Message | None = None
     under: Modality | None = None
     outline: bool = False

@@ -31,6 +31,8 @@ from napari_gliocam.ui.model.result import Result, sentence_of
 from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
+from napari_gliocam.ui.panel.prepare_run import compared
+from napari_gliocam.ui.panel.prepare_view import PrepareView
 from napari_gliocam.ui.panel.refine_view import RefineView
 from napari_gliocam.ui.panel.results_view import ResultsView
 from napari_gliocam.ui.panel.run_view import RunView
@@ -65,6 +67,7 @@ class Workspace(Dock):
         commands.bind_keys()
         preference.prefer_case_reader()
         self.case_view = CaseView(commands.CYCLE_MODALITY)
+        self.prepare_view = PrepareView()
         self.run_view = RunView()
         self.threshold_view = ThresholdView()
         self.refine_view = RefineView(commands.FLIP_REFINEMENT)
@@ -78,6 +81,7 @@ class Workspace(Dock):
         )
         self.lay_out(
             self.case_view,
+            self.prepare_view,
             self.run_view,
             self.threshold_view,
             self.refine_view,
@@ -131,6 +135,15 @@ class Workspace(Dock):
         case.plane_requested.connect(self._on_plane_requested)
         case.side_views_requested.connect(self._on_side_views_requested)
         case.one_contrast_requested.connect(self._on_one_contrast_requested)
+        prepare, preparing = self.prepare_view, session.prepare_run
+        prepare.series_requested.connect(preparing.choose)
+        prepare.prepare_requested.connect(preparing.start)
+        prepare.cancel_requested.connect(lambda: session.jobs.cancel("prepare"))
+        prepare.dismissed.connect(self._on_examination_dismissed)
+        prepare.checkerboard_requested.connect(self._on_checkerboard_requested)
+        prepare.head_requested.connect(self._on_head_requested)
+        preparing.running_changed.connect(prepare.set_running)
+        preparing.progressed.connect(prepare.set_progress)
         run = self.run_view
         run.device_requested.connect(self._on_device_requested)
         run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
@@ -252,6 +265,17 @@ class Workspace(Dock):
     def _on_device_requested(self, name: str) -> None:
         self.state.device = name
 
+    def _on_examination_dismissed(self) -> None:
+        self.state.examination = None
+
+    def _on_checkerboard_requested(self, other: Modality | None) -> None:
+        if self._opened is not None:
+            self.session.prepare_run.show_checkerboard(self._opened, other)
+
+    def _on_head_requested(self, shown: bool) -> None:
+        if self._opened is not None:
+            self.session.prepare_run.show_head(self._opened, shown)
+
     def _on_flip_requested(self) -> None:
         self.session.flip_refinement()
         self._show_refined()  # the button has turned by itself
@@ -262,6 +286,7 @@ class Workspace(Dock):
         events = self.state.events
         events.open_cases.connect(self._show_cases)
         events.current.connect(self._on_current)
+        events.examination.connect(self.prepare_view.set_examination)
         events.devices.connect(self._show_run)
         events.bundle.connect(self._show_run)
         events.bundle.connect(self._show_case)
@@ -279,6 +304,7 @@ class Workspace(Dock):
     def _show_everything(self) -> None:
         self._show_message(self.state.message)
         self.results_view.set_outline(self.state.outline)
+        self.prepare_view.set_examination(self.state.examination)
         self._show_run()
         self._show_running(self.state.running)
         self._show_refining(self.state.refining)
@@ -301,6 +327,8 @@ class Workspace(Dock):
             )
             self._show_settings(opened.settings)
         self.results_view.set_trust(None if opened is None else opened.trust)
+        made = None if opened is None else opened.case.preparation
+        self.prepare_view.set_prepared(made, compared(opened) if opened and made else ())
         self._show_cases()
         self._show_case()
         self._on_result(None if opened is None else opened.result)

@@ -19,6 +19,7 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.volume import difference
 from napari_gliocam.maps.class_maps import Row
+from napari_gliocam.prepare import Examination
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -31,6 +32,7 @@ from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.segment_run import SegmentRun
 from napari_gliocam.ui.panel.trust_run import CaseTrust
@@ -73,6 +75,7 @@ class Session:
         self.jobs = Jobs(self.viewer, parent, self.state.fail)
         self.run = SegmentRun(self.state, self.layers, ingredients, self.jobs, self.turns)
         self.run.finished.connect(self._on_segmented)
+        self.prepare_run = PrepareRun(self.state, self.layers, self.jobs, self.turns)
         self.refine_run = RefineRun(self.state, self.layers, ingredients, self.jobs)
         self._trust = CaseTrust(self.state, self.jobs)
         self._contours = ThresholdContours(self.layers)
@@ -156,17 +159,19 @@ class Session:
         """Read a folder or a file of a case; its layers come when it is read."""
         opening = self.state.announce(f"Opening {Path(path).name}…")
 
-        def read(found: tuple[OpenCase | LabelsAlone, list[Layer]]) -> None:
+        def read(found: tuple[OpenCase | LabelsAlone | Examination, list[Layer]]) -> None:
             self.turns.run(self._showing(*found, opening))
 
         return self.jobs.run(("open", path), lambda: _prepared(path), read, name="Open")
 
     def _showing(
-        self, found: OpenCase | LabelsAlone, made: list[Layer], opening: Message
+        self, found: OpenCase | LabelsAlone | Examination, made: list[Layer], opening: Message
     ) -> Iterator[None]:
-        """Show a case or labels that were read, a layer in each step."""
+        """Show what was read: a case or labels, a layer in each step, or series to prepare."""
         if isinstance(found, LabelsAlone):
             self.layers.add_labels(made)
+        elif isinstance(found, Examination):
+            self.state.examination = found
         elif (same := self.layers.already_open(found)) is not None:
             self.select(same)
             self.state.say(f"{found.case.name} is open already.")
@@ -220,6 +225,8 @@ class Session:
                 opened.follow(self.state.usual)
         if fresh:
             self.select(fresh[-1])
+            if fresh[-1].to_prepare is not None:
+                self.state.examination = fresh[-1].to_prepare
             self._activate.start()  # when the reader's other layers are in as well
         elif self.state.current not in open_cases:
             self.select(open_cases[-1] if open_cases else None)
@@ -480,7 +487,9 @@ class Session:
         self.saved.emit(list(paths))
 
 
-def _prepared(path: str | Path) -> tuple[OpenCase | LabelsAlone, list[Layer]]:
+def _prepared(path: str | Path) -> tuple[OpenCase | LabelsAlone | Examination, list[Layer]]:
     """Read a path and make its layers, which the window only has to add."""
     found = read_path(path)
+    if isinstance(found, Examination):
+        return found, []
     return found, layer_data.make_layers(layer_data.data_of(found))

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from napari_gliocam.errors import GliocamError
+from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.io.find import look_up
+from napari_gliocam.io.foreign import holds_other_images
 from napari_gliocam.io.naming import is_nifti
 from napari_gliocam.ui.viewer.layer_data import LayerData
 
 if TYPE_CHECKING:
+    from napari_gliocam.prepare import Examination
     from napari_gliocam.ui.jobs.open_path import LabelsAlone
     from napari_gliocam.ui.model.state import OpenCase
 
@@ -36,7 +38,7 @@ def get_reader(path: Paths | None = None) -> Callable[[Paths], list[LayerData]] 
         first = Path(_as_list(path)[0])
         if first.is_dir():
             there = any(is_nifti(child.name) for child in first.iterdir())
-            return read if there else None
+            return read if there or holds_other_images(first) else None
         if not is_nifti(first.name):
             return None
         files = look_up(first)
@@ -71,6 +73,7 @@ def read(path: Paths) -> list[LayerData]:
 
 
 def _read(paths: Sequence[Path]) -> list[LayerData]:
+    from napari_gliocam.prepare import Examination
     from napari_gliocam.ui.jobs.open_path import LabelsAlone
     from napari_gliocam.ui.viewer.layer_data import data_of
 
@@ -84,6 +87,9 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
             layers += missing
             continue
         found = _read_alive(path)
+        if isinstance(found, Examination):
+            _offer(found)
+            continue
         layers += data_of(found)
         if isinstance(found, LabelsAlone):
             continue
@@ -93,7 +99,21 @@ def _read(paths: Sequence[Path]) -> list[LayerData]:
     return layers
 
 
-def _read_alive(path: Path) -> OpenCase | LabelsAlone:
+def _offer(examination: Examination) -> None:
+    """Offer series that make no case as they are in the panel, to be prepared."""
+    from napari import current_viewer
+
+    from napari_gliocam.ui.model.state import state_of
+    from napari_gliocam.ui.widgets.dock import Dock, open_dock
+
+    viewer = current_viewer()
+    if viewer is None:
+        raise CaseError(f"{examination.name} has to be prepared; open it in napari's window.")
+    open_dock(viewer, "Gliocam", Dock)
+    state_of(viewer).examination = examination
+
+
+def _read_alive(path: Path) -> OpenCase | LabelsAlone | Examination:
     """Read in the background, for the window is to stay alive; say so where a panel is open."""
     from napari import current_viewer
 

@@ -48,13 +48,24 @@ WINDOW_KEY = "napari-gliocam window"
 STACKING = (Modality.T1, Modality.T2, Modality.T1CE, Modality.FLAIR)
 
 Role = Literal[
-    "modality", "volume", "expert", "result", "map", "contour", "cell", "overlay", "drawing"
+    "modality",
+    "volume",
+    "expert",
+    "result",
+    "map",
+    "contour",
+    "cell",
+    "overlay",
+    "drawing",
+    "check",
 ]
 
 Overlay = Literal["superpixels", "edge map"]
 Drawing = Literal["claims", "agreement", "diameters"]
 #: Drawings of every voxel, which lie in each other's way.
 PLANES: tuple[Drawing, ...] = ("claims", "agreement")
+#: Of the checkerboard: wide enough to follow a ventricle across the border of two squares.
+_SQUARE_MM = 25.0
 OVERLAYS: tuple[Overlay, ...] = ("superpixels", "edge map")
 
 
@@ -194,6 +205,56 @@ def map_data(opened: OpenCase, row: Row, target: Target, *, visible: bool) -> La
         **placement(opened.case.grid),
     }
     return opened.result.maps.volume(row, target), arguments, "image"
+
+
+def checkerboard_data(opened: OpenCase, one: Modality, other: Modality) -> LayerData:
+    """Make squares of two modalities in turn: edges run through where they are aligned.
+
+    Parameters
+    ----------
+    opened : OpenCase
+        A case with both modalities.
+    one, other : Modality
+        Which two.
+    """
+    case = opened.case
+
+    def grey(modality: Modality) -> NDArray[np.float32]:
+        low, high = contrast_limits(case.volumes[modality], case.brain)
+        shown: NDArray[np.float32] = np.clip(
+            (case.volumes[modality] - low) / (high - low), 0, 1, dtype=np.float32
+        )
+        return shown
+
+    squares = [
+        (np.arange(count) * mm // _SQUARE_MM).astype(int)
+        for count, mm in zip(case.grid.shape, case.grid.spacing, strict=True)
+    ]
+    odd = (squares[0][:, None, None] + squares[1][:, None] + squares[2]) % 2 == 1
+    arguments = {
+        "name": f"{one.title} and {other.title}",
+        "colormap": "gray",
+        "contrast_limits": (0.0, 1.0),
+        "metadata": {KEY: LayerTag(opened, "check", "checkerboard")},
+        **placement(case.grid),
+    }
+    return np.where(odd, grey(other), grey(one)), arguments, "image"
+
+
+def head_data(opened: OpenCase) -> list[LayerData]:
+    """Make the reference with its skull, and over it the border of the brain that was kept."""
+    case = opened.case
+    assert case.preparation is not None
+    assert case.preparation.head is not None
+    head, place = case.preparation.head, placement(case.grid)
+    tag = {KEY: LayerTag(opened, "check", "head")}
+    low, high = contrast_limits(head, case.brain)
+    window = {"contrast_limits": (min(low, float(head.min())), high)}
+    border = {"name": "border of the brain", "colormap": contour_colormap(), "metadata": tag}
+    return [
+        (head, {"name": "head", "colormap": "gray", "metadata": tag, **window, **place}, "image"),
+        (case.brain.astype(np.uint8), {**border, **place}, "labels"),
+    ]
 
 
 def contour_data(opened: OpenCase) -> LayerData:

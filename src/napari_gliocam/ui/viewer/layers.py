@@ -383,6 +383,27 @@ class CaseLayers:
         layer.contour = 1
         return layer
 
+    # ---- checks of a preparation
+
+    def show_check(self, opened: OpenCase, data: Sequence[LayerData]) -> None:
+        """Show layers that check a preparation, on top and instead of those before.
+
+        Parameters
+        ----------
+        opened : OpenCase
+            A prepared case.
+        data : sequence of LayerData
+            See `layer_data.checkerboard_data` and `layer_data.head_data`; empty to remove them.
+        """
+        with self.batched(), self._selection_kept():
+            for layer, tag in self.tagged():
+                if tag.opened is opened and tag.role == "check":
+                    self.viewer.layers.remove(layer)
+        for one in data:
+            layer = self._add_on_top(one)
+            if isinstance(layer, Labels):
+                layer.contour = 1
+
     # ---- overlays
 
     def overlays(self, opened: OpenCase) -> dict[Overlay, Labels]:

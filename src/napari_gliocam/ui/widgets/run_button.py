@@ -28,15 +28,17 @@ class RunButton(QStackedWidget):
         On the button.
     tip : str
         What it does.
+    counted : str
+        What its progress counts, in the plural.
     """
 
     requested = Signal()
     cancel_requested = Signal()
 
-    def __init__(self, title: str, tip: str) -> None:
+    def __init__(self, title: str, tip: str, counted: str = "slices") -> None:
         super().__init__()
         self.button = QPushButton(title)
-        self._tip = tip
+        self._tip, self._counted = tip, counted
         self.button.setToolTip(tip)
         self.button.clicked.connect(self.requested)
         self.bar = QProgressBar()
@@ -78,8 +80,9 @@ class RunButton(QStackedWidget):
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         what = progress.what[:1].upper() + progress.what[1:]
-        counts = f": {progress.done} of {progress.total} slices" if progress.total > 1 else ""
-        self.stage.set_text(what + counts)
+        if progress.total > 1:
+            what += f": {progress.done} of {progress.total} {self._counted}"
+        self.stage.set_text(what)
 
     def _on_cancel(self) -> None:
         self.cancel_button.setEnabled(False)
