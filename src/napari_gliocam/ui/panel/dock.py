@@ -6,6 +6,7 @@ module is the wiring between the two and the shared state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from napari_gliocam.ui.panel.prepare_view import PrepareView
 from napari_gliocam.ui.panel.refine_view import RefineView
 from napari_gliocam.ui.panel.results_view import ResultsView
 from napari_gliocam.ui.panel.run_view import RunView
+from napari_gliocam.ui.panel.saving import LABELS, WayToSave, ways_to_save
 from napari_gliocam.ui.panel.session import Session
 from napari_gliocam.ui.panel.threshold_view import ThresholdView
 from napari_gliocam.ui.plugin import commands, preference
@@ -215,25 +217,30 @@ class Workspace(Dock):
             if layer is None:
                 self.state.say("There are no labels to save; click Segment first.")
             else:
-                path = self._ask_path(Path.home() / f"{safe_name(layer.name)}.nii.gz")
+                default = Path.home() / f"{safe_name(layer.name)}.nii.gz"
+                path, _ = self._ask_path(default, (LABELS,))
                 if path:
                     self.session.save_layer(layer, path)
             return
         source = next(iter(opened.case.sources.values()), None)
         folder = source.parent if source is not None else Path.home()
-        path = self._ask_path(folder / suggested_name(opened.case))
+        ways = ways_to_save(opened.case)
+        path, way = self._ask_path(folder / suggested_name(opened.case), ways)
         if path:
-            self.save(path)
+            self.session.save(path, way.write)
 
-    def _ask_path(self, default: Path) -> str:
-        path, _ = QFileDialog.getSaveFileName(self, "Save labels", str(default), _NIFTI_FILTER)
-        if not path or path.lower().endswith((".nii", ".nii.gz")):
-            return str(path)
-        path = f"{path}.nii.gz"  # the dialog asked about another name
-        question = f"{Path(path).name} exists. Replace it?"
-        if Path(path).exists() and not confirms(self, "Save labels", question):
-            return ""
-        return path
+    def _ask_path(self, default: Path, ways: Sequence[WayToSave]) -> tuple[str, WayToSave]:
+        by_filter = {way.filter: way for way in ways}
+        asked, chosen = QFileDialog.getSaveFileName(
+            self, "Save labels", str(default), ";;".join(by_filter)
+        )
+        way = by_filter.get(chosen, ways[0])
+        path = way.named(asked) if asked else ""
+        if path != asked:  # the dialog asked about another name
+            question = f"{Path(path).name} exists. Replace it?"
+            if Path(path).exists() and not confirms(self, "Save labels", question):
+                return "", way
+        return path, way
 
     def ask_close(self) -> None:
         """Close the case in work; where it was painted in and not saved, ask first."""

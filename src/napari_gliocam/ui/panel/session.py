@@ -34,6 +34,7 @@ from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
 from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
+from napari_gliocam.ui.panel.saving import Write, save_labels
 from napari_gliocam.ui.panel.segment_run import SegmentRun
 from napari_gliocam.ui.panel.trust_run import CaseTrust
 from napari_gliocam.ui.plugin import preference
@@ -414,23 +415,27 @@ class Session:
 
     # ---- saving
 
-    def save(self, path: str | Path) -> Job | None:
-        """Write the labels and, beside them, the settings; the old file stays if that fails.
+    def save(self, path: str | Path, write: Write = save_labels) -> Job | None:
+        """Write the result; the old files stay if that fails.
 
         A refinement that is chosen and not applied yet is applied first.
-        """
-        from napari_gliocam.io import save_segmentation
 
+        Parameters
+        ----------
+        path : str or Path
+            Of the labels.
+        write : callable
+            What is written, see `saving.WayToSave`: labels and settings by default.
+        """
         opened = self.state.current
         result = None if opened is None else opened.result
         if opened is None or result is None:
             return None
         self.settle()
         if opened.refinement.changes_something and result.current is None:
-            return self._refine_and_save(opened, path)
+            return self._refine_and_save(opened, path, write)
         segmentation, case = result.segmentation, result.case
         strokes = result.painted.strokes_copy()
-        write = lambda: save_segmentation(segmentation, Path(path), case=case, overwrite=True)  # noqa: E731
         self.state.say(f"Saving {Path(path).name}…")
 
         def saved(paths: list[Path]) -> None:
@@ -438,7 +443,9 @@ class Session:
             self._watch_strokes()
             self._on_saved(paths)
 
-        return self.jobs.run(("save", path), write, saved, name="Save")
+        return self.jobs.run(
+            ("save", path), lambda: write(segmentation, case, Path(path)), saved, name="Save"
+        )
 
     def _watch_strokes(self, event: object = None) -> None:
         """Have napari ask before it closes a window with strokes that are not saved."""
@@ -465,7 +472,7 @@ class Session:
             name="Save",
         )
 
-    def _refine_and_save(self, opened: OpenCase, path: str | Path) -> Job | None:
+    def _refine_and_save(self, opened: OpenCase, path: str | Path, write: Write) -> Job | None:
         job = self.refine_run.apply(opened)
         if job is None:
             self.state.say("A refinement is under way; save again when it is done.", "warning")
@@ -474,7 +481,7 @@ class Session:
         def save(_: object) -> None:
             result = opened.result
             if opened is self.state.current and result is not None and result.current is not None:
-                self.save(path)
+                self.save(path, write)
             else:
                 self.state.say("Nothing was saved: the choices changed meanwhile.", "warning")
 
