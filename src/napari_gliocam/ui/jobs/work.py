@@ -131,6 +131,14 @@ def devices() -> tuple[tuple[str, str], ...]:
     )
 
 
+def warm_up() -> None:
+    """Import what Segment needs while nobody waits for it."""
+    keep_triton_out()
+    import napari_gliocam.nets.bundle
+    import napari_gliocam.nets.gliocam
+    import napari_gliocam.refine.run  # noqa: F401
+
+
 def phantom(kind: str, seed: int = 11) -> Case:
     """Draw a synthetic case."""
     keep_triton_out()

@@ -14,7 +14,6 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.jobs import Jobs
-from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -33,8 +32,6 @@ class SegmentRun:
         Shared with the refinement of the same panel.
     jobs : Jobs
         Those of the panel.
-    turns : Turns
-        Adds the layers of the result one after the other.
     """
 
     finished = Signal(OpenCase)
@@ -45,13 +42,11 @@ class SegmentRun:
         layers: CaseLayers,
         ingredients: work.Ingredients,
         jobs: Jobs,
-        turns: Turns,
     ) -> None:
         self._state = state
         self._layers = layers
         self._ingredients = ingredients
         self._jobs = jobs
-        self._turns = turns
 
     def start(self, opened: OpenCase) -> Job | None:
         """Run the networks on a case; None while another run is under way."""
@@ -107,7 +102,7 @@ class SegmentRun:
             return  # the case left the viewer meanwhile
         opened.follow(usual)
         opened.take(case, segmented.maps, segmented.refined, cut)
-        self._turns.run(self._layers.showing_result(opened))
+        self._layers.show_result(opened)
         self.finished.emit(opened)
         if segmented.failure:
             self._state.say(f"The result is not refined. {segmented.failure}", "warning")

@@ -17,7 +17,7 @@ from psygnal import EmitLoopError
 from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
@@ -251,31 +251,16 @@ class CaseLayers:
     # ---- results
 
     def show_result(self, opened: OpenCase) -> None:
-        """Show new maps and labels; what the user set on existing layers stays."""
-        for _ in self.showing_result(opened):
-            pass
-
-    def showing_result(self, opened: OpenCase) -> Iterator[None]:
-        """Show new labels and maps, a layer in each step; the labels come first."""
+        """Show new labels, and new maps where they have a layer; what the user set there stays."""
         assert opened.result is not None
         self.show_labels(opened)
+        maps = opened.result.maps
         for layer, tag in self.tagged():
             if tag.opened is opened and tag.role == "map":
-                self._update_map(opened, layer, tag)
-        for target in TARGETS:
-            yield
-            if opened.result is None or self.result(opened) is None:
-                return  # the result or the whole case was removed meanwhile
-            if self.find(opened, "map", ("aggregate", target)) is None:
-                data = layer_data.map_data(opened, "aggregate", target, visible=False)
-                with self._selection_kept():
-                    self._insert(Layer.create(*data), opened)
-
-    def _update_map(self, opened: OpenCase, layer: Layer, tag: LayerTag) -> None:
-        assert opened.result is not None
-        volume = opened.result.maps.volume(*tag.what)
-        if layer.data is not volume:
-            layer.data = volume
+                if not maps.has(*tag.what):
+                    self.viewer.layers.remove(layer)
+                elif layer.data is not (volume := maps.volume(*tag.what)):
+                    layer.data = volume
 
     def remove_result(self, opened: OpenCase) -> None:
         """Remove the labels and maps of a case."""
@@ -356,8 +341,9 @@ class CaseLayers:
             layer.visible = shown
         elif shown and opened.result is not None and opened.result.maps.has(row, target):
             with self._selection_kept():
-                data = layer_data.map_data(opened, row, target, visible=True)
-                self._insert(Layer.create(*data), opened)
+                layer = Layer.create(*layer_data.map_data(opened, row, target, visible=False))
+                self._insert(layer, opened)
+            layer.visible = True  # announced, so that a comparison keeps it behind
 
     def map_layers(self, opened: OpenCase) -> dict[tuple[Row, Target], Layer]:
         """Return the layers of the maps of a case that are shown, bottom first."""

@@ -30,6 +30,8 @@ ORDERS: dict[Plane, tuple[int, int, int]] = {
 _ENDS = (("S", "I"), ("P", "A"), ("L", "R"))
 _TOWARDS = np.array([[0, 0, 1], [0, -1, 0], [-1, 0, 0]])  # S, P, L in RAS
 _SIDES = ("left", "right", "top", "bottom")
+#: Between two new marks.
+NEXT_MARK_MS = 40
 
 
 def plane_of(order: Sequence[int]) -> Plane:
@@ -115,10 +117,10 @@ class UprightView:
         self._marked = active and viewer.dims.ndisplay == 2
         self._mark_later(viewer)
 
-    def _mark_later(self, viewer: ViewerModel) -> None:
+    def _mark_later(self, viewer: ViewerModel, pause_ms: int = 0) -> None:
         """Set the marks in a turn of their own where there is an event loop."""
         if hasattr(viewer, "window"):
-            QTimer.singleShot(0, self._set_marks)
+            QTimer.singleShot(pause_ms, self._set_marks)
         else:
             self._set_marks()
 
@@ -178,8 +180,8 @@ class UprightView:
             # the pictures of a comparison have their names at the top
             crowded = side == "top" and self._grid is not None and self._grid.enabled
             overlays[key].visible = visible and not crowded
-            if new:  # the canvas needs 60 ms for each
-                self._mark_later(viewer)
+            if new:  # the canvas needs 60 ms for each: it draws between two of them
+                self._mark_later(viewer, NEXT_MARK_MS)
                 return
 
     @contextmanager
