@@ -116,7 +116,9 @@ class Session:
             self.state.device = defaults.device
         if len(self.state.devices) == 1:
             self.jobs.run("looking for devices", work.devices, self._on_devices, torch=True)
-        self.jobs.run("warm up networks", work.warm_up, self._spare_libraries, torch=True)
+        self.jobs.run(
+            "warm up networks", work.warm_up, self._spare_libraries, torch=True, quiet=True
+        )
 
     def close(self) -> None:
         """Stop everything that would report to this panel, which may be gone already."""
