@@ -192,7 +192,9 @@ def labelling(
 
 def bundle_thresholds(info: BundleInfo) -> Thresholds:
     """Return the thresholds that a bundle was made for; the only place that reads them."""
-    return Thresholds(info.tumour_threshold, info.class_threshold)
+    return Thresholds(
+        info.tumour_threshold, info.class_threshold, gate_probability=info.gate_probability
+    )
 
 
 def compute_maps(

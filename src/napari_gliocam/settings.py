@@ -54,7 +54,7 @@ class Thresholds:
                 raise GliocamError(f"The {title} is {value:g}; choose a value between 0 and 1.")
 
     def cut_like(self, other: Thresholds) -> Thresholds:
-        """Return these choices with the two thresholds of others.
+        """Return these choices with the thresholds of others, that of the gate among them.
 
         Parameters
         ----------
@@ -62,7 +62,10 @@ class Thresholds:
             Those of a bundle, for example.
         """
         return replace(
-            self, tumour_threshold=other.tumour_threshold, class_threshold=other.class_threshold
+            self,
+            tumour_threshold=other.tumour_threshold,
+            class_threshold=other.class_threshold,
+            gate_probability=other.gate_probability,
         )
 
 

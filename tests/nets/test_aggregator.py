@@ -137,6 +137,18 @@ def test_a_design_that_cannot_be_built_is_refused(choices, words):
         GliocamNet(**choices)
 
 
+def test_class_maps_times_the_tumour_map_are_those_of_the_released_code():
+    torch.manual_seed(0)
+    net = GliocamNet(width=4, sharing=False).eval()
+    times = GliocamNet(width=4, sharing=False, times_tumour=True).eval()
+    times.load_state_dict(net.state_dict())
+    images, brain = torch.randn(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+    with torch.inference_mode():
+        plain, product = (n(images, brain).aggregates for n in (net, times))
+    torch.testing.assert_close(product[:, 0], plain[:, 0])
+    torch.testing.assert_close(product[:, 1:], plain[:, 1:] * plain[:, :1])
+
+
 def test_sharing_makes_the_larger_class_the_tumour():
     classes, tumour = torch.rand(2, 2, 8, 8), torch.rand(2, 1, 8, 8)
     shared = share(classes, tumour)

@@ -31,6 +31,55 @@ def test_a_bundle_in_folds_is_for_each_case_the_one_that_left_it_out(
         set_up(study, tmp_path / "out", bundles={"default": folds})
 
 
+def test_a_bundle_of_several_seeds_is_a_row_for_each_and_their_mean(
+    cohort, study_file, tiny_bundle, tmp_path
+):
+    from napari_gliocam.study.figures import StudyResult
+    from napari_gliocam.study.tables import table_of
+    from tests.study.test_scores import _scores
+
+    for number in (1, 2):
+        shutil.copytree(tiny_bundle, tmp_path / "seeds" / f"seed-{number}")
+    shutil.copytree(tiny_bundle, tmp_path / "seeds" / "seed-2" / "fold-1")
+    write_folds(tmp_path / "seeds" / "seed-2" / "folds.csv", {"a": 1})
+    study = read_study(study_file)
+    setup = set_up(study, tmp_path / "out", bundles={"default": tmp_path / "seeds"})
+    titles = [row.title for row in setup.study.rows]
+    assert titles[:3] == ["GradCAM, seed-1", "GradCAM, seed-2", "LayerCAM, refined, seed-1"]
+    assert titles[-3:] == ["both, seed-1", "both, seed-2", "nothing"]
+    assert {member.bundle for member in setup.study.rows[-2].members} == {"default/seed-2"}
+    assert setup.bundle_of("default/seed-1", "a") == tmp_path / "seeds" / "seed-1"
+    assert setup.bundle_of("default/seed-2", "a") == tmp_path / "seeds" / "seed-2" / "fold-1"
+    assert len(set(setup.keys)) == 4 * 2 + 1
+
+    found = [_scores(n) for n in range(len(titles))]
+    result = StudyResult(setup.study, {"a": found, "b": found})
+    assert result.compared_with(3) == 1  # LayerCAM of seed 2 with GradCAM of seed 2
+    assert result.compared_with(0) is None
+    names = [line.name for line in table_of(result)]
+    assert names[:3] == ["GradCAM, seed-1", "GradCAM, seed-2", "GradCAM, mean ± sd of seeds"]
+    assert len(names) == 4 * 3 + 1
+    paper = [line.cells[0].paper for line in table_of(result)]
+    assert paper[:3] == ["", "", "0.600 ± 0.400"]
+
+
+def test_seeds_that_do_not_go_together_are_named(study_file, tiny_bundle, tmp_path):
+    for bundle, seeds in (("one", (1, 2)), ("other", (1, 3))):
+        for number in seeds:
+            shutil.copytree(tiny_bundle, tmp_path / bundle / f"seed-{number}")
+    path = tmp_path / "study.toml"
+    path.write_text(
+        '[bundles.other]\n[[row]]\nname = "both"\nrule = "or"\n'
+        '[[row.members]]\nmethod = "gradcam"\n[[row.members]]\nmethod = "gradcam"\n'
+        'bundle = "other"\n[[row]]\nname = "fifth"\nseed = "seed-5"\n'
+    )
+    given = {"default": tmp_path / "one", "other": tmp_path / "other"}
+    with pytest.raises(GliocamError) as caught:
+        set_up(read_study(path), tmp_path / "out", bundles=given)
+    assert 'row "both": its bundles have the seeds' in str(caught.value)
+    assert 'row "fifth, seed-5": its bundles have the seeds seed-1, seed-2' in str(caught.value)
+
+
 def test_keys_change_with_what_changes_scores_and_with_nothing_else(
     study_file, tiny_bundle, tmp_path
 ):

@@ -25,7 +25,7 @@ from napari_gliocam.settings import EvaluationSettings, SegmentRequest, Threshol
 
 #: Words for a switch that is off, where "--no-..." would not say it.
 _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
-_BUNDLE_SETS = ("tumour_threshold", "class_threshold")
+_BUNDLE_SETS = ("tumour_threshold", "class_threshold", "gate_probability")
 
 
 def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Parameter]:

@@ -253,30 +253,30 @@ def print_table(result: StudyResult) -> None:
     from napari_gliocam.cli.console import printable
     from napari_gliocam.study.tables import TITLES, columns_of, how, table_of
 
-    study, columns, cells = result.study, columns_of(result), table_of(result)
+    study, columns, lines = result.study, columns_of(result), table_of(result)
     console = Console()
     console.print(Text(printable(study.title or study.name)))
     for metric in study.table.metrics:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column(TITLES[metric], overflow="fold", min_width=12)
         places = [n for n, (_, other) in enumerate(columns) if other == metric]
-        paper = {n for n in places if any(row[n].paper for row in cells)}
+        paper = any(line.cells[n].paper for line in lines for n in places)
         for n in places:
             table.add_column(columns[n][0], justify="right")
-            if n in paper:
+            if paper:
                 table.add_column("paper", justify="right", style="dim")
         group = ""
-        for row, line in zip(study.rows, cells, strict=True):
-            if row.group != group:
-                group = row.group
+        for line in lines:
+            if line.group != group:
+                group = line.group
                 table.add_section()
                 table.add_row(Text(printable(group)), style="bold")
             shown = [
                 text
-                for n in places
-                for text in ((line[n].ours, line[n].paper) if n in paper else (line[n].ours,))
+                for cell in (line.cells[n] for n in places)
+                for text in ((cell.ours, cell.paper) if paper else (cell.ours,))
             ]
-            table.add_row(Text(printable(row.name)), *shown)
+            table.add_row(Text(printable(line.name)), *shown)
         console.print(table)
     console.print(Text(how(result)))
     for sentence in study.differs:

@@ -61,6 +61,9 @@ def train(
         Path | None,
         typer.Option(metavar="CSV", help="case,split: train, validation or test; else by seed."),
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Instead of the recipe's.")
+    ] = None,
     bundle: Bundle = None,
     anatomies: Annotated[
         Path | None,
@@ -100,7 +103,7 @@ def train(
         request = TrainingRequest(
             cases=str(cases),
             out=str(out),
-            recipe=_recipe(recipe, modality or []),
+            recipe=_recipe(recipe, modality or [], seed),
             labels="" if labels is None else str(labels),
             bundle="" if bundle is None else str(bundle),
             anatomies="" if anatomies is None else str(anatomies),
@@ -122,14 +125,16 @@ def train(
             run_training(request, as_json=as_json)
 
 
-def _recipe(source: str, modalities: list[str]) -> dict[str, Any]:
-    """Return the values of a recipe, with other channels where they are named."""
+def _recipe(source: str, modalities: list[str], seed: int | None) -> dict[str, Any]:
+    """Return the values of a recipe, with other channels and another seed where they are given."""
     from napari_gliocam.train.recipe.fields import Recipe
     from napari_gliocam.train.recipe.toml_file import build_settings, read_recipe, recipe_values
 
     values = recipe_values(read_recipe(source))
     if modalities:
         values["data"]["modalities"] = modalities
+    if seed is not None:
+        values["seed"] = seed
     source = "--modality" if modalities else source
     return recipe_values(build_settings(Recipe, values, source))
 

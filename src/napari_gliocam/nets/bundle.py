@@ -66,6 +66,8 @@ class BundleInfo(Design):
         `napari_gliocam.maps.across_slices.smooth_across_slices`; 0: each slice by itself.
     tumour_threshold, class_threshold : float
         Thresholds of the maps, in [0, 1]; by default those of paper 1.
+    gate_probability : float
+        Least image-level probability at which a slice shows a class, in [0, 1].
     normalisation : Normalisation
         How intensities become network input.
     segmenter : SegmenterDesign or None
@@ -89,6 +91,7 @@ class BundleInfo(Design):
     across_slices_mm: float = 0.0
     tumour_threshold: float = 0.40
     class_threshold: float = 0.50
+    gate_probability: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
     segmenter: SegmenterDesign | None = None
     training: dict[str, Any] = field(default_factory=dict)
@@ -310,6 +313,7 @@ _FIELDS: dict[str, _Check] = {
     "across_slices_mm": _number(0, 50),
     "tumour_threshold": _number(0, 1),
     "class_threshold": _number(0, 1),
+    "gate_probability": _number(0, 1),
     "normalisation": _normalisation,
     "segmenter": _segmenter,
     "training": _free_form,
@@ -324,6 +328,7 @@ _FIELDS: dict[str, _Check] = {
     "attention": _choice,
     "guidance": _choice,
     "sharing": _flag,
+    "times_tumour": _flag,
     "final_map": _choice,
 }
 

@@ -65,6 +65,8 @@ class Design:
         Form of Eq. 3 of paper 1, see `napari_gliocam.nets.aggregator.guide`.
     sharing : bool
         Whether the class maps share out the tumour map, see `napari_gliocam.nets.aggregator.share`.
+    times_tumour : bool
+        Whether the class maps are multiplied by the tumour map at the end (the code of paper 1).
     final_map : {"aggregate", "mean"}
         The tumour map is the aggregate (paper 1), or the mean of it and the four exits (paper 2).
     """
@@ -80,6 +82,7 @@ class Design:
     attention: Attention = "joint"
     guidance: Guidance = "geometric"
     sharing: bool = True
+    times_tumour: bool = False
     final_map: FinalMap = "aggregate"
 
     def __post_init__(self) -> None:

@@ -72,7 +72,7 @@ class GliocamNet(nn.Module):
         As in `MultiExitNet`.
     width, guidance, sharing, strides, norm, pooling, map_range, attention, final_map
         As in `napari_gliocam.nets.design.Design`.
-    backbone, exits, attention_stride
+    backbone, exits, attention_stride, times_tumour
         As in `napari_gliocam.nets.design.Design`.
     polarity : mapping of target to 4 int, optional
         1 where the exit's high values mean lesion, -1 where it was learned the other way round.
@@ -103,6 +103,7 @@ class GliocamNet(nn.Module):
         backbone: Backbone = "resnet18",
         exits: Sequence[int] = ALL_EXITS,
         attention_stride: int = 2,
+        times_tumour: bool = False,
         polarity: Mapping[Target, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
@@ -119,6 +120,7 @@ class GliocamNet(nn.Module):
             backbone=backbone,
             exits=tuple(exits),
             attention_stride=attention_stride,
+            times_tumour=times_tumour,
         )
         self.in_channels = in_channels
         self.tumour = MultiExitNet(in_channels, 1, width, strides, norm, backbone, exits)
@@ -258,6 +260,8 @@ class GliocamNet(nn.Module):
             tumour = self.mean_with_exits(tumour, self._in_range(tumour_maps, brain))
         if self.design.sharing:
             classes = share(classes, tumour)
+        if self.design.times_tumour:
+            classes = classes * tumour
         aggregates = torch.cat([tumour, classes], dim=1)
         return aggregates, guided.mean(dim=1), torch.cat([attention, weights], dim=2)
 

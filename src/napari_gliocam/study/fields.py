@@ -74,6 +74,9 @@ class StudyRow(Member):
         Name of the row, which no other row of its group has.
     group : str
         Heading above the row, such as a modality.
+    seed : str
+        Folder of one seed of the bundle, such as "seed-1"; where it is empty and the bundle has
+        several, the row runs with each of them.
     class_threshold : float or None
         Only for "segment": threshold of the class maps where it differs from ``threshold``, which
         is then that of the tumour map.
@@ -98,6 +101,7 @@ class StudyRow(Member):
 
     name: str
     group: str = ""
+    seed: str = ""
     class_threshold: float | None = None
     exclusive: bool = True
     refine: str = "none"
@@ -109,9 +113,14 @@ class StudyRow(Member):
     published: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
     @property
-    def title(self) -> str:
+    def of_all_seeds(self) -> str:
         """The row with its group, such as "FLAIR: GradCAM"."""
         return f"{self.group}: {self.name}" if self.group else self.name
+
+    @property
+    def title(self) -> str:
+        """The row with its group and seed, such as "FLAIR: GradCAM, seed-1"."""
+        return f"{self.of_all_seeds}, {self.seed}" if self.seed else self.of_all_seeds
 
     @property
     def choices(self) -> tuple[Member, ...]:

@@ -107,11 +107,22 @@ class StudyResult:
 
     def compared_with(self, row: int) -> int | None:
         """Return the row that a row is compared with by paired tests, if any."""
-        rows, tests = self.study.rows, self.study.tests
-        if tests == "previous":
-            return row - 1 if row and rows[row].group == rows[row - 1].group else None
-        titles = [r.title for r in rows]
-        return None if tests not in titles or titles[row] == tests else titles.index(tests)
+        rows, wanted = self.study.rows, self.study.tests
+        own = rows[row]
+        if wanted == "previous":
+            group = dict.fromkeys(r.of_all_seeds for r in rows if r.group == own.group)
+            wanted = dict(zip(list(group)[1:], group, strict=False)).get(own.of_all_seeds, "")
+        for number, other in enumerate(rows):
+            if other.of_all_seeds == wanted != own.of_all_seeds and other.seed in ("", own.seed):
+                return number
+        return None
+
+    def seeds_of(self, row: int) -> list[int]:
+        """Return the rows that run what a row, counted from 0, runs with other seeds, and it."""
+        rows = self.study.rows
+        if not rows[row].seed:
+            return [row]
+        return [n for n, r in enumerate(rows) if r.of_all_seeds == rows[row].of_all_seeds]
 
     def tests(self) -> dict[tuple[int, str, str], PairedTest]:
         """Return paired tests over patients by row, target and metric of the table."""
@@ -147,7 +158,7 @@ def _figures(scores: Mapping[str, TargetScores]) -> Iterator[tuple[str, str, str
     for scoring in ("volume", *_BY_SLICE, "two-class"):
         for metric in _TWO_CLASS if scoring == "two-class" else _OVERLAP:
             values = [value for _, value in _by_patient(scores, scoring, metric)]
-            yield "patients", scoring, metric, _mean_and_sd(values)
+            yield "patients", scoring, metric, mean_and_sd(values)
     counts = sum((s.counts for s in scores.values()), Counts(0, 0, 0))
     pooled, n = counts.pooled, len(scores)
     yield "pooled", "foreground", "dice", (pooled.dice, None, n)
@@ -173,7 +184,8 @@ def _by_patient(
             yield case, value
 
 
-def _mean_and_sd(values: Iterable[float]) -> _Values:
+def mean_and_sd(values: Iterable[float]) -> _Values:
+    """Return the mean, the sample standard deviation and the number of values, None for none."""
     found = list(values)
     n = len(found)
     mean = float(np.mean(found)) if n else None

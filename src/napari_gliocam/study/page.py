@@ -83,7 +83,6 @@ def make_page(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> str
     """
     study = result.study
     style = files("napari_gliocam.report") / "templates" / "style.css"
-    cells = table_of(result)
     return read_template("napari_gliocam.study", "study.html").render(
         study=study,
         style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - our own file
@@ -93,8 +92,7 @@ def make_page(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> str
         how=how(result),
         published=any(row.published for row in study.rows),
         columns=[f"{TITLES[metric]}, {target}" for target, metric in columns_of(result)],
-        rows=list(zip(study.rows, cells, strict=True)),
-        minutes=[f"{result.seconds(number) / 60:.1f}" for number in range(len(study.rows))],
+        lines=table_of(result),
         boxes=_boxes(result),
         legend=[(CONFUSION_COLOURS[value], name) for value, name in CONFUSION_NAMES.items()],
         pictures=[_pictures(case, setup) for case in pictured if case in result.cases],

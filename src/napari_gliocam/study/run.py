@@ -119,13 +119,14 @@ def _crop(case: Case, crop: str) -> tuple[slice, ...]:
 
 def _by_bundle(numbers: Iterable[int], setup: Setup) -> list[int]:
     """Return rows in an order in which those of one bundle follow each other."""
-    order = list(setup.study.bundles)
+    order = list(setup.bundles)
     rows = setup.study.rows
-    return sorted(numbers, key=lambda n: (len(rows[n].members), order.index(_first(rows[n]))))
+    return sorted(numbers, key=lambda n: (len(rows[n].members), _place(rows[n], order)))
 
 
-def _first(row: StudyRow) -> str:
-    return row.choices[0].bundle
+def _place(row: StudyRow, order: list[str]) -> int:
+    bundle = row.choices[0].bundle
+    return order.index(bundle) if bundle in order else -1
 
 
 @lru_cache(maxsize=_BUNDLES)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.io.folds import FOLDS_FILE, read_folds
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, read_bundle_info
-from napari_gliocam.study.fields import BASELINES, Study, StudyRow
+from napari_gliocam.nets.bundle import INFO_FILE, read_bundle_info
+from napari_gliocam.study.fields import BASELINES, Member, Study, StudyRow
 from napari_gliocam.study.scores import RowScores
 from napari_gliocam.targets import Target
 
@@ -31,7 +31,7 @@ class Setup:
     Parameters
     ----------
     study : Study
-        The study.
+        The study, with a row for each seed of a bundle that has several.
     bundles : mapping of str to Path
         Folder of each bundle that a row uses.
     keys : tuple of str
@@ -97,6 +97,9 @@ def set_up(
 ) -> Setup:
     """Find the bundles of a study; no network is loaded.
 
+    The folder of a bundle may hold a cross-validation (``train --folds``), several seeds as
+    ``seed-1``, ``seed-2`` and so on, or a cross-validation in each of those.
+
     Parameters
     ----------
     study : Study
@@ -115,7 +118,7 @@ def set_up(
     GliocamError
         A bundle was not given or cannot be read, or a name is none of the study's; all at once.
     """
-    given = dict(bundles or {})
+    given, seeds = dict(bundles or {}), dict[str, list[str]]()
     problems = [
         f'the study has no bundle "{name}" (it has {", ".join(study.bundles)})'
         for name in given
@@ -137,39 +140,75 @@ def set_up(
             problems.append(f'train the bundle "{name}"{how} and give it: --bundle {name}=DIR')
             continue
         try:
-            whole = given.get(name)
-            if whole is not None and (whole / FOLDS_FILE).exists():
-                found[name], folds[name] = whole.resolve(), read_folds(whole / FOLDS_FILE)
-                parts = [whole / f"fold-{n}" for n in sorted({*folds[name].values()})]
-                digests[name] = " ".join(bundle_digest(_folder(part)) for part in parts)
-                continue
-            info = _read_info(whole, bundle.path, folder)
+            whole = _folder_of(given.get(name), bundle.path, folder)
+            seeds[name] = [part.name for part in sorted(whole.glob("seed-*")) if part.is_dir()]
+            for seed in seeds[name] or [""]:
+                one, part = _of_seed(name, seed), (whole / seed).resolve()
+                found[one], parts = part, [part]
+                if (part / FOLDS_FILE).exists():
+                    folds[one] = read_folds(part / FOLDS_FILE)
+                    parts = [part / f"fold-{n}" for n in sorted({*folds[one].values()})]
+                digests[one] = " ".join(bundle_digest(_readable(p)) for p in parts)
         except GliocamError as error:
             problems.append(str(error).rstrip("."))
-            continue
-        assert info.path is not None
-        found[name], digests[name] = info.path.resolve(), bundle_digest(info.path)
+    if not problems:
+        rows = [_by_seed(row, seeds, problems) for row in study.rows]
+        study = replace(study, rows=tuple(one for each in rows for one in each))
     if problems:
         raise GliocamError(f'The study "{study.name}" cannot run: {"; ".join(problems)}.')
     keys = tuple(_row_key(row, study, digests) for row in study.rows)
     return Setup(study, found, keys, out, device, folds)
 
 
-def _folder(path: Path) -> Path:
+def _readable(path: Path) -> Path:
     """Return the folder of a bundle that can be read."""
-    info = read_bundle_info(path)
-    assert info.path is not None
-    return info.path
+    read_bundle_info(path)
+    return path
 
 
-def _read_info(given: Path | None, path: str, folder: Path | None) -> BundleInfo:
+def _folder_of(given: Path | None, path: str, folder: Path | None) -> Path:
+    """Return the folder of a bundle, from ``--bundle`` or from the study."""
     if given is not None:
-        return read_bundle_info(given)
-    if path == "default":
-        return read_bundle_info()
-    if folder is not None and (folder / path).exists():
-        return read_bundle_info(folder / path)
-    return read_bundle_info(path)
+        return given
+    if folder is not None and path != "default" and (folder / path).exists():
+        return folder / path
+    found = read_bundle_info(None if path == "default" else path).path
+    assert found is not None
+    return found
+
+
+def _of_seed(bundle: str, seed: str) -> str:
+    """Return the name of a bundle's seed among the bundles of a `Setup`."""
+    return f"{bundle}/{seed}" if seed else bundle
+
+
+def _by_seed(
+    row: StudyRow, seeds: Mapping[str, Sequence[str]], problems: list[str]
+) -> list[StudyRow]:
+    """Return a row once for each seed of its bundles; the members of an ensemble go together."""
+    there = {tuple(found) for choice in row.choices if (found := seeds.get(choice.bundle))}
+    if row.method in BASELINES or not there:
+        return [row]
+    common = sorted(set.intersection(*(set(found) for found in there)))
+    if len(there) > 1 or (row.seed and row.seed not in common):
+        problems.append(
+            f'row "{row.title}": its bundles have the seeds {" and ".join(map(", ".join, there))}; '
+            "choose one that all have"
+        )
+        return []
+
+    def chosen(choice: Member, seed: str) -> Any:
+        named = seeds.get(choice.bundle)
+        return replace(choice, bundle=_of_seed(choice.bundle, seed)) if named else choice
+
+    return [
+        replace(
+            chosen(row, seed),
+            seed=seed,
+            members=tuple(chosen(member, seed) for member in row.members),
+        )
+        for seed in ([row.seed] if row.seed else common)
+    ]
 
 
 def bundle_digest(folder: Path) -> str:
@@ -185,6 +224,8 @@ def _row_key(row: StudyRow, study: Study, digests: Mapping[str, str]) -> str:
     settings = asdict(row)
     for name in ("name", "group", "published"):
         settings.pop(name)
+    if not row.seed:
+        settings.pop("seed")
     bundles = [digests.get(choice.bundle) for choice in row.choices]
     content = [
         napari_gliocam.__version__,

@@ -11,7 +11,7 @@ from typing import Any
 import napari_gliocam
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
 from napari_gliocam.measure.evaluation.paired_test import PairedTest
-from napari_gliocam.study.figures import StudyFigure, StudyResult
+from napari_gliocam.study.figures import StudyFigure, StudyResult, mean_and_sd
 from napari_gliocam.wording import figure
 
 TITLES = {
@@ -59,20 +59,48 @@ def columns_of(result: StudyResult) -> list[tuple[str, str]]:
     return [(target, metric) for metric in study.table.metrics for target in study.targets]
 
 
-def table_of(result: StudyResult) -> list[list[Cell]]:
-    """Return the table, a row of cells for each row of the study, in the order of `columns_of`."""
+@dataclass(frozen=True)
+class TableLine:
+    """A line of the table.
+
+    Parameters
+    ----------
+    group, name : str
+        Heading that the line belongs under, and its own.
+    cells : list of Cell
+        In the order of `columns_of`.
+    minutes : float
+        Time of the line over all cases.
+    """
+
+    group: str
+    name: str
+    cells: list[Cell]
+    minutes: float
+
+
+def table_of(result: StudyResult) -> list[TableLine]:
+    """Return the table: a line for each row, and one for the mean of a row's seeds after them."""
     shown, tests = result.shown(), result.tests()
-    return [
-        [
-            Cell(
-                _words(shown.get((number, target, metric)), metric)
-                + stars(tests.get((number, target, metric))),
-                _pair(row.published.get(target, {}).get(metric, ()), metric),
-            )
-            for target, metric in columns_of(result)
-        ]
-        for number, row in enumerate(result.study.rows)
-    ]
+    lines = []
+    for number, row in enumerate(result.study.rows):
+        cells, means = [], []
+        seeds = result.seeds_of(number)
+        several = len(seeds) > 1
+        for target, metric in columns_of(result):
+            place = number, target, metric
+            paper = _pair(row.published.get(target, {}).get(metric, ()), metric)
+            ours = _words(shown.get(place), metric) + stars(tests.get(place))
+            cells.append(Cell(ours, "" if several else paper))
+            found = [shown.get((n, target, metric)) for n in seeds]
+            mean, sd, _ = mean_and_sd(f.mean for f in found if f is not None and f.mean is not None)
+            means.append(Cell(_spread(mean, sd, metric), paper))
+        name = f"{row.name}, {row.seed}" if row.seed else row.name
+        lines.append(TableLine(row.group, name, cells, result.seconds(number) / 60))
+        if several and number == seeds[-1]:
+            minutes = sum(result.seconds(n) for n in seeds) / 60
+            lines.append(TableLine(row.group, f"{row.name}, mean ± sd of seeds", means, minutes))
+    return lines
 
 
 def how(result: StudyResult) -> str:
@@ -130,6 +158,7 @@ def figure_rows(result: StudyResult) -> Iterator[dict[str, Any]]:
         yield {
             "group": row.group,
             "row": row.name,
+            "seed": row.seed,
             **{k: v for k, v in asdict(one).items() if k != "row"},
             "published_mean": published.get("published_mean"),
             "published_sd": published.get("published_sd"),
@@ -148,6 +177,7 @@ def case_rows(result: StudyResult) -> Iterator[dict[str, Any]]:
                     "case": case,
                     "group": row.group,
                     "row": row.name,
+                    "seed": row.seed,
                     "target": target,
                     "voxels_both": scores.counts.both,
                     "voxels_labels": scores.counts.labels,

@@ -17,6 +17,7 @@ from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.phantom.anatomy import procedural_anatomy
+from napari_gliocam.segmentation import bundle_thresholds
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.data.synthetic import Drawing, synthetic_slices
 from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
@@ -212,6 +213,9 @@ def test_every_recipe_that_ships_trains_a_bundle_that_every_command_runs(name, t
     assert bundle.info.design == recipe.network.design
     inverted = bundle.info.polarity == {t: [-1] * 4 for t in ("tumour", "core", "edema")}
     assert inverted is (name == "released")
+    cut = bundle_thresholds(bundle.info)
+    asked = (cut.tumour_threshold, cut.class_threshold, cut.gate_probability)
+    assert asked == ((0.5, 0.4, 0.6225) if name == "released" else (0.4, 0.5, 0.5))
     pretrained = {r.stage for r in reports if r.stage.startswith("pretrain")}
     wanted = {n for n in ("tumour", "classes") if getattr(recipe.pretrain, n).loss != "none"}
     assert pretrained == {f"pretrain.{network}" for network in wanted}

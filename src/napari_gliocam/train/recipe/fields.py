@@ -478,6 +478,23 @@ class Round:
     augment: float = number(1.0, 0.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Thresholds that the bundle of a training from scratch asks for [13, 14].
+
+    Parameters
+    ----------
+    tumour_threshold, class_threshold : float
+        Thresholds of the maps, in [0, 1].
+    gate_probability : float
+        Least image-level probability at which a slice shows a class, in [0, 1].
+    """
+
+    tumour_threshold: float = number(0.40, 0.0, 1.0)
+    class_threshold: float = number(0.50, 0.0, 1.0)
+    gate_probability: float = number(0.50, 0.0, 1.0)
+
+
 #: Kind and network of each stage, in the order in which they run.
 STAGES = (
     ("pretrain", "tumour"),
@@ -553,6 +570,8 @@ class Recipe(AnyRecipe):
         Choice of slices.
     network : Network
         Design of new networks.
+    thresholds : Cut
+        Thresholds of the new bundle; a bundle to go on from keeps its own.
     seeds : int
         Number of runs of the rounds, with seeds that follow each other; the mean of their weights
         goes on (Wortsman et al. 2022, Model soups).  All begin with the weights of one bundle.
@@ -568,6 +587,7 @@ class Recipe(AnyRecipe):
 
     data: Data = Data()
     network: Network = Network()
+    thresholds: Cut = Cut()
     seeds: int = number(1, 1)
     rounds: tuple[Round, ...] = ()
     pretrain: PretrainBoth = PretrainBoth()

@@ -20,7 +20,8 @@ T = TypeVar("T")
 #: papers 1, 2 and 5 for single tables.
 NAMED = (
     *("paper", "released", "default", "finetune", "aggregators", "real"),
-    *("ame-cam", "ame-cam-23", "resnet34", "resnet50", "paper1-class", "paper1-class-separate"),
+    *("ame-cam", "ame-cam-23", "c2am", "resnet34", "resnet50"),
+    *("paper1-class", "paper1-class-separate"),
 )
 
 #: Lists that may have any number of entries; all others have one an exit.

@@ -256,6 +256,7 @@ class _Run:
         return replace(
             about,
             **asdict(self.net.design),
+            **(asdict(self.recipe.thresholds) if self.recipe.start == "random" else {}),
             polarity=polarity.signs,
             optional_modalities=about.optional_modalities or without,
             training={
