@@ -3,6 +3,7 @@
     python benchmarks/trust.py doubt CASE ... --out DIR      which errors the doubt finds
     python benchmarks/trust.py methods CASE ... --out DIR    which method passes which test
     python benchmarks/trust.py tables --out DIR              both tables from what is in DIR
+    python benchmarks/trust.py bundle --out DIR              "measured" for the bundle.json
     python benchmarks/trust.py speed [CASE]                  deletion and insertion beside torch-cam
 
 Cases may be folders of cases with expert labels, which measure and do nothing else.  Each case
@@ -196,24 +197,48 @@ def _doubt_tables(found: list[dict[str, Any]]) -> None:
         print(f"processor time of doubt ({name}) to Segment: {np.median(ratio):.2f}")
 
 
+def _calibration(found: list[dict[str, Any]], target: Target) -> list[float]:
+    """Return ECE, ECE after, both of values of 0.1 and more, temperature of all.
+
+    The temperature of a case is that of all the others.
+    """
+    every = [MapCounts(*map(np.array, one["counts"][target])) for one in found]
+    figures = []
+    for above in (0.0, 0.1):
+        figures.append(np.mean([reliability(c, above=above).ece for c in every]))
+        after = []
+        for left, counts in enumerate(every):
+            rest = [c for i, c in enumerate(every) if i != left]
+            warmth = fit_temperature(sum(rest[1:], rest[0]))
+            after.append(reliability(counts, warmth, above=above).ece)
+        figures.append(np.mean(after))
+    return [*map(float, figures), fit_temperature(sum(every[1:], every[0]))]
+
+
 def _calibration_table(found: list[dict[str, Any]]) -> None:
-    """Print ECE before and after; the temperature of a case is that of all the others."""
     print("\n| class | ECE | after | of values of 0.1 and more | after | temperature |")
     print("| --- | --- | --- | --- | --- | --- |")
     for target in TARGETS:
-        every = [MapCounts(*map(np.array, one["counts"][target])) for one in found]
-        cells = []
-        for above in (0.0, 0.1):
-            before = [reliability(c, above=above).ece for c in every]
-            after = []
-            for left, counts in enumerate(every):
-                rest = [c for i, c in enumerate(every) if i != left]
-                warmth = fit_temperature(sum(rest[1:], rest[0]))
-                after.append(reliability(counts, warmth, above=above).ece)
-            cells += [f"{np.mean(before):.3f}", f"{np.mean(after):.3f}"]
-        print(
-            f"| {target} | {' | '.join(cells)} | {fit_temperature(sum(every[1:], every[0])):.2f} |"
-        )
+        *eces, warmth = _calibration(found, target)
+        print(f"| {target} | {' | '.join(f'{e:.3f}' for e in eces)} | {warmth:.2f} |")
+
+
+def bundle_entry(asked: argparse.Namespace) -> None:
+    """Print what was measured as `napari_gliocam.nets.bundle.Measured` has it."""
+    found = [json.loads(p.read_text()) for p in sorted(asked.out.glob("doubt_*.json"))]
+    shares = [one["exits"]["refined"]["in tenth"] for one in found]
+    within, figures = dict.fromkeys(TARGETS, 0), {t: _calibration(found, t) for t in TARGETS}
+    for one in found:
+        for target, (low, _, high, expert) in one["exits"]["ranges"].items():
+            within[target] += low <= expert <= high
+    columns = {"temperature": 4, "ece": 0, "ece_at_temperature": 1}
+    entry = {
+        "patients": len(found),
+        "error_in_tenth": [round(float(f(shares)), 3) for f in (np.min, np.mean, np.max)],
+        "volume_in_range": within,
+        **{n: {t: round(figures[t][k], 3) for t in TARGETS} for n, k in columns.items()},
+    }
+    print(json.dumps({"measured": entry}, indent=2))
 
 
 #: Columns of the table of methods.
@@ -279,7 +304,11 @@ class Logits(torch.nn.Module):
 
 
 def speed(asked: argparse.Namespace) -> None:
-    """Time deletion and insertion of one slice, 100 steps, beside torch-cam as it is called."""
+    """Time deletion and insertion of one slice, 100 steps, beside torch-cam.
+
+    It is called as its users call it: with the networks as they are loaded, and once more with
+    them laid out as ours are.
+    """
     torch.set_num_threads(asked.threads)
     case = next(cases(asked.cases), None) if asked.cases else make_phantom("enhancing", 1000)
     assert case is not None
@@ -288,21 +317,28 @@ def speed(asked: argparse.Namespace) -> None:
     maps = explain(prepared, "gradcam", "core", scope=index)
     runs = {"ours": lambda: _ours(prepared, maps, index)}
     try:
-        from torchcam.methods import GradCAM
-        from torchcam.metrics import DeletionInsertionMetric
+        import torchcam  # noqa: F401
     except ImportError:
         print("torch-cam is not installed: its time is left out")
     else:
         one = prepared.batch([prepared.stack.frame.indices.index(index)])
-        model = Logits(prepared.bundle.net, one.brain).eval()
-
-        def theirs() -> None:
-            with GradCAM(model, model.net.classes.stages[3]) as extractor:
-                metric = DeletionInsertionMetric(extractor, steps=100)
-                metric.update(one.images, class_idx=1)
-
-        runs["torch-cam"] = theirs
+        loaded = load_bundle(asked.bundle).net
+        runs["torch-cam"] = _theirs(loaded, one.images.contiguous(), one.brain)
+        runs["torch-cam, our layout"] = _theirs(prepared.bundle.net, one.images, one.brain)
     _race(runs, asked.repeat)
+
+
+def _theirs(net: torch.nn.Module, images: torch.Tensor, brain: torch.Tensor) -> Callable[[], None]:
+    from torchcam.methods import GradCAM
+    from torchcam.metrics import DeletionInsertionMetric
+
+    model = Logits(net, brain).eval()
+
+    def run() -> None:
+        with GradCAM(model, model.net.classes.stages[3]) as extractor:
+            DeletionInsertionMetric(extractor, steps=100).update(images, class_idx=1)
+
+    return run
 
 
 def _ours(prepared: Prepared, maps: Any, index: int) -> None:
@@ -324,7 +360,7 @@ def _race(runs: dict[str, Callable[[], None]], repeat: int) -> None:
     for name, times in taken.items():
         wall, used = (statistics.median(t[k] for t in times) for k in (0, 1))
         ratio = statistics.median(b[1] / a[1] for a, b in zip(first, times, strict=True))
-        print(f"{name:<12} wall {wall:6.2f} s, processor {used:6.2f} s, ratio {ratio:.1f}")
+        print(f"{name:<22} wall {wall:6.2f} s, processor {used:6.2f} s, ratio {ratio:.1f}")
 
 
 def _write(file: Path, facts: dict[str, Any]) -> None:
@@ -338,7 +374,7 @@ def _write(file: Path, facts: dict[str, Any]) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=("doubt", "methods", "tables", "speed"))
+    parser.add_argument("what", choices=("doubt", "methods", "tables", "bundle", "speed"))
     parser.add_argument("cases", nargs="*", type=Path)
     parser.add_argument("--out", type=Path, default=Path("trust-figures"))
     parser.add_argument("--bundle", default=None)
@@ -346,7 +382,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5)
     asked = parser.parse_args()
-    parts = {"doubt": doubts, "methods": methods, "tables": tables, "speed": speed}
+    parts = {
+        "doubt": doubts,
+        "methods": methods,
+        "tables": tables,
+        "bundle": bundle_entry,
+        "speed": speed,
+    }
     parts[asked.what](asked)
 
 

@@ -389,6 +389,8 @@ class _Run:
             "thresholds": asdict(bundle_thresholds(info)),
             "seconds": self.clock.laps,
         }
+        if info.measured is not None:
+            provenance["measured"] = asdict(info.measured)
         name = ClassMaps.name
         if info.segmenter is not None:
             provenance["segmenter"] = asdict(info.segmenter)

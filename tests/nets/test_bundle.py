@@ -201,7 +201,10 @@ def test_text_that_is_no_description_is_refused(bundle, text):
 
 @given(
     path=st.sampled_from(
-        [("pixel_mm",), ("width",), ("strides",), ("modalities",), ("polarity", "core"), ("norm",)]
+        [
+            *(("pixel_mm",), ("width",), ("strides",), ("modalities",), ("norm",)),
+            *(("polarity", "core"), ("measured",)),
+        ]
     ),
     to=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -220,6 +223,25 @@ def test_whatever_stands_in_a_description_it_is_read_or_refused(tmp_path_factory
         return
     assert 0.25 <= info.pixel_mm <= 10
     assert len(set(info.modalities)) == len(info.modalities)
+
+
+def test_what_was_measured_is_read_back(bundle):
+    _, folder = bundle
+    file, by_target = folder / INFO_FILE, dict.fromkeys(("tumour", "core", "edema"), 0.5)
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    raw["measured"] = {
+        "patients": 9,
+        "error_in_tenth": [0.4, 0.7, 0.9],
+        "volume_in_range": dict.fromkeys(by_target, 9),
+        **dict.fromkeys(("temperature", "ece", "ece_at_temperature"), by_target),
+    }
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    info = read_bundle_info(folder)
+    assert info.measured.error_in_tenth == (0.4, 0.7, 0.9)
+    assert json.loads(json.dumps(info.to_json()))["measured"] == raw["measured"]
+    raw["measured"]["volume_in_range"]["core"] = 10  # of nine
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    refused(folder)
 
 
 WEIGHT, MEAN, VARIANCE, COUNT = (

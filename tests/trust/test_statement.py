@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from napari_gliocam.nets.bundle import read_bundle_info
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
-from napari_gliocam.trust.statement import MEASURED, TrustStatement, state_trust
+from napari_gliocam.trust.statement import TrustStatement, state_trust
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,12 @@ def test_the_figures_are_those_of_the_doubt(maps):
 
 
 def test_a_bundle_that_was_measured_is_said_to(maps):
-    (name, words), *_ = MEASURED.items()
-    known = replace(maps, provenance={"bundle": {"name": name}})
-    assert state_trust(apply_thresholds(known)).sentences[-1] == words
+    measured = read_bundle_info().measured
+    assert measured is not None
+    known = replace(maps, provenance={"measured": asdict(measured)})
+    words = state_trust(apply_thresholds(known)).sentences[-1]
+    assert f"On {measured.patients} patients" in words
+    assert f"whole tumour in {measured.volume_in_range['tumour']} of them" in words
 
 
 def test_classes_that_the_networks_deny(maps):

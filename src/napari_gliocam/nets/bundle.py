@@ -41,6 +41,36 @@ _Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the maps of a bundle, and their doubt, came to on patients with outlines.
+
+    Made by ``benchmarks/trust.py bundle``; nothing is learned from it.
+
+    Parameters
+    ----------
+    patients : int
+        How many were measured, 1 or more.
+    error_in_tenth : 3 float
+        Part of the wrong voxels in the tenth of the brain with most doubt: least, mean and most
+        of the patients, each in [0, 1].
+    volume_in_range : dict of Target to int
+        Patients whose outlined volume lies in the range that the doubt covers.
+    temperature : dict of Target to float
+        The temperature, 0.1 to 10, at which the outlines are most likely under the map values.
+    ece, ece_at_temperature : dict of Target to float
+        Expected calibration error over the brain as it is, and at the temperature of the other
+        patients; mean over the patients, in [0, 1].
+    """
+
+    patients: int
+    error_in_tenth: tuple[float, float, float]
+    volume_in_range: Mapping[Target, int]
+    temperature: Mapping[Target, float]
+    ece: Mapping[Target, float]
+    ece_at_temperature: Mapping[Target, float]
+
+
+@dataclass(frozen=True)
 class BundleInfo(Design):
     """A bundle's description, and the design of its networks (see `Design`).
 
@@ -73,6 +103,8 @@ class BundleInfo(Design):
     segmenter : SegmenterDesign or None
         Design of the segmentation network, where the bundle has one beside the networks of the
         maps.
+    measured : Measured or None
+        What it came to on patients with outlines, where that was measured.
     training : dict
         Recipe, data, seed, hours, machine: free form, shown in the model card.
     path : Path or None
@@ -94,15 +126,17 @@ class BundleInfo(Design):
     gate_probability: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
     segmenter: SegmenterDesign | None = None
+    measured: Measured | None = None
     training: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields but the path, and a segmenter that is not there, as plain values."""
+        """Return all fields but the path, and those that are not there, as plain values."""
         plain = asdict(self)
         plain.pop("path")
-        if self.segmenter is None:
-            plain.pop("segmenter")
+        for name in ("segmenter", "measured"):
+            if plain[name] is None:
+                plain.pop(name)
         return {"format": FORMAT, **plain}
 
 
@@ -288,6 +322,25 @@ def _segmenter(name: str, value: Any) -> SegmenterDesign | None:
     return SegmenterDesign(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
 
 
+def _measured(name: str, value: Any) -> Measured:
+    part = _number(0, 1)
+    patients = _number(1, 1e6, whole=True)(f"{name} patients", value["patients"])
+    tenth = _list_of(part, range(3, 4))(f"{name} error_in_tenth", value["error_in_tenth"])
+    checks = {
+        "volume_in_range": _number(0, patients, whole=True),
+        "temperature": _number(0.1, 10),
+        "ece": part,
+        "ece_at_temperature": part,
+    }
+    if set(value) != {"patients", "error_in_tenth", *checks}:
+        raise ValueError(f"{name}: give patients, error_in_tenth, {', '.join(checks)}")
+    by_target: dict[str, Any] = {
+        key: {t: check(f"{name} {key} of {t}", value[key][t]) for t in TARGETS}
+        for key, check in checks.items()
+    }
+    return Measured(int(patients), tenth, **by_target)
+
+
 def _free_form(name: str, value: Any, depth: int = 0) -> dict[str, Any]:
     """Return a table as it is, unless it is nested deeper than one that we write."""
     if depth > _DEEPEST or (depth == 0 and not isinstance(value, dict)):
@@ -316,6 +369,7 @@ _FIELDS: dict[str, _Check] = {
     "gate_probability": _number(0, 1),
     "normalisation": _normalisation,
     "segmenter": _segmenter,
+    "measured": _measured,
     "training": _free_form,
     "backbone": _choice,
     "attention_stride": _number(1, 2, whole=True),

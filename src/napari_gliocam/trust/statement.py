@@ -12,24 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.nets.bundle import Measured
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
+from napari_gliocam.wording import counted
 
 #: Slices to look at first lie at least so far apart, and are no more than this.
 APART_MM = 10.0
 MOST_SLICES = 10
 #: As many are named in the sentence.
 _NAMED = 3
-
-#: Of each bundle that was measured on patients with outlines, see docs/guide.md.
-MEASURED: Mapping[str, str] = {
-    "gliocam-real-1": (
-        "On nine patients with outlines the tenth of the brain with the most doubt held 66 % of "
-        "the wrong voxels (39 to 89 %), and the outlined volume lay in the range of the whole "
-        "tumour in 7 of them, of the core in 7 and of the edema in 8."
-    ),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +39,15 @@ class TrustStatement:
         Slices to look at first, the most doubtful first, at least 10 mm apart.
     denied : tuple of Target
         Classes that the networks find on no slice.
-    measured : str
-        How well the doubt of this bundle finds errors; empty where that was not measured.
+    measured : Measured or None
+        How well the doubt of the bundle finds errors; None where that was not measured.
     """
 
     ranges: Mapping[Target, VolumeRange]
     areas: NDArray[np.float64]
     slices: tuple[int, ...]
     denied: tuple[Target, ...] = ()
-    measured: str = ""
+    measured: Measured | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -70,10 +63,7 @@ class TrustStatement:
         else:
             said.append("The exits agree on every slice.")
         said += [f"The networks see {t} on no slice, so none is marked." for t in self.denied]
-        if self.measured:
-            said.append(self.measured)
-        else:
-            said.append("How well the doubt of this bundle finds errors was not measured.")
+        said.append(_measured_words(self.measured))
         return tuple(said)
 
     def next_slice(self, current: int | None, step: int) -> int | None:
@@ -130,11 +120,25 @@ def state_trust(
     settings = segmentation.settings
     seen = segmentation.maps.probabilities >= settings.gate_probability
     denied = tuple(t for k, t in enumerate(TARGETS) if settings.gate and not seen[:, k].any())
-    bundle = segmentation.maps.provenance.get("bundle", {}).get("name", "")
+    measured = segmentation.maps.provenance.get("measured")
     return TrustStatement(
         doubt.ranges(settings, volumes_ml or segmentation.volumes_ml),
         doubt.by_slice(),
         tuple(doubt.slices_in_order(APART_MM)[:MOST_SLICES]),
         denied,
-        MEASURED.get(str(bundle), ""),
+        None if measured is None else Measured(**measured),
+    )
+
+
+def _measured_words(measured: Measured | None) -> str:
+    """Return how well the doubt of the bundle finds errors."""
+    if measured is None:
+        return "How well the doubt of this bundle finds errors was not measured."
+    least, mean, most = (f"{100 * part:.0f}" for part in measured.error_in_tenth)
+    within = measured.volume_in_range
+    return (
+        f"On {counted(measured.patients, 'patient')} with outlines the tenth of the brain with the "
+        f"most doubt held {mean} % of the wrong voxels ({least} to {most} %), and the outlined "
+        f"volume lay in the range of the whole tumour in {within['tumour']} of them, of the core "
+        f"in {within['core']} and of the edema in {within['edema']}."
     )
