@@ -41,7 +41,7 @@ _Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrustFigures:
     """What the maps of a bundle, and their doubt, came to on patients with outlines.
 
     Made by ``benchmarks/trust.py bundle``; nothing is learned from it.
@@ -103,7 +103,7 @@ class BundleInfo(Design):
     segmenter : SegmenterDesign or None
         Design of the segmentation network, where the bundle has one beside the networks of the
         maps.
-    measured : Measured or None
+    measured : TrustFigures or None
         What it came to on patients with outlines, where that was measured.
     training : dict
         Recipe, data, seed, hours, machine: free form, shown in the model card.
@@ -126,7 +126,7 @@ class BundleInfo(Design):
     gate_probability: float = 0.50
     normalisation: Normalisation = field(default_factory=Normalisation)
     segmenter: SegmenterDesign | None = None
-    measured: Measured | None = None
+    measured: TrustFigures | None = None
     training: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
@@ -322,7 +322,7 @@ def _segmenter(name: str, value: Any) -> SegmenterDesign | None:
     return SegmenterDesign(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
 
 
-def _measured(name: str, value: Any) -> Measured:
+def _measured(name: str, value: Any) -> TrustFigures:
     part = _number(0, 1)
     patients = _number(1, 1e6, whole=True)(f"{name} patients", value["patients"])
     tenth = _list_of(part, range(3, 4))(f"{name} error_in_tenth", value["error_in_tenth"])
@@ -338,7 +338,7 @@ def _measured(name: str, value: Any) -> Measured:
         key: {t: check(f"{name} {key} of {t}", value[key][t]) for t in TARGETS}
         for key, check in checks.items()
     }
-    return Measured(int(patients), tenth, **by_target)
+    return TrustFigures(int(patients), tenth, **by_target)
 
 
 def _free_form(name: str, value: Any, depth: int = 0) -> dict[str, Any]:

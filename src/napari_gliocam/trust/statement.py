@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.nets.bundle import Measured
+from napari_gliocam.nets.bundle import TrustFigures
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
@@ -39,7 +39,7 @@ class TrustStatement:
         Slices to look at first, the most doubtful first, at least 10 mm apart.
     denied : tuple of Target
         Classes that the networks find on no slice.
-    measured : Measured or None
+    measured : TrustFigures or None
         How well the doubt of the bundle finds errors; None where that was not measured.
     """
 
@@ -47,7 +47,7 @@ class TrustStatement:
     areas: NDArray[np.float64]
     slices: tuple[int, ...]
     denied: tuple[Target, ...] = ()
-    measured: Measured | None = None
+    measured: TrustFigures | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -126,11 +126,11 @@ def state_trust(
         doubt.by_slice(),
         tuple(doubt.slices_in_order(APART_MM)[:MOST_SLICES]),
         denied,
-        None if measured is None else Measured(**measured),
+        None if measured is None else TrustFigures(**measured),
     )
 
 
-def _measured_words(measured: Measured | None) -> str:
+def _measured_words(measured: TrustFigures | None) -> str:
     """Return how well the doubt of the bundle finds errors."""
     if measured is None:
         return "How well the doubt of this bundle finds errors was not measured."
