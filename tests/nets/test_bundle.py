@@ -48,6 +48,16 @@ def test_round_trip(bundle):
         )
 
 
+def test_the_cost_of_a_missing_modality_is_said(bundle):
+    info = read_bundle_info(None)
+    assert info.worse_without(set(Modality)) == ""
+    sentence = info.worse_without({Modality.FLAIR, Modality.T2})
+    assert sentence.startswith("Dice without T1ce: tumour 0.87 instead of 0.88, core 0.")
+    assert "not measured" in info.worse_without({Modality.FLAIR})
+    _, folder = bundle
+    assert "not measured" in read_bundle_info(folder).worse_without({Modality.T1CE})
+
+
 def test_inverted_exits_are_turned_and_image_logits_are_not(bundle):
     _, folder = bundle
     plain = load_bundle(folder)

@@ -301,7 +301,8 @@ def _segmenting(
         "bundle": bundle.info.name,
         "device": provenance.get("device"),
     }
-    warnings = case.warnings
+    worse = bundle.info.worse_without(case.volumes)
+    warnings = (*case.warnings, worse) if worse else case.warnings
     if target.dicom and not segmentation.labels.any():
         warnings = (*warnings, "No tumour was found, so no DICOM was written; the NIfTI says so.")
     return Saved(tuple(written), said, tuple(warnings))

@@ -6,7 +6,7 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
@@ -129,6 +129,34 @@ class BundleInfo(Design):
     measured: TrustFigures | None = None
     training: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+
+    def worse_without(self, present: Collection[Modality]) -> str:
+        """Say how much worse the result is where a case lacks optional modalities.
+
+        ``training["dice"]`` holds the mean volume Dice of each target on the patients that it was
+        measured on, under ``"all"`` and under the missing modalities, such as ``"t1ce"``.
+
+        Parameters
+        ----------
+        present : collection of Modality
+            Those of the case.
+
+        Returns
+        -------
+        str
+            One sentence; empty where nothing is missing.
+        """
+        missing = [m for m in self.optional_modalities if m not in present]
+        if not missing:
+            return ""
+        names = " and ".join(m.title for m in missing)
+        try:
+            measured = self.training["dice"]
+            whole, less = measured["all"], measured["+".join(missing)]
+            figures = ", ".join(f"{t} {less[t]:.2f} instead of {whole[t]:.2f}" for t in TARGETS)
+        except (KeyError, TypeError, ValueError):
+            return f"Without {names} the result is worse; by how much was not measured."
+        return f"Dice without {names}: {figures} (mean of the patients in the model card)."
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the path, and those that are not there, as plain values."""

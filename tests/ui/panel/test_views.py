@@ -73,6 +73,16 @@ def test_case_view(case_view: CaseView) -> None:
     assert "Open…" in view.geometry_line.text()
 
 
+def test_the_cost_of_a_missing_modality_is_shown(qtbot: Any) -> None:
+    view = RunView()
+    qtbot.addWidget(view)
+    view.set_worse(f"Without T2 {HOSTILE}")
+    assert not view.worse.isHidden()
+    assert_plain(view)
+    view.set_worse("")
+    assert view.worse.isHidden()
+
+
 def test_run_view(qtbot: Any) -> None:
     view = RunView()
     qtbot.addWidget(view)

@@ -374,6 +374,8 @@ class Workspace(Dock):
         view.set_geometry(*((), ()) if grid is None else (grid.shape, grid.spacing))
         self._show_plane()
         ready = opened is not None and bool(opened.case.volumes)
+        volumes = None if opened is None else opened.case.volumes
+        self.run_view.set_worse(bundle.worse_without(volumes) if bundle and volumes else "")
         self.run_view.set_ready(ready, "" if opened is None else opened.open_choice)
 
     def _show_run(self) -> None:

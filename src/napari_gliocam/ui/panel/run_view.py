@@ -9,7 +9,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Choice,
+    Elided,
+    Section,
+    plain_label,
+    row_label,
+)
 from napari_gliocam.ui.widgets.run_button import RunButton
 
 NOTICE = "Research use, not a medical device"
@@ -42,6 +49,8 @@ class RunView(QWidget):
         self.origin = Elided()
         self.notice = Elided()
         self.notice.set_text(NOTICE)
+        self.worse = plain_label(wrap=True)
+        self.worse.hide()
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
@@ -65,6 +74,7 @@ class RunView(QWidget):
         self.run.cancel_requested.connect(self.cancel_requested)
         self.stack, self.bar, self.stage = self.run, self.run.bar, self.run.stage
         self.cancel_button = self.run.cancel_button
+        section.body.addWidget(self.worse)
         section.body.addWidget(self.run)
 
     def set_devices(self, names: Sequence[str], titles: Sequence[str], current: str) -> None:
@@ -103,6 +113,11 @@ class RunView(QWidget):
             Why it cannot be segmented yet, in a sentence; empty where it can.
         """
         self.run.set_ready(ready and not obstacle, obstacle)
+
+    def set_worse(self, sentence: str) -> None:
+        """Say how much worse the result is for what a case lacks; empty where it lacks nothing."""
+        self.worse.setText(sentence)
+        self.worse.setVisible(bool(sentence))
 
     def set_running(self, running: bool) -> None:
         """Show the bar and Cancel instead of the button."""
