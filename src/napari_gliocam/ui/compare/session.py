@@ -1,7 +1,4 @@
-"""The work behind the dock "Compare CAMs": run methods, follow thresholds.
-
-As `Session` for the panel: the views know no viewer, this knows no widget.
-"""
+"""The work behind the dock "Compare CAMs": run methods, follow thresholds."""
 
 from __future__ import annotations
 
@@ -32,12 +29,11 @@ from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.trust_run import TrustRun
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import tag_of
-from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import DockSession
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -47,27 +43,15 @@ if TYPE_CHECKING:
 _REST_MS = 200
 
 
-class CompareSession:
-    """Carries out the requests of the views.
+class CompareSession(DockSession):
+    """Runs comparisons, and shows them."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
-    parent : QObject
-        The dock; the timers die with it.
-    """
-
-    said = Signal(object)
     tables_changed = Signal(object, object)
     ready_changed = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
-        self.viewer = unwrap(viewer)
-        self.state: State = state_of(viewer)
-        self.layers = CaseLayers(viewer)
+        super().__init__(viewer, parent)
         self.grid = CompareGrid(self.layers, self._on_waiting)
-        self.jobs = Jobs(self.viewer, parent, self.fail)
         self.runs = CompareRun(self.state, self.jobs)
         self.runs.brought.connect(self._on_brought)
         self.runs.running.connect(self._on_running)
@@ -81,7 +65,6 @@ class CompareSession:
         self._distances = Distances(self.jobs, self._on_distances)
         self._following = Connections()
         self._moved: set[str] = set()
-        self._closed = False
         self._rest = self.jobs.timer(_REST_MS, self._on_rest)
         self._tidy = self.jobs.timer(0, self._on_tidy)
         self._soon = self.jobs.timer(0, lambda: self.runs.get_ready(self.opened))
@@ -102,24 +85,11 @@ class CompareSession:
         """Look at the case in work."""
         self._on_case()
 
-    def close(self, *, restore: bool) -> None:
-        """Stop everything that would report to the dock, which may be gone already."""
-        if self._closed:
-            return
-        self._closed = True
-        self.jobs.close()
-        self._connections.close()
+    def on_close(self, restore: bool) -> None:
+        """Remove the comparison from a viewer that lives on."""
         self._follow(None)
         if restore:
             self.grid.close()
-
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence in the dock."""
-        self.said.emit(Message(text, level))
-
-    def fail(self, sentence: str) -> None:
-        """Show why something failed."""
-        self.say(sentence, "error")
 
     # ---- the case
 

@@ -98,7 +98,7 @@ class Workspace(Dock):
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
-        self.end_with(self.session.close)
+        self.end_with(partial(self.session.close, restore=False))
         self.session.start()
         self._show_everything()
 

@@ -165,11 +165,6 @@ class RefineRun:
         wanted, device, kept = opened.refinement, self._state.device, self._ingredients
         return partial(work.refine, cut, case, wanted, device, slices=slices, ingredients=kept)
 
-    def close(self) -> None:
-        """Take back that a case is being refined."""
-        if self._jobs.running("refine"):
-            self._on_ended()
-
     def _on_ended(self) -> None:
         self._state.refining = None
         self._state.refining_progress = None

@@ -75,11 +75,6 @@ class SegmentRun:
         self._state.running = opened
         return job
 
-    def close(self) -> None:
-        """Take back that a case is being segmented."""
-        if self._jobs.running("segment"):
-            self._on_ended()
-
     def _on_ended(self) -> None:
         self._state.running = None
         self._state.progress = None

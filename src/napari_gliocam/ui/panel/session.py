@@ -1,8 +1,4 @@
-"""What the panel does: opens cases, runs Segment, follows thresholds, saves.
-
-Between the views (which know no viewer) and state, engine and layers.  It belongs to the
-panel; the state belongs to the viewer and outlives it.
-"""
+"""The work behind the panel: open cases, run Segment, follow thresholds, save."""
 
 from __future__ import annotations
 
@@ -26,13 +22,12 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import Level, Message, OpenCase
 from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.saving import Write, save_labels
@@ -44,24 +39,16 @@ from napari_gliocam.ui.viewer import layer_data, navigate, planes
 from napari_gliocam.ui.viewer.contours import ThresholdContours
 from napari_gliocam.ui.viewer.contrast import ContrastDrag
 from napari_gliocam.ui.viewer.layer_data import Overlay
-from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.live_update import LiveUpdate
 from napari_gliocam.ui.viewer.painting import Painter
+from napari_gliocam.ui.viewer.session import DockSession
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class Session:
-    """Carries out what the panel's views ask for.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
-    parent : QObject
-        The panel.
-    """
+class Session(DockSession):
+    """Works on the case that is current; it belongs to the panel, the state to the viewer."""
 
     maps_shown = Signal(OpenCase, object)
     slice_changed = Signal()
@@ -69,12 +56,9 @@ class Session:
     saved = Signal(list)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
-        self.viewer = unwrap(viewer)
-        self.state: State = state_of(viewer)
-        self.layers = CaseLayers(viewer)
+        super().__init__(viewer, parent)
         ingredients = work.Ingredients()
         self.turns = Turns(parent)
-        self.jobs = Jobs(self.viewer, parent, self.state.fail)
         self.run = SegmentRun(self.state, self.layers, ingredients, self.jobs)
         self.run.finished.connect(self._on_segmented)
         self.prepare_run = PrepareRun(self.state, self.layers, self.jobs, self.turns)
@@ -85,7 +69,7 @@ class Session:
         self._contrast = ContrastDrag(self.state, self.layers)
         self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = self.jobs.timer(0, self._on_activate)
-        self._closed = self._centring = False
+        self._centring = False
         self._title = str(self.viewer.title)
         self._end_strokes: Callable[[], None] | None = None
         self._watched: set[int] = set()
@@ -120,25 +104,24 @@ class Session:
             "warm up networks", work.warm_up, self._spare_libraries, torch=True, quiet=True
         )
 
-    def close(self) -> None:
-        """Stop everything that would report to this panel, which may be gone already."""
-        if self._closed:
-            return
-        self._closed = True
+    def say(self, text: str, level: Level = "info") -> None:
+        """Show a sentence in the panel, and in every dock that shows the same."""
+        self.state.say(text, level)
+
+    def on_close(self, restore: bool) -> None:
+        """Finish labels that follow a slider, and look away from the viewer."""
         self.turns.close()
         self._live.close()
-        self.run.close()
-        self.refine_run.close()
+        self.state.running = self.state.refining = None
+        self.state.progress = self.state.refining_progress = None
         self._trust.close()
         self.painter.close()
         self._contrast.close()
-        self.jobs.close()
         self.state.panels -= 1
         self._thaw()
         if self._end_strokes is not None:
             self._end_strokes()
         self.viewer.title = self._title
-        self._connections.close()
         for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
@@ -165,7 +148,7 @@ class Session:
         try:
             self.state.bundle = read_bundle_info(folder)
         except GliocamError as error:
-            self.state.fail(str(error))
+            self.fail(str(error))
 
     def _on_bundle(self) -> None:
         for opened in self.state.open_cases:
@@ -193,11 +176,11 @@ class Session:
             self.state.examination = found
         elif (same := self.layers.already_open(found)) is not None:
             self.select(same)
-            self.state.say(f"{found.case.name} is open already.")
+            self.say(f"{found.case.name} is open already.")
         else:
             yield from self.layers.adding_case(found, made)
             if found.case.warnings and found in self.state.open_cases:
-                self.state.say(" ".join(found.case.warnings), "warning")
+                self.say(" ".join(found.case.warnings), "warning")
         self.state.withdraw(opening)
 
     def select(self, opened: OpenCase | None) -> None:
@@ -295,13 +278,13 @@ class Session:
                 source = self._taken(opened, source)
             case = assign(opened.case, swapped(opened.assignment(), modality, source))
         except GliocamError as error:
-            self.state.fail(str(error))
+            self.fail(str(error))
             self.layers_changed.emit()  # the combo shows again what holds
             return
         opened.answered |= {modality}
         self._change_case(opened, case)
         if opened.result is not None:
-            self.state.say("The modalities changed; click Segment to bring the result up to date.")
+            self.say("The modalities changed; click Segment to bring the result up to date.")
 
     def _taken(self, opened: OpenCase, source: Source) -> Source:
         """Return a source on the case's grid, read where it was only named."""
@@ -322,7 +305,7 @@ class Session:
         try:
             expert = read_expert(opened.case, name)
         except GliocamError as error:
-            self.state.fail(str(error))
+            self.fail(str(error))
             self.layers_changed.emit()
             return
         self._change_case(opened, replace(opened.case, expert=expert))
@@ -340,7 +323,7 @@ class Session:
         if opened is None:
             return None
         if opened.open_choice:
-            self.state.say(opened.open_choice, "warning")
+            self.say(opened.open_choice, "warning")
             return None
         return self.run.start(opened)
 
@@ -350,12 +333,12 @@ class Session:
         if opened is not self.state.current:
             if self.state.current is not None:
                 self.layers.focus(self.state.current)
-            self.state.say(f"Segment finished {opened.case.name}; choose it to look at it.")
+            self.say(f"Segment finished {opened.case.name}; choose it to look at it.")
             return
         index = navigate.slice_in_view(self.viewer, opened.case.grid)
         best, result = navigate.largest_lesion_slice(opened), opened.result
         if best is None or result is None:
-            self.state.say("No tumour was found at these thresholds.")
+            self.say("No tumour was found at these thresholds.")
         elif index is None or not result.lesion_voxels()[index]:
             self.go_to(best)
 
@@ -399,7 +382,7 @@ class Session:
             self.refine_run.look()
             part = navigate.part_in_view(self.viewer, opened.case.grid)
             if shown and (part is None or len(part) != 1):
-                self.state.say("Borders are drawn on axial slices; turn to the axial plane.")
+                self.say("Borders are drawn on axial slices; turn to the axial plane.")
 
     # ---- maps, slices
 
@@ -456,7 +439,7 @@ class Session:
             return self._refine_and_save(opened, path, write)
         segmentation, case = result.segmentation, result.case
         strokes = result.painted.strokes_copy()
-        self.state.say(f"Saving {Path(path).name}…")
+        self.say(f"Saving {Path(path).name}…")
 
         def saved(paths: list[Path]) -> None:
             result.painted.saved = strokes
@@ -495,7 +478,7 @@ class Session:
     def _refine_and_save(self, opened: OpenCase, path: str | Path, write: Write) -> Job | None:
         job = self.refine_run.apply(opened)
         if job is None:
-            self.state.say("A refinement is under way; save again when it is done.", "warning")
+            self.say("A refinement is under way; save again when it is done.", "warning")
             return None
 
         def save(_: object) -> None:
@@ -503,14 +486,14 @@ class Session:
             if opened is self.state.current and result is not None and result.current is not None:
                 self.save(path, write)
             else:
-                self.state.say("Nothing was saved: the choices changed meanwhile.", "warning")
+                self.say("Nothing was saved: the choices changed meanwhile.", "warning")
 
         job.succeeded.connect(save)  # after the run has taken the result
         return job
 
     def _on_saved(self, paths: list[Path]) -> None:
         names = " and ".join(path.name for path in paths)
-        self.state.say(f"Saved {names} in {paths[0].parent}.")
+        self.say(f"Saved {names} in {paths[0].parent}.")
         self.saved.emit(list(paths))
 
 

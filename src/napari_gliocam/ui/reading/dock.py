@@ -65,7 +65,7 @@ class ReadingDock(Dock):
         self.session = ReadingSession(viewer, self)
         self.state = self.session.state
         self._connect()
-        self.end_with(self.session.close)
+        self.end_with(partial(self.session.close, restore=False))
         self.session.start()
         self.message_view.set_message(self.state.message)
 

@@ -16,16 +16,15 @@ from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import Level, OpenCase
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.agreement_run import AgreementRun
 from napari_gliocam.ui.reading.overlap_run import OverlapRun
 from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import PLANES, Drawing
-from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import DockSession
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,16 +35,8 @@ Depth = NDArray[np.float32] | None
 REST_MS = 120
 
 
-class ReadingSession:
-    """Carries out the requests of the views.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
-    parent : QObject
-        The dock; the timer dies with it.
-    """
+class ReadingSession(DockSession):
+    """Keeps the figures of the case in work up to date."""
 
     measured = Signal(object)
     #: What runs, in a word or two; empty where the figures are those of the labels in view.
@@ -56,10 +47,7 @@ class ReadingSession:
     trust_changed = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
-        self.viewer = unwrap(viewer)
-        self.state: State = state_of(viewer)
-        self.layers = CaseLayers(viewer)
-        self.jobs = Jobs(self.viewer, parent, self.state.fail)
+        super().__init__(viewer, parent)
         self.overlap = OverlapRun(self.state, self.layers, self.jobs)
         self.agreement = AgreementRun(self.state, self.layers, self.jobs)
         self.overlap.overlaps.connect(self._on_settled)
@@ -69,7 +57,6 @@ class ReadingSession:
         self.divides_core = False
         self._depth: tuple[Case, Depth] | None = None
         self._rest = self.jobs.timer(REST_MS, self._measure)
-        self._closed = False
         dims, layers = self.viewer.dims.events, self.viewer.layers.events
         self._connections = Connections(
             (self.state.events.current, self._on_current),
@@ -87,13 +74,12 @@ class ReadingSession:
         """Follow the case in work."""
         self._on_current(self.state.current)
 
-    def close(self) -> None:
-        """Take away what was drawn, and report nothing any more."""
-        if self._closed:
-            return
-        self._closed = True
-        self.jobs.close()
-        self._connections.close()
+    def say(self, text: str, level: Level = "info") -> None:
+        """Show a sentence in every dock that shows those of the panel."""
+        self.state.say(text, level)
+
+    def on_close(self, restore: bool) -> None:
+        """Take away what was drawn."""
         if self._on_move in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_move)
         self._follow(None)
@@ -298,7 +284,7 @@ class ReadingSession:
         unpainted = opened.result.unpainted.labels if result.painted else None
         case, depth = opened.result.case, self._known_depth(opened)
         expert, enhancing = self.agreement.other, self.divides_core
-        self.state.say("Writing the report…")
+        self.say("Writing the report…")
         return self.jobs.run(
             ("report", folder),
             lambda: reading_work.reporting(
@@ -309,4 +295,4 @@ class ReadingSession:
         )
 
     def _on_reported(self, paths: list[Path]) -> None:
-        self.state.say(f"Saved {paths[0].name}, csv and json in {paths[0].parent}.")
+        self.say(f"Saved {paths[0].name}, csv and json in {paths[0].parent}.")

@@ -53,7 +53,7 @@ class TrainDock(Dock):
             self.session.viewer,
             {answer: (key, partial(_answer, self.session, answer)) for answer, key in KEYS.items()},
         )
-        self.end_with(self.session.close)
+        self.end_with(partial(self.session.close, restore=False))
         self.session.start()
         self._show_devices()
         self._show_theme()

@@ -1,7 +1,4 @@
-"""The work behind the dock "Train": labels, summary, start and stop, previews, bundles.
-
-As `Session` for the panel: the views know no viewer, this knows no widget.
-"""
+"""The work behind the dock "Train": labels, summary, start and stop, previews, bundles."""
 
 from __future__ import annotations
 
@@ -32,14 +29,13 @@ from napari_gliocam.train.run.events import BetterWeights, End, Event, Note, Tra
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job, Work, engine
-from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, read_path
 from napari_gliocam.ui.jobs.work import SegmentOutcome
-from napari_gliocam.ui.model.state import Level, Message, OpenCase, State, state_of, unwrap
+from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
 from napari_gliocam.ui.train.tagging import Tagging
-from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import DockSession
 from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
@@ -94,18 +90,9 @@ def segmenter_recipe(choices: Choices) -> SegmenterRecipe:
     return replace(recipe, fit=fit, network=replace(recipe.network, architecture=choices.network))
 
 
-class TrainSession:
-    """Carries out the requests of the views.
+class TrainSession(DockSession):
+    """Tags slices, starts trainings, looks after bundles."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
-    parent : QObject
-        The dock; timers die with it.
-    """
-
-    said = Signal(object)
     working = Signal(object)
     summarised = Signal(object)
     running = Signal(bool)
@@ -119,9 +106,7 @@ class TrainSession:
     bundles_changed = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject, folder: Path | None = None) -> None:
-        self.viewer = unwrap(viewer)
-        self.state: State = state_of(viewer)
-        self.layers = CaseLayers(viewer)
+        super().__init__(viewer, parent)
         self.folder = folder or bundles_folder()
         self.tagging = Tagging(self.viewer, self.state)
         self.process = TrainProcess(parent)
@@ -130,8 +115,6 @@ class TrainSession:
         self.preview = True
         self._previewed = 0.0
         self._started: set[Path] = set()
-        self.jobs = Jobs(self.viewer, parent, self._fail)
-        self._closed = False
 
     # ---- start and end
 
@@ -142,21 +125,10 @@ class TrainSession:
         self.show_bundles()
         self._look_for_unfinished()
 
-    def close(self) -> None:
-        """Report nothing to the dock any more; a training works on."""
-        if self._closed:
-            return
-        self._closed = True
+    def on_close(self, restore: bool) -> None:
+        """Look away from the training, which works on."""
         self.process.close()
         self.tagging.close()
-        self.jobs.close()
-
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence in the dock."""
-        self.said.emit(Message(text, level))
-
-    def _fail(self, sentence: str) -> None:
-        self.say(sentence, "error")
 
     # ---- cases and tags
 
@@ -281,7 +253,7 @@ class TrainSession:
         if not self._ready(choices) or self.process.running:
             return False
         if request.out_dir.exists() and any(request.out_dir.iterdir()):
-            self._fail(
+            self.fail(
                 f'There is a bundle "{choices.name}" already; give another name, or remove that '
                 "one."
             )
@@ -319,7 +291,7 @@ class TrainSession:
         try:
             self.process.start(request)
         except GliocamError as error:
-            self._fail(str(error))
+            self.fail(str(error))
             return False
         self._started.add(request.out_dir)
         self.said.emit(None)
@@ -350,7 +322,7 @@ class TrainSession:
             self.running.emit(False)
             self.show_bundles()
             if event.state == "failed":
-                self._fail(event.sentence)
+                self.fail(event.sentence)
             elif event.state == "done":
                 self.pictures_made.emit(request.out_dir / "pictures")
             self._look_for_unfinished()
@@ -419,7 +391,7 @@ class TrainSession:
             ships = folder.resolve() == bundled_path().resolve()
             self.state.bundle = read_bundle_info(None if ships else folder)
         except GliocamError as error:
-            self._fail(str(error))
+            self.fail(str(error))
             return
         self.say(f"{self.state.bundle.name} is in use; click Segment to see what it finds.")
         self.show_bundles()
@@ -436,7 +408,7 @@ class TrainSession:
         used = self._in_use(folder)
         request = self.process.request if self.process.running else None
         if request is not None and request.out_dir == folder:
-            self._fail("This bundle is being trained; stop that first.")
+            self.fail("This bundle is being trained; stop that first.")
             return
         if self._change(lambda: remove_bundle(folder), folder) and used:
             self.use(bundled_path())
@@ -449,7 +421,7 @@ class TrainSession:
         try:
             act()
         except GliocamError as error:
-            self._fail(str(error))
+            self.fail(str(error))
             return False
         finally:
             self.show_bundles()

@@ -1,0 +1,65 @@
+"""The work behind a dock: between its views, which know no viewer, and state, engine and layers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+from qtpy.QtCore import QObject
+
+from napari_gliocam.ui.jobs.jobs import Jobs
+from napari_gliocam.ui.model.connections import Connections
+from napari_gliocam.ui.model.state import Level, Message, State, state_of, unwrap
+from napari_gliocam.ui.viewer.layers import CaseLayers
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class DockSession(ABC):
+    """Carries out the requests of a dock's views; knows no widget.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
+    parent : QObject
+        The dock; the timers die with it.
+    """
+
+    said = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
+        self.viewer = unwrap(viewer)
+        self.state: State = state_of(viewer)
+        self.layers = CaseLayers(viewer)
+        self.jobs = Jobs(self.viewer, parent, self.fail)
+        self._connections = Connections()
+        self._closed = False
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """Show a sentence in the dock."""
+        self.said.emit(Message(text, level))
+
+    def fail(self, sentence: str) -> None:
+        """Show why something failed."""
+        self.say(sentence, "error")
+
+    def close(self, *, restore: bool = True) -> None:
+        """Stop everything that would report to the dock, which may be gone already.
+
+        Parameters
+        ----------
+        restore : bool
+            Whether the viewer lives on, and is to be as it was before.
+        """
+        if not self._closed:
+            self._closed = True
+            self.jobs.close()
+            self._connections.close()
+            self.on_close(restore)
+
+    @abstractmethod
+    def on_close(self, restore: bool) -> None:
+        """Undo what the session did to the viewer; for ``restore`` see `close`."""
