@@ -72,6 +72,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         optional_modalities=(),
         tumour_threshold=0.40,
         class_threshold=0.50,
+        gate_probability=0.50,
         path=Path("stand-in"),
     )
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
