@@ -332,7 +332,7 @@ class _Run:
                 spacing,
                 self.device,
                 self.runner.batch,
-                even=min(max(even, 1e-3), 1 - 1e-3),
+                even,
             )
         except torch.OutOfMemoryError as error:
             raise self.runner.memory_error() from error

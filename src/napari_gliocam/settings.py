@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import Refinement
 
 #: How two sets of directed distances become one HD95.
 HD95 = Literal["pooled", "max-directed"]
+
+#: Networks of a bundle that segment, see `SegmentRequest`.
+Networks = Literal["bundle", "maps", "segmenter"]
 
 #: HD95 in mm that much code for BraTS gives where one mask is empty: the diagonal of its volume,
 #: ``sqrt(240² + 240² + 155²)``; papers 1 and 2 use it for single slices, too.
@@ -83,12 +86,21 @@ class SegmentRequest:
         None: the bundle's own.
     refinement : Refinement
         What is done to the labels after the thresholds.
+    networks : {"bundle", "maps", "segmenter"}
+        Networks that segment where a bundle has a segmentation network: as the bundle was made,
+        those of the maps, or that network alone.
     """
 
     bundle: Path | None = None
     device: str = "auto"
     thresholds: Thresholds | None = None
     refinement: Refinement = field(default_factory=Refinement)
+    networks: Networks = "bundle"
+
+    def __post_init__(self) -> None:
+        if self.networks not in get_args(Networks):
+            known = ", ".join(get_args(Networks))
+            raise GliocamError(f'There are no networks "{self.networks}"; choose one of {known}.')
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,29 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
         tmp_path / "results", "--json",
     )  # fmt: skip
     assert segmented.exit_code == 0, segmented.output
+    facts = (tmp_path / "results" / "case0" / "case0.json").read_text(encoding="utf-8")
+    assert '"architecture": "small-unet"' in facts
+    maps = run(
+        "segment", given.cases / "case0", "--bundle", out, "--device", "cpu", "--out",
+        tmp_path / "maps", "--json", "--networks", "maps",
+    )  # fmt: skip
+    assert maps.exit_code == 0, maps.output
+    facts = (tmp_path / "maps" / "case0" / "case0.json").read_text(encoding="utf-8")
+    assert "architecture" not in facts
+    line_of = ["explain", given.cases / "case0", "--bundle", out, "--method", "segmenter"]
+    shown = run(*line_of, "--device", "cpu", "--out", tmp_path / "shown")
+    assert shown.exit_code == 0, shown.output
+    none = [
+        "segment",
+        given.cases / "case0",
+        "--bundle",
+        given.folder / "bundle",
+        "--device",
+        "cpu",
+    ]
+    refused = run(*none, "--out", tmp_path / "none", "--networks", "segmenter")
+    assert refused.exit_code == 1
+    assert "no segmentation network" in refused.stderr
     again = run(*line)
     assert again.exit_code == 1
     assert "finished bundle" in again.stderr

@@ -228,7 +228,7 @@ def open_bundle(request: SegmentRequest) -> Bundle:
     from napari_gliocam.nets.bundle import load_bundle
 
     choose_device(request.device)
-    return load_bundle(request.bundle)
+    return load_bundle(request.bundle).using(request.networks)
 
 
 def each_case(

@@ -120,7 +120,7 @@ def run_tests(
         if work is None:
             methods[name] = made, None
         elif work.prepared.bundle is prepared.bundle:
-            methods[name] = made, MapRecipe.of(work)
+            methods[name] = made, MapRecipe.of(work) if work.remade else None
     assessing = Assessing(
         prepared,
         methods,

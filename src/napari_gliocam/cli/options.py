@@ -21,7 +21,13 @@ from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, DeviceOption
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
-from napari_gliocam.settings import EvaluationSettings, SegmentRequest, Thresholds, field_docs
+from napari_gliocam.settings import (
+    EvaluationSettings,
+    Networks,
+    SegmentRequest,
+    Thresholds,
+    field_docs,
+)
 
 #: Words for a switch that is off, where "--no-..." would not say it.
 _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
@@ -209,7 +215,11 @@ def request_of(values: Mapping[str, Any]) -> SegmentRequest:
     if given := given_for("thresholds", values):
         thresholds = replace(thresholds or _thresholds_of(bundle), **given)
     return SegmentRequest(
-        bundle, values["device"].value, thresholds, _refinement(refinement, values)
+        bundle,
+        values["device"].value,
+        thresholds,
+        _refinement(refinement, values),
+        values["networks"] or "bundle",
     )
 
 
@@ -270,6 +280,14 @@ def _request_parameters() -> list[inspect.Parameter]:
             "Drop small parts of the tumour, fill holes and necrosis"
             f"  [default: {'on' if default.components else 'off'}]",
             None,
+        ),
+        (
+            "networks",
+            str,
+            "--networks",
+            f"{', '.join(get_args(Networks))}: what segments where the bundle has a segmentation "
+            "network; bundle: as it was made",
+            "NAME",
         ),
         (
             "like",

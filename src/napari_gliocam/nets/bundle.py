@@ -17,6 +17,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
 from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
+from napari_gliocam.settings import Networks
 from napari_gliocam.slices import Normalisation
 from napari_gliocam.targets import TARGETS, Target
 
@@ -185,6 +186,31 @@ class Bundle:
     info: BundleInfo
     net: GliocamNet
     segmenter: nn.Module | None = None
+
+    def using(self, networks: Networks) -> Bundle:
+        """Return the bundle so that chosen networks segment.
+
+        Parameters
+        ----------
+        networks : {"bundle", "maps", "segmenter"}
+            As the bundle was made; the networks of the maps; the segmentation network alone.
+
+        Raises
+        ------
+        BundleError
+            If it has no segmentation network, and that was chosen.
+        """
+        if networks == "bundle" or (networks == "maps" and self.segmenter is None):
+            return self
+        if networks == "maps":
+            return Bundle(replace(self.info, segmenter=None), self.net)
+        if self.segmenter is None or self.info.segmenter is None:
+            raise BundleError(
+                f'The bundle "{self.info.name}" has no segmentation network; choose the maps, or '
+                "another bundle."
+            )
+        alone = replace(self.info.segmenter, share=1.0)
+        return replace(self, info=replace(self.info, segmenter=alone))
 
 
 def bundled_path() -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.ui.jobs import work
@@ -60,7 +60,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr(
         work,
         "loaded",
-        lambda bundle: SimpleNamespace(info=BundleInfo("stand-in", "made for a test", "CC0-1.0")),
+        lambda bundle: Bundle(BundleInfo("stand-in", "made for a test", "CC0-1.0"), None),
     )
     monkeypatch.setattr(work, "devices", lambda: (("auto", "Automatic: CPU"), ("cpu", "CPU")))
     monkeypatch.setattr(work, "phantom", lambda kind, seed=0: make_case(f"phantom-{kind}"))
@@ -74,6 +74,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         class_threshold=0.50,
         gate_probability=0.50,
         path=Path("stand-in"),
+        segmenter=None,
     )
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
     return made

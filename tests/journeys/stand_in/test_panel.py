@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError, GliocamError
+from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import navigate
 
@@ -63,6 +66,26 @@ def test_segment_adds_labels_and_a_map_comes_when_it_is_shown(segmented: Any) ->
     assert opened.result.volumes_ml["tumour"] == pytest.approx(
         np.count_nonzero(expected) * opened.case.grid.voxel_ml
     )
+
+
+def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
+    panel, state, viewer = opened.panel, opened.state, opened.viewer
+    assert panel.run_view.networks.isHidden()
+    state.bundle = SimpleNamespace(**{**vars(state.bundle), "segmenter": SegmenterDesign()})
+    networks = panel.run_view.networks
+    titles = [networks.itemText(i) for i in range(networks.count())]
+    assert titles == ["Segmentation network", "Maps", "Both, side by side"]
+    networks.activated.emit(1)
+    assert state.request_for(state.current).networks == "maps"
+    networks.activated.emit(2)
+    assert state.request_for(state.current).networks == "bundle"
+    job = panel.segment()
+    qtbot.waitUntil(lambda: job.ended)
+    compare = open_dock(viewer)  # it is open already
+    assert compare.choice_view.request().methods == ("segmenter", "guided")
+    state.bundle = SimpleNamespace(**{**vars(state.bundle), "segmenter": None})
+    assert state.networks == "bundle"
+    assert compare.choice_view.request().methods == ("guided",)
 
 
 def test_bar_shows_real_counts_and_the_stage(opened: Any, stand_in: Any, qtbot: Any) -> None:

@@ -16,6 +16,17 @@ from napari_gliocam.ui.compare.threshold_view import MethodThresholds
 from napari_gliocam.ui.compare.work import Place
 
 
+def test_a_segmentation_network_is_offered_where_there_is_one(qtbot: Any) -> None:
+    view = ChoiceView()
+    qtbot.addWidget(view)
+    view.set_segmenter(True)
+    view.choose("segmenter", "guided")
+    view.scales.setCurrentIndex(1)
+    assert view.request().methods == ("segmenter", "multiscale:guided"), "it has one scale"
+    view.set_segmenter(False)
+    assert view.request().methods == ("multiscale:guided",)
+
+
 def test_choices_are_the_request(qtbot: Any) -> None:
     view = ChoiceView()
     qtbot.addWidget(view)

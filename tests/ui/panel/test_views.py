@@ -98,6 +98,12 @@ def test_run_view(qtbot: Any) -> None:
     asked = heard(view.device_requested)
     view.devices.activated.emit(0)
     assert asked == ["auto"]
+    assert view.networks.isHidden(), "a bundle with the networks of the maps alone"
+    view.set_networks(["Segmentation network", "Maps"])
+    assert not view.networks.isHidden()
+    asked = heard(view.networks_requested)
+    view.networks.activated.emit(1)
+    assert asked == [1]
 
 
 def test_threshold_view_can_be_typed_in(qtbot: Any) -> None:

@@ -59,7 +59,8 @@ def test_measures(qtbot: Any) -> None:
 
 
 def test_overlap(qtbot: Any) -> None:
-    view = OverlapView(["LayerCAM"])
+    view = OverlapView()
+    view.set_addable(["LayerCAM"])
     qtbot.addWidget(view)
     assert not view.show_button.isEnabled()
     case = make_case()

@@ -1,4 +1,4 @@
-"""The networks' own maps: exits, their average, AME-CAM, and the guided aggregate."""
+"""The networks' own maps: exits, their average, aggregates, and a segmentation network's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_gliocam.cams.methods.base import Method
+from napari_gliocam.cams.methods.registry import SEGMENTER
 from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ class GuidedAggregate(Method):
     def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
         """Return maps in [0, 1], (T, B, H, W)."""
         return batch.aggregates()[:, [TARGETS.index(t) for t in targets]].transpose(0, 1)
+
+
+class SegmenterMaps(Method):
+    """The bundle's segmentation network alone, as *Segment* cuts its maps."""
+
+    name = SEGMENTER
+    title = "Segmentation network"
+    bounded = True
+    layered = False
+
+    def maps(self, batch: Batch, targets: tuple[Target, ...], explained: ExplainedLayer) -> Tensor:
+        """Return maps in [0, 1], (T, B, H, W)."""
+        return batch.segmented()[:, [TARGETS.index(t) for t in targets]].transpose(0, 1)
 
 
 class AmeCAM(Method):

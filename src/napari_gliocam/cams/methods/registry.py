@@ -94,6 +94,15 @@ METHODS: dict[str, Entry] = {
     ),
 }
 
+#: Method of bundles that have a segmentation network, and its entry in a menu.
+SEGMENTER = "segmenter"
+OF_SEGMENTER = Entry(
+    "Segmentation network",
+    "Papers 3 and 4: the network that was taught by the maps; it is shown, not explained",
+    "exits:SegmenterMaps",
+    layered=False,
+)
+
 #: Before the name of a method: at several scales.
 MULTISCALE = "multiscale:"
 
@@ -104,7 +113,8 @@ def make_method(name: str, *, normalise_scales: bool = False, **settings: Any) -
     Parameters
     ----------
     name : str
-        A key of `METHODS`, such as ``"gradcam"``; ``"multiscale:gradcam"`` for several scales.
+        A key of `METHODS`, such as ``"gradcam"``; ``"multiscale:gradcam"`` for several scales;
+        `SEGMENTER`.
     normalise_scales : bool
         At several scales, bring each scale's map into [0, 1] before the mean.
     **settings
@@ -119,10 +129,15 @@ def make_method(name: str, *, normalise_scales: bool = False, **settings: Any) -
         from napari_gliocam.cams.methods.multiscale import MultiScale
 
         inner = make_method(name.removeprefix(MULTISCALE), **settings)
+        if inner.name == SEGMENTER:
+            raise GliocamError(
+                f'The segmentation network has one scale; leave "{MULTISCALE}" out of its name.'
+            )
         return MultiScale(inner, normalise_scales=normalise_scales)
-    if name not in METHODS:
-        raise GliocamError(f'There is no method "{name}"; choose one of {", ".join(METHODS)}.')
-    module, class_ = METHODS[name].place.split(":")
+    known = {**METHODS, SEGMENTER: OF_SEGMENTER}
+    if name not in known:
+        raise GliocamError(f'There is no method "{name}"; choose one of {", ".join(known)}.')
+    module, class_ = known[name].place.split(":")
     kind = getattr(import_module(f"napari_gliocam.cams.methods.{module}"), class_)
     method: Method = kind(**settings)
     return method

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from napari_gliocam.cams.methods.explained_layer import COLUMN, ExplainedLayer
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.nets.gliocam import IMAGE_EXITS
 from napari_gliocam.nets.multi_exit import EXITS
 from napari_gliocam.targets import TARGETS, Target
@@ -32,6 +33,8 @@ class Batch:
         On the network's device.
     brain : Tensor, (B, 1, H, W)
         1 in the brain, 0 in air.
+    segment : callable, optional
+        Returns the maps of the bundle's segmentation network of these slices, (B, 3, H, W).
 
     Raises
     ------
@@ -39,12 +42,19 @@ class Batch:
         If the network is in training mode.
     """
 
-    def __init__(self, net: GliocamNet, images: Tensor, brain: Tensor) -> None:
+    def __init__(
+        self,
+        net: GliocamNet,
+        images: Tensor,
+        brain: Tensor,
+        segment: Callable[[], Tensor] | None = None,
+    ) -> None:
         if any(module.training for module in (net.tumour, net.classes)):
             raise ValueError("the network is in training mode; call eval() on it first")
         self.net = net
         self.images = images
         self.brain = brain
+        self._segment = segment
         self._features: dict[MultiExitNet, list[Tensor]] = {}
 
     def __len__(self) -> int:
@@ -53,7 +63,8 @@ class Batch:
     def one(self, index: int) -> Batch:
         """Return one slice, with its features as far as they are computed."""
         where = slice(index, index + 1)
-        part = Batch(self.net, self.images[where], self.brain[where])
+        segment = None if self._segment is None else lambda: self.segmented()[where]
+        part = Batch(self.net, self.images[where], self.brain[where], segment)
         part._features = {k: [f[where] for f in v] for k, v in self._features.items()}
         return part
 
@@ -90,6 +101,20 @@ class Batch:
         exits = [torch.cat(maps, dim=1) for maps in zip(*map(self.turned, TARGETS), strict=True)]
         with torch.no_grad():
             return self.net.aggregate(self.images, exits, self.brain)[0]
+
+    def segmented(self) -> Tensor:
+        """Return the segmentation network's maps of tumour, core, edema, (B, 3, H, W).
+
+        Raises
+        ------
+        GliocamError
+            If the slices are not those of a case that a bundle with such a network looks at.
+        """
+        if self._segment is None:
+            raise GliocamError(
+                "The segmentation network sees the slices of a case as they are; leave it out."
+            )
+        return self._segment()
 
     def scores(
         self, target: Target, activation: Tensor, layer: int, exits: Sequence[int]

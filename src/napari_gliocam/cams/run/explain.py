@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-from napari_gliocam.cams.methods.registry import make_method
+from napari_gliocam.cams.methods.registry import SEGMENTER, make_method
 from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
@@ -144,6 +144,11 @@ class Explaining:
         self.seconds_left: float | None = None
         for target in self.targets if self.method.layered else ():
             self.explained.check(prepared.bundle.net.network_of(target))
+        if self.method.name == SEGMENTER and prepared.bundle.segmenter is None:
+            raise GliocamError(
+                f'The bundle "{prepared.bundle.info.name}" has no segmentation network; choose '
+                "another method, or a bundle that has one."
+            )
         if self.normalise == "none" and not self.method.bounded:
             raise GliocamError(
                 f"The maps of {self.method.title} have no scale of their own; normalise them by "
@@ -198,6 +203,11 @@ class Explaining:
         maps = self.so_far()
         assert maps is not None
         return maps
+
+    @property
+    def remade(self) -> bool:
+        """True if the map can be made again with other weights of the maps' networks."""
+        return self.method.name != SEGMENTER
 
     @property
     def done(self) -> int:

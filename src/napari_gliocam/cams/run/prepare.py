@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from napari_gliocam.cams.run.batch import Batch
     from napari_gliocam.nets.bundle import Bundle
@@ -71,13 +73,35 @@ class Prepared:
             images = torch.from_numpy(self.stack.images[where]).to(self.device)
             brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
             images = images.contiguous(memory_format=torch.channels_last)
-            batch = Batch(self.bundle.net.to(self.device), images, brain)
+            segment = None if self.bundle.segmenter is None else partial(self._segment, where)
+            batch = Batch(self.bundle.net.to(self.device), images, brain, segment)
         except torch.OutOfMemoryError as error:
             raise memory_error(self.device) from error
         if self.last is not None:
             self.last.clear()
             self.last[tuple(where)] = batch
         return batch
+
+    def _segment(self, where: list[int]) -> Tensor:
+        """Return the maps of the segmentation network of some slices, (B, 3, H, W)."""
+        import torch
+
+        from napari_gliocam.nets.segmenters.neighbours import with_neighbours
+        from napari_gliocam.nets.segmenters.run import segment_slices
+
+        network, info = self.bundle.segmenter, self.bundle.info
+        assert network is not None
+        assert info.segmenter is not None
+        spacing = self.case.grid.spacing[0]
+        made = segment_slices(
+            network.to(self.device).to(memory_format=torch.channels_last),
+            info.segmenter,
+            with_neighbours(self.stack.images, spacing, info.segmenter, where),
+            self.stack.brain[where],
+            self.device,
+            info.tumour_threshold,
+        )
+        return torch.from_numpy(made.maps).transpose(0, 1)
 
 
 def prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ def neighbour_places(
 
 
 def with_neighbours(
-    images: NDArray[np.float32], spacing_mm: float, design: SegmenterDesign
+    images: NDArray[np.float32],
+    spacing_mm: float,
+    design: SegmenterDesign,
+    rows: Sequence[int] | None = None,
 ) -> NDArray[np.float32]:
     """Return slices with their neighbours as further channels.
 
@@ -52,15 +56,19 @@ def with_neighbours(
         Distance between them.
     design : SegmenterDesign
         Number and distance of the neighbours.
+    rows : sequence of int, optional
+        The slices that are wanted; all by default.
 
     Returns
     -------
     ndarray of float32, (N, K * C, H, W)
-        All channels of the lowest neighbour first.
+        Of each slice that is wanted all channels of the lowest neighbour first.
     """
     if design.neighbours == 0:
-        return images
+        return images if rows is None else images[rows]
     places, weights = neighbour_places(len(images), spacing_mm, design)
+    if rows is not None:
+        places, weights = places[rows], weights[rows]
     return joined(images[places[..., 0]], images[places[..., 1]], weights)
 
 

@@ -102,9 +102,7 @@ def running_segmenter(
     """
     network = network.to(device).to(memory_format=torch.channels_last)
     total, (height, width) = len(stack.frame), stack.frame.network_shape
-    room = (-width % SIDE_MULTIPLE, -height % SIDE_MULTIPLE)
     images = with_neighbours(stack.images, spacing_mm, design)
-    shift = torch.tensor([log(even / (1 - even)), 0.0, 0.0], device=device)[:, None, None]
     found = Segmented(
         np.zeros((len(TARGETS), total, height, width), dtype=np.float32),
         np.zeros((total, len(TARGETS)), dtype=np.float32),
@@ -113,17 +111,46 @@ def running_segmenter(
     yield Progress(0, total, words)
     for start in range(0, total, batch):
         part = slice(start, min(start + batch, total))
-        with torch.inference_mode():
-            given = F.pad(torch.from_numpy(images[part]).to(device), (0, room[0], 0, room[1]))
-            brain = torch.from_numpy(stack.brain[part]).to(device)[:, None]
-            with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-                logits = _logits(network, given, design)[..., :height, :width].float()
-            shifted = (logits + shift).sigmoid() * brain
-            probabilities = shifted.transpose(0, 1).cpu().numpy()
-            found.maps[:, part] = shared_out(probabilities[0], share_of_core(probabilities))
-            found.scores[part] = image_logits(logits, brain).sigmoid().cpu().numpy()
+        made = segment_slices(network, design, images[part], stack.brain[part], device, even)
+        found.maps[:, part], found.scores[part] = made.maps, made.scores
         yield Progress(part.stop, total, words)
     return found
+
+
+def segment_slices(
+    network: nn.Module,
+    design: SegmenterDesign,
+    images: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    device: torch.device,
+    even: float = 0.5,
+) -> Segmented:
+    """Run a network over some slices at once.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode, on the device.
+    design, device, even
+        As in `running_segmenter`.
+    images : ndarray of float32, (B, K * C, H, W)
+        Slices with their neighbours as further channels.
+    brain : ndarray of bool, (B, H, W)
+        Pixels of the brain.
+    """
+    height, width = images.shape[-2:]
+    even = min(max(even, 1e-3), 1 - 1e-3)
+    with torch.inference_mode():
+        room = (0, -width % SIDE_MULTIPLE, 0, -height % SIDE_MULTIPLE)
+        given = F.pad(torch.from_numpy(images).to(device), room)
+        inside = torch.from_numpy(brain).to(device)[:, None]
+        with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
+            logits = _logits(network, given, design)[..., :height, :width].float()
+        scores = image_logits(logits, inside).sigmoid().cpu().numpy()
+        shift = torch.tensor([log(even / (1 - even)), 0.0, 0.0], device=device)[:, None, None]
+        shifted = (logits + shift).sigmoid() * inside
+        probabilities = shifted.transpose(0, 1).cpu().numpy()
+    return Segmented(shared_out(probabilities[0], share_of_core(probabilities)), scores)
 
 
 def _logits(network: nn.Module, images: Tensor, design: SegmenterDesign) -> Tensor:

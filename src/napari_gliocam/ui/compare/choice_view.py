@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.cams.compare.request import CompareRequest
-from napari_gliocam.cams.methods.registry import METHODS
+from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS, Target
@@ -137,6 +137,14 @@ class ChoiceView(QWidget):
             item.setEnabled(modality in present)
         self.modality.setCurrentIndex(0 if chosen is None else 1 + list(Modality).index(chosen))
 
+    def set_segmenter(self, there: bool) -> None:
+        """Offer the segmentation network only where the bundle has one."""
+        for item in self._items():
+            if item.data(Qt.ItemDataRole.UserRole) == SEGMENTER:
+                item.setHidden(not there)
+                if not there:
+                    _tick(item, chosen=False)
+
     def choose(self, *names: str) -> None:
         """Tick these methods and no others."""
         for item in self._items():
@@ -154,13 +162,12 @@ class ChoiceView(QWidget):
             if item.checkState() == Qt.CheckState.Checked
         ]
         scales = self.scales.currentIndex()
-        one, four = scales != 1, scales != 0
+        prefixes = {0: ("",), 1: (MULTISCALE,), 2: ("", MULTISCALE)}[scales]
         return CompareRequest(
             methods=tuple(
                 prefix + name
                 for name in names
-                for prefix, wanted in (("", one), ("multiscale:", four))
-                if wanted
+                for prefix in (("",) if name == SEGMENTER else prefixes)
             ),
             targets=tuple(t for t, box in self.classes.items() if box.isChecked()),
             layers=tuple(n for n, box in self.layers.items() if box.isChecked()),
@@ -168,7 +175,7 @@ class ChoiceView(QWidget):
             scope="case" if self.scope.currentIndex() == 2 else "lesion",
             gate=self.gate.isChecked(),
             normalise=_NORMALISE[self.normalise.currentText()],
-            normalise_scales=self.alike.isChecked() and four,
+            normalise_scales=self.alike.isChecked() and scales != 0,
         )
 
     @property
@@ -211,7 +218,7 @@ def _method_list() -> QListWidget:
     methods = QListWidget()
     methods.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     methods.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    for name, entry in METHODS.items():
+    for name, entry in {SEGMENTER: OF_SEGMENTER, **METHODS}.items():
         item = QListWidgetItem(entry.title)
         item.setData(Qt.ItemDataRole.UserRole, name)
         hints = [entry.paper]

@@ -117,6 +117,8 @@ class CompareDock(Dock):
         session, opened = self.session, self.session.opened
         volumes = () if opened is None else tuple(m for m in Modality if m in opened.case.volumes)
         self.choice_view.set_modalities(volumes, session.state.under)
+        bundle = session.state.bundle
+        self.choice_view.set_segmenter(bundle is not None and bundle.segmenter is not None)
         self.choice_view.set_ready(bool(volumes), session.slice)
 
 

@@ -135,7 +135,7 @@ class Comparing:
         if self._result is not None:
             known = with_probabilities(known, self._result)
         works = self.request.explainings(known)
-        self.recipes = {one.name: MapRecipe.of(one) for one in works}
+        self.recipes = {one.name: MapRecipe.of(one) for one in works if one.remade}
         self.keys = [(one.name, target) for one in works for target in one.targets]
         if self.request.scope == "lesion":
             known = yield from asking(known)

@@ -100,7 +100,7 @@ def segment(
     try:
         result = yield from segmenting(
             case,
-            bundle=loaded(request.bundle),
+            bundle=loaded(request.bundle).using(request.networks),
             device=request.device,
             thresholds=request.thresholds,
             refinement=request.refinement,

@@ -14,7 +14,7 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import SegmentRequest, Thresholds
+from napari_gliocam.settings import Networks, SegmentRequest, Thresholds
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.result import Result
@@ -278,6 +278,8 @@ class State:
         What this computer has; filled in by the engine.
     bundle : BundleInfo or None
         The weights in use.
+    networks : {"bundle", "maps", "segmenter"}
+        Those of the bundle that segment, see `SegmentRequest`.
     running : OpenCase or None
         The case that Segment works on.
     progress : Progress or None
@@ -305,6 +307,7 @@ class State:
     device: str = "auto"
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"),)
     bundle: BundleInfo | None = None
+    networks: Networks = "bundle"
     running: OpenCase | None = None
     progress: Progress | None = None
     refining: OpenCase | None = None
@@ -322,7 +325,7 @@ class State:
         """Return how a case is segmented, by the choices in the panel."""
         bundle = None if self.bundle is None else self.bundle.path
         thresholds = opened.thresholds_for(self.usual)
-        return SegmentRequest(bundle, self.device, thresholds, opened.refinement)
+        return SegmentRequest(bundle, self.device, thresholds, opened.refinement, self.networks)
 
     @property
     def usual(self) -> Thresholds:

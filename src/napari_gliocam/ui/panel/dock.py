@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
+from napari_gliocam.cams.methods.registry import SEGMENTER
 from napari_gliocam.case import Modality
 from napari_gliocam.io import suggested_name
 from napari_gliocam.io.naming import safe_name
@@ -22,7 +23,7 @@ from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
-from napari_gliocam.settings import Thresholds
+from napari_gliocam.settings import Networks, Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
@@ -93,6 +94,7 @@ class Workspace(Dock):
         self.session = Session(viewer, self)
         self.state = self.session.state
         self._opened: OpenCase | None = None
+        self._beside = False
         self._result: Result | None = None
         self._following, self._refining = Connections(), Connections()
         self._sources: tuple[Source, ...] = ()
@@ -150,7 +152,9 @@ class Workspace(Dock):
         run.device_requested.connect(self._on_device_requested)
         run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
         run.bundle_requested.connect(self._choose_bundle)
+        run.networks_requested.connect(self._on_networks)
         run.segment_requested.connect(self.segment)
+        session.run.finished.connect(self._on_segmented)
         run.cancel_requested.connect(partial(session.jobs.cancel, "segment"))
         self.threshold_view.settings_requested.connect(session.set_settings)
         self.threshold_view.drag_ended.connect(session.settle)
@@ -208,6 +212,32 @@ class Workspace(Dock):
         folder = folder or QFileDialog.getExistingDirectory(self, "Folder of a bundle")
         if folder:
             self.session.set_bundle(folder)
+
+    def _on_networks(self, place: int) -> None:
+        self.state.networks, self._beside = list(self._networks().values())[place]
+
+    def _networks(self) -> dict[str, tuple[Networks, bool]]:
+        """Return what can segment by its title, and whether both are then shown side by side."""
+        bundle = self.state.bundle
+        if bundle is None or bundle.segmenter is None:
+            return {}
+        share = bundle.segmenter.share
+        offered: dict[str, tuple[Networks, bool]] = {
+            "Both, mixed as the bundle says": ("bundle", False),
+            "Segmentation network": ("segmenter", False),
+            "Maps": ("maps", False),
+            "Both, side by side": ("bundle", True),
+        }
+        if share == 1:
+            del offered["Both, mixed as the bundle says"]
+        return offered
+
+    def _on_segmented(self, opened: OpenCase) -> None:
+        """Compare the segmentation network and the maps of the case, if that was chosen."""
+        if self._beside and self._networks() and opened is self.state.current:
+            compare = open_dock(self.session.viewer)
+            compare.choice_view.choose(SEGMENTER, "guided")
+            compare.run()
 
     def ask_save(self) -> None:
         """Ask for a file and save the result, else the labels layer that is selected."""
@@ -295,7 +325,7 @@ class Workspace(Dock):
         events.current.connect(self._on_current)
         events.examination.connect(self.prepare_view.set_examination)
         events.devices.connect(self._show_run)
-        events.bundle.connect(self._show_run)
+        events.bundle.connect(self._on_bundle)
         events.bundle.connect(self._show_case)
         events.device.connect(self._show_run)
         events.running.connect(self._show_running)
@@ -386,6 +416,12 @@ class Workspace(Dock):
             self.run_view.set_bundle("none", "Choose a bundle of weights.", "")
         else:
             self.run_view.set_bundle(bundle.name, bundle.origin, bundle.licence)
+        self.run_view.set_networks(list(self._networks()))
+
+    def _on_bundle(self) -> None:
+        """Segment as the new bundle was made."""
+        self.state.networks, self._beside = "bundle", False
+        self._show_run()
 
     def _show_running(self, running: OpenCase | None) -> None:
         self.run_view.set_running(running is not None)

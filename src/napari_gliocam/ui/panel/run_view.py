@@ -28,6 +28,8 @@ class RunView(QWidget):
     device_requested = Signal(str)
     #: The folder of a bundle that ships, or nothing for one that is to be asked for.
     bundle_requested = Signal(str)
+    #: Place among the entries of `set_networks`.
+    networks_requested = Signal(int)
     segment_requested = Signal()
     cancel_requested = Signal()
 
@@ -47,6 +49,12 @@ class RunView(QWidget):
         self.bundle_menu = QMenu(self)
         self.bundle_button.setMenu(self.bundle_menu)
         self.origin = Elided()
+        self.networks = Choice(
+            "What segments: the maps of networks that know slice labels alone, or the segmentation "
+            "network that the maps taught"
+        )
+        self.networks.activated.connect(self.networks_requested)
+        self.networks_label = row_label("Result of", self.networks.toolTip())
         self.notice = Elided()
         self.notice.set_text(NOTICE)
         self.worse = plain_label(wrap=True)
@@ -60,9 +68,12 @@ class RunView(QWidget):
         grid.addWidget(self.bundle, 1, 1)
         grid.addWidget(self.bundle_button, 1, 2)
         grid.addWidget(self.origin, 2, 0, 1, 3)
-        grid.addWidget(self.notice, 3, 0, 1, 3)
+        grid.addWidget(self.networks_label, 3, 0)
+        grid.addWidget(self.networks, 3, 1, 1, 2)
+        grid.addWidget(self.notice, 4, 0, 1, 3)
         grid.setColumnStretch(1, 1)
         section.body.addLayout(grid)
+        self.set_networks(())
 
         self.run = RunButton("Segment", "Find core and edema in the case chosen above")
         self.segment_button = self.run.button
@@ -102,6 +113,12 @@ class RunView(QWidget):
         self.bundle.set_text(name, f"Licence: {licence}" if licence else "")
         self.origin.set_text(origin)
 
+    def set_networks(self, titles: Sequence[str], current: int = 0) -> None:
+        """Offer the networks that can segment; none where the bundle has one kind alone."""
+        self.networks.fill(list(titles), current)
+        for widget in (self.networks_label, self.networks):
+            widget.setVisible(bool(titles))
+
     def set_ready(self, ready: bool, obstacle: str = "") -> None:
         """Show whether there is something to segment.
 
@@ -124,6 +141,7 @@ class RunView(QWidget):
         self.run.set_running(running)
         self.devices.setEnabled(not running)
         self.bundle_button.setEnabled(not running)
+        self.networks.setEnabled(not running)
 
     def set_progress(self, progress: Progress) -> None:
         """Show real counts."""

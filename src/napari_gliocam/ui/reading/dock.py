@@ -23,7 +23,7 @@ from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.agreement_view import AgreementView
 from napari_gliocam.ui.reading.measures_view import MeasuresView
-from napari_gliocam.ui.reading.overlap_run import ADDABLE
+from napari_gliocam.ui.reading.overlap_run import addable
 from napari_gliocam.ui.reading.overlap_view import OverlapView
 from napari_gliocam.ui.reading.session import ReadingSession
 from napari_gliocam.ui.reading.slice_chart import SliceChart
@@ -38,6 +38,8 @@ from napari_gliocam.ui.widgets.question import confirms
 if TYPE_CHECKING:
     import napari
     from napari.components import ViewerModel
+
+    from napari_gliocam.nets.bundle import BundleInfo
 
 TITLE = "Reading"
 WIDTH = 360
@@ -58,7 +60,7 @@ class ReadingDock(Dock):
         commands.bind_keys()
         self.chart = SliceChart()
         self.measures_view = MeasuresView()
-        self.overlap_view = OverlapView(list(ADDABLE))
+        self.overlap_view = OverlapView()
         self.agreement_view = AgreementView()
         self.voxel_view = VoxelView()
         self._make_frame()
@@ -122,6 +124,8 @@ class ReadingDock(Dock):
         session, viewer = self.session, self.session.viewer
         self.message_view.dismissed.connect(lambda: setattr(self.state, "message", None))
         self.state.events.message.connect(self.message_view.set_message)
+        self.state.events.bundle.connect(self._show_addable)
+        self._show_addable(self.state.bundle)
         self.chart.slice_requested.connect(session.go_to)
         for (what, step), button in self.step_buttons.items():
             go = navigate.step_lesion if what == "lesion" else navigate.step_conflict
@@ -136,6 +140,9 @@ class ReadingDock(Dock):
         session.slice_changed.connect(self.chart.set_slice)
         session.voxel_changed.connect(self.voxel_view.set_voxel)
         session.drawings_changed.connect(self._show_drawings)
+
+    def _show_addable(self, bundle: BundleInfo | None) -> None:
+        self.overlap_view.set_addable(list(addable(bundle)))
 
     def _connect_measures(self) -> None:
         view, session = self.measures_view, self.session

@@ -7,9 +7,10 @@ from functools import partial
 
 from psygnal import Signal
 
-from napari_gliocam.cams.methods.registry import METHODS
+from napari_gliocam.cams.methods.registry import METHODS, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
+from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
@@ -18,9 +19,14 @@ from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.work import OWN, own_rows
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
-#: Methods that need the networks: their names by their titles.
-ADDABLE = {METHODS[name].title: name for name in ("gradcam", "layercam", "scorecam", "amecam")}
 _FIRST = next(iter(OWN.values()))
+
+
+def addable(bundle: BundleInfo | None) -> dict[str, str]:
+    """Return the methods that need the networks of a bundle: their names by their titles."""
+    methods = {METHODS[n].title: n for n in ("gradcam", "layercam", "scorecam", "amecam")}
+    there = bundle is not None and bundle.segmenter is not None
+    return {OF_SEGMENTER.title: SEGMENTER, **methods} if there else methods
 
 
 class OverlapRun:
@@ -143,11 +149,12 @@ class OverlapRun:
         opened = self._opened
         if opened is None or self._maps is None or title in self._added:
             return
-        bundle = None if self._state.bundle is None else self._state.bundle.path
+        info = self._state.bundle
+        bundle, method = None if info is None else info.path, addable(info)[title]
         case, device = opened.segmented, self._state.device
         self._jobs.run(
             "explain",
-            lambda: reading_work.explaining(case, bundle, device, ADDABLE[title], title),
+            lambda: reading_work.explaining(case, bundle, device, method, title),
             partial(self._on_added, opened),
             torch=True,
             progressed=lambda progress: self.stage_changed.emit(_stage(progress)),

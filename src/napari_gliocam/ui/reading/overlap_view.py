@@ -37,7 +37,7 @@ class OverlapView(QWidget):
     cancel_requested = Signal()
     slice_requested = Signal(int)
 
-    def __init__(self, addable: Sequence[str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.methods = Choice("The method whose core, edema and overlap are drawn")
         self.methods.activated.connect(
@@ -56,7 +56,6 @@ class OverlapView(QWidget):
         )
         self.threshold.valueChanged.connect(lambda value: self.threshold_requested.emit(value))
         self.add = Choice("Methods that run the networks, for core and edema on every slice")
-        self.add.fill(list(addable), 0)
         self.add_button = QPushButton("Add")
         self.add_button.clicked.connect(self._on_add)
         grid = QGridLayout()
@@ -118,6 +117,10 @@ class OverlapView(QWidget):
         self.stage.setText(text)
         self.stage.setVisible(bool(text))
         self.add_button.setText("Cancel" if text else "Add")
+
+    def set_addable(self, titles: Sequence[str]) -> None:
+        """Offer methods that run the networks, by their titles."""
+        self.add.fill(list(titles), 0)
 
     def _on_add(self) -> None:
         if self.stage.text():
