@@ -385,3 +385,13 @@ def test_no_two_public_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(path.name)
     assert not {name: where for name, where in homes.items() if len(where) > 1}
+
+
+def test_the_conda_recipe_has_the_version_and_the_dependencies_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = (ROOT / "packaging/conda/meta.yaml").read_text()
+    assert f'version = "{project["version"]}"' in recipe
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    listed = {line.strip("- ").replace(" ", "") for line in run.splitlines()}
+    wanted = {re.sub("^torch>", "pytorch>", one) for one in project["dependencies"]}
+    assert listed == wanted | {"python>={{python_min}}"}

@@ -382,6 +382,14 @@ def test_patterns_name_what_the_names_do_not_tell(tmp_path):
     assert (set(one.modalities), set(two.modalities)) == (set(Modality), {FLAIR, T1, T1CE})
 
 
+def test_naming_one_modality_is_enough_where_the_others_are_understood(tmp_path):
+    touch(tmp_path, "P1_flair.nii", "P1_t1.nii", "P1_t1ce.nii", "b_7.nii", "notes.nii")
+    (files,) = find_cases(tmp_path, patterns={T2: "b_*.nii"})
+    assert (files.name, files.problem) == ("P1", None)
+    assert names(files)["t2"] == "b_7.nii"
+    assert set(files.modalities) == set(Modality)
+
+
 def test_a_pattern_chooses_between_two_files_of_one_modality(tmp_path):
     touch(tmp_path, "P1_flair.nii", "P1_flair_bet.nii", "P1_t1ce.nii", "P1_t2.nii")
     (files,) = find_cases(tmp_path)

@@ -304,6 +304,10 @@ def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[File
             if fits := fitting.match(stem(path.name)):
                 named = parse_name(f"{fits.groupdict().get('case') or ''}_flair")
                 chosen[index] = FileName(named.case, Role.MODALITY, modality, named.before)
+        others = {n.id: n for i, n in enumerate(told) if n.modality and i not in chosen}
+        if len(chosen) == len(others) == 1 and all(n.modality is not modality for n in told):
+            (only,), (case,) = chosen, others.values()  # the file that the one case there lacks
+            chosen[only] = replace(chosen[only], case=case.case, before=case.id)
         ids = {name.id for name in chosen.values()}
         for index, path in enumerate(niftis):
             if told[index].modality is modality and index not in chosen:

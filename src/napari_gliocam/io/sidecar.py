@@ -215,7 +215,7 @@ def describe(
         "preparation": case.preparation and case.preparation.steps,
         "spacing_mm": case.grid.spacing,
         "labels": {"0": "background", **meaning},
-        "volumes_ml": segmentation.volumes_ml,
+        "volumes_ml": {name: round(ml, 3) for name, ml in segmentation.volumes_ml.items()},
         "settings": asdict(segmentation.settings),
         "refinement": segmentation.refinement and segmentation.refinement.used,
         "painted_voxels": segmentation.painted,

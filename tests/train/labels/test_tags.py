@@ -65,6 +65,17 @@ def test_what_spreadsheets_write_is_read(tmp_path, separator, encoding):
     assert not warnings
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_quoted_cells_and_any_line_ends_are_read(tmp_path, newline):
+    lines = ["case;slice;core;edema", "a;3;1;0", "Jörg, 2;4;0;1"]
+    quoted = [";".join(f'"{cell}"' for cell in line.split(";")) for line in lines]
+    for number, rows in enumerate((lines, quoted)):
+        file = tmp_path / f"{number}.csv"
+        file.write_bytes(newline.join(rows).encode())
+        tags, _ = load_tags(file)
+        assert (tags.of("a"), tags.of("Jörg, 2")) == ({3: Tag(True, False)}, {4: Tag(False, True)})
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

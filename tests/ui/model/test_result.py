@@ -10,7 +10,7 @@ import pytest
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds
-from napari_gliocam.ui.model.result import Result, sentence_of
+from napari_gliocam.ui.model.result import Result, gate_sentence, sentence_of
 from napari_gliocam.ui.model.state import OpenCase, State
 
 from ...small_case import make_case, make_maps
@@ -160,3 +160,23 @@ def test_dice_is_that_of_the_labels(opened: OpenCase) -> None:
         assert found is not None
         for target, value in expected.items():
             assert found[target] == pytest.approx(value, nan_ok=True)
+
+
+def test_the_gate_is_named_on_a_slice_where_it_hides_a_class(opened: OpenCase) -> None:
+    maps = make_maps(opened.case)
+    ungated = apply_thresholds(maps, replace(opened.settings, gate=False)).labels
+    index = int(np.argmax((ungated == 2).sum(axis=(1, 2))))
+    maps.probabilities[:] = 1.0
+    maps.probabilities[index, 2] = 0.31
+    opened.take(opened.case, maps)
+    opened.settings = replace(opened.settings, gate=True)
+    result = result_of(opened)
+    result.thresholded.change(opened.settings, None)
+    result.thresholded.finish()
+    result.painted.follow(result.unpainted_labels)
+    wanted = "Hidden: edema p = 0.31 is below 0.5 on this slice"
+    assert gate_sentence(result, index) == wanted
+    assert gate_sentence(result, index + 1) == ""
+    assert gate_sentence(result, None) == gate_sentence(None, index) == ""
+    result.painted.labels[index][ungated[index] == 2] = 2  # a refinement brought it back
+    assert gate_sentence(result, index) == ""

@@ -19,8 +19,8 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import METHODS, Method, Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.threshold import Segmentation
+from napari_gliocam.targets import TARGETS, Target, mask_of
+from napari_gliocam.threshold import Segmentation, apply_thresholds
 from napari_gliocam.ui.model.painted_labels import PaintedLabels
 from napari_gliocam.ui.model.threshold_labels import ThresholdLabels, dice_of, joint_counts
 
@@ -308,3 +308,30 @@ def sentence_of(refinement: Refinement, result: Result | None, index: int | None
     if result.refined is not None:
         return "Out of date: unrefined labels are shown"
     return "Not applied yet: unrefined labels are shown"
+
+
+def gate_sentence(result: Result | None, index: int | None) -> str:
+    """Return a sentence on the classes that the gate hides on a slice, empty where it hides none.
+
+    Parameters
+    ----------
+    result : Result or None
+        None before Segment.
+    index : int or None
+        The axial slice in view.
+    """
+    if result is None or index is None or not result.thresholded.settings.gate:
+        return ""
+    settings, maps = result.thresholded.settings, result.maps
+    part = slice(index, index + 1)
+    without_gate = apply_thresholds(maps, replace(settings, gate=False), where=part).labels[index]
+    hidden = []
+    for target in TARGETS:
+        p = float(maps.probabilities[index, TARGETS.index(target)])
+        there = mask_of(without_gate, target) & ~mask_of(result.painted.labels[index], target)
+        if p < settings.gate_probability and there.any():
+            hidden.append(f"{target} p = {p:.2f}")
+    if not hidden:
+        return ""
+    verb = "is" if len(hidden) == 1 else "are"
+    return f"Hidden: {', '.join(hidden)} {verb} below {settings.gate_probability:g} on this slice"

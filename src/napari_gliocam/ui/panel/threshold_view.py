@@ -13,6 +13,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.widgets.pieces import (
     FRAME_MS,
     SPACING,
+    Elided,
     Number,
     Section,
     row_label,
@@ -71,6 +72,8 @@ class ThresholdView(QWidget):
         )
         section.body.addWidget(self.exclusive)
         section.body.addWidget(self.gate)
+        self.hidden_line = Elided()
+        section.body.addWidget(self.hidden_line)
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
         self.set_settings(self._settings)
@@ -128,6 +131,10 @@ class ThresholdView(QWidget):
             self.exclusive.setChecked(settings.exclusive)
             self.gate.setChecked(settings.gate)
         self._show_numbers()
+
+    def set_hidden(self, sentence: str) -> None:
+        """Say which classes the gate hides on the slice in view; the line keeps its place."""
+        self.hidden_line.set_text(sentence)
 
     def _show_numbers(self) -> None:
         for slider, number in self.numbers.items():
