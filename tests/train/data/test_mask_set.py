@@ -17,6 +17,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.train.data.mask_set import (
     MaskPreparation,
+    agreeing,
     check_masks,
     gathering_masks,
     read_mask,
@@ -159,3 +160,16 @@ def test_nothing_to_learn_is_refused(folders, tmp_path):
 def test_no_folder_of_masks_is_refused(folders, tmp_path):
     with pytest.raises(TrainingError, match="pseudo-label"):
         gather(folders[0], tmp_path / "nowhere", tmp_path)
+
+
+def test_slices_whose_masks_disagree_are_known(folders, tmp_path):
+    cases, masks = folders
+    other = tmp_path / "other"
+    for number in range(2):
+        case = read_case(cases / f"case{number}")
+        save_mask(other, case, bright(case) if number else np.zeros(case.grid.shape))
+    slices = gather(cases, masks, tmp_path, second=other).slices()
+    agree = agreeing(slices, 0.5)
+    shown = (slices.images[np.arange(len(slices))][:, -4:-2] >= 0.5).any(axis=(1, 2, 3))
+    assert agree[slices.case == 1].all()
+    np.testing.assert_array_equal(agree[slices.case == 0], ~shown[slices.case == 0])

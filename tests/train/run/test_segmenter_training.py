@@ -141,6 +141,23 @@ def test_one_case_is_learned_from_and_none_judged_with(folders, tmp_path):
     assert not list((tmp_path / "more").rglob("phantom-*")), "a check draws none"
 
 
+def test_slices_whose_masks_disagree_are_left_out(folders, tmp_path):
+    recipe = replace(quick(), data=quick_data(agreement=0.5))
+    with pytest.raises(TrainingError, match="no second ones"):
+        finish(gathering_segmenter(request_of(folders, tmp_path / "one", recipe)))
+    second = tmp_path / "second"
+    for number in range(4):
+        case = read_case(folders[0] / f"case{number}")
+        save_mask(second, case, bright(case) * (number > 0))
+    more = {"second_masks": str(second)}
+    given = finish(gathering_segmenter(request_of(folders, tmp_path / "new", recipe, **more)))
+    every = finish(gathering_segmenter(request_of(folders, tmp_path / "new", quick(), **more)))
+    left_out = len(every.train_rows) + len(every.validation_rows)
+    left_out -= len(given.train_rows) + len(given.validation_rows)
+    assert left_out > 0
+    assert given.warnings == (f"{left_out} slices whose masks disagree are left out.",)
+
+
 def test_a_card_says_why_nothing_was_measured(folders, tmp_path):
     cases = shutil.copytree(folders[0], tmp_path / "cases")
     for outline in cases.rglob("*_seg.nii.gz"):

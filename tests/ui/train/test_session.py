@@ -12,7 +12,10 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject
 
+from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
+from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.choice import TrainingChoice
 from napari_gliocam.train.run.events import BetterWeights
 from napari_gliocam.train.run.request import TrainingRequest
@@ -148,3 +151,29 @@ def test_a_case_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert [files.name for files in found.cases] == ["BraTS2021_00000"]
     (sentence,) = found.warnings
     assert "BraTS2021_00001" in sentence
+
+
+def test_the_mask_of_the_case_in_view_is_shown(
+    session: TrainSession, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = make_case()
+    write_case(case, tmp_path / "cases" / case.name)
+    session.tagging.take(look_through(tmp_path / "cases", tmp_path / "labels.csv"))
+    choices = Choices(TrainingChoice(), "mine", network="small-unet")
+    bundle = Bundle(BundleInfo("made", "for a test", "CC0-1.0"), None)  # type: ignore[arg-type]
+    monkeypatch.setattr("napari_gliocam.nets.bundle.load_bundle", lambda path=None: bundle)
+
+    def made(case: Case, **given: object) -> Generator[Progress, None, ClassMaps]:
+        yield Progress(1, 1, "running the networks")
+        return make_maps(case)
+
+    monkeypatch.setattr("napari_gliocam.train.labels.pseudo.compute_maps", made)
+    before = len(session.viewer.layers)
+    assert session.show_mask(choices) is not None
+    qtbot.waitUntil(lambda: len(session.viewer.layers) > before, timeout=20_000)
+    (file,) = Path(session.request(choices).masks).rglob("*_seg.nii.gz")
+    assert session.viewer.layers[-1].data.any()
+    stamp = file.stat().st_mtime_ns
+    session.show_mask(choices)
+    qtbot.waitUntil(lambda: session.jobs.running("work") is None, timeout=20_000)
+    assert file.stat().st_mtime_ns == stamp, "a mask that is there stays"

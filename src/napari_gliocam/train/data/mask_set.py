@@ -275,3 +275,25 @@ def check_masks(slices: SliceSet) -> None:
             raise TrainingError(
                 f"No mask shows {target} (label {value}); lower the class threshold, or add cases."
             )
+
+
+def agreeing(slices: SliceSet, least: float, batch: int = 256) -> NDArray[np.bool_]:
+    """Return which slices have first and second masks that agree; reads every slice once.
+
+    Parameters
+    ----------
+    slices : SliceSet
+        Slices whose last four channels are two masks of core and edema.
+    least : float
+        Least Dice of both masks, core and edema together; two empty ones agree.
+    batch : int
+        Slices that are read at once.
+    """
+    parts = []
+    for start in range(0, len(slices), batch):
+        rows = np.arange(start, min(start + batch, len(slices)))
+        first, second = np.split(slices.images[rows][:, -4:] >= 0.5, 2, axis=1)
+        both = (first & second).sum(axis=(1, 2, 3))
+        each = first.sum(axis=(1, 2, 3)) + second.sum(axis=(1, 2, 3))
+        parts.append(2 * both >= least * each)
+    return np.concatenate(parts)

@@ -125,6 +125,7 @@ def labelling_missing(
     *,
     bundle: Bundle,
     device: str = "auto",
+    only: str = "",
 ) -> Generator[Progress, None, dict[str, str]]:
     """Make the masks of all cases of a folder that have none yet.
 
@@ -138,6 +139,8 @@ def labelling_missing(
         Slice labels by case and number of the slice in the file.
     bundle, device
         As in `pseudo_labelling`.
+    only : str
+        Name of the only case; empty for all.
 
     Yields
     ------
@@ -150,7 +153,7 @@ def labelling_missing(
         A sentence for each case whose mask could not be made.
     """
     problems = {}
-    found = find_cases(cases)
+    found = [files for files in find_cases(cases) if only in ("", files.name)]
     for done, files in enumerate(found):
         yield Progress(done, len(found), "making masks")
         try:

@@ -25,11 +25,15 @@ class MaskData(AnyData):
         Synthetic cases to learn from besides; they are drawn with their masks.
     min_pixels : int
         Smallest number of pixels at which a mask shows a class, where there are no slice labels.
+    agreement : float
+        Least Dice of first and second masks, core and edema together, of a slice that is learned
+        from or judged with: masks whose methods disagree are no teacher; 0 takes all.
     """
 
     healthy: float = number(1.0, 0.0, 1.0)
     phantoms: int = number(0, 0)
     min_pixels: int = number(4, 1)
+    agreement: float = number(0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,12 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters.build import build_segmenter
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.mask_batches import MaskBatch, MaskDataset
-from napari_gliocam.train.data.mask_set import MaskPreparation, check_masks, gathering_masks
+from napari_gliocam.train.data.mask_set import (
+    MaskPreparation,
+    agreeing,
+    check_masks,
+    gathering_masks,
+)
 from napari_gliocam.train.data.slice_set import SliceSet, split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tag_file import load_tags
@@ -218,6 +223,16 @@ def gathering_segmenter(
     slices = data.slices(synthetic)
     train, validation = split_cases(slices, recipe.data.validation, recipe.seed)
     train = _some_healthy(slices, train, recipe)
+    if recipe.data.agreement:
+        if data.masks < 4:
+            raise TrainingError(
+                "data.agreement compares first and second masks, and there are no second ones; "
+                "give a folder of them, or set it to 0."
+            )
+        agree = agreeing(slices, recipe.data.agreement)
+        left_out = int((~agree[np.concatenate([train, validation])]).sum())
+        train, validation = train[agree[train]], validation[agree[validation]]
+        warnings += (f"{left_out} slices whose masks disagree are left out.",) if left_out else ()
     undrawn = (0, 0) if draw else (phantoms, SLICES_A_CASE * phantoms)
     steps = recipe.fit.epochs * max(1, (len(train) + undrawn[1]) // recipe.fit.batch)
     return SegmenterTraining(

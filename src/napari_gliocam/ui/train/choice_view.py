@@ -62,6 +62,7 @@ class TrainChoiceView(QWidget):
     resume_requested = Signal()
     device_requested = Signal(str)
     masks_requested = Signal()
+    mask_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,11 +149,17 @@ class TrainChoiceView(QWidget):
             "missing are made by Check. Outlines of experts are refused"
         )
         self.masks_button.clicked.connect(self.masks_requested)
+        self.mask_button = QPushButton("Show")
+        self.mask_button.setToolTip(
+            "Show the mask of the case in view as labels, made now if it is missing"
+        )
+        self.mask_button.clicked.connect(self.mask_requested)
         grid.addWidget(row_label("Network"), 0, 0)
-        grid.addWidget(self.network, 0, 1, 1, 2)
+        grid.addWidget(self.network, 0, 1, 1, 3)
         grid.addWidget(row_label("Masks"), 1, 0)
         grid.addWidget(self.masks, 1, 1)
         grid.addWidget(self.masks_button, 1, 2)
+        grid.addWidget(self.mask_button, 1, 3)
         grid.setColumnStretch(1, 1)
         self._masks: Path | None = None
         self.set_masks(None)

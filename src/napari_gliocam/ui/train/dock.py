@@ -90,6 +90,7 @@ class TrainDock(Dock):
         choice.resume_requested.connect(session.resume)
         choice.device_requested.connect(self._on_device)
         choice.masks_requested.connect(self._ask_masks)
+        choice.mask_requested.connect(lambda: session.show_mask(choice.choices()))
         session.working.connect(choice.set_checking)
         session.summarised.connect(choice.set_summary)
         session.running.connect(choice.set_running)

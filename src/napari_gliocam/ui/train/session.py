@@ -35,11 +35,13 @@ from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.train import work as train_work
 from napari_gliocam.ui.train.process import TrainProcess, unfinished
 from napari_gliocam.ui.train.tagging import Tagging
+from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.session import DockSession
 from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
 #: Between two segmentations with the newest weights, in seconds: they slow the training down.
 _PREVIEW_EVERY = 30.0
@@ -246,6 +248,25 @@ class TrainSession(DockSession):
             return None
         request = self.request(choices)
         return self._work(partial(train_work.summarise, request), "Checking", self._on_summarised)
+
+    def show_mask(self, choices: Choices) -> Job | None:
+        """Show the mask that the case in view would teach by; make it where it is missing."""
+        opened = self.state.current
+        if self.jobs.running("work") or not self._ready(choices):
+            return None
+        if opened is None:
+            self.say("Open a case of the folder first: click its name in the list.", "warning")
+            return None
+        work = partial(train_work.showing_mask, self.request(choices), opened.case.name)
+        return self._work(work, "Making the mask", self._on_mask)
+
+    def _on_mask(self, file: Path) -> None:
+        def read() -> list[Layer]:
+            found = read_path(file)
+            assert isinstance(found, LabelsAlone)  # a result of this program opens alone
+            return layer_data.make_layers([layer_data.labels_alone_data(found)])
+
+        self.jobs.run("mask", read, self.layers.add_labels, name="Show the mask")
 
     def train(self, choices: Choices) -> bool:
         """Start a training; return whether it was started."""

@@ -6,7 +6,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles, find_cases
+from napari_gliocam.io.results import find_result
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import Tags
@@ -93,7 +95,31 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
     return Summary(given.plan.words, concerns, seconds, describe(request.device))
 
 
-def _making_masks(request: TrainingRequest) -> Generator[Progress, None, dict[str, str]]:
+def showing_mask(request: TrainingRequest, name: str) -> Generator[Progress, None, Path]:
+    """Return the file of a case's mask, made now if it is missing.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        The training of a segmentation network.
+    name : str
+        Name of the case.
+
+    Raises
+    ------
+    GliocamError
+        If there is none, and none can be made.
+    """
+    keep_triton_out()
+    problems = yield from _making_masks(request, name)
+    if name in problems:
+        raise CaseError(problems[name])
+    return find_result(Path(request.masks), name)
+
+
+def _making_masks(
+    request: TrainingRequest, only: str = ""
+) -> Generator[Progress, None, dict[str, str]]:
     """Make the masks that are missing; return a sentence for each case that has none."""
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.train.labels.pseudo import labelling_missing
@@ -107,6 +133,7 @@ def _making_masks(request: TrainingRequest) -> Generator[Progress, None, dict[st
         tags,
         bundle=load_bundle(request.bundle or None),
         device=request.device,
+        only=only,
     )
     return problems
 
