@@ -11,7 +11,6 @@ import numpy as np
 from napari_gliocam.cams.run.prepare import asking
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.tables import csv_text
-from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress
 from napari_gliocam.segmentation import bundle_thresholds, compute_maps
 from napari_gliocam.targets import TARGETS, Target
@@ -28,9 +27,10 @@ from napari_gliocam.trust.repeatability import Repeatability, repeating
 from napari_gliocam.trust.scoring import MOST_SLICES, choose_slices
 from napari_gliocam.trust.sequences import (
     SequenceShares,
+    Shares,
     attributing,
-    lesion_weights,
     sequence_shares,
+    shares_by_lesion,
 )
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ class Assessing:
     ----------
     tested : dict of (method, target) to Tested
         What is found by now; kept when the work is stopped.
+    lesions : dict of (method, target) to list of (int, Shares)
+        Contributions of the sequences to each lesion, by its number.
     doubt : Doubt or None
         About the networks' own maps.
     """
@@ -218,6 +220,7 @@ class Assessing:
         self.networks = networks
         self.device = device
         self.tested: dict[tuple[str, Target], Tested] = {}
+        self.lesions: dict[tuple[str, Target], list[tuple[int, Shares]]] = {}
         self.doubt: Doubt | None = None
         self._more: list[Finding] = []
         if "repeatability" in request.tests and not others:
@@ -288,21 +291,18 @@ class Assessing:
             self._share_by_lesion(one.method, shares)
 
     def _share_by_lesion(self, method: str, shares: SequenceShares) -> None:
-        """Add the shares of each lesion of the networks' labels to the table."""
+        """Share out the map of each lesion of the networks' labels."""
         if self.networks is None:  # one slice: its share is that of the slice
             return
         thresholds = bundle_thresholds(self.prepared.bundle.info)
         labels = apply_thresholds(self.networks, thresholds).labels
-        lesions = find_lesions(labels, voxel_ml=self.prepared.case.grid.voxel_ml)
-        if lesions is None:
-            return
-        numbers = lesions.case_numbers(self.prepared.case.grid.shape)
-        for number in range(1, lesions.count + 1):
-            where = lesion_weights(numbers == number, shares, self.prepared)
-            found = shares.of_map(where=where)
-            for modality, share in (found.shares if found else {}).items():
-                name = f"sequence-map-{modality.value}"
-                self._more.append(Finding(method, shares.target, f"lesion {number}", name, share))
+        found = shares_by_lesion(shares, labels, self.prepared)
+        self.lesions[method, shares.target] = found
+        self._more += [
+            Finding(method, shares.target, f"lesion {number}", f"sequence-map-{m.value}", share)
+            for number, one in found
+            for m, share in one.shares.items()
+        ]
 
     def _doubting(self) -> Generator[Progress, None, None]:
         """Find the doubt about the networks' own maps."""

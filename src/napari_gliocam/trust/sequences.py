@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.case import Modality
+from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.slices import area_matrix
 from napari_gliocam.targets import Target
@@ -94,10 +95,18 @@ class Shares:
     @property
     def words(self) -> str:
         """The shares as a reader sees them, such as ``"FLAIR 71 %, T2 24 %, T1ce 5 %"``."""
+        return ", ".join(self._named()) or "no sequence contributes"
+
+    @property
+    def most(self) -> str:
+        """The sequence that contributes most, and its share; empty where none does."""
+        return next(iter(self._named()), "")
+
+    def _named(self) -> list[str]:
         if not any(self.shares.values()):
-            return "no sequence contributes"
+            return []
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
-        return ", ".join(f"{m.title} {100 * s:.0f} %".replace("-", "−") for m, s in ordered)
+        return [f"{m.title} {100 * s:.0f} %".replace("-", "−") for m, s in ordered]
 
 
 @dataclass(eq=False)
@@ -248,6 +257,32 @@ def attributing(
         into.logits[index] = {m: float(v[0]) for m, v in shapley_values(logits).items()}
         into.maps[index] = shapley_values(maps)
         yield Progress(done, len(slices), what)
+
+
+def shares_by_lesion(
+    shares: SequenceShares, labels: NDArray[np.uint8], prepared: Prepared
+) -> list[tuple[int, Shares]]:
+    """Return number and contributions to the map of each lesion, the largest first.
+
+    Parameters
+    ----------
+    shares : SequenceShares
+        Lesions on none of its slices are left out.
+    labels : ndarray of uint8, (S, P, L)
+        Whose lesions they are, see `napari_gliocam.measure.lesion.lesions.find_lesions`.
+    prepared : Prepared
+        Of the case.
+    """
+    lesions = find_lesions(labels, voxel_ml=prepared.case.grid.voxel_ml)
+    if lesions is None:
+        return []
+    numbers = lesions.case_numbers(labels.shape)
+    found = []
+    for number in range(1, lesions.count + 1):
+        one = shares.of_map(where=lesion_weights(numbers == number, shares, prepared))
+        if one is not None:
+            found.append((number, one))
+    return found
 
 
 def lesion_weights(

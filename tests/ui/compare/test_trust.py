@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_view import TrustView
-from napari_gliocam.ui.compare.trust_work import SliceTests, TrustRow
+from napari_gliocam.ui.compare.trust_work import MapTests, TrustRow
 from napari_gliocam.ui.compare.work import Comparing, Ready
 
 from ...small_case import make_case
@@ -41,18 +42,18 @@ def test_nothing_is_shown_before_a_test(view: TrustView) -> None:
 
 
 def test_curves_verdicts_and_sequences(view: TrustView) -> None:
-    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4, passed=False)], 7)
+    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4, passed=False)], "Slice 7. ")
     assert len(view.plot.getPlotItem().curves) == 4
-    texts = [view.table.item(1, column).text() for column in range(4)]
-    assert texts == ["Exit map 4", "0.20", "0.20", "failed"]
+    texts = [view.table.item(1, column).text() for column in range(5)]
+    assert texts == ["Exit map 4", "0.20", "0.20", "failed", "–"]
     assert view.note.text().count("comes from FLAIR 71 %, T2 29 %") == 1
     assert "Slice 7" in view.note.text()
     assert "Exit map 4; do not rely on it" in view.note.text()
-    nothing = TrustRow("LayerCAM 4", "edema", {}, {}, None, "", "The map is empty.")
-    view.set_rows([nothing], 7)
+    nothing = TrustRow("LayerCAM 4", "edema", {}, {}, None, "", ("The map is empty.",))
+    view.set_rows([nothing], "Slice 7. ")
     assert view.table.item(0, 1).text() == "–"
     assert "The map is empty." in view.note.text()
-    view.set_rows([], None)
+    view.set_rows([], "")
     assert view.plot.isHidden()
 
 
@@ -61,7 +62,7 @@ def test_a_click_asks_for_the_nearest_curve_and_the_picture_is_shown(view: Trust
     view.step_requested.connect(lambda *step: asked.append(step))
     view.choose(0.5, 0.5)
     assert asked == []
-    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4)], 7)
+    view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4)], "Slice 7. ")
     view.choose(0.25, 0.58)
     view.choose(0.25, 0.12)
     view.choose(3.0, 0.79)
@@ -73,12 +74,12 @@ def test_a_click_asks_for_the_nearest_curve_and_the_picture_is_shown(view: Trust
     view.set_picture(np.full((20, 30), 99, np.uint8), "23 % of the brain deleted")
     assert view.picture.pixmap().height() == round(96 * 20 / 30)
     assert "deleted" in view.caption.text()
-    view.set_rows([], None)
+    view.set_rows([], "")
     assert view.picture.isHidden()
 
 
 @pytest.fixture
-def tests(monkeypatch: pytest.MonkeyPatch) -> SliceTests:
+def tests(monkeypatch: pytest.MonkeyPatch) -> MapTests:
     import torch
 
     from napari_gliocam.nets.bundle import Bundle
@@ -94,10 +95,10 @@ def tests(monkeypatch: pytest.MonkeyPatch) -> SliceTests:
     comparing = Comparing(Ready(case, None, "cpu"), request)
     list(comparing.run())
     assert set(comparing.recipes) == {"GradCAM 4", "Guided aggregate"}
-    return SliceTests(comparing, comparing.maps, index)
+    return MapTests(comparing, comparing.maps, index)
 
 
-def test_every_map_of_a_comparison_is_tested(tests: SliceTests) -> None:
+def test_every_map_of_a_comparison_is_tested(tests: MapTests) -> None:
     assert tests.rows == []
     list(tests.run())
     assert {(r.method, r.target) for r in tests.rows} == {
@@ -105,19 +106,51 @@ def test_every_map_of_a_comparison_is_tested(tests: SliceTests) -> None:
     }
     for one in tests.rows:
         assert one.sequences
-        assert bool(one.lines) or "ranks no pixel" in one.reason
-        assert "without T1ce and T2 and FLAIR" in one.reason
-    shown = next(r for r in tests.rows if r.lines)
-    whole = tests.picture(shown.method, shown.target, "deletion", 0.0)
-    half = tests.picture(shown.method, shown.target, "deletion", 0.5)
+        assert bool(one.lines) or "ranks no pixel" in " ".join(one.reasons)
+        assert "without T1ce and T2 and FLAIR" in one.reasons[-1]
+        assert one.most
+        assert one.lesions == ()  # a slice by itself
+    shown, (index,) = next(r for r in tests.rows if r.lines), tests.slices
+    whole = tests.picture(shown.method, shown.target, "deletion", 0.0, index)
+    half = tests.picture(shown.method, shown.target, "deletion", 0.5, index)
     assert whole.dtype == np.uint8
     assert (whole != half).any()
     np.testing.assert_array_equal(
-        whole, tests.picture(shown.method, shown.target, "insertion", 1.0)
+        whole, tests.picture(shown.method, shown.target, "insertion", 1.0, index)
     )
 
 
-def test_closing_keeps_what_is_there(tests: SliceTests) -> None:
+@pytest.mark.parametrize("scope", ["lesion", "case"])
+def test_several_slices_are_tested_as_one(tests: MapTests, scope: str) -> None:
+    many = CompareRequest(("guided",), ("core",), scope="case", gate=False)
+    comparing = Comparing(tests._comparing.ready, many)
+    list(comparing.run())
+    tests = MapTests(comparing, comparing.maps, scope)
+    list(tests.run())
+    (row,) = tests.rows
+    assert scope == "lesion" or len(tests.slices) > 1
+    assert {"deletion", "insertion"} == set(row.lines) or "see no core" in " ".join(row.reasons)
+    for _, shares in row.lesions:
+        assert set(shares) == {"T1ce", "T2", "FLAIR"}
+        assert sum(map(abs, shares.values())) == pytest.approx(1)
+
+
+def test_the_view_names_lesions_and_asks_for_a_scope(view: TrustView) -> None:
+    asked: list[str] = []
+    view.test_requested.connect(asked.append)
+    view.set_ready(True)
+    view.scope.setCurrentIndex(1)
+    view.run.button.click()
+    assert asked == ["lesion"]
+    one = replace(row("GradCAM 4", 0.8, False), lesions=((1, {"T1ce": 0.9, "FLAIR": -0.1}),))
+    assert one.verdict == "fails randomisation"
+    view.set_rows([one], "Mean of 12 slices, 60 to 90. ")
+    texts = [view.lesions.item(0, column).text() for column in range(4)]
+    assert texts == ["Lesion 1", "GradCAM 4", "90 %", "-10 %"]
+    assert "12 slices" in view.note.text()
+
+
+def test_closing_keeps_what_is_there(tests: MapTests) -> None:
     work = tests.run()
     for _ in work:
         if any(r.lines for r in tests.rows):

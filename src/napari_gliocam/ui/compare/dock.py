@@ -81,7 +81,7 @@ class CompareDock(Dock):
         view, run = self.figures_view.trust, self.session.trust
         view.test_requested.connect(self.session.test)
         view.cancel_requested.connect(partial(self.session.jobs.cancel, "test"))
-        view.step_requested.connect(run.look)
+        view.step_requested.connect(self.session.look)
         run.running.connect(view.set_running)
         run.progressed.connect(view.set_progress)
         run.found.connect(view.set_rows)

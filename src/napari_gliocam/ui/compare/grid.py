@@ -226,11 +226,11 @@ class CompareGrid:
         expert = self._opened is not None and self._opened.case.expert is not None
         return tuple(part for part in _PARTS if part != "expert" or expert)
 
-    def set_caption(self, key: Key, caption: str) -> None:
-        """Write name and figure on a picture."""
+    def set_caption(self, key: Key, caption: str, verdict: str = "") -> None:
+        """Write name and figure on a picture, and what tests found."""
         layer, (method, target) = self._layer(key, "map"), key
         words = (target, caption, "" if self._cells[key].complete else "stopped early")
-        name = f"{method}\n{', '.join(filter(None, words))}"
+        name = "\n".join(filter(None, (method, ", ".join(filter(None, words)), verdict)))
         if layer is not None and layer.name != name:
             layer.name = name
 

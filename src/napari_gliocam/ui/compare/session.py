@@ -14,6 +14,7 @@ from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import ClassMaps
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.compare.distances import Distances
 from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import (
@@ -27,6 +28,7 @@ from napari_gliocam.ui.compare.grid import CompareGrid
 from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.trust_run import TrustRun
+from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.connections import Connections
@@ -57,6 +59,7 @@ class CompareSession(DockSession):
         self.runs.running.connect(self._on_running)
         self.runs.said.connect(self.said.emit)
         self.trust = TrustRun(self.jobs)
+        self.trust.found.connect(self._on_tested)
         self.comparing: Comparing | None = None
         self.figures: Figures | None = None
         self.maps: list[ClassMaps] = []
@@ -308,9 +311,11 @@ class CompareSession(DockSession):
 
     def _write_captions(self) -> None:
         """Write the figure of the slice in view on each picture; of all slices outside the case."""
+        verdicts = {(row.method, row.target): row.verdict for row in self.trust.rows}
         if self.figures is not None and self.grid.opened is not None:
             for key in self.figures.keys:
-                self.grid.set_caption(key, self.figures.caption(key, self.slice))
+                caption = self.figures.caption(key, self.slice)
+                self.grid.set_caption(key, caption, verdicts.get(key, ""))
 
     def _on_distances(self) -> None:
         if self.figures is not None:
@@ -324,11 +329,19 @@ class CompareSession(DockSession):
 
     # ---- tests
 
-    def test(self) -> Job | None:
-        """Put the maps of the comparison to the test on the slice in view."""
+    def test(self, scope: str) -> Job | None:
+        """Put the maps of the comparison to the test.
+
+        Parameters
+        ----------
+        scope : {"slice", "lesion", "case"}
+            The slice in view, the slices with lesion, or all.
+        """
         comparing, index = self.comparing, self.slice
         if comparing is None or self.runs.busy:
             return None
+        if scope != "slice":
+            return self.trust.start(comparing, self._all_maps(), scope)
         if index is None:
             self.say("The slice in view lies outside the case; go to one of its slices.")
             return None
@@ -337,6 +350,14 @@ class CompareSession(DockSession):
             self.say(f"No map of the comparison speaks of slice {index}; go to one of its slices.")
             return None
         return self.trust.start(comparing, maps, index)
+
+    def look(self, method: str, target: Target, direction: Direction, fraction: float) -> None:
+        """Show the slice in view at a point of a curve, see `TrustRun.look`."""
+        self.trust.look(method, target, direction, fraction, self.slice)
+
+    def _on_tested(self, rows: list[TrustRow], where: str) -> None:
+        """Mark the maps that random networks draw, too."""
+        self._write_captions()
 
     # ---- a method as the result
 

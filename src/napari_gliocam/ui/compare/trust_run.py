@@ -10,14 +10,14 @@ from psygnal import Signal
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import Target
-from napari_gliocam.ui.compare.trust_work import Direction, SliceTests
+from napari_gliocam.ui.compare.trust_work import Direction, MapTests, TrustRow
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.jobs import Jobs
 
 
 class TrustRun:
-    """Tests one slice at a time; Cancel keeps what is there.
+    """Tests the maps of one comparison at a time; Cancel keeps what is there.
 
     Parameters
     ----------
@@ -27,31 +27,38 @@ class TrustRun:
 
     running = Signal(bool)
     progressed = Signal(object)
-    #: Rows and the slice.
+    #: Rows, and the slices that they are of in words.
     found = Signal(object, object)
     #: A grey picture and its caption.
     pictured = Signal(object, str)
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._tests: SliceTests | None = None
+        self._tests: MapTests | None = None
 
     def clear(self) -> None:
         """Forget what was found: the comparison is another one."""
         self._tests = None
         self._jobs.drop("test")
         self._jobs.drop("picture")
-        self.found.emit([], None)
+        self.found.emit([], "")
 
-    def start(self, comparing: Comparing, maps: Sequence[ClassMaps], index: int) -> Job | None:
-        """Test the maps on a slice; None while tests run."""
+    @property
+    def rows(self) -> list[TrustRow]:
+        """What is found by now."""
+        return [] if self._tests is None else self._tests.rows
+
+    def start(
+        self, comparing: Comparing, maps: Sequence[ClassMaps], scope: str | int
+    ) -> Job | None:
+        """Test the maps on some slices, see `MapTests`; None while tests run."""
         if self._jobs.running("test"):
             return None
-        tests = self._tests = SliceTests(comparing, maps, index)
+        tests = self._tests = MapTests(comparing, maps, scope)
         job = self._jobs.run(
             "test",
             tests.run,
-            name="Test on this slice",
+            name="Tests of the maps",
             torch=True,
             progressed=self._on_progress,
             ended=self._on_ended,
@@ -62,25 +69,51 @@ class TrustRun:
     def _on_ended(self) -> None:
         self.running.emit(False)
         if self._tests is not None:
-            self.found.emit(self._tests.rows, self._tests.index)
+            slices = self._tests.slices
+            one = f"Slice {slices[0]}. " if slices else ""
+            words = f"Mean of {len(slices)} slices, {slices[0]} to {slices[-1]}. " if slices else ""
+            self.found.emit(self._tests.rows, one if len(slices) == 1 else words)
 
     def _on_progress(self, progress: Progress) -> None:
         self.progressed.emit(progress)
 
-    def look(self, method: str, target: Target, direction: Direction, fraction: float) -> None:
-        """Make the picture of the slice at a point of a curve."""
+    def look(
+        self,
+        method: str,
+        target: Target,
+        direction: Direction,
+        fraction: float,
+        in_view: int | None = None,
+    ) -> None:
+        """Make the picture of a slice at a point of a curve.
+
+        Parameters
+        ----------
+        method, target : str
+            Names of the method and of the target.
+        direction : {"deletion", "insertion"}
+            Which curve.
+        fraction : float
+            Part of the brain that is changed, in [0, 1].
+        in_view : int, optional
+            The slice in view; the middle one of those that were tested, where it is none of them.
+        """
         tests = self._tests
         if tests is None or self._jobs.running("test"):
             return
         (row,) = (r for r in tests.rows if (r.method, r.target) == (method, target))
+        slices = tests.slices
+        index = in_view if in_view in slices else slices[len(slices) // 2]
         probability = float(np.interp(fraction, *row.lines[direction]))
         word = "deleted" if direction == "deletion" else "restored"
+        mean = "mean " if len(slices) > 1 else ""
         caption = (
-            f"{method}, {target}: {100 * fraction:.0f} % of the brain {word}, p = {probability:.2f}"
+            f"{method}, {target}, slice {index}: {100 * fraction:.0f} % of the brain {word}, "
+            f"{mean}p = {probability:.2f}"
         )
         self._jobs.run(
             "picture",
-            lambda: tests.picture(method, target, direction, fraction),
+            lambda: tests.picture(method, target, direction, fraction, index),
             lambda grey: self.pictured.emit(grey, caption),
             torch=True,
         )

@@ -1,4 +1,4 @@
-"""Tests of the maps on the slice in view: curves, pictures, verdicts.  Viewer-agnostic."""
+"""Tests of the maps: curves, pictures, verdicts, sequences.  Viewer-agnostic."""
 
 # mypy: untyped-calls-exclude="pyqtgraph"
 
@@ -18,7 +18,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.ui.widgets.pieces import SPACING, Choice
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 150, 96
 #: Of the methods in turn (Okabe and Ito); the line of a deletion is whole, of an insertion dashed.
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
+#: What can be tested, by the words of the choice.
+_SCOPES = {"This slice": "slice", "With lesion": "lesion", "Whole case": "case"}
 _VERDICTS = {True: "passed", False: "failed", None: "–"}
 
 
 class TrustView(ChartView):
     """Show tests; emit requests to run them and to see the slice at a point of a curve."""
 
-    test_requested = Signal()
+    #: "slice", "lesion" or "case".
+    test_requested = Signal(str)
     cancel_requested = Signal()
     #: Method, target, "deletion" or "insertion", fraction.
     step_requested = Signal(str, str, str, float)
@@ -43,11 +46,15 @@ class TrustView(ChartView):
     def __init__(self) -> None:
         super().__init__(HEIGHT)
         self.run = RunButton(
-            "Test on this slice",
+            "Test",
             "Does the networks' answer follow the map, would networks that know nothing draw the "
-            "same, and which sequence said so? Seconds for each map",
+            "same, would another bundle, which sequence said so? Seconds for each map and slice",
         )
-        self.run.requested.connect(self.test_requested)
+        self.run.requested.connect(
+            lambda: self.test_requested.emit(_SCOPES[self.scope.currentText()])
+        )
+        self.scope = Choice("Slices that are tested; of many no more than 12, at even distances")
+        self.scope.fill(list(_SCOPES), 0)
         self.run.cancel_requested.connect(self.cancel_requested)
         self.target = QComboBox()
         self.target.setToolTip("Class of the curves")
@@ -72,10 +79,16 @@ class TrustView(ChartView):
         self.table = TextTable()
         self.table.setToolTip(
             "Areas under the curves; whether networks with random weights draw another map "
-            "(passed) or much the same (failed)"
+            "(passed) or much the same (failed); rank correlation with the map by the other bundle"
+        )
+        self.lesions = TextTable()
+        self.lesions.setToolTip(
+            "Share of each sequence in the map of a lesion (Shapley value), below 0 where it "
+            "speaks against the class; lesions are numbered from the largest"
         )
         head = QHBoxLayout()
         head.setSpacing(SPACING)
+        head.addWidget(self.scope)
         head.addWidget(self.run, 1)
         head.addWidget(self.target)
         layout = QVBoxLayout(self)
@@ -89,11 +102,12 @@ class TrustView(ChartView):
         layout.addLayout(seen)
         layout.addWidget(self.caption)
         layout.addWidget(self.table)
+        layout.addWidget(self.lesions)
         layout.addWidget(self.note)
         layout.addStretch(1)
         self.rows: list[TrustRow] = []
         self.set_ready(False)
-        self.set_rows([], None)
+        self.set_rows([], "")
 
     def set_ready(self, ready: bool) -> None:
         """Show whether there are maps to test."""
@@ -107,8 +121,16 @@ class TrustView(ChartView):
         """Show the test under way."""
         self.run.set_progress(progress)
 
-    def set_rows(self, rows: Sequence[TrustRow], index: int | None) -> None:
-        """Show what was found on a slice; nothing clears the view."""
+    def set_rows(self, rows: Sequence[TrustRow], where: str) -> None:
+        """Show what was found; nothing clears the view.
+
+        Parameters
+        ----------
+        rows : sequence of TrustRow
+            A row for each map.
+        where : str
+            A sentence that names the slices.
+        """
         self.rows = list(rows)
         present = [t for t in TARGETS if any(row.target == t for row in rows)]
         chosen = self.target.currentText()
@@ -117,7 +139,7 @@ class TrustView(ChartView):
         self.target.addItems(present)
         self.target.setCurrentIndex(present.index(chosen) if chosen in present else 0)
         self.target.blockSignals(False)
-        self._where = "" if index is None else f"Slice {index}. "
+        self._where = where
         self.set_picture(None, "")
         self._show()
 
@@ -135,8 +157,10 @@ class TrustView(ChartView):
                 style = Qt.PenStyle.SolidLine if way == "deletion" else Qt.PenStyle.DashLine
                 self.plot.plot(fractions, scores, pen=pg.mkPen(colour, width=2, style=style))
             areas = [figure(row.areas.get(w), 2) for w in ("deletion", "insertion")]
-            texts.append([row.method, *areas, _VERDICTS[row.passed]])
-        self.table.fill(["", "Deletion", "Insertion", "Random"], texts)
+            repeated = figure(row.repeatability, 2)
+            texts.append([row.method, *areas, _VERDICTS[row.passed], repeated])
+        self.table.fill(["", "Deletion", "Insertion", "Random", "Repeat"], texts)
+        self._show_lesions(rows)
         for line, colour in zip(range(len(texts)), _COLOURS * 9, strict=False):
             item = self.table.item(line, 0)
             if item is not None:
@@ -148,9 +172,21 @@ class TrustView(ChartView):
             notes.append(f"Random networks draw much the same map: {names}; do not rely on it. ")
         shares = dict.fromkeys(row.sequences for row in rows if row.sequences)
         notes += [f"The networks' answer comes from {words}. " for words in shares]
-        notes += dict.fromkeys(f"{row.reason} " for row in rows if row.reason)
+        said = dict.fromkeys(one for row in rows for one in row.reasons)
+        notes += [f"{one} " for one in said]
         self.note.setText("".join(notes).strip())
         self.note.setVisible(bool(notes))
+
+    def _show_lesions(self, rows: Sequence[TrustRow]) -> None:
+        """Show a line for each lesion of each map."""
+        lines = [
+            [f"Lesion {number}", row.method, *(f"{100 * s:.0f} %" for s in shares.values())]
+            for row in rows
+            for number, shares in row.lesions
+        ]
+        sequences = next((list(shares) for row in rows for _, shares in row.lesions), [])
+        self.lesions.fill(["", "", *sequences], lines)
+        self.lesions.setVisible(bool(lines))
 
     def set_picture(self, grey: NDArray[np.uint8] | None, caption: str) -> None:
         """Show the slice at a point of a curve; None for none."""

@@ -1,30 +1,34 @@
-"""Tests of a comparison's maps on one slice, on the engine's thread."""
+"""Tests of a comparison's maps, on the engine's thread."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
+from napari_gliocam.errors import CaseError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import Target
+from napari_gliocam.ui.jobs import work
 
 if TYPE_CHECKING:
-    from napari_gliocam.trust.run import Assessing
+    from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.trust.run import Assessing, Tested
     from napari_gliocam.ui.compare.work import Comparing
 
 Direction = Literal["deletion", "insertion"]
+_DIRECTIONS: tuple[Direction, ...] = ("deletion", "insertion")
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
 class TrustRow:
-    """What was found about one map on the slice.
+    """What was found about one map.
 
     Parameters
     ----------
@@ -38,8 +42,14 @@ class TrustRow:
         Whether networks with random weights draw another map; None where that is not known.
     sequences : str
         Shares of the sequences in the image-level logit, in words.
-    reason : str
-        The reason why something is missing, or what a reader must know of the sequences.
+    reasons : tuple of str
+        Sentences: why something is missing, what a reader must know of the sequences.
+    repeatability : float or None
+        Rank correlation with the map by another bundle; None where that is not known.
+    most : str
+        The sequence that contributes most to the logit, and its share, such as "FLAIR 71 %".
+    lesions : tuple of (int, dict of str to float)
+        Share of each sequence in the map of a lesion, by its number.
     """
 
     method: str
@@ -48,11 +58,21 @@ class TrustRow:
     areas: dict[Direction, float]
     passed: bool | None = None
     sequences: str = ""
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
+    repeatability: float | None = None
+    most: str = ""
+    lesions: tuple[tuple[int, dict[str, float]], ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """What is written on the picture of the map, a line each."""
+        said = ["fails randomisation"] if self.passed is False else []
+        said += [f"most from {self.most}"] if self.most else []
+        return "\n".join(said)
 
 
-class SliceTests:
-    """Tests of the maps of one comparison on one slice; keeps what it has when it is stopped.
+class MapTests:
+    """Tests of the maps of one comparison; keeps what it has when it is stopped.
 
     Parameters
     ----------
@@ -60,66 +80,97 @@ class SliceTests:
         The comparison, for its case, networks and methods.
     maps : sequence of ClassMaps
         The maps that are shown.
-    index : int
-        Slice of the case.
+    scope : "lesion", "case" or int
+        Slices that count: those on which the networks see the class, all, or one; of many no more
+        than `napari_gliocam.trust.scoring.MOST_SLICES`, at even distances.
     """
 
-    def __init__(self, comparing: Comparing, maps: Sequence[ClassMaps], index: int) -> None:
-        self.index = index
+    def __init__(self, comparing: Comparing, maps: Sequence[ClassMaps], scope: str | int) -> None:
+        self.scope = scope
         self._comparing = comparing
         self._maps = {one.name: one for one in maps}
         self._assessing: Assessing | None = None
 
     def run(self) -> Generator[Progress, None, None]:
         """Put every map to the tests; can be closed at any yield."""
-        from napari_gliocam.trust.run import Assessing, TrustRequest
+        from napari_gliocam.trust.run import Assessing, Test, TrustRequest
 
         prepared = yield from self._comparing.ready.getting()
+        others = yield from self._other(prepared)
+        tests: tuple[Test, ...] = ("faithfulness", "randomisation", "sequence")
         recipes = self._comparing.recipes
         self._assessing = Assessing(
             prepared,
             {name: (one, recipes.get(name)) for name, one in self._maps.items()},
-            TrustRequest(("faithfulness", "randomisation", "sequence"), self.index),
+            TrustRequest((*tests, "repeatability") if others else tests, self.scope),
+            others=others,
+            networks=None if isinstance(self.scope, int) else self._comparing.result,
+            device=self._comparing.ready.key[2],
         )
         yield from self._assessing.run()
+
+    def _other(self, prepared: Prepared) -> Generator[Progress, None, list[Prepared]]:
+        """Prepare the case for another bundle that ships; none where it cannot take the case."""
+        from napari_gliocam.cams.run.prepare import preparing
+        from napari_gliocam.nets.bundle import bundled_path, shipped_paths
+
+        case, path, device = self._comparing.ready.key
+        others = [one for one in shipped_paths() if one != (path or bundled_path())]
+        if not others or prepared.bundle.info.exits != work.loaded(others[0]).info.exits:
+            return []
+        try:
+            return [(yield from preparing(case, work.loaded(others[0]), device))]
+        except CaseError:  # it needs a modality that is missing
+            return []
+
+    @property
+    def slices(self) -> list[int]:
+        """The slices whose curves are finished."""
+        tested = [] if self._assessing is None else self._assessing.tested.values()
+        return sorted({i for one in tested if one.faithfulness for i in one.faithfulness.slices})
 
     @property
     def rows(self) -> list[TrustRow]:
         """What is found by now."""
         if self._assessing is None:
             return []
-        rows = []
-        for one in self._assessing.tested.values():
-            faithful = one.results.get("faithfulness")
-            found = None if faithful is None else faithful.slices.get(self.index)
-            lines: dict[Direction, Line] = {}
-            areas: dict[Direction, float] = {}
-            if found is not None:
-                for way, curve in (("deletion", found.deletion), ("insertion", found.insertion)):
-                    lines[way] = curve.fractions, curve.scores  # type: ignore[index]
-                    areas[way] = curve.area  # type: ignore[index]
-            shares: Any = one.results.get("sequence")
-            logit = shares.of_logit() if hasattr(shares, "of_logit") else None
-            reasons = [r.reason() for r in one.results.values()]
-            if logit is not None:
-                reasons.append(shares.caution)
-            rows.append(
-                TrustRow(
-                    one.method,
-                    one.target,
-                    lines,
-                    areas,
-                    getattr(one.results.get("randomisation"), "passed", None),
-                    "" if logit is None else logit.words,
-                    " ".join(_sentence(r) for r in dict.fromkeys(filter(None, reasons))),
-                )
-            )
-        return rows
+        return [self._row(one) for one in self._assessing.tested.values()]
+
+    def _row(self, one: Tested) -> TrustRow:
+        assert self._assessing is not None
+        lines: dict[Direction, Line] = {}
+        areas: dict[Direction, float] = {}
+        faithful, shares = one.faithfulness, one.sequences
+        for way in _DIRECTIONS:
+            curve = None if faithful is None else faithful.curve(way)
+            if faithful is not None and curve is not None:
+                lines[way] = curve.fractions, curve.scores
+                areas[way] = faithful.figures()[way]
+        logit = None if shares is None else shares.of_logit()
+        reasons = [r.reason() for r in one.results.values()]
+        if shares is not None and logit is not None:
+            reasons.append(shares.caution)
+        repeated = one.results.get("repeatability")
+        return TrustRow(
+            one.method,
+            one.target,
+            lines,
+            areas,
+            None if one.randomisation is None else one.randomisation.passed,
+            "" if logit is None else logit.words,
+            tuple(_sentence(r) for r in dict.fromkeys(filter(None, reasons))),
+            None if repeated is None else repeated.figures().get("repeatability-rank"),
+            "" if logit is None else logit.most,
+            tuple(
+                (number, {m.title: share for m, share in found.shares.items()})
+                for number, found in self._assessing.lesions.get((one.method, one.target), ())
+            ),
+        )
 
     def picture(
-        self, method: str, target: Target, direction: Direction, fraction: float
+        self, method: str, target: Target, direction: Direction, fraction: float, index: int
     ) -> NDArray[np.uint8]:
-        """Return the slice as the networks see it at a point of a curve, grey, (H, W).
+        """Return a slice as the networks see it at a point of a curve, grey, (H, W).
 
         T1ce for core, FLAIR for the others, where the case has them.
         """
@@ -128,7 +179,7 @@ class SliceTests:
 
         assert self._assessing is not None
         prepared = self._assessing.prepared
-        (one,) = mapped_slices(prepared, self._maps[method], target, [self.index])
+        (one,) = mapped_slices(prepared, self._maps[method], target, [index])
         image = altered_slice(one, fraction, direction).cpu().numpy()
         wanted = Modality.T1CE if target == "core" else Modality.FLAIR
         modalities = prepared.bundle.info.modalities

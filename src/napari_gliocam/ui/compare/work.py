@@ -103,7 +103,7 @@ class Comparing:
         self.maps: list[ClassMaps] = []
         self.keys: list[Key] = []
         self.recipes: dict[str, MapRecipe] = {}
-        self._result = result
+        self.result = result
         self._work: Explaining | None = None
 
     def place(self, progress: Progress) -> Place | None:
@@ -132,8 +132,8 @@ class Comparing:
         from napari_gliocam.cams.run.prepare import asking, with_probabilities
         from napari_gliocam.trust.randomisation import MapRecipe
 
-        if self._result is not None:
-            known = with_probabilities(known, self._result)
+        if self.result is not None:
+            known = with_probabilities(known, self.result)
         works = self.request.explainings(known)
         self.recipes = {one.name: MapRecipe.of(one) for one in works if one.remade}
         self.keys = [(one.name, target) for one in works for target in one.targets]
