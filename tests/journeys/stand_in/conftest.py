@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.progress import Progress
@@ -64,18 +64,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     )
     monkeypatch.setattr(work, "devices", lambda: (("auto", "Automatic: CPU"), ("cpu", "CPU")))
     monkeypatch.setattr(work, "phantom", lambda kind, seed=0: make_case(f"phantom-{kind}"))
-    info = SimpleNamespace(
-        name="stand-in",
-        origin="Made for a test.",
-        licence="BSD-3-Clause",
-        modalities=(Modality.T1CE, Modality.T2, Modality.FLAIR),
-        optional_modalities=(),
-        tumour_threshold=0.40,
-        class_threshold=0.50,
-        gate_probability=0.50,
-        path=Path("stand-in"),
-        segmenter=None,
-    )
+    info = BundleInfo("stand-in", "Made for a test.", "BSD-3-Clause", path=Path("stand-in"))
     monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
     return made
 

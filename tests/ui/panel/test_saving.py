@@ -32,6 +32,7 @@ def test_a_case_as_it_was_read_has_one_grid(tmp_path):
         "case_tumour_map.nii.gz",
         "case_core_map.nii.gz",
         "case_edema_map.nii.gz",
+        "case_slices.csv",
     }
     assert all(path.exists() for path in written)
 

@@ -20,9 +20,12 @@ from napari_gliocam.ui.model.assign import Source, sources_of
 from napari_gliocam.ui.model.result import Result
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_gliocam.io import CaseFiles
+    from napari_gliocam.io.unsaved import UnsavedWork
     from napari_gliocam.nets.bundle import BundleInfo
     from napari_gliocam.prepare import Examination
     from napari_gliocam.trust.statement import TrustStatement
@@ -72,6 +75,10 @@ class OpenCase:
         How far the result can be trusted; None until that is measured.
     to_prepare : Examination or None
         Its files as series, where it shows the skull; what it can be prepared from.
+    unsaved : UnsavedWork or None
+        Strokes and settings that were kept before the program died, until they are restored.
+    waiting_strokes : ndarray of uint8, shape (S, P, L), or None
+        Restored strokes that the next result gets.
     answered : frozenset of Modality
         Modalities for which a volume was chosen by hand, or that they are missing.
     opened : float
@@ -89,6 +96,8 @@ class OpenCase:
     kept: Kept | None = None
     trust: TrustStatement | None = None
     to_prepare: Examination | None = None
+    unsaved: UnsavedWork | None = None
+    waiting_strokes: NDArray[np.uint8] | None = None
     answered: frozenset[Modality] = frozenset()
     opened: float = field(default_factory=time.monotonic)
 
@@ -203,6 +212,19 @@ class OpenCase:
         self.settings = settings
         self._show(self._cut(self.segmented, maps))
 
+    def continue_with(self, result: Result) -> None:
+        """Take a result that was saved before, with its settings, refinement and strokes.
+
+        Parameters
+        ----------
+        result : Result
+            Made again from what was saved.
+        """
+        self.kept = self.result = None
+        self.settings = result.thresholded.settings
+        self.choose(result.refinement)
+        self._show(result)
+
     def undo_use(self) -> None:
         """Bring back what Segment found, under the strokes of now."""
         assert self.kept is not None
@@ -222,6 +244,9 @@ class OpenCase:
     def _show(self, result: Result, refined: Segmentation | None = None) -> None:
         if refined is not None:
             result.take(refined)
+        if self.waiting_strokes is not None:
+            result.painted.strokes, self.waiting_strokes = self.waiting_strokes, None
+            result.painted.follow(result.unpainted_labels)
         self._count(result)
         self.result = result
         self.revision += 1

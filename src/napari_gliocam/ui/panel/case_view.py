@@ -26,6 +26,8 @@ class CaseView(QWidget):
 
     open_folder_requested = Signal()
     open_file_requested = Signal()
+    continue_requested = Signal()
+    restore_requested = Signal()
     case_requested = Signal(int)
     modality_requested = Signal(object, int)
     scheme_requested = Signal(str)
@@ -48,6 +50,7 @@ class CaseView(QWidget):
         menu = QMenu(self.open_button)
         menu.addAction("Folder of a case…", self.open_folder_requested.emit)
         menu.addAction("File of a case…", self.open_file_requested.emit)
+        menu.addAction("Continue a saved result…", self.continue_requested.emit)
         menu.addSeparator()
         self.close_action = menu.addAction("Close the case in work", self.close_requested.emit)
         self.open_button.setMenu(menu)
@@ -57,6 +60,10 @@ class CaseView(QWidget):
         top.addWidget(self.open_button)
         section.body.addLayout(top)
 
+        self.restore_button = QPushButton("Restore unsaved work")
+        self.restore_button.clicked.connect(self.restore_requested)
+        self.restore_button.hide()
+        section.body.addWidget(self.restore_button)
         self.found_line = Elided()
         self.files_button = QPushButton("Files")
         self.files_button.setCheckable(True)
@@ -149,6 +156,13 @@ class CaseView(QWidget):
         self.cases.fill(list(names) or ["No case is open"], max(current, 0))
         self.cases.setEnabled(bool(names))
         self.one_contrast.setVisible(len(names) > 1)
+
+    def set_unsaved(self, kept: str) -> None:
+        """Offer to restore work that was kept, such as "26 Nov, 21:10"; empty for none."""
+        self.restore_button.setVisible(bool(kept))
+        self.restore_button.setToolTip(
+            tooltip(f"Strokes and settings of {kept}, which were not saved when the program ended")
+        )
 
     def set_geometry(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
         """Show how large the case is; an empty shape means that there is no case."""

@@ -19,6 +19,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.io import suggested_name
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.schemes import SCHEMES
+from napari_gliocam.io.unsaved import UnsavedWork
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.progress import Progress
@@ -132,6 +133,8 @@ class Workspace(Dock):
         case = self.case_view
         case.open_folder_requested.connect(self.ask_folder)
         case.open_file_requested.connect(self._ask_file)
+        case.continue_requested.connect(self.ask_result)
+        case.restore_requested.connect(session.restore)
         case.case_requested.connect(self._on_case_requested)
         case.modality_requested.connect(self._on_modality_requested)
         case.scheme_requested.connect(session.set_scheme)
@@ -207,6 +210,12 @@ class Workspace(Dock):
         path, _ = QFileDialog.getOpenFileName(self, "File of a case", "", _NIFTI_FILTER)
         if path:
             self.open(path)
+
+    def ask_result(self) -> None:
+        """Ask for labels that were saved and continue that result on the case in work."""
+        path, _ = QFileDialog.getOpenFileName(self, "Saved result of the case", "", _NIFTI_FILTER)
+        if path:
+            self.session.continue_result(path)
 
     def _choose_bundle(self, folder: str) -> None:
         folder = folder or QFileDialog.getExistingDirectory(self, "Folder of a bundle")
@@ -361,9 +370,11 @@ class Workspace(Dock):
                 (events.result, self._on_result),
                 (events.revision, self._show_volumes),
                 (events.trust, self.results_view.set_trust),
+                (events.unsaved, self._show_unsaved),
             )
             self._show_settings(opened.settings)
         self.results_view.set_trust(None if opened is None else opened.trust)
+        self._show_unsaved(None if opened is None else opened.unsaved)
         made = None if opened is None else opened.case.preparation
         self.prepare_view.set_prepared(made, compared(opened) if opened and made else ())
         self._show_cases()
@@ -377,6 +388,9 @@ class Workspace(Dock):
         if result is not None:
             self._refining = Connections((result.events, self._show_refined))
         self._show_result()
+
+    def _show_unsaved(self, work: UnsavedWork | None) -> None:
+        self.case_view.set_unsaved(f"{work.when:%d %b, %H:%M}" if work else "")
 
     def _show_cases(self) -> None:
         self.case_view.one_contrast.setChecked(self.state.one_contrast)

@@ -13,6 +13,7 @@ from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES, stem
 from napari_gliocam.io.write import pack_volume
 from napari_gliocam.threshold import Segmentation
+from napari_gliocam.ui.jobs.continuing import slice_table
 
 Write = Callable[[Segmentation, Case, Path], list[Path]]
 
@@ -55,8 +56,14 @@ def save_labels(segmentation: Segmentation, case: Case, path: Path) -> list[Path
 
 
 def _save_with_maps(segmentation: Segmentation, case: Case, path: Path) -> list[Path]:
-    maps = save_maps(segmentation.maps, case, path.parent, overwrite=True)
-    return [*save_labels(segmentation, case, path), *maps]
+    found = segmentation.maps
+    written = save_maps(found, case, path.parent, overwrite=True)
+    table = slice_table(path, case)
+    lines = ["slice,tumour,core,edema"]
+    for index, row in enumerate(found.probabilities.tolist()):
+        lines.append(",".join([str(index), *(f"{value:.7g}" for value in row)]))
+    write_files({table: ("\n".join(lines) + "\n").encode()}, overwrite=True)
+    return [*save_labels(segmentation, case, path), *written, table]
 
 
 def _save_on_series(

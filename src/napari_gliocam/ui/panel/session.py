@@ -21,18 +21,21 @@ from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs import work
+from napari_gliocam.ui.jobs.continuing import continuing
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
+from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import Level, Message, OpenCase
 from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.saving import Write, save_labels
 from napari_gliocam.ui.panel.segment_run import SegmentRun
 from napari_gliocam.ui.panel.trust_run import CaseTrust
+from napari_gliocam.ui.panel.unsaved_run import UnsavedRun
 from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer import layer_data, navigate, planes
@@ -57,13 +60,14 @@ class Session(DockSession):
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
-        ingredients = work.Ingredients()
+        ingredients = self._ingredients = work.Ingredients()
         self.turns = Turns(parent)
         self.run = SegmentRun(self.state, self.layers, ingredients, self.jobs)
         self.run.finished.connect(self._on_segmented)
         self.prepare_run = PrepareRun(self.state, self.layers, self.jobs, self.turns)
         self.refine_run = RefineRun(self.state, self.layers, ingredients, self.jobs)
         self._trust = CaseTrust(self.state, self.jobs)
+        self.unsaved_run = UnsavedRun(self.state, self.layers, self.jobs)
         self._contours = ThresholdContours(self.layers)
         self.painter = Painter(self.state, self.layers, self._watch_strokes)
         self._contrast = ContrastDrag(self.state, self.layers)
@@ -115,6 +119,7 @@ class Session(DockSession):
         self.state.running = self.state.refining = None
         self.state.progress = self.state.refining_progress = None
         self._trust.close()
+        self.unsaved_run.close()
         self.painter.close()
         self._contrast.close()
         self.state.panels -= 1
@@ -200,6 +205,7 @@ class Session(DockSession):
     def close_case(self) -> None:
         """Remove the case in work from the viewer."""
         if self.state.current is not None:
+            self.unsaved_run.forget(self.state.current)
             self.layers.close_case(self.state.current)
 
     def _centre(self, event: object = None) -> None:
@@ -342,6 +348,49 @@ class Session(DockSession):
         elif index is None or not result.lesion_voxels()[index]:
             self.go_to(best)
 
+    # ---- work of before
+
+    def restore(self) -> Job | None:
+        """Restore what was kept of the case in work, and segment it where it has no result."""
+        opened = self.state.current
+        if opened is None or opened.unsaved is None:
+            return None
+        self.unsaved_run.restore(opened)
+        return self.segment()
+
+    def continue_result(self, path: str | Path) -> Job | None:
+        """Make a saved result that of the case in work, live; its maps are made where not saved.
+
+        Parameters
+        ----------
+        path : str or Path
+            The labels, with their json beside them.
+        """
+        opened = self.state.current
+        if opened is None or not opened.case.volumes:
+            self.state.say("Open the case first, then continue its result.", "warning")
+            return None
+        path, case, request = Path(path), opened.case, self.state.request_for(opened)
+
+        def done(result: Result) -> None:
+            if opened in self.layers.open_cases():
+                opened.continue_with(result)
+                self.layers.show_result(opened)
+                self._on_segmented(opened)
+
+        self.state.message = None
+        self.state.running = opened
+        return self.jobs.run(
+            "segment",
+            lambda: continuing(path, case, request, self._ingredients),
+            done,
+            name="Continue",
+            torch=True,
+            progressed=lambda progress: setattr(self.state, "progress", progress),
+            ended=lambda: setattr(self.state, "running", None),
+            task="A result is being continued",
+        )
+
     # ---- thresholds
 
     def set_settings(self, settings: Thresholds) -> None:
@@ -444,6 +493,7 @@ class Session(DockSession):
         def saved(paths: list[Path]) -> None:
             result.painted.saved = strokes
             self._watch_strokes()
+            self.unsaved_run.forget(opened)
             self._on_saved(paths)
 
         return self.jobs.run(

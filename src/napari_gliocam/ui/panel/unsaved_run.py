@@ -1,0 +1,111 @@
+"""Keeps strokes and settings of the case in work on disk, and offers them after a crash."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.unsaved import UnsavedWork, find_work, forget_work, keep_work
+from napari_gliocam.ui.jobs.jobs import Jobs
+from napari_gliocam.ui.model.connections import Connections
+from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.viewer.layers import CaseLayers
+
+#: Work is written when nothing was changed for so long.
+REST_MS = 1000
+
+
+class UnsavedRun:
+    """Follows the case in work.
+
+    Parameters
+    ----------
+    state : State
+        The viewer's state that all docks share.
+    layers : CaseLayers
+        The layers of the viewer's cases.
+    jobs : Jobs
+        Those of the panel.
+    """
+
+    def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
+        self._layers, self._jobs = layers, jobs
+        self._rest = jobs.timer(REST_MS, self._keep)
+        self._opened: OpenCase | None = None
+        self._following = Connections()
+        self._current = Connections((state.events.current, self._follow))
+        self._follow(state.current)
+
+    def close(self) -> None:
+        """Follow no case any more."""
+        self._current.close()
+        self._following.close()
+
+    def _follow(self, opened: OpenCase | None) -> None:
+        self._keep()
+        self._following.close()
+        self._opened = opened
+        if opened is None:
+            return
+        events = opened.events
+        self._following = Connections(
+            (events.settings, self._changed),
+            (events.refinement, self._changed),
+            (events.revision, self._changed),
+        )
+        if opened.result is None:
+            case = opened.case
+
+            def found(work: UnsavedWork | None) -> None:
+                if opened.result is None:
+                    opened.unsaved = work
+
+            self._jobs.run("look for unsaved work", lambda: find_work(case), found, quiet=True)
+
+    def _changed(self, value: object = None) -> None:
+        self._rest.start()
+
+    def _keep(self) -> None:
+        """Write what was made by hand, where there is a result and something of it is not saved."""
+        opened = self._opened
+        result = None if opened is None else opened.result
+        if opened is None or result is None:
+            return
+        if not opened.unsaved_strokes and opened.settings == opened.usual:
+            return
+        case, settings, refinement = opened.case, opened.settings, opened.refinement
+        strokes = result.painted.strokes_copy()
+
+        def keeping() -> None:
+            with suppress(GliocamError):  # a full disk must not disturb the work itself
+                keep_work(case, settings, refinement, strokes)
+
+        self._jobs.run(("keep work", id(opened)), keeping, quiet=True)
+
+    def forget(self, opened: OpenCase) -> None:
+        """Remove what was kept of a case: it was saved, or closed on purpose.
+
+        Parameters
+        ----------
+        opened : OpenCase
+            The case.
+        """
+        self._rest.stop()
+        opened.unsaved = None
+        case = opened.case
+        self._jobs.run(("keep work", id(opened)), lambda: forget_work(case), quiet=True)
+
+    def restore(self, opened: OpenCase) -> None:
+        """Take what was kept: settings now, strokes over the next result or over the one there is.
+
+        Parameters
+        ----------
+        opened : OpenCase
+            A case with unsaved work.
+        """
+        work, opened.unsaved = opened.unsaved, None
+        if work is None:
+            return
+        opened.settings = work.settings
+        opened.choose(work.refinement)
+        opened.waiting_strokes = work.strokes
