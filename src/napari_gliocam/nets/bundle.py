@@ -6,9 +6,10 @@ Nothing is ever unpickled from a file a user picks, and nothing is downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -463,7 +464,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     file = info.path / WEIGHTS_FILE
     with _explained(file):
         net = _read_network(file, lambda: GliocamNet.of(channels, info.design, info.polarity))
-        _try_out(net, channels)
+        _try_out(partial(_answers, net), channels)
     if design is None:
         return Bundle(info, net)
     from napari_gliocam.nets.segmenters.build import build_segmenter
@@ -471,7 +472,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     file = info.path / SEGMENTER_FILE
     with _explained(file):
         segmenter = _read_network(file, lambda: build_segmenter(design, channels))
-        _try_out_segmenter(segmenter, design.channels(channels))
+        _try_out(lambda images: (segmenter(images),), design.channels(channels))
     return Bundle(info, net, segmenter)
 
 
@@ -533,25 +534,19 @@ def _check_values(name: str, value: Tensor) -> None:
         raise ValueError(f'"{name}" holds a negative variance')
 
 
-def _try_out(net: GliocamNet, channels: int) -> None:
-    """Raise `ValueError` if the networks answer a slice of a ramp by values that are no numbers."""
+def _try_out(answer: Callable[[Tensor], Iterable[Tensor]], channels: int) -> None:
+    """Raise `ValueError` if networks answer a slice of a ramp by values that are no numbers."""
     import torch
 
     ramp = torch.linspace(-3, 3, channels * 32 * 32).reshape(1, channels, 32, 32)
     with torch.inference_mode():
-        maps = net(ramp, torch.ones(1, 1, 32, 32))
-    if not all(m.isfinite().all() for m in (maps.logits, maps.aggregates, *maps.exits)):
-        raise ValueError("the networks do not give numbers")
+        if not all(values.isfinite().all() for values in answer(ramp)):
+            raise ValueError("the networks do not give numbers")
 
 
-def _try_out_segmenter(net: nn.Module, channels: int) -> None:
-    """Raise `ValueError` if a segmentation network answers a ramp by values that are no numbers."""
-    import torch
-
-    ramp = torch.linspace(-3, 3, channels * 32 * 32).reshape(1, channels, 32, 32)
-    with torch.inference_mode():
-        if not net(ramp).isfinite().all():
-            raise ValueError("the network does not give numbers")
+def _answers(net: GliocamNet, images: Tensor) -> tuple[Tensor, ...]:
+    maps = net(images, images.new_ones(1, 1, *images.shape[-2:]))
+    return maps.logits, maps.aggregates, *maps.exits
 
 
 def save_bundle(

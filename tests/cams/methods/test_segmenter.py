@@ -8,7 +8,7 @@ import torch
 
 from napari_gliocam.cams.methods.registry import METHODS, SEGMENTER, make_method
 from napari_gliocam.cams.run.explain import Explaining, explain
-from napari_gliocam.cams.run.prepare import prepare
+from napari_gliocam.cams.run.prepare import prepare, with_probabilities
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
@@ -75,3 +75,10 @@ def test_tests_that_draw_its_map_again_leave_it_out(case, taught):
     (tested,) = assessing.tested.values()
     assert tested.faithfulness is not None
     assert tested.results["randomisation"].reason() == "the map cannot be made again"
+
+
+def test_its_scores_do_not_gate_the_other_methods(case, taught):
+    prepared = prepare(case, taught, "cpu")
+    alone = maps_of(case, taught.using("segmenter"))
+    assert with_probabilities(prepared, alone).probabilities is None
+    assert with_probabilities(prepared, maps_of(case, taught)).probabilities is not None

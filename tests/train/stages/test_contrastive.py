@@ -3,12 +3,7 @@ import math
 import pytest
 import torch
 
-from napari_gliocam.train.stages.contrastive import (
-    contrastive_loss,
-    equal_labels,
-    mulsupcon,
-    supcon,
-)
+from napari_gliocam.train.stages.contrastive import contrastive_loss
 
 T = 0.1
 
@@ -37,7 +32,9 @@ def test_supcon_is_its_formula(batch):
     vectors, labels = batch
     n = len(labels)
     expected = slow(vectors, lambda i: [[p for p in range(n) if labels[p].equal(labels[i])]])
-    assert float(supcon(vectors, labels, T)) == pytest.approx(expected, rel=1e-4)
+    assert float(contrastive_loss("supcon", vectors, labels, T)) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_mulsupcon_is_its_formula(batch):
@@ -47,7 +44,7 @@ def test_mulsupcon_is_its_formula(batch):
     def positives_of(i):
         return [[p for p in range(n) if labels[p, y]] for y in range(2) if labels[i, y]]
 
-    assert float(mulsupcon(vectors, labels, T)) == pytest.approx(
+    assert float(contrastive_loss("mulsupcon", vectors, labels, T)) == pytest.approx(
         slow(vectors, positives_of), rel=1e-4
     )
 
@@ -59,12 +56,12 @@ def test_equal_labels_counts_a_shared_absence(batch):
     def positives_of(i):
         return [[p for p in range(n) if labels[p, y] == labels[i, y]] for y in range(2)]
 
-    assert float(equal_labels(vectors, labels, T)) == pytest.approx(
+    assert float(contrastive_loss("equal-labels", vectors, labels, T)) == pytest.approx(
         slow(vectors, positives_of), rel=1e-4
     )
     nothing = torch.zeros(10, 2)
-    assert equal_labels(vectors, nothing, T) > 0
-    assert mulsupcon(vectors, nothing, T) == 0
+    assert contrastive_loss("equal-labels", vectors, nothing, T) > 0
+    assert contrastive_loss("mulsupcon", vectors, nothing, T) == 0
 
 
 def test_simclr_knows_its_own_other_view_alone():
@@ -80,13 +77,15 @@ def test_length_does_not_matter():
     torch.manual_seed(0)
     vectors, labels = torch.randn(6, 4), torch.tensor([[1.0], [0], [1], [0], [1], [0]])
     scaled = vectors * torch.rand(6, 1) * 100
-    torch.testing.assert_close(supcon(vectors, labels), supcon(scaled, labels))
+    torch.testing.assert_close(
+        contrastive_loss("supcon", vectors, labels), contrastive_loss("supcon", scaled, labels)
+    )
 
 
 @pytest.mark.parametrize("labels", [torch.zeros(4, 2), torch.eye(4)])
 def test_a_batch_without_positives_gives_0_with_a_gradient(labels):
     vectors = torch.randn(4, 3, requires_grad=True)
-    loss = mulsupcon(vectors, labels)
+    loss = contrastive_loss("mulsupcon", vectors, labels)
     assert float(loss.detach()) == 0
     loss.backward()
     assert vectors.grad.isfinite().all()
@@ -95,7 +94,7 @@ def test_a_batch_without_positives_gives_0_with_a_gradient(labels):
 
 def test_gradients_are_numbers_for_equal_and_zero_vectors():
     vectors = torch.zeros(4, 3, requires_grad=True)
-    supcon(vectors, torch.ones(4, 1)).backward()
+    contrastive_loss("supcon", vectors, torch.ones(4, 1)).backward()
     assert vectors.grad.isfinite().all()
 
 

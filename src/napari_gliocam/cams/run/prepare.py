@@ -166,9 +166,11 @@ def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
     prepared : Prepared
         The case on the device, with the networks.
     maps : ClassMaps
-        Of the same case; those of another bundle change nothing.
+        Of the same case; those of another bundle, or of a segmentation network alone, change
+        nothing.
     """
     known = maps.provenance.get("bundle", {}).get("name") == prepared.bundle.info.name
+    known &= maps.trace is not None
     if prepared.probabilities is not None or not known:
         return prepared
     indices = list(prepared.stack.frame.indices)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from napari_gliocam.nets.segmenters.deeplab import DeepLabV3
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
-from napari_gliocam.nets.segmenters.fcn import FCN
 from napari_gliocam.nets.segmenters.mixed_unet import MixedUNet
+from napari_gliocam.nets.segmenters.on_torchvision import FCN, DeepLabV3
 from napari_gliocam.nets.segmenters.unet import SMALL_WIDTHS, UNet
 from napari_gliocam.targets import TARGETS
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.aggregator import VolumeAttention, guide, seen_by_attention
 from napari_gliocam.nets.design import Design
-from napari_gliocam.train.recipe.fields import ClassAggregate, Features, Fit, TumourAggregate
+from napari_gliocam.train.recipe.fields import ClassAggregate, TumourAggregate
 from napari_gliocam.train.stages.distributed import gather_rows
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
 from napari_gliocam.train.stages.losses import (
@@ -25,7 +25,19 @@ from napari_gliocam.train.stages.stage import Stage, Terms
 
 
 class _AggregateStage(Stage):
-    """The common part of both stages: fore- and background of a map, the bank of vectors."""
+    """The common part of both stages: fore- and background of a map, the bank of vectors.
+
+    Parameters
+    ----------
+    attention : Module
+        The network that learns.
+    design : Design
+        Design of the networks.
+    recipe : TumourAggregate or ClassAggregate
+        Weights of the terms, features, optimisation.
+    channels : int
+        Modalities.
+    """
 
     batch_type = MapBatch
 
@@ -33,18 +45,17 @@ class _AggregateStage(Stage):
         self,
         attention: nn.Module,
         design: Design,
-        features: Features,
-        fit: Fit,
-        *,
-        projects: bool,
-        channels: int,
+        recipe: TumourAggregate | ClassAggregate,
+        channels: int = 3,
     ) -> None:
-        super().__init__(fit)
-        self.network = attention
-        self.design, self.features = design, features
+        super().__init__(recipe.fit)
+        self.network, self.design, self.recipe = attention, design, recipe
+        self.features = features = recipe.features
         self.bank = Bank(features.bank)
         self.projection: nn.Module | None = None
-        if projects and features.projection == "image":
+        compares = recipe.weight_class > 0
+        compares |= isinstance(recipe, ClassAggregate) and recipe.weight_separate > 0
+        if compares and features.projection == "image":
             own = isinstance(attention, VolumeAttention)
             self.projection = attention.project if own else nn.Conv2d(channels, 1, 1)  # type: ignore[assignment]
 
@@ -104,26 +115,10 @@ class _AggregateStage(Stage):
 class TumourStage(_AggregateStage):
     """Attention over the exits' tumour maps (paper 2, Eq. 2 and 3).
 
-    Parameters
-    ----------
-    attention : Module
-        The network that learns: `napari_gliocam.nets.gliocam.GliocamNet.tumour_attention`.
-    design : Design
-        Design of the networks.
-    recipe : TumourAggregate
-        Weights of the terms, features, optimisation.
-    channels : int
-        Modalities.
+    The network is `napari_gliocam.nets.gliocam.GliocamNet.tumour_attention`.
     """
 
-    def __init__(
-        self, attention: nn.Module, design: Design, recipe: TumourAggregate, channels: int = 3
-    ) -> None:
-        projects = recipe.weight_class > 0
-        super().__init__(
-            *(attention, design, recipe.features, recipe.fit), projects=projects, channels=channels
-        )
-        self.recipe = recipe
+    recipe: TumourAggregate
 
     def terms(self, batch: MapBatch) -> Terms:
         """Return the terms that have a weight."""
@@ -145,26 +140,10 @@ class TumourStage(_AggregateStage):
 class ClassStage(_AggregateStage):
     """Attention over the exits' class maps, guided by the tumour map (paper 1, Eq. 3 to 9).
 
-    Parameters
-    ----------
-    attention : Module
-        The network that learns: `napari_gliocam.nets.gliocam.GliocamNet.class_attention`.
-    design : Design
-        Design of the networks.
-    recipe : ClassAggregate
-        Weights of the terms, features, optimisation.
-    channels : int
-        Modalities.
+    The network is `napari_gliocam.nets.gliocam.GliocamNet.class_attention`.
     """
 
-    def __init__(
-        self, attention: nn.Module, design: Design, recipe: ClassAggregate, channels: int = 3
-    ) -> None:
-        projects = recipe.weight_class + recipe.weight_separate > 0
-        super().__init__(
-            *(attention, design, recipe.features, recipe.fit), projects=projects, channels=channels
-        )
-        self.recipe = recipe
+    recipe: ClassAggregate
 
     def terms(self, batch: MapBatch) -> Terms:
         """Return the terms of Eq. 9, and the pull towards equal weights."""

@@ -11,7 +11,7 @@ gives 0 with a gradient (of 0), where the published code gives NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,84 +87,42 @@ def contrastive_loss(
         If there is no such loss.
     """
     views = len(vectors) // len(labels)
-    if kind == "simclr":
-        own = torch.arange(len(labels), device=labels.device)[:, None].repeat(views, 1)
-        return supcon(vectors, own, temperature)
-    labels = labels.repeat(views, 1)
-    losses = {"supcon": supcon, "mulsupcon": mulsupcon, "equal-labels": equal_labels}
-    if kind not in losses:
+    if kind not in POSITIVES:
         raise ValueError(f"unknown contrastive loss {kind!r}")
-    return losses[kind](vectors, labels, temperature)
+    if kind == "simclr":
+        labels = torch.arange(len(labels), device=labels.device)[:, None]
+    positives = POSITIVES[kind](labels.repeat(views, 1))
+    return _mean_over_anchors(_log_probability(vectors, temperature), positives)
 
 
-def supcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """Compute SupCon (Khosla et al. 2020, Eq. 2): positives agree in every label.
-
-    Parameters
-    ----------
-    vectors : Tensor, (N, D)
-        Vectors of all views.
-    labels : Tensor, (N, C)
-        Labels of each vector.
-    temperature : float
-        Divisor of the similarities.
-
-    Returns
-    -------
-    Tensor, ()
-        Mean over the anchors that have a positive.
-    """
-    same = (labels[:, None] == labels[None]).all(dim=2)
-    return _mean_over_anchors(_log_probability(vectors, temperature), same[None])
+def _all_agree(labels: Tensor) -> Tensor:
+    """SimCLR, where each slice is a label of its own, and SupCon (Khosla et al. 2020, Eq. 2)."""
+    return (labels[:, None] == labels[None]).all(dim=2)[None]
 
 
-def mulsupcon(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """Compute MulSupCon (Zhang & Wu 2024): one anchor a label, positives are all with that label.
+def _share_label(labels: Tensor) -> Tensor:
+    """MulSupCon (Zhang & Wu 2024): one anchor a label, positives are all that have it.
 
     A vector with two labels is two anchors, each with positives of its own; a vector without
     any label is none.
-
-    Parameters
-    ----------
-    vectors : Tensor, (N, D)
-        Vectors of all views.
-    labels : Tensor, (N, C)
-        Labels of each vector, 0 or 1.
-    temperature : float
-        Divisor of the similarities.
-
-    Returns
-    -------
-    Tensor, ()
-        Mean over all pairs of anchor and label that have a positive.
     """
     has = labels.T > 0
-    return _mean_over_anchors(
-        _log_probability(vectors, temperature), has[:, :, None] & has[:, None]
-    )
+    return has[:, :, None] & has[:, None]
 
 
-def equal_labels(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """Compute the loss of paper 1's released code: positives share a value, 0 included, per class.
-
-    Parameters
-    ----------
-    vectors : Tensor, (N, D)
-        Vectors of all views.
-    labels : Tensor, (N, C)
-        Labels of each vector, 0 or 1.
-    temperature : float
-        Divisor of the similarities.
-
-    Returns
-    -------
-    Tensor, ()
-        Mean over all pairs of anchor and class that have a positive.
-    """
+def _share_value(labels: Tensor) -> Tensor:
+    """Paper 1's released code: positives share a value, 0 included, for each class."""
     value = labels.T
-    return _mean_over_anchors(
-        _log_probability(vectors, temperature), value[:, :, None] == value[:, None]
-    )
+    return value[:, :, None] == value[:, None]
+
+
+#: The positives of each vector by the name of the loss, (C, N, N), from labels (N, C).
+POSITIVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "simclr": _all_agree,
+    "supcon": _all_agree,
+    "mulsupcon": _share_label,
+    "equal-labels": _share_value,
+}
 
 
 def _log_probability(vectors: Tensor, temperature: float) -> Tensor:
