@@ -109,10 +109,11 @@ def test_slices_and_lesions_with_the_most_doubt_come_first(maps, case):
     doubt = Doubt(maps, ("exits",), volumes)
     assert doubt.slices_in_order() == [10, 9, 11, 4]
     assert doubt.by_slice()[10] == pytest.approx(0.6 * 60 * 50 / 100)
-    (first, most), (second, least) = doubt.by_lesion(labels)
-    assert (first, second) == (2, 1)
-    assert most == pytest.approx(0.4)
-    assert least == pytest.approx(0.1 / 3)
+    first, second = doubt.by_lesion(labels)
+    assert (first.number, second.number) == (2, 1)
+    assert first.doubt == pytest.approx(0.4)
+    assert second.doubt == pytest.approx(0.1 / 3)
+    assert (first.slice, second.slice) == (9, 4)
 
 
 @pytest.mark.parametrize(

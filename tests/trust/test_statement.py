@@ -14,7 +14,7 @@ from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
+from napari_gliocam.trust.doubt import LesionDoubt, VolumeRange, doubt_of_maps
 from napari_gliocam.trust.statement import TrustStatement, state_trust
 
 
@@ -68,6 +68,12 @@ def test_steps_follow_the_order_of_doubt():
     assert found.next_slice(35, 1) is None
     assert found.next_slice(35, -1) == 20
     assert found.next_slice(50, -1) is None
+    two = LesionDoubt(2, 0.5, 44), LesionDoubt(1, 0.1, 30)
+    found = TrustStatement(ranges, np.arange(60.0), (50,), two)
+    assert [found.next_lesion(at).number for at in (None, 3, 44, 30)] == [2, 2, 1, 2]
+    assert "2 (0.50, most on slice 44), 1 (0.10, most on slice 30)" in found.sentences[2]
+    assert found.to_json()["doubtful_lesions"][0] == {"number": 2, "doubt": 0.5, "slice": 44}
     nothing = TrustStatement(ranges, np.zeros(60), ())
+    assert nothing.next_lesion(3) is None
     assert nothing.next_slice(3, 1) is None
     assert "agree on every slice" in nothing.sentences[1]

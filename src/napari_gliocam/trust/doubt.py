@@ -52,6 +52,25 @@ class VolumeRange:
         return f"{high} ml" if low == high else f"{low} to {high} ml"
 
 
+@dataclass(frozen=True)
+class LesionDoubt:
+    """Doubt about a lesion.
+
+    Parameters
+    ----------
+    number : int
+        From the largest, 1.
+    doubt : float
+        Mean over its voxels, in [0, 1].
+    slice : int
+        Slice of the case on which it has the most.
+    """
+
+    number: int
+    doubt: float
+    slice: int
+
+
 @dataclass(frozen=True, eq=False)
 class Doubt:
     """Doubt about the maps of a case.
@@ -95,8 +114,8 @@ class Doubt:
                 found.append(int(index))
         return found
 
-    def by_lesion(self, labels: NDArray[np.uint8]) -> list[tuple[int, float]]:
-        """Return number and mean doubt of each lesion, the most doubtful first.
+    def by_lesion(self, labels: NDArray[np.uint8]) -> list[LesionDoubt]:
+        """Return the doubt of each lesion, the most doubtful first.
 
         Parameters
         ----------
@@ -106,12 +125,13 @@ class Doubt:
         lesions = find_lesions(labels, voxel_ml=self.maps.grid.voxel_ml)
         if lesions is None:
             return []
-        doubt = self.volumes["tumour"][lesions.box]
-        found = [
-            (number, float(doubt[lesions.numbers == number].mean()))
-            for number in range(1, lesions.count + 1)
-        ]
-        return sorted(found, key=lambda item: -item[1])
+        doubt, first = self.volumes["tumour"][lesions.box], lesions.box[0].start
+        found = []
+        for number in range(1, lesions.count + 1):
+            own = np.where(lesions.numbers == number, doubt, 0.0)
+            mean = float(own.sum() / np.count_nonzero(lesions.numbers == number))
+            found.append(LesionDoubt(number, mean, int(first + own.sum(axis=(1, 2)).argmax())))
+        return sorted(found, key=lambda one: -one.doubt)
 
     def ranges(
         self, settings: Thresholds | None = None, volumes_ml: Mapping[str, float] | None = None

@@ -402,8 +402,9 @@ def doubt_findings(doubt: Doubt, thresholds: Any = None) -> list[Finding]:
         area = float(areas[index])
         found.append(Finding("Networks", TARGETS[0], f"slice {index}", "doubt-area-cm2", area))
     labels = apply_thresholds(doubt.maps, thresholds).labels
-    for number, mean_ in doubt.by_lesion(labels):
-        found.append(Finding("Networks", TARGETS[0], f"lesion {number}", "doubt", mean_))
+    for one in doubt.by_lesion(labels):
+        scope = f"lesion {one.number}"
+        found.append(Finding("Networks", TARGETS[0], scope, "doubt", one.doubt))
     return found
 
 

@@ -6,7 +6,7 @@ Everything here comes from the exits of the networks: no network runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_gliocam.nets.bundle import TrustFigures
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.trust.doubt import VolumeRange, doubt_of_maps
+from napari_gliocam.trust.doubt import LesionDoubt, VolumeRange, doubt_of_maps
 from napari_gliocam.wording import counted
 
 #: Slices to look at first lie at least so far apart, and are no more than this.
@@ -37,6 +37,8 @@ class TrustStatement:
         Area in doubt on each slice in cm².
     slices : tuple of int
         Slices to look at first, the most doubtful first, at least 10 mm apart.
+    lesions : tuple of LesionDoubt
+        The most doubtful first.
     denied : tuple of Target
         Classes that the networks find on no slice.
     measured : TrustFigures or None
@@ -46,6 +48,7 @@ class TrustStatement:
     ranges: Mapping[Target, VolumeRange]
     areas: NDArray[np.float64]
     slices: tuple[int, ...]
+    lesions: tuple[LesionDoubt, ...] = ()
     denied: tuple[Target, ...] = ()
     measured: TrustFigures | None = None
 
@@ -62,6 +65,11 @@ class TrustStatement:
             said.append(f"Look first at slice {words}.")
         else:
             said.append("The exits agree on every slice.")
+        if len(self.lesions) > 1:
+            words = ", ".join(
+                f"{one.number} ({one.doubt:.2f}, most on slice {one.slice})" for one in self.lesions
+            )
+            said.append(f"Lesions by mean doubt, the most doubtful first: {words}.")
         said += [f"The networks see {t} on no slice, so none is marked." for t in self.denied]
         said.append(_measured_words(self.measured))
         return tuple(said)
@@ -86,6 +94,18 @@ class TrustStatement:
         place = self.slices.index(current) + step
         return self.slices[place] if 0 <= place < len(self.slices) else None
 
+    def next_lesion(self, current: int | None) -> LesionDoubt | None:
+        """Return the lesion to look at after the one whose slice is in view, then the first again.
+
+        Parameters
+        ----------
+        current : int or None
+            The slice in view.
+        """
+        places = [k for k, one in enumerate(self.lesions) if one.slice == current]
+        after = self.lesions[places[-1] + 1 :] if places else ()
+        return next(iter((*after, *self.lesions)), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
@@ -93,6 +113,7 @@ class TrustStatement:
             "doubtful_slices": [
                 {"slice": i, "area_cm2": float(self.areas[i])} for i in self.slices
             ],
+            "doubtful_lesions": [asdict(one) for one in self.lesions],
             "sentences": list(self.sentences),
         }
 
@@ -125,6 +146,7 @@ def state_trust(
         doubt.ranges(settings, volumes_ml or segmentation.volumes_ml),
         doubt.by_slice(),
         tuple(doubt.slices_in_order(APART_MM)[:MOST_SLICES]),
+        tuple(doubt.by_lesion(segmentation.labels)),
         denied,
         None if measured is None else TrustFigures(**measured),
     )

@@ -167,7 +167,7 @@ def test_manifest_lists_the_keys_that_are_bound() -> None:
     bound = {name.lower(): getattr(commands, name) for name in dir(commands) if name.isupper()}
     names = {"next_lesion", "previous_lesion", "toggle_overlay", "cycle_modality"}
     names |= {"flip_refinement", "next_conflict", "previous_conflict", "toggle_outline"}
-    names |= {"next_doubt", "previous_doubt"}
+    names |= {"next_doubt", "previous_doubt", "next_doubtful_lesion"}
     assert set(keys) == names
     for name in names:
         assert coerce_keybinding(keys[name]) == coerce_keybinding(bound[name])

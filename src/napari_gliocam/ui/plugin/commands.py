@@ -25,6 +25,7 @@ NEXT_CONFLICT = "D"
 PREVIOUS_CONFLICT = "Shift-D"
 NEXT_DOUBT = "U"
 PREVIOUS_DOUBT = "Shift-U"
+NEXT_DOUBTFUL_LESION = "Alt-U"
 
 
 def _command(act: Callable[[ViewerModel], object]) -> Callable[[ViewerModel | None], None]:
@@ -77,6 +78,12 @@ def next_doubt(viewer: ViewerModel) -> None:
 def previous_doubt(viewer: ViewerModel) -> None:
     """Go back to the slice with more doubt."""
     navigate.step_doubt(viewer, -1)
+
+
+@_command
+def next_doubtful_lesion(viewer: ViewerModel) -> None:
+    """Go to the lesion with the most doubt, then to the next in that order."""
+    navigate.step_doubtful_lesion(viewer)
 
 
 @_command
@@ -183,6 +190,7 @@ def bind_keys() -> None:
         (PREVIOUS_CONFLICT, previous_conflict),
         (NEXT_DOUBT, next_doubt),
         (PREVIOUS_DOUBT, previous_doubt),
+        (NEXT_DOUBTFUL_LESION, next_doubtful_lesion),
         (TOGGLE_OVERLAY, toggle_overlay),
         (TOGGLE_OUTLINE, toggle_outline),
         (CYCLE_MODALITY, cycle_modality),

@@ -17,6 +17,8 @@ from napari_gliocam.ui.viewer.layers import CaseLayers
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_gliocam.trust.statement import TrustStatement
+
 
 def part_in_view(viewer: ViewerModel, grid: Grid) -> tuple[slice, ...] | None:
     """Return the slice in view as an index in (S, P, L); None in 3-D or outside."""
@@ -126,28 +128,49 @@ def step_conflict(viewer: ViewerModel, step: int) -> None:
 def step_doubt(viewer: ViewerModel, step: int) -> None:
     """Go to the slice with the most doubt, and from there to the next one in that order."""
     opened = case_in_work(viewer)
-    if opened is None:
+    trust = None if opened is None else _trust_of(viewer, opened)
+    if opened is None or trust is None:
         return
-    say = state_of(viewer).say
-    if opened.result is None:
-        say("Click Segment first; its exits show where they disagree.")
-        return
-    if opened.trust is None:
-        known = opened.result.maps.from_exits
-        say(
-            "The doubt is being measured; press the key again in a moment."
-            if known
-            else "These maps have no exits that could disagree, so their doubt is not known."
-        )
-        return
-    grid, slices = opened.case.grid, opened.trust.slices
-    index = opened.trust.next_slice(slice_in_view(viewer, grid), step)
+    say, grid, slices = state_of(viewer).say, opened.case.grid, trust.slices
+    index = trust.next_slice(slice_in_view(viewer, grid), step)
     if index is None:
         say("These are all slices with doubt." if slices else "The exits agree on every slice.")
         return
     go_to_slice(viewer, grid, index)
     place = f"{slices.index(index) + 1} of {len(slices)}"
-    say(f"Slice {index}: {opened.trust.areas[index]:.1f} cm² in doubt ({place}, most first).")
+    say(f"Slice {index}: {trust.areas[index]:.1f} cm² in doubt ({place}, most first).")
+
+
+def step_doubtful_lesion(viewer: ViewerModel) -> None:
+    """Go to the lesion with the most doubt, and from there to the next one in that order."""
+    opened = case_in_work(viewer)
+    trust = None if opened is None else _trust_of(viewer, opened)
+    if opened is None or trust is None:
+        return
+    say, grid = state_of(viewer).say, opened.case.grid
+    lesion = trust.next_lesion(slice_in_view(viewer, grid))
+    if lesion is None:
+        say("The labels show no lesion.")
+        return
+    go_to_slice(viewer, grid, lesion.slice)
+    place = f"{trust.lesions.index(lesion) + 1} of {len(trust.lesions)}"
+    say(f"Lesion {lesion.number}: mean doubt {lesion.doubt:.2f} ({place}, most first).")
+
+
+def _trust_of(viewer: ViewerModel, opened: OpenCase) -> TrustStatement | None:
+    """Return how far the result can be trusted; say why that is not known."""
+    say = state_of(viewer).say
+    if opened.result is None:
+        say("Click Segment first; its exits show where they disagree.")
+    elif opened.trust is None:
+        say(
+            "The doubt is being measured; press the key again in a moment."
+            if opened.result.maps.from_exits
+            else "These maps have no exits that could disagree, so their doubt is not known."
+        )
+    else:
+        return opened.trust
+    return None
 
 
 def toggle_overlay(viewer: ViewerModel) -> None:
