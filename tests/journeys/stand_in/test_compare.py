@@ -157,6 +157,22 @@ def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) 
     assert after["LayerCAM 4"] == before["LayerCAM 4"]
 
 
+def test_thresholds_are_searched_by_pixel_masks_and_taken_by_a_click(
+    compared: Any, qtbot: Any
+) -> None:
+    dock = compared.dock
+    search = dock.figures_view.search
+    search.target.setCurrentText("core")
+    search.button.click()
+    qtbot.waitUntil(lambda: not search.plot.isHidden(), timeout=20_000)
+    methods = [maps.name for maps in dock.session.maps]
+    search.threshold_requested.emit(methods[1], 0.3)
+    qtbot.waitUntil(lambda: dock.session.threshold(methods[1]) == 0.3)
+    assert dock.session.threshold(methods[0]) == 0.5
+    dock.session.close_comparison()
+    assert search.plot.isHidden()
+
+
 def test_closing_restores_the_viewer(compare: Any, qtbot: Any) -> None:
     before = looks(compare.viewer)
     job = compare.run("gradcam")

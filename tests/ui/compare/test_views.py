@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Qt
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
+from napari_gliocam.cams.compare.threshold_grid import search_thresholds
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.compare.choice_view import ChoiceView
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.compare.search_view import SearchView
 from napari_gliocam.ui.compare.table_view import FiguresView
 from napari_gliocam.ui.compare.threshold_view import MethodThresholds
 from napari_gliocam.ui.compare.work import Place
@@ -88,6 +93,30 @@ def test_a_slider_for_each_method(qtbot: Any) -> None:
     assert chosen.args == [Ensemble("union")]
     view.set_methods({}, "", lambda _: False, False)
     assert not view.sliders
+
+
+def test_a_search_is_a_heat_map_whose_pairs_can_be_taken(qtbot: Any) -> None:
+    view = SearchView()
+    qtbot.addWidget(view)
+    assert "uses pixel masks" in view.button.text()
+    assert view.plot.isHidden()
+    rng = np.random.default_rng(0)
+    truth = rng.random((4, 8, 8)) > 0.7
+    maps = [np.clip(0.65 * truth + 0.3 * rng.random(truth.shape), 0, 1).astype(np.float32)] * 2
+    grid = search_thresholds([(maps, truth)])
+    view.set_result(("A", "B"), grid)
+    assert not view.plot.isHidden()
+    assert view.image.image.shape == (11, 11)
+    assert "chosen with pixel masks" in view.note.text()
+    taken = {}
+    view.threshold_requested.connect(taken.__setitem__)
+    scene = view.plot.getPlotItem().vb.mapViewToScene(pg.Point(0.31, 0.68))
+    view._on_click(
+        SimpleNamespace(button=lambda: Qt.MouseButton.LeftButton, scenePos=lambda: scene)
+    )
+    assert taken == {"A": 0.7, "B": 0.3}
+    view.set_result((), None)
+    assert view.plot.isHidden()
 
 
 def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:

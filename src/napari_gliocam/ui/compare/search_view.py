@@ -18,7 +18,7 @@ from napari_gliocam.ui.widgets.pieces import SPACING, plain_label
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 
-HEIGHT = 210
+HEIGHT = 170
 _STEP = GRID[1] - GRID[0]
 
 
@@ -46,7 +46,6 @@ class SearchView(ChartView):
         self.best = pg.ScatterPlotItem(symbol="o", size=12, pen=pg.mkPen("w", width=2), brush=None)
         self.plot.addItem(self.image)
         self.plot.addItem(self.best)
-        self.plot.setAspectLocked(True)
         self.plot.setToolTip("mIoU, brighter is higher; circle: the best. Click to take a pair")
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.note = plain_label("", wrap=True)
@@ -96,5 +95,5 @@ class SearchView(ChartView):
             return
         point = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())
         for method, value in zip(self._methods, (point.y(), point.x()), strict=True):
-            nearest = min(GRID, key=lambda known, value=value: abs(known - value))
-            self.threshold_requested.emit(method, nearest)
+            step = round(min(max(value, 0.0), 1.0) / _STEP)
+            self.threshold_requested.emit(method, GRID[step])

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Layer
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.cams.compare.request import CompareRequest
+from napari_gliocam.cams.compare.threshold_grid import ThresholdGrid, search_thresholds
 from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.targets import Target
+from napari_gliocam.progress import Progress
+from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.ui.compare.distances import Distances
 from napari_gliocam.ui.compare.ensemble import LiveEnsemble
 from napari_gliocam.ui.compare.figures import (
@@ -50,6 +54,8 @@ class CompareSession(DockSession):
 
     tables_changed = Signal(object, object)
     ready_changed = Signal()
+    #: The two methods, and the grid of their thresholds or None.
+    searched = Signal(object, object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
@@ -207,6 +213,7 @@ class CompareSession(DockSession):
         self.maps, self.ensemble = [], None
         self.comparing = comparing
         self.trust.clear()
+        self._forget_search()
         self.grid.open(opened, comparing.keys)
         self._follow(opened)
 
@@ -233,6 +240,7 @@ class CompareSession(DockSession):
         self.figures = self.ensemble = self.comparing = None
         self.maps = []
         self.trust.clear()
+        self._forget_search()
         self.tables_changed.emit([], [])
 
     def set_modality(self, modality: Modality | None) -> None:
@@ -326,6 +334,40 @@ class CompareSession(DockSession):
         self._following.close()
         if opened is not None:
             self._following = Connections((opened.events.revision, self.measure))
+
+    # ---- thresholds by pixel masks
+
+    def _forget_search(self) -> None:
+        self.jobs.drop("search")
+        self.searched.emit((), None)
+
+    def search(self, target: Target) -> Job | None:
+        """Try every pair of thresholds of the first two methods against the expert's outline.
+
+        Parameters
+        ----------
+        target : {"tumour", "core", "edema"}
+            The class whose maps are combined.
+        """
+        opened, rule = self.grid.opened, self._rule
+        maps = [one for one in self.maps if target in one.targets][:2]
+        if opened is None or opened.case.expert is None or len(maps) < 2:
+            self.say(f"Run two methods with the class {target}, on a case with expert labels.")
+            return None
+        truth = mask_of(opened.case.expert.labels, target)
+        made = np.logical_and(*(one.spoken_slices for one in maps))
+        chosen = Ensemble() if rule is None or rule.rule == "vote" else rule
+
+        def searching() -> Generator[Progress, None, ThresholdGrid]:
+            yield Progress(0, 1, "searching")
+            return search_thresholds(
+                [([one.of(target)[made] for one in maps], truth[made])], chosen
+            )
+
+        names = tuple(one.name for one in maps)
+        return self.jobs.run(
+            "search", searching, lambda grid: self.searched.emit(names, grid), name="Searching"
+        )
 
     # ---- tests
 

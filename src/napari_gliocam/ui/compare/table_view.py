@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
+from napari_gliocam.ui.compare.search_view import SearchView
 from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch, tooltip
@@ -145,6 +146,8 @@ class FiguresView(QWidget):
         self.tabs.addTab(self.pairs, "Agreement")
         self.trust = TrustView()
         self.tabs.addTab(self.trust, "Trust")
+        self.search = SearchView()
+        self.tabs.addTab(self.search, "Search")
         figures.body.addWidget(self.tabs, 1)
         self.export_button = QPushButton("Export csv…")
         self.export_button.clicked.connect(self.export_requested)
@@ -167,6 +170,7 @@ class FiguresView(QWidget):
         self.result.show_rows(rows)
         self.pairs.show_rows(pairs)
         with_expert = not rows or any(row.dice is not None for row in rows)
-        self.tabs.setTabVisible(0, with_expert)
+        for tab in (self.expert, self.search):
+            self.tabs.setTabVisible(self.tabs.indexOf(tab), with_expert)
         for widget in (self.tabs, self.export_button, self.close_button):
             widget.setEnabled(bool(rows))

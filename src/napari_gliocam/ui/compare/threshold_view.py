@@ -128,6 +128,11 @@ class MethodThresholds(QWidget):
             widget.setVisible(len(thresholds) > 1)
         self._offer_rules(len(thresholds))
 
+    def set_threshold(self, method: str, threshold: float) -> None:
+        """Move the slider of a method, as by hand."""
+        if method in self.sliders:
+            self.sliders[method].setValue(threshold)
+
     def _offer_rules(self, methods: int) -> None:
         """Rules for so many methods; the one that was chosen stays where it still makes sense."""
         index = self.ensemble.currentIndex()
