@@ -118,7 +118,7 @@ def adapting(
         tumour=points.written(maps.tumour, odds, even.tumour_threshold),
         core=points.written(maps.core, logit, even.class_threshold),
         edema=points.written(maps.edema, -logit, even.class_threshold),
-        probabilities=_shifted_gate(maps.probabilities, parameters.denial),
+        probabilities=_shifted_gate(maps.probabilities, parameters.denial, even.gate_probability),
         provenance={**maps.provenance, "adapted": asdict(parameters)},
         name=f"{maps.name}, adapted to this patient",
         trace=None,
@@ -365,10 +365,12 @@ def _kept(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.bool_]:
     return filled
 
 
-def _shifted_gate(probabilities: NDArray[np.float32], denial: float) -> NDArray[np.float32]:
-    """Return slice probabilities with even odds where the networks' own reach ``denial``."""
+def _shifted_gate(
+    probabilities: NDArray[np.float32], denial: float, gate: float
+) -> NDArray[np.float32]:
+    """Return slice probabilities that reach the gate where the networks' own reach ``denial``."""
     known = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(Thresholds().gate_probability))
+    shifted = _sigmoid(_logit(known) - _logit(denial) + _logit(gate))
     return np.where(probabilities > 0, shifted, 0.0).astype(np.float32)
 
 

@@ -178,8 +178,13 @@ class _CaseWork:
             usual = bundle_thresholds(self._bundle(row.bundle).info)
             tumour = usual.tumour_threshold if row.threshold is None else row.threshold
             classes = row.threshold if row.class_threshold is None else row.class_threshold
-            classes = usual.class_threshold if classes is None else classes
-            thresholds = Thresholds(tumour, classes, row.exclusive, row.gate)
+            thresholds = replace(
+                usual,
+                tumour_threshold=tumour,
+                class_threshold=usual.class_threshold if classes is None else classes,
+                exclusive=row.exclusive,
+                gate=row.gate,
+            )
         else:
             maps, threshold = self._maps(row)
             thresholds = Thresholds(threshold, threshold, row.exclusive, gate=False)
