@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Modality, Preparation
 from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
@@ -56,6 +56,14 @@ class Checked(HTMLParser):
 def page(make_case, make_segmentation):
     case = make_case()
     return make_page(read_segmentation(case, make_segmentation(case)))
+
+
+def test_the_steps_of_a_preparation_are_named(make_case, make_segmentation):
+    case = make_case()
+    assert "Prepared" not in make_page(read_segmentation(case, make_segmentation(case)))
+    made = replace(case, preparation=Preparation(("T2 was moved.", "T2 was resampled."), {}))
+    page = Checked(make_page(read_segmentation(made, make_segmentation(made))))
+    assert "Prepared T2 was moved. T2 was resampled." in page.text
 
 
 def test_it_is_one_file_without_scripts_or_network(page):

@@ -26,8 +26,12 @@ def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
 
 
 def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
-    """Return program, bundle and its origin, device, thresholds."""
+    """Return program, steps of the preparation, bundle and its origin, device, thresholds."""
     yield "Program", f"napari-gliocam {napari_gliocam.__version__}"
+    made = reading.case.preparation
+    steps = reading.used.get("preparation") or (made.steps if made else ())
+    if steps:
+        yield "Prepared", " ".join(map(str, steps))
     if reading.source:
         yield "Labels", reading.source
     yield from _made(reading.used.get("provenance") or {})
