@@ -95,7 +95,8 @@ def work_through(gliocam: Any, qtbot: Any, out: Path, monkeypatch: pytest.Monkey
     written = json.loads((out / f"{opened.case.name}.json").read_text())
     assert read_choices(out / f"{opened.case.name}.json") == (wanted, Refinement())
     assert written["settings"]["tumour_threshold"] == tumour
-    assert written["volumes_ml"]["tumour"] == pytest.approx(opened.result.volumes_ml["tumour"])
+    volume = opened.result.volumes_ml["tumour"]
+    assert written["volumes_ml"]["tumour"] == pytest.approx(volume, abs=5e-4)
     image = nib.load(path)
     assert image.get_data_dtype() == np.uint8
     np.testing.assert_allclose(image.affine, opened.case.grid.affine)

@@ -15,7 +15,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.trust.doubt import LesionDoubt, VolumeRange, doubt_of_maps
-from napari_gliocam.trust.statement import TrustStatement, state_trust
+from napari_gliocam.trust.statement import TrustStatement, little_evidence, state_trust
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def test_the_figures_are_those_of_the_doubt(maps):
     assert found.ranges == doubt.ranges(cut.settings, cut.volumes_ml)
     assert found.slices[0] == int(doubt.by_slice().argmax())
     assert all(abs(a - b) >= 10 for a in found.slices for b in found.slices if a != b)
-    assert found.ranges["tumour"].words in found.sentences[0]
-    assert f"slice {found.slices[0]} (" in found.sentences[1]
+    assert found.ranges["tumour"].words in found.sentences[1]
+    assert f"slice {found.slices[0]} (" in found.sentences[2]
     assert "was not measured" in found.sentences[-1]
     assert json.loads(json.dumps(found.to_json()))["doubtful_slices"][0]["slice"] in found.slices
 
@@ -77,3 +77,28 @@ def test_steps_follow_the_order_of_doubt():
     assert nothing.next_lesion(3) is None
     assert nothing.next_slice(3, 1) is None
     assert "agree on every slice" in nothing.sentences[1]
+
+
+@pytest.mark.parametrize(
+    ("p", "seen", "said"),
+    [(0.5, 10, True), (0.99, 10, False), (0.99, 1, True), (0.0, 0, False)],
+)
+def test_tissue_that_is_marked_without_a_sure_slice_is_said(maps, p, seen, said):
+    probabilities = np.full_like(maps.probabilities, min(p, 0.1))
+    probabilities[:seen] = p
+    count = max(1, round(10.0 / maps.grid.spacing[0]))
+    marked = apply_thresholds(
+        replace(maps, probabilities=probabilities), Thresholds(0.0, 0.0, gate=False)
+    )
+    assert marked.labels.any()
+    assert bool(little_evidence(marked)) is (said and not (p > 0.9 and seen >= count))
+    nothing = replace(marked, labels=np.zeros_like(marked.labels))
+    assert little_evidence(nothing) == ""
+
+
+def test_the_statement_begins_with_little_evidence(maps):
+    probabilities = np.full_like(maps.probabilities, 0.6)
+    marked = apply_thresholds(
+        replace(maps, probabilities=probabilities), Thresholds(0.0, 0.0, gate=False)
+    )
+    assert state_trust(marked).sentences[0].startswith("No slice is sure to show a tumour")

@@ -103,7 +103,8 @@ def explain(
         typer.Option(
             metavar="NAME",
             help="gradcam, gradcam++, smoothgradcam++, layercam, layercam-fused, scorecam, "
-            "occlusion, exit, average, amecam, guided, refit; multiscale:NAME for several scales. "
+            "scorecam-top and scorecam-grouped (approximations with fewer passes), occlusion, "
+            "exit, average, amecam, guided, refit; multiscale:NAME for several scales. "
             "Repeat it to compare.  [default: gradcam, layercam, exit, guided]",
         ),
     ] = None,

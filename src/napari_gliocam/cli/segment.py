@@ -271,6 +271,7 @@ def _segmenting(
 ) -> Generator[Progress, None, Saved]:
     from napari_gliocam.io import read_case
     from napari_gliocam.segmentation import segmenting
+    from napari_gliocam.trust.statement import little_evidence
 
     yield Progress(0, 1, "reading")
     # Nobody looks at expert labels here, so their troubles stop nothing.
@@ -302,10 +303,10 @@ def _segmenting(
         "device": provenance.get("device"),
     }
     worse = bundle.info.worse_without(case.volumes)
-    warnings = (*case.warnings, worse) if worse else case.warnings
+    warnings = (*case.warnings, *filter(None, (worse, little_evidence(segmentation))))
     if target.dicom and not segmentation.labels.any():
         warnings = (*warnings, "No tumour was found, so no DICOM was written; the NIfTI says so.")
-    return Saved(tuple(written), said, tuple(warnings))
+    return Saved(tuple(written), said, warnings)
 
 
 def _show(saved: Saved, outcome: Outcome[Saved]) -> None:

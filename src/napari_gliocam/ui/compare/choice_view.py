@@ -32,7 +32,7 @@ from napari_gliocam.wording import duration
 SCOPES = ("This slice", "Slices with lesion", "Whole case")
 LAYERS = (1, 2, 3, 4)
 _SCORES: dict[str, int | Literal["mean"] | None] = {
-    "Exit of the layer": None,
+    "Exit of layer": None,
     "Mean of exits 2 to 4": "mean",
     **{f"Exit {n}": n for n in LAYERS},
 }

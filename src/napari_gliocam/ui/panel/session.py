@@ -20,6 +20,7 @@ from napari_gliocam.prepare import Examination
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
+from napari_gliocam.trust.statement import little_evidence
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.continuing import continuing
 from napari_gliocam.ui.jobs.engine import Job
@@ -347,6 +348,8 @@ class Session(DockSession):
             self.say("No tumour was found at these thresholds.")
         elif index is None or not result.lesion_voxels()[index]:
             self.go_to(best)
+        if result is not None and (unsure := little_evidence(result.segmentation)):
+            self.say(unsure, "warning")
 
     # ---- work of before
 
