@@ -447,9 +447,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
     Parameters
     ----------
-    path : str or Path, optional
-        The bundle's folder, or the name of one that ships, such as "gliocam-synthetic-2"; the
-        default bundle if left out.
+    path
+        As in `read_bundle_info`.
 
     Raises
     ------

@@ -100,12 +100,8 @@ def acquire(
 
     Parameters
     ----------
-    fields : Fields
-        Grid and random numbers of the phantom.
-    image : Tensor, (4, n, rows, columns)
-        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
-    depth : Tensor, (n, rows, columns)
-        mm below the brain's surface.
+    fields, image, depth
+        As in `napari_gliocam.phantom.distractors.add_distractors`.
     strong : float
         Scales all of it; 0 leaves a clean image.
     faults : Faults, optional

@@ -45,18 +45,8 @@ def add_lookalikes(
 
     Parameters
     ----------
-    fields : Fields
-        Grid and random numbers of the phantom.
-    image : Tensor, (4, n, rows, columns)
-        T1, T1ce, T2, FLAIR; about [0, 2]. Changed in place.
-    fractions : Tensor, (12, n, rows, columns)
-        Fraction of each `Tissue` in each voxel.
-    depth : Tensor, (n, rows, columns)
-        mm below the brain's surface.
-    lesion : Tensor, (n, rows, columns)
-        Tumour, in [0, 1]; they stay off it.
-    levels : Contrast
-        Reference levels of the scan that is drawn.
+    fields, image, fractions, depth, lesion, levels
+        As in `napari_gliocam.phantom.distractors.add_distractors`.
     often : Lookalikes, optional
         How often each of them occurs; the defaults of `Lookalikes` if not given.
     """

@@ -40,10 +40,8 @@ class MixedUNet(nn.Module):
 
     Parameters
     ----------
-    in_channels : int
-        Modalities, times slices.
-    outputs : int
-        Maps.
+    in_channels, outputs
+        As in `napari_gliocam.nets.segmenters.unet.UNet`.
     """
 
     def __init__(self, in_channels: int = 3, outputs: int = 3) -> None:

@@ -20,10 +20,8 @@ class FCN(nn.Module):
 
     Parameters
     ----------
-    in_channels : int
-        Modalities, times slices.
-    outputs : int
-        Maps.
+    in_channels, outputs
+        As in `napari_gliocam.nets.segmenters.unet.UNet`.
     """
 
     def __init__(self, in_channels: int = 3, outputs: int = 3) -> None:
@@ -66,7 +64,7 @@ class DeepLabV3(nn.Module):
     Parameters
     ----------
     in_channels, outputs
-        As in `FCN`.
+        As in `napari_gliocam.nets.segmenters.unet.UNet`.
     """
 
     def __init__(self, in_channels: int = 3, outputs: int = 3) -> None:

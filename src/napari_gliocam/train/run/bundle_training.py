@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning import Fabric
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
@@ -92,18 +91,11 @@ def train_bundle(
         return None
 
 
-@dataclass(eq=False)
-class _Run:
-    recipe: Recipe
-    slices: SliceSet
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    work: Path
-    about: BundleInfo
+@dataclass(frozen=True, eq=False)
+class _Run(Backbones):
+    """The training of all networks of a bundle: classifiers, polarity, aggregators."""
+
     net: GliocamNet
-    machine: Machine
-    report: Reporter | None
-    fabric: Fabric | None
 
     @classmethod
     def prepare(
@@ -144,7 +136,7 @@ class _Run:
                     f"({', '.join(keys)}); change the recipe there or train from scratch."
                 )
             net.load_state_dict(start.state_dict())
-        return cls(recipe, slices, train, validation, work, about, net, machine, report, fabric)
+        return cls(recipe, slices, train, validation, work, about, machine, report, fabric, net)
 
     def through(self, out: Path) -> Path:
         with timed(self.work):
@@ -154,18 +146,7 @@ class _Run:
         return out
 
     def _train(self) -> Polarity:
-        backbones = Backbones(
-            self.recipe,
-            self.slices,
-            self.train,
-            self.validation,
-            self.work,
-            self.about,
-            self.machine,
-            self.report,
-            self.fabric,
-        )
-        backbones.learn(self.net)
+        self.learn(self.net)
         self.net.eval()
         device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
         polarity = self._polarity(device)
