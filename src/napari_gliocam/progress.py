@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -48,3 +50,19 @@ def finish(
         return result
     finally:
         work.close()
+
+
+def finished(work: Callable[P, Generator[Progress, None, T]]) -> Callable[P, T]:
+    """Return a function that runs a generator of progress to its end, with the same parameters.
+
+    Parameters
+    ----------
+    work : callable
+        Makes the generator.
+    """
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(work(*args, **kwargs))
+
+    return run

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 
 #: Network slices have sides that are multiples of this: the deepest exit's stride.
 SIDE_MULTIPLE = 16
@@ -130,7 +130,7 @@ class SliceStack:
     missing: tuple[Modality, ...]
 
 
-def cut_slices(
+def cutting_slices(
     case: Case,
     modalities: Sequence[Modality],
     *,
@@ -138,10 +138,8 @@ def cut_slices(
     normalisation: Normalisation | None = None,
     min_brain_cm2: float = 5.0,
     margin_mm: float = 6.0,
-) -> SliceStack:
+) -> Generator[Progress, None, SliceStack]:
     """Normalise a case, crop it to the brain and bring it to the network's pixels.
-
-    `cutting_slices` is the same with progress.
 
     Parameters
     ----------
@@ -158,6 +156,10 @@ def cut_slices(
     margin_mm : float
         Air kept around the brain.
 
+    Yields
+    ------
+    Progress
+
     Returns
     -------
     SliceStack
@@ -167,28 +169,6 @@ def cut_slices(
     CaseError
         If no slice shows enough brain.
     """
-    return finish(
-        cutting_slices(
-            case,
-            modalities,
-            pixel_mm=pixel_mm,
-            normalisation=normalisation,
-            min_brain_cm2=min_brain_cm2,
-            margin_mm=margin_mm,
-        )
-    )
-
-
-def cutting_slices(
-    case: Case,
-    modalities: Sequence[Modality],
-    *,
-    pixel_mm: float = 1.5,
-    normalisation: Normalisation | None = None,
-    min_brain_cm2: float = 5.0,
-    margin_mm: float = 6.0,
-) -> Generator[Progress, None, SliceStack]:
-    """As `cut_slices`, with progress."""
     yield Progress(0, 1, "preparing slices")
     frame = frame_slices(case, pixel_mm, min_brain_cm2, margin_mm)
     brain = frame.take(case.brain) > 0.5
@@ -204,6 +184,9 @@ def cutting_slices(
             images[:, channel] = frame.take(volume) * brain
     missing = tuple(m for m in modalities if m not in case.volumes)
     return SliceStack(images=images, brain=brain, frame=frame, missing=missing)
+
+
+cut_slices = finished(cutting_slices)
 
 
 def frame_slices(case: Case, pixel_mm: float, min_brain_cm2: float, margin_mm: float) -> SliceFrame:

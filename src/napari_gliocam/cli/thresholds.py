@@ -98,9 +98,7 @@ def thresholds(
             **grid.to_json(),
         }
         text = json.dumps(content, indent=1) + "\n"
-        write_files(
-            {files[0]: text.encode(), files[1]: grid_csv(grid).encode()}, overwrite=overwrite
-        )
+        write_files({files[0]: text, files[1]: grid_csv(grid)}, overwrite=overwrite)
         if as_json:
             typer.echo(json.dumps(content))
         else:
@@ -164,8 +162,8 @@ class _Search:
                 yield measured
 
     def _measure(self, files: CaseFiles) -> Measured:
-        from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-        from napari_gliocam.cams.run.explain import Explaining, explaining_together
+        from napari_gliocam.cams.compare.request import CompareRequest
+        from napari_gliocam.cams.run.explain import explaining_together
         from napari_gliocam.cams.run.prepare import asking, preparing
         from napari_gliocam.io import read_case
         from napari_gliocam.measure.evaluation.record import expert_labels
@@ -174,22 +172,13 @@ class _Search:
 
         case = read_case(files)
         truth = mask_of(expert_labels(case), self.target)
+        request = CompareRequest(tuple(self.methods), (self.target,), (self.layer,))
         maps: list[Any] = []
         for path in self.bundles:
             with bar(files.name) as report:
                 prepared = finish(preparing(case, load_bundle(path), self.device), report)
                 prepared = finish(asking(prepared, (self.target,)), report)
-                works = [
-                    Explaining(
-                        prepared,
-                        name,
-                        self.target,
-                        explained=ExplainedLayer(self.layer),
-                        scope="lesion",
-                        gate=True,
-                    )
-                    for name in self.methods
-                ]
+                works = request.explainings(prepared)
                 finish(explaining_together(works), report)
             for work in works:
                 made = work.so_far()

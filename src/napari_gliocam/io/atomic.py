@@ -34,7 +34,7 @@ _DAY_S = 86400.0
 _LONGEST_NAME = 255
 
 
-def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+def write_files(contents: Mapping[Path, bytes | str], *, overwrite: bool) -> None:
     """Write files that belong together: all of them, or none.
 
     All are on disk before the first takes its place; if a later one cannot, the earlier get their
@@ -42,8 +42,9 @@ def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
 
     Parameters
     ----------
-    contents : mapping of Path to bytes
-        In the order in which they take their place; a file that tells of another comes last.
+    contents : mapping of Path to bytes or str
+        In the order in which they take their place; a file that tells of another comes last.  Text
+        becomes UTF-8; a name that is no text is spelled out.
     overwrite : bool
         Whether files that exist may be replaced.
 
@@ -64,6 +65,8 @@ def write_files(contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
                 if os.path.lexists(path) and not overwrite:
                     raise SaveError(f"{path} exists; choose another name, or --overwrite it.")
             for path, content in contents.items():
+                if isinstance(content, str):
+                    content = content.encode(errors="backslashreplace")
                 # In the same folder, so that taking its place is one step of the file system.
                 part = staged[path] = _part_of(path)
                 with part.open("xb") as file:

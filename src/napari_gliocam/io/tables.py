@@ -39,9 +39,7 @@ def write_csv(
     SaveError
         If the file exists or cannot be written; an earlier file is as it was.
     """
-    write_files(
-        {path: csv_text(header, rows).encode(errors="backslashreplace")}, overwrite=overwrite
-    )
+    write_files({path: csv_text(header, rows)}, overwrite=overwrite)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

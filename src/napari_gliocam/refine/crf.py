@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.refine.parameters import CrfParameters
 from napari_gliocam.refine.pydense import pydensecrf_marginals
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FLOOR = 1e-5
 
 
-def dense_crf(
+def running_crf(
     probabilities: NDArray[np.floating],
     image: NDArray[Any] | None = None,
     parameters: CrfParameters | None = None,
@@ -40,8 +40,8 @@ def dense_crf(
     mask: NDArray[np.bool_] | None = None,
     slicewise: bool = False,
     device: str = "cpu",
-) -> NDArray[np.float32]:
-    """Marginals of the dense CRF; their arg-max is the label map.  Imports torch.
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Compute the marginals of the dense CRF, whose arg-max is the label map.  Imports torch.
 
     Parameters
     ----------
@@ -61,6 +61,11 @@ def dense_crf(
     device : {"auto", "cpu", "cuda", "mps"}
         Where torch runs; the fastest there is by default.
 
+    Yields
+    ------
+    Progress
+        While the kernels are built and after each iteration.
+
     Returns
     -------
     ndarray of float32, shape of the probabilities
@@ -71,30 +76,6 @@ def dense_crf(
     GliocamError
         If shapes do not fit or values are not finite.
     """
-    return finish(
-        running_crf(
-            probabilities,
-            image,
-            parameters,
-            spacing=spacing,
-            mask=mask,
-            slicewise=slicewise,
-            device=device,
-        )
-    )
-
-
-def running_crf(
-    probabilities: NDArray[np.floating],
-    image: NDArray[Any] | None = None,
-    parameters: CrfParameters | None = None,
-    *,
-    spacing: Sequence[float] | None = None,
-    mask: NDArray[np.bool_] | None = None,
-    slicewise: bool = False,
-    device: str = "cpu",
-) -> Generator[Progress, None, NDArray[np.float32]]:
-    """As `dense_crf`, with progress while the kernels are built and after each iteration."""
     import torch
 
     from napari_gliocam.device import choose_device
@@ -130,6 +111,9 @@ def running_crf(
     marginals = yield from mean_field(unary, kernels, parameters.iterations)
     start[:, taking_part] = marginals.cpu().numpy()
     return start
+
+
+dense_crf = finished(running_crf)
 
 
 def mean_field(

@@ -51,10 +51,7 @@ def save_reading(reading: Reading, folder: Path, *, overwrite: bool = False) -> 
         table: csv_of(rows_of(reading)),
         document: to_json(reading),
     }
-    write_files(
-        {path: text.encode("utf-8", "backslashreplace") for path, text in contents.items()},
-        overwrite=overwrite,
-    )
+    write_files(contents, overwrite=overwrite)
     return list(contents)
 
 
@@ -76,5 +73,5 @@ def save_table(rows: Iterable[dict[str, object]], folder: Path, *, overwrite: bo
         The file exists, or cannot be written.
     """
     path = folder / TABLE_NAME
-    write_files({path: csv_of(rows).encode("utf-8", "backslashreplace")}, overwrite=overwrite)
+    write_files({path: csv_of(rows)}, overwrite=overwrite)
     return path

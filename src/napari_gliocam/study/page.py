@@ -66,10 +66,7 @@ def save_study(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> li
         setup.out / CASES_NAME: csv_of(case_rows(result)),
         setup.out / JSON_NAME: to_json(result),
     }
-    write_files(
-        {path: text.encode("utf-8", "backslashreplace") for path, text in contents.items()},
-        overwrite=True,
-    )
+    write_files(contents, overwrite=True)
     return list(contents)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -256,14 +256,7 @@ class _CaseWork:
 
 def _choice(member: MapsChoice) -> MapsChoice:
     """Return the choice of maps alone, without threshold, name and refinement."""
-    return MapsChoice(
-        method=member.method,
-        bundle=member.bundle,
-        layer=member.layer,
-        score=member.score,
-        normalise=member.normalise,
-        gate=member.gate,
-    )
+    return MapsChoice(**{f.name: getattr(member, f.name) for f in fields(MapsChoice)})
 
 
 def _explaining(choice: MapsChoice, prepared: Any, targets: tuple[Target, ...]) -> Explaining:

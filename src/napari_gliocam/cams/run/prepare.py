@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Case
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.slices import SliceStack, cutting_slices
 from napari_gliocam.targets import TARGETS, Target
 
@@ -104,13 +104,13 @@ class Prepared:
         return torch.from_numpy(made.maps).transpose(0, 1)
 
 
-def prepare(
+def preparing(
     case: Case,
     bundle: Bundle | None = None,
     device: str = "auto",
     *,
     maps: ClassMaps | None = None,
-) -> Prepared:
+) -> Generator[Progress, None, Prepared]:
     """Cut a case into slices and bring the networks to the device.
 
     Parameters
@@ -124,6 +124,10 @@ def prepare(
     maps : ClassMaps, optional
         Of this case and bundle; the networks need not be asked again which slices show lesion.
 
+    Yields
+    ------
+    Progress
+
     Raises
     ------
     CaseError
@@ -131,17 +135,6 @@ def prepare(
     DeviceError
         If the device is not there.
     """
-    return finish(preparing(case, bundle, device, maps=maps))
-
-
-def preparing(
-    case: Case,
-    bundle: Bundle | None = None,
-    device: str = "auto",
-    *,
-    maps: ClassMaps | None = None,
-) -> Generator[Progress, None, Prepared]:
-    """Prepare as `prepare` does, with progress."""
     from napari_gliocam.device import choose_device
     from napari_gliocam.nets.bundle import load_bundle
     from napari_gliocam.segmentation import check_modalities
@@ -156,6 +149,9 @@ def preparing(
     bundle.net.on(torch_device)
     known = None if maps is None else maps.probabilities[list(stack.frame.indices)]
     return Prepared(case, bundle, stack, torch_device, known)
+
+
+prepare = finished(preparing)
 
 
 def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:

@@ -124,7 +124,7 @@ class Evaluation:
             folder / SUMMARY_NAME: csv_of(asdict(figure) for figure in self.summary()),
         }
         write_files(
-            {path: text.encode("utf-8", "backslashreplace") for path, text in contents.items()},
+            contents,
             overwrite=overwrite,
         )
         return list(contents)

@@ -76,10 +76,7 @@ def finishing(given: Gathered) -> Generator[Progress, None, BeforeAfter]:
         if not request.case_names:
             names |= {name: f"case {n}" for n, name in enumerate(compared.cases, start=1)}
         contents[out / TABLE_FILE] = _table_text(compared.rows, names)
-    write_files(
-        {file: text.encode(errors="backslashreplace") for file, text in contents.items()},
-        overwrite=True,
-    )
+    write_files(contents, overwrite=True)
     write_json(work / DONE_FILE, {"bundle": str(out)})
     _remove_checkpoints(work)
     return compared
