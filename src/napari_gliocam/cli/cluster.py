@@ -213,7 +213,7 @@ def _client(cluster: Cluster) -> Iterator[Client]:
             local = distributed.LocalCluster(
                 n_workers=cluster.workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port
                 silence_logs=logging.CRITICAL,
             )
             stack.enter_context(local)
