@@ -15,8 +15,9 @@ from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
 from napari_gliocam.report.key_slices import key_slices
-from napari_gliocam.report.tables import to_json
+from napari_gliocam.report.tables import rows_of, to_json
 from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.trust.sequences import Shares
 
 from ..small_case import make_case as small_case
 from ..small_case import make_maps
@@ -239,3 +240,19 @@ def test_how_far_to_trust_it_stands_on_the_page_and_in_the_json(page):
     low, volume, high = found["ranges_ml"]["tumour"]
     assert low <= volume <= high
     assert volume == pytest.approx(reading.measures.case.tumour.ml)
+
+
+def test_the_sequences_of_each_lesion_stand_on_the_page_in_csv_and_json(page):
+    assert "Which sequence said so" not in Checked(page).text  # nobody asked
+    case = small_case()
+    reading = read_segmentation(case, apply_thresholds(make_maps(case)))
+    one = Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})
+    reading = replace(reading, sequences=((1, "core", one),))
+    text = Checked(make_page(reading)).text
+    assert "Which sequence said so" in text
+    assert "75 %" in text
+    assert "-25 %" in text
+    _, lesion, *_ = rows_of(reading)
+    assert lesion["sequence_core_flair"] == -0.25
+    (found,) = json.loads(to_json(reading))["sequences"]
+    assert found == {"lesion": 1, "class": "core", "shares": {"t1ce": 0.75, "flair": -0.25}}

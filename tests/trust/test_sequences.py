@@ -12,6 +12,8 @@ from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.case import Modality
 from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.progress import finish
+from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.trust.scoring import ImageScore
 from napari_gliocam.trust.sequences import (
@@ -21,6 +23,7 @@ from napari_gliocam.trust.sequences import (
     lesion_weights,
     sequence_shares,
     shapley_values,
+    sharing_case,
     subsets_of,
 )
 
@@ -105,7 +108,7 @@ def test_shares_of_a_part_of_the_case(asked, recipe_of):
     found = attribute(asked, recipe_of("exit"), "core", SLICES)
     lesion = np.zeros(asked.case.grid.shape, bool)
     lesion[5, 20:30, 20:30] = True
-    where = lesion_weights(lesion, found, asked)
+    where = lesion_weights(lesion, found, asked.stack.frame)
     assert list(where) == [5]
     some = found.of_map(where=where)
     for modality in THREE:
@@ -113,7 +116,7 @@ def test_shares_of_a_part_of_the_case(asked, recipe_of):
         assert some.values[modality] == pytest.approx(expected)
     assert found.of_map(where={}) is None
     assert found.of_logit([5]).values == pytest.approx(found.logits[5])
-    assert lesion_weights(np.zeros_like(lesion), found, asked) == {}
+    assert lesion_weights(np.zeros_like(lesion), found, asked.stack.frame) == {}
 
 
 def test_closing_keeps_the_slices_that_are_finished(asked, recipe_of, unchanged):
@@ -126,3 +129,27 @@ def test_closing_keeps_the_slices_that_are_finished(asked, recipe_of, unchanged)
             work.close()
     assert list(found.logits) == [SLICES[0]]
     assert not found.reason()
+
+
+def test_a_case_is_shared_out_by_voxel_and_by_lesion(case, bundle):
+    maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
+    maps = replace(maps, probabilities=np.ones_like(maps.probabilities))  # no class is denied
+    found = finish(sharing_case(case, maps, bundle=bundle, device="cpu"))
+    index = found.frame.indices[len(found.frame) // 2]
+    voxel = (index, case.grid.shape[1] // 2, case.grid.shape[2] // 2)
+    at = found.at(voxel)
+    assert set(at) == {"core", "edema"}
+    assert set(at["core"].values) == set(found.classes["core"].sequences)
+    assert found.at((index, -50, 0)) == {}
+    labels = np.zeros(case.grid.shape, np.uint8)
+    assert found.by_lesion(labels) == []
+    labels[index, 15:25, 15:25] = 1
+    lines = found.by_lesion(labels)
+    assert [line[:2] for line in lines] == [(1, "core"), (1, "edema")]
+    for _, _, one in lines:
+        assert sum(map(abs, one.shares.values())) == pytest.approx(1)
+        assert one.most in one.words
+    denied = replace(maps, probabilities=maps.probabilities * 0)
+    nothing = finish(sharing_case(case, denied, bundle=bundle, device="cpu"))
+    assert nothing.at(voxel) == {}
+    assert nothing.by_lesion(labels) == []

@@ -72,6 +72,13 @@ def make_page(reading: Reading) -> str:
         chart_words=_chart_words(reading, keys),
         measures=_measures(reading),
         enhancing=_enhancing(reading),
+        sequences=[
+            [f"lesion {number}", target, *(f"{100 * s:.0f} %" for s in one.shares.values())]
+            for number, target, one in reading.sequences
+        ],
+        sequence_names=[m.title for m in reading.sequences[0][2].values]
+        if reading.sequences
+        else [],
         overlap=_overlap(reading),
         comparison=_comparison(reading),
         agreement=_legend(CONFUSION_COLOURS, _AGREEMENT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.targets import BOTH, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.trust.statement import TrustStatement, state_trust
+
+if TYPE_CHECKING:  # it would load torch
+    from napari_gliocam.trust.sequences import CaseSequences, Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,8 @@ class Reading:
         The core divided by a rule of intensity, where it was asked for.
     trust : TrustStatement or None
         How far the result can be trusted; None where the maps are not the networks' own.
+    sequences : tuple of (int, Target, Shares)
+        Contributions of the sequences to each lesion's map of a class; empty where not asked for.
     """
 
     case: Case
@@ -86,6 +91,7 @@ class Reading:
     with_pictures: bool = True
     enhancing: EnhancingCore | None = None
     trust: TrustStatement | None = None
+    sequences: tuple[tuple[int, Target, Shares], ...] = ()
 
     def without_names(self, name: str) -> Reading:
         """Return the reading without names of cases and files, and without pictures.
@@ -128,6 +134,7 @@ def reading_segmentation(
     heading: str = "",
     warnings: tuple[str, ...] = (),
     enhancing: bool = False,
+    sequences: CaseSequences | None = None,
 ) -> Generator[Progress, None, Reading]:
     """Measure a segmentation for a report.
 
@@ -151,6 +158,8 @@ def reading_segmentation(
         Beyond those of the case.
     enhancing : bool
         Whether the core is divided into what enhances and what does not (`enhancing_core`).
+    sequences : CaseSequences, optional
+        Contributions of the sequences, where they are known.
 
     Yields
     ------
@@ -227,6 +236,7 @@ def reading_segmentation(
         warnings,
         enhancing=divided,
         trust=trust,
+        sequences=() if sequences is None else tuple(sequences.by_lesion(labels)),
     )
 
 

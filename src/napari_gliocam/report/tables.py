@@ -25,6 +25,7 @@ def rows_of(reading: Reading) -> Iterator[dict[str, Any]]:
             "case": reading.case.name,
             "lesion": "case" if row.number == WHOLE_CASE else row.number,
             **_figures(row),
+            **_sequences(reading, row.number),
             **(_of_the_case(reading) if row.number == WHOLE_CASE else {}),
         }
 
@@ -54,6 +55,10 @@ def to_json(reading: Reading) -> str:
             "smaller_parts_ml": measures.small_ml,
         },
         "trust": reading.trust and reading.trust.to_json(),
+        "sequences": [
+            {"lesion": number, "class": target, "shares": one.shares}
+            for number, target, one in reading.sequences
+        ],
         "enhancing": reading.enhancing
         and {**_enhancing(reading.enhancing), "rule": reading.enhancing.rule},
         "overlap": reading.overlap and asdict(reading.overlap),
@@ -86,6 +91,16 @@ def _figures(row: LesionMeasures) -> dict[str, Any]:
         "tumour_diameter_slice": row.tumour.diameters.slice,
         "core_diameter_slice": row.core.diameters.slice,
         "touches_border": int(row.at_border),
+    }
+
+
+def _sequences(reading: Reading, lesion: int) -> dict[str, Any]:
+    """Return the share of each sequence in the maps of a lesion."""
+    return {
+        f"sequence_{target}_{modality.value}": _rounded(share)
+        for number, target, one in reading.sequences
+        if number == lesion
+        for modality, share in one.shares.items()
     }
 
 

@@ -296,7 +296,8 @@ class Assessing:
             return
         thresholds = bundle_thresholds(self.prepared.bundle.info)
         labels = apply_thresholds(self.networks, thresholds).labels
-        found = shares_by_lesion(shares, labels, self.prepared)
+        frame, grid = self.prepared.stack.frame, self.prepared.case.grid
+        found = shares_by_lesion(shares, labels, frame, grid.voxel_ml)
         self.lesions[method, shares.target] = found
         self._more += [
             Finding(method, shares.target, f"lesion {number}", f"sequence-map-{m.value}", share)

@@ -21,12 +21,15 @@ from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.case import Modality
 from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress, finish
-from napari_gliocam.slices import area_matrix
+from napari_gliocam.slices import SliceFrame, area_matrix
 from napari_gliocam.targets import Target
-from napari_gliocam.trust.scoring import ImageScore
+from napari_gliocam.trust.scoring import ImageScore, choose_slices
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.case import Case
+    from napari_gliocam.maps.class_maps import ClassMaps
+    from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.trust.randomisation import MapRecipe
 
 Subset = tuple[Modality, ...]
@@ -260,7 +263,7 @@ def attributing(
 
 
 def shares_by_lesion(
-    shares: SequenceShares, labels: NDArray[np.uint8], prepared: Prepared
+    shares: SequenceShares, labels: NDArray[np.uint8], frame: SliceFrame, voxel_ml: float
 ) -> list[tuple[int, Shares]]:
     """Return number and contributions to the map of each lesion, the largest first.
 
@@ -270,23 +273,25 @@ def shares_by_lesion(
         Lesions on none of its slices are left out.
     labels : ndarray of uint8, (S, P, L)
         Whose lesions they are, see `napari_gliocam.measure.lesion.lesions.find_lesions`.
-    prepared : Prepared
-        Of the case.
+    frame : SliceFrame
+        Where the slices lie in the case.
+    voxel_ml : float
+        Volume of a voxel in ml.
     """
-    lesions = find_lesions(labels, voxel_ml=prepared.case.grid.voxel_ml)
+    lesions = find_lesions(labels, voxel_ml=voxel_ml)
     if lesions is None:
         return []
     numbers = lesions.case_numbers(labels.shape)
     found = []
     for number in range(1, lesions.count + 1):
-        one = shares.of_map(where=lesion_weights(numbers == number, shares, prepared))
+        one = shares.of_map(where=lesion_weights(numbers == number, shares, frame))
         if one is not None:
             found.append((number, one))
     return found
 
 
 def lesion_weights(
-    lesion: NDArray[np.bool_], shares: SequenceShares, prepared: Prepared
+    lesion: NDArray[np.bool_], shares: SequenceShares, frame: SliceFrame
 ) -> dict[int, Floats]:
     """Return how much of each pixel of the shares' maps lies in a lesion, by slice of the case.
 
@@ -296,14 +301,94 @@ def lesion_weights(
         Voxels of the lesion.
     shares : SequenceShares
         Slices without any of the lesion are left out.
-    prepared : Prepared
-        Of the case.
+    frame : SliceFrame
+        Where the slices lie in the case.
     """
     slices = [i for i in shares.maps if lesion[i].any()]
-    taken = replace(prepared.stack.frame, indices=tuple(slices)).take(lesion)
+    taken = replace(frame, indices=tuple(slices)).take(lesion)
     weights = {}
     for index, plane in zip(slices, taken, strict=True):
         height, width = next(iter(shares.maps[index].values())).shape
         down = area_matrix(plane.shape[0], height)
         weights[index] = down @ plane @ area_matrix(plane.shape[1], width).T
     return weights
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSequences:
+    """Contributions of the sequences to the networks' guided maps of a case.
+
+    Parameters
+    ----------
+    frame : SliceFrame
+        Where the slices lie in the case.
+    voxel_ml : float
+        Volume of a voxel in ml.
+    classes : dict of Target to SequenceShares
+        Core and edema, on the slices that were looked at.
+    """
+
+    frame: SliceFrame
+    voxel_ml: float
+    classes: Mapping[Target, SequenceShares]
+
+    def at(self, voxel: Sequence[int]) -> dict[Target, Shares]:
+        """Return the contributions to the map at a voxel (S, P, L); empty where none are known."""
+        index, *place = voxel
+        found = {}
+        for target, shares in self.classes.items():
+            maps = shares.maps.get(index)
+            if maps is None:
+                continue
+            size = next(iter(maps.values())).shape
+            spans = zip(place, (self.frame.rows, self.frame.columns), size, strict=True)
+            row, column = ((at - low) * n // (high - low) for at, (low, high), n in spans)
+            if 0 <= row < size[0] and 0 <= column < size[1]:
+                found[target] = Shares({m: float(v[row, column]) for m, v in maps.items()})
+        return found
+
+    def by_lesion(self, labels: NDArray[np.uint8]) -> list[tuple[int, Target, Shares]]:
+        """Return number, class and contributions of each lesion of labels, (S, P, L)."""
+        found = [
+            (number, target, one)
+            for target, shares in self.classes.items()
+            for number, one in shares_by_lesion(shares, labels, self.frame, self.voxel_ml)
+        ]
+        return sorted(found, key=lambda line: line[:2])
+
+
+def sharing_case(
+    case: Case, maps: ClassMaps, *, bundle: Bundle | None = None, device: str = "auto"
+) -> Generator[Progress, None, CaseSequences]:
+    """Share out core and edema of a case.
+
+    Of the slices on which the networks see a class, those that
+    `napari_gliocam.trust.scoring.choose_slices` takes.
+
+    Parameters
+    ----------
+    case : Case
+        The case that the maps are of.
+    maps : ClassMaps
+        Of the case by ``bundle``, as *Segment* makes them.
+    bundle : Bundle, optional
+        The one that ships with the package by default.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where torch runs.
+
+    Yields
+    ------
+    Progress
+    """
+    from napari_gliocam.cams.methods.registry import make_method
+    from napari_gliocam.cams.run.prepare import preparing
+    from napari_gliocam.trust.randomisation import MapRecipe
+
+    prepared = yield from preparing(case, bundle, device, maps=maps)
+    recipe = MapRecipe(make_method("guided"))
+    names: tuple[Target, ...] = ("core", "edema")
+    classes = {target: sequence_shares(prepared, target) for target in names}
+    for target, shares in classes.items():
+        slices = choose_slices(prepared, maps, target)
+        yield from attributing(prepared, recipe, slices, into=shares)
+    return CaseSequences(prepared.stack.frame, case.grid.voxel_ml, classes)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QTableWidget
 
+from napari_gliocam.case import Modality
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of, method_overlap
 from napari_gliocam.measure.classes.voxel import read_voxel
@@ -16,6 +17,7 @@ from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.confusion import compare_labels
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.trust.sequences import Shares
 from napari_gliocam.trust.statement import state_trust
 from napari_gliocam.ui.reading.agreement_view import AgreementView
 from napari_gliocam.ui.reading.measures_view import MeasuresView
@@ -123,6 +125,13 @@ def test_voxel_is_plain_text(qtbot: Any) -> None:
     rows = {texts(view.maps, line)[0]: texts(view.maps, line) for line in range(7)}
     exits = [float(rows[f"exit {number}"][1].split()[0]) for number in (1, 2, 3, 4)]
     assert float(rows["doubt"][1]) == pytest.approx(2 * np.std(exits), abs=0.02)
+    view.set_voxel(
+        read_voxel(case, voxel, labels=labels, maps=maps),
+        {"core": Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})},
+    )
+    rows = {texts(view.maps, line)[0]: texts(view.maps, line) for line in range(9)}
+    assert rows["from T1ce"][1:] == ["–", "75 %", "–"]
+    assert rows["from FLAIR"][1:] == ["–", "-25 %", "–"]
 
 
 def test_how_far_to_trust_the_result(qtbot: Any) -> None:
@@ -134,6 +143,11 @@ def test_how_far_to_trust_the_result(qtbot: Any) -> None:
     view.set_trust(trust)
     assert not view.trust_box.isHidden()
     assert view.trust.text().splitlines() == list(trust.sentences)
+    assert view.sequences.button.isEnabled()
+    assert view.shares.isHidden()
+    one = Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})
+    view.set_sequences([(1, "core", one)])
+    assert texts(view.shares, 0) == ["Lesion 1", "core", "75 %", "-25 %"]
     view.set_trust(None)
     assert view.trust_box.isHidden()
 

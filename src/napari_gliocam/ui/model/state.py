@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_gliocam.io.unsaved import UnsavedWork
     from napari_gliocam.nets.bundle import BundleInfo
     from napari_gliocam.prepare import Examination
+    from napari_gliocam.trust.sequences import CaseSequences
     from napari_gliocam.trust.statement import TrustStatement
 
 
@@ -73,6 +74,8 @@ class OpenCase:
         What Segment found, where ``result`` is that of another method by now.
     trust : TrustStatement or None
         How far the result can be trusted; None until that is measured.
+    sequences : CaseSequences or None
+        Contributions of the sequences to the result's maps; None until they are asked for.
     to_prepare : Examination or None
         Its files as series, where it shows the skull; what it can be prepared from.
     unsaved : UnsavedWork or None
@@ -95,6 +98,7 @@ class OpenCase:
     revision: int = 0
     kept: Kept | None = None
     trust: TrustStatement | None = None
+    sequences: CaseSequences | None = None
     to_prepare: Examination | None = None
     unsaved: UnsavedWork | None = None
     waiting_strokes: NDArray[np.uint8] | None = None

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QTabWidget,
 )
 
+from napari_gliocam.measure.classes.voxel import VoxelReading
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
@@ -138,7 +139,7 @@ class ReadingDock(Dock):
         session.trust_changed.connect(self.measures_view.set_trust)
         session.status_changed.connect(self._show_status)
         session.slice_changed.connect(self.chart.set_slice)
-        session.voxel_changed.connect(self.voxel_view.set_voxel)
+        session.voxel_changed.connect(self._show_voxel)
         session.drawings_changed.connect(self._show_drawings)
 
     def _show_addable(self, bundle: BundleInfo | None) -> None:
@@ -149,6 +150,11 @@ class ReadingDock(Dock):
         view.diameters_requested.connect(session.show_diameters)
         view.diameters_slice_requested.connect(session.go_to_diameters)
         view.discard_requested.connect(session.discard_strokes)
+        view.sequences.requested.connect(session.share_sequences)
+        view.sequences.cancel_requested.connect(partial(session.jobs.cancel, "sequences"))
+        session.sharing.connect(view.sequences.set_running)
+        session.shared.connect(view.sequences.set_progress)
+        session.sequences_changed.connect(view.set_sequences)
         view.enhancing_requested.connect(session.divide_core)
 
     def _connect_overlap(self) -> None:
@@ -224,6 +230,9 @@ class ReadingDock(Dock):
             button.setEnabled(made is not None)
         self.overlap_view.set_methods(self.session.overlap.methods(), self.session.overlap.method)
         self._show_others()
+
+    def _show_voxel(self, voxel: VoxelReading | None) -> None:
+        self.voxel_view.set_voxel(voxel, self.session.sequences_at(voxel))
 
     def _show_status(self, status: str) -> None:
         self.status.setText(status)

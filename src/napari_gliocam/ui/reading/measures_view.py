@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.enhancing import EnhancingCore
 from napari_gliocam.measure.lesion.measures import Measures
+from napari_gliocam.targets import Target
 from napari_gliocam.trust.statement import TrustStatement
 from napari_gliocam.ui.widgets.pieces import SPACING, Section, plain_label, tooltip
+from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import counted
+
+if TYPE_CHECKING:  # it would load torch
+    from napari_gliocam.trust.sequences import Shares
 
 
 class MeasuresView(QWidget):
@@ -28,6 +36,18 @@ class MeasuresView(QWidget):
         self.trust = plain_label(wrap=True)
         self.trust_box = Section("How far to trust this", "From the exits of the networks")
         self.trust_box.body.addWidget(self.trust)
+        self.sequences = RunButton(
+            "Which sequence said so?",
+            "Shares of T1ce, T2 and FLAIR in the networks' maps of each lesion, and of the voxel "
+            "under the pointer (Voxel), on 12 slices of each class; then also in the report",
+        )
+        self.trust_box.body.addWidget(self.sequences)
+        self.shares = TextTable()
+        self.shares.setToolTip(
+            "Exact Shapley values as part of the sum of their sizes, below 0 where a sequence "
+            "speaks against the class; lesions are numbered from the largest"
+        )
+        self.trust_box.body.addWidget(self.shares)
         self.table = TextTable()
         self.diameters_button = QPushButton("Draw diameters")
         self.diameters_button.setCheckable(True)
@@ -76,10 +96,24 @@ class MeasuresView(QWidget):
         self.set_painted(0)
         self.set_enhancing(None)
         self.set_trust(None)
+        self.set_sequences([])
+
+    def set_sequences(self, lines: Sequence[tuple[int, Target, Shares]]) -> None:
+        """Show the share of each sequence in each lesion; nothing clears the table."""
+        names = [m.title for m in lines[0][2].values] if lines else []
+        self.shares.fill(
+            ["", "", *names],
+            [
+                [f"Lesion {number}", target, *(f"{100 * s:.0f} %" for s in one.shares.values())]
+                for number, target, one in lines
+            ],
+        )
+        self.shares.setVisible(bool(lines))
 
     def set_trust(self, trust: TrustStatement | None) -> None:
         """Say how far the result can be trusted; None where that is not known (yet)."""
         self.trust_box.setVisible(trust is not None)
+        self.sequences.set_ready(trust is not None)
         self.trust.setText("" if trust is None else "\n".join(trust.sentences))
 
     def set_measures(self, measures: Measures | None, waiting: str = "") -> None:

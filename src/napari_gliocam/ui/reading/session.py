@@ -14,7 +14,9 @@ from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
+from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import Level, OpenCase
@@ -29,6 +31,8 @@ from napari_gliocam.ui.viewer.session import DockSession
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.utils.events import Event
+
+    from napari_gliocam.trust.sequences import CaseSequences, Shares
 
 Depth = NDArray[np.float32] | None
 #: Figures are made when nothing was changed for so long; the picture comes first.
@@ -45,6 +49,10 @@ class ReadingSession(DockSession):
     voxel_changed = Signal(object)
     drawings_changed = Signal()
     trust_changed = Signal(object)
+    #: Number, class and `Shares` of each lesion.
+    sequences_changed = Signal(object)
+    sharing = Signal(bool)
+    shared = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
@@ -109,8 +117,10 @@ class ReadingSession(DockSession):
                 (events.result, self._on_result),
                 (events.case, self._on_case),
                 (events.trust, self._on_trust),
+                (events.sequences, self._on_sequences),
             )
         self.trust_changed.emit(None if opened is None else opened.trust)
+        self._on_sequences()
 
     def _on_trust(self, trust: object) -> None:
         self.trust_changed.emit(trust)
@@ -122,6 +132,9 @@ class ReadingSession(DockSession):
 
     def _on_result(self, result: object) -> None:
         self.overlap.follow(self.opened)
+        if self.opened is not None:
+            self.jobs.drop("sequences")
+            self.opened.sequences = None
         self.refresh()
 
     def _on_case(self, case: object) -> None:
@@ -242,6 +255,49 @@ class ReadingSession(DockSession):
             refined=None if refined is None else refined.labels,
         )
 
+    # ---- sequences
+
+    def share_sequences(self) -> Job | None:
+        """Share out core and edema of the result among the sequences."""
+        opened = self.opened
+        own = None if opened is None else opened.networks.result
+        if opened is None or own is None or not own.maps.from_exits:
+            self.say("Click Segment first; the shares are those of its maps.")
+            return None
+        maps, case, device = own.maps, own.case, self.state.device
+        bundle = None if self.state.bundle is None else self.state.bundle.path
+
+        def done(sequences: CaseSequences) -> None:
+            opened.sequences = sequences
+
+        job = self.jobs.run(
+            "sequences",
+            lambda: reading_work.sharing(case, maps, bundle, device),
+            done,
+            name="Sequences",
+            torch=True,
+            progressed=self._on_sharing,
+            ended=lambda: self.sharing.emit(False),
+        )
+        self.sharing.emit(True)
+        return job
+
+    def _on_sharing(self, progress: Progress) -> None:
+        self.shared.emit(progress)
+
+    def _on_sequences(self, sequences: CaseSequences | None = None) -> None:
+        """Show the shares of each lesion of the labels in view."""
+        opened = self.opened
+        lines: list[tuple[int, Target, Shares]] = []
+        if opened is not None and opened.sequences is not None and opened.result is not None:
+            lines = opened.sequences.by_lesion(opened.result.segmentation.labels)
+        self.sequences_changed.emit(lines)
+
+    def sequences_at(self, voxel: VoxelReading | None) -> dict[Target, Shares]:
+        """Return the contributions of the sequences at a voxel; empty where none are known."""
+        known = None if self.opened is None else self.opened.sequences
+        return {} if known is None or voxel is None else known.at(voxel.voxel)
+
     # ---- diameters, strokes, report
 
     def show_diameters(self, shown: bool) -> None:
@@ -284,11 +340,14 @@ class ReadingSession(DockSession):
         unpainted = opened.result.unpainted.labels if result.painted else None
         case, depth = opened.result.case, self._known_depth(opened)
         expert, enhancing = self.agreement.other, self.divides_core
+        sequences = opened.sequences
         self.say("Writing the report…")
         return self.jobs.run(
             ("report", folder),
             lambda: reading_work.reporting(
-                case, result, Path(folder), depth, expert, heading, unpainted, enhancing=enhancing
+                *(case, result, Path(folder), depth, expert, heading, unpainted),
+                enhancing=enhancing,
+                sequences=sequences,
             ),
             self._on_reported,
             name="Report",

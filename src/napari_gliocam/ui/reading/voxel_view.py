@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_gliocam.maps.doubt import disagreement
 from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.widgets.pieces import SPACING
 from napari_gliocam.ui.widgets.tables import TextTable
+
+if TYPE_CHECKING:  # it would load torch
+    from napari_gliocam.trust.sequences import Shares
 
 _REST = "Point at a voxel of the case."
 
@@ -41,8 +48,18 @@ class VoxelView(QWidget):
         layout.addStretch(1)
         self.set_voxel(None)
 
-    def set_voxel(self, voxel: VoxelReading | None) -> None:
-        """Show a voxel; None outside the case."""
+    def set_voxel(
+        self, voxel: VoxelReading | None, sequences: Mapping[Target, Shares] | None = None
+    ) -> None:
+        """Show a voxel.
+
+        Parameters
+        ----------
+        voxel : VoxelReading or None
+            None outside the case.
+        sequences : mapping of Target to Shares, optional
+            Contributions of the sequences to its maps, where they are known.
+        """
         for widget in (self.values, self.reason, self.maps):
             widget.setVisible(voxel is not None)
         if voxel is None:
@@ -55,11 +72,13 @@ class VoxelView(QWidget):
             " · ".join(f"{modality.title} {v:.4g}" for modality, v in voxel.intensities.items())
         )
         self.reason.setText(voxel.reason)
-        self.maps.fill(*_table(voxel))
+        self.maps.fill(*_table(voxel, sequences or {}))
         self.maps.setVisible(bool(voxel.maps))
 
 
-def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
+def _table(
+    voxel: VoxelReading, sequences: Mapping[Target, Shares]
+) -> tuple[list[str], list[list[str]]]:
     targets = list(voxel.maps)
     rows = [["aggregate", *(f"{voxel.maps[target]:.2f}" for target in targets)]]
     if voxel.probabilities:
@@ -78,6 +97,10 @@ def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
         rows.append([f"exit {number + 1}", *texts])
     if exits:
         rows.append(["doubt", *(_doubt(voxel.exits.get(target, ())) for target in targets)])
+    for modality in dict.fromkeys(m for one in sequences.values() for m in one.values):
+        shares = [sequences[t].shares.get(modality) if t in sequences else None for t in targets]
+        texts = ["–" if s is None else f"{100 * s:.0f} %" for s in shares]
+        rows.append([f"from {modality.title}", *texts])
     return ["", *targets], rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+
+if TYPE_CHECKING:
+    from napari_gliocam.trust.sequences import CaseSequences
 
 #: The rows of a bundle's own maps, as they are called beside other methods.
 OWN: dict[Row, str] = {
@@ -147,6 +151,7 @@ def reporting(
     unpainted: NDArray[np.uint8] | None,
     *,
     enhancing: bool = False,
+    sequences: CaseSequences | None = None,
 ) -> Generator[Progress, None, list[Path]]:
     """Write the report."""
     from napari_gliocam.report import reading_segmentation, save_reading
@@ -160,9 +165,21 @@ def reporting(
         expert=expert,
         heading=heading,
         enhancing=enhancing,
+        sequences=sequences,
     )
     yield Progress(0, 1, "drawing")
     return save_reading(reading, folder, overwrite=True)
+
+
+def sharing(
+    case: Case, maps: ClassMaps, bundle: Path | None, device: str
+) -> Generator[Progress, None, CaseSequences]:
+    """Share out the classes of a result among the sequences."""
+    keep_triton_out()
+    yield Progress(0, 1, "loading the bundle")
+    from napari_gliocam.trust.sequences import sharing_case
+
+    return (yield from sharing_case(case, maps, bundle=work.loaded(bundle), device=device))
 
 
 def explaining(
