@@ -234,7 +234,7 @@ def bundle_entry(asked: argparse.Namespace) -> None:
     columns = {"temperature": 4, "ece": 0, "ece_at_temperature": 1}
     entry = {
         "patients": len(found),
-        "error_in_tenth": [round(float(f(shares)), 3) for f in (np.min, np.mean, np.max)],
+        "error_in_tenth": [round(float(f(shares)), 4) for f in (np.min, np.mean, np.max)],
         "volume_in_range": within,
         **{n: {t: round(figures[t][k], 3) for t in TARGETS} for n, k in columns.items()},
     }
