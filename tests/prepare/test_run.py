@@ -12,6 +12,7 @@ from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import read_case
 from napari_gliocam.prepare import Steps, find_examination, prepare, preparing
+from napari_gliocam.prepare.examination import read_series
 from napari_gliocam.prepare.resample import even_grid, resample
 from napari_gliocam.prepare.write import save_prepared
 from napari_gliocam.progress import Progress
@@ -57,6 +58,11 @@ def test_a_case_is_made_and_knows_the_way_back(examination):
     wanted = resample(GRID.from_file(brain_volume(2)), GRID, case.grid)
     both = case.brain & (wanted > 0)
     assert np.corrcoef(case.volumes[Modality.T2][both], wanted[both])[0, 1] > 0.9
+
+
+def test_the_brain_is_that_of_the_reference_without_a_rim_of_the_others(examination):
+    wanted = read_series(find_examination(examination).chosen[Modality.T1CE]).data != 0
+    assert np.array_equal(prepare(examination).brain, wanted)
 
 
 def test_progress_is_real_and_the_generator_can_be_closed(examination):

@@ -66,15 +66,11 @@ def holds_other_images(path: Path) -> bool:
         Of a folder, its own files and those one level below are looked at.
     """
     if not path.is_dir():
-        return path.is_file() and (_is_dicom(path) or _suffix(path) in _READABLE)
+        return path.is_file() and (_is_dicom(path) or path.suffix.lower() in _READABLE)
     files = _some_files(path.expanduser())
     if any(is_nifti(file.name) for file in files):
         return False
-    return any(_suffix(file) in _READABLE or _is_dicom(file) for file in files)
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower()
+    return any(file.suffix.lower() in _READABLE or _is_dicom(file) for file in files)
 
 
 def _some_files(folder: Path) -> list[Path]:
@@ -92,10 +88,14 @@ def _some_files(folder: Path) -> list[Path]:
 
 def _is_dicom(path: Path) -> bool:
     """Return True if a file without a telling suffix begins as a DICOM file does."""
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False
+    return (not path.suffix or path.suffix[1:].isdigit()) and looks_like_dicom(path)
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Return True if a file begins as DICOM does, with the preamble or without."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            head = file.read(132)
     except OSError:
         return False
+    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00")

@@ -73,13 +73,10 @@ class Stack:
         In the order of the third axis of the grid.
     grid : Grid
         First axis along a row, second along a column, third across the slices.
-    notes : tuple of str
-        What a user should know, as the end of a sentence about the series.
     """
 
     frames: tuple[Frame, ...]
     grid: Grid
-    notes: tuple[str, ...] = ()
 
 
 def stack_frames(frames: Sequence[Frame]) -> Stack:

@@ -73,16 +73,6 @@ class ScannedSeries:
     left_out: tuple[str, ...] = ()
 
 
-def looks_like_dicom(path: Path) -> bool:
-    """Return True if a file begins as DICOM does, with the preamble or without."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
-        return False
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00")
-
-
 def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
     """Sort DICOM files into series.
 
@@ -180,7 +170,7 @@ def _series(name: str, files: Sequence[tuple[Path, Any]]) -> Series:
     across = float(np.linalg.norm(stack.grid.affine[:3, 2])) * len(stack.frames)
     paths = tuple(dict.fromkeys(frame.path for frame in stack.frames))
     cover = (min(across, _MOST_COVER_MM), 1 / stack.grid.voxel_ml)
-    return Series(name, paths, modality, reason, cover, stack, stack.notes)
+    return Series(name, paths, modality, reason, cover, stack)
 
 
 def _frames(path: Path, header: Any) -> Iterable[Frame]:

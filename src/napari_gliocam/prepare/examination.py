@@ -12,8 +12,9 @@ import numpy as np
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles
+from napari_gliocam.io.foreign import looks_like_dicom
 from napari_gliocam.io.naming import Role, parse_names, readable, stem
-from napari_gliocam.prepare.dicom_scan import looks_like_dicom, read_dicom, scan_dicom
+from napari_gliocam.prepare.dicom_scan import read_dicom, scan_dicom
 from napari_gliocam.prepare.images import is_image, read_image
 from napari_gliocam.prepare.series import Series, SeriesVolume
 

@@ -37,8 +37,6 @@ class Series:
         height of a head, and the inverse of the voxel's volume.
     stack : Stack or None
         Where the slices of a DICOM series lie.
-    notes : tuple of str
-        What a user should know of it, one sentence each.
     """
 
     name: str
@@ -47,7 +45,6 @@ class Series:
     reason: str = ""
     cover: tuple[float, float] = (0.0, 0.0)
     stack: Stack | None = None
-    notes: tuple[str, ...] = ()
 
     @property
     def is_dicom(self) -> bool:
