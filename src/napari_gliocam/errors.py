@@ -6,6 +6,9 @@ from __future__ import annotations
 class GliocamError(Exception):
     """Base of every error that is shown to a user as it is, without a traceback."""
 
+    #: Whether work had begun when it came: what was asked for was right then.
+    begun = False
+
     def __str__(self) -> str:
         """Return the sentence; parts of file names that are no valid UTF-8 become ``?``."""
         return super().__str__().encode("utf-8", "replace").decode("utf-8")

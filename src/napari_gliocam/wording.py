@@ -1,7 +1,9 @@
-"""Numbers in sentences and tables: nouns that agree with them, and a dash for no value."""
+"""Words and numbers in sentences and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from math import isnan
 
 
@@ -44,3 +46,22 @@ def figure(value: float | None, digits: int, nothing: str = "–") -> str:
         The text of a figure that is not defined.
     """
     return nothing if value is None or isnan(value) else f"{value:.{digits}f}"
+
+
+def no_such(text: object, names: Iterable[object], kind: str = "") -> str:
+    """Return the sentence about a name that is none of those that there are, with the nearest.
+
+    Parameters
+    ----------
+    text : object
+        The name that was given.
+    names : iterable
+        The names to choose from.
+    kind : str
+        What it would be, such as ``"method"``; nothing by default.
+    """
+    known = [str(name) for name in names]
+    near = get_close_matches(str(text).casefold(), known, 1)
+    start = f'There is no {kind} "{text}"' if kind else f'"{text}" is no choice'
+    meant = f'; did you mean "{near[0]}"? The choices are' if near else "; choose one of"
+    return f"{start}{meant} {', '.join(known)}."

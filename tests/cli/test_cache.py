@@ -18,7 +18,7 @@ def run(*line):
 def test_prepared_slices_are_listed_and_removed(tmp_path):
     from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 
-    assert run(tmp_path).exit_code == 1
+    assert run(tmp_path).exit_code == 2
     finish(indexing(write_cases(tmp_path, 2), SlicePreparation()))
     done = run(tmp_path)
     assert done.exit_code == 0, done.output

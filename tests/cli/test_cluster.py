@@ -168,7 +168,7 @@ def test_a_case_that_fails_on_a_worker_is_a_sentence_and_the_rest_goes_on(
 def test_no_scheduler_is_a_sentence(cases, tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(cli_cluster, "_CONNECT_S", 1)
     done = segment(cases, tmp_path, tiny_bundle, "--scheduler", "tcp://127.0.0.1:9")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "No Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
 
 
@@ -179,7 +179,7 @@ def test_a_scheduler_without_workers_is_a_sentence(
     tmp_path,
 ):
     done = segment(cases, tmp_path / "out", tiny_bundle, "--scheduler", scheduler)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "has no workers; start some: dask worker" in done.stderr
 
 
@@ -216,7 +216,7 @@ def test_another_version_on_a_worker_is_a_sentence(
         until(lambda: workers_of(scheduler) == 1)
         monkeypatch.setattr(cli_cluster.importlib.metadata, "version", version)
         done = segment(cases, tmp_path / "out", tiny_bundle, "--scheduler", scheduler)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "this machine has 0.0.1; install the same version" in done.stderr
 
 

@@ -190,7 +190,7 @@ def test_two_runs_are_compared(run, cases, results, tmp_path):
     assert test["p"] == pytest.approx(0.5)  # t = 1 with one degree of freedom
     same = run(cases, "--results", results, "-o", tmp_path / "three", "--against", first.parent)
     assert "cannot be read" in the_sentence(same)
-    assert same.exit_code == 1
+    assert same.exit_code == 2
 
 
 def test_one_case_has_no_sd_and_no_test(run, cases, results, tmp_path):
@@ -298,7 +298,7 @@ def test_an_earlier_evaluation_is_kept_and_nothing_runs(run, cases, results, tmp
     found = import_module("napari_gliocam.cli.evaluate")
     monkeypatch.setattr(found, "each_case", lambda *_: pytest.fail("a case was measured"))
     result = run(cases, "--results", results, "--out", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "summary.csv exists" in the_sentence(result)
     monkeypatch.undo()
     one = cases / "BraTS2021_00001"
@@ -333,7 +333,7 @@ def test_wrong_usage_is_status_2(run, cases, tmp_path, options):
 )
 def test_what_cannot_work_is_said_before_anything_runs(run, cases, tmp_path, options, said):
     result = run(cases, "--out", tmp_path / "out", *options)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert said in the_sentence(result)
 
 
@@ -368,7 +368,7 @@ def test_ctrl_c_writes_nothing(run, cases, results, tmp_path, monkeypatch):
 
 def test_a_bad_bundle_is_said_once(run, cases, tmp_path):
     result = run(cases, "--bundle", tmp_path / "nowhere", "--out", tmp_path / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "nowhere" in the_sentence(result)
 
 

@@ -157,7 +157,7 @@ def test_each_member_of_an_ensemble_has_a_threshold_of_its_own(run, case, tmp_pa
     line = (case, "--method", "gradcam", "--method", "exit", "--class", "core", "--scope", "4")
     line = (*line, "--no-gate", "--ensemble", "and", "--ensemble", "or")
     wrong = run(*line, "--out", tmp_path / "no", "--member-threshold", 0.6)
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "2 maps and 1 value of --member-threshold" in wrong.stderr
     done = run(*line, "--out", tmp_path, "--member-threshold", 0.6, "--member-threshold", 0.2)
     assert done.exit_code == 0, done.output
@@ -197,7 +197,7 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
     )
     assert run(*line).exit_code == 0
     again = run(*line)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "--overwrite" in again.stderr
     assert run(*line, "--overwrite").exit_code == 0
 
@@ -215,7 +215,7 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
 )
 def test_wrong_settings_are_one_sentence_and_write_nothing(run, case, tmp_path, options, sentence):
     done = run(case, "--out", tmp_path / "out", *options)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
@@ -332,7 +332,7 @@ def test_tests_of_one_slice_in_words(run, case, tmp_path):
 )
 def test_wrong_tests_are_refused_before_a_network_runs(run, case, tmp_path, options, word):
     done = run(case, "--out", tmp_path, *options)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert word in done.output
     assert not (tmp_path / "one").exists()
 

@@ -33,7 +33,7 @@ def test_cases_are_written_and_named_on_standard_output(run, tmp_path):
     for folder in folders:
         assert len(list(folder.iterdir())) == 5
     again = run("--out", tmp_path, "--cases", 1, "--seed", 4)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "--overwrite" in again.stderr
     assert run("--out", tmp_path, "--cases", 1, "--seed", 4, "--overwrite").exit_code == 0
 
@@ -57,7 +57,7 @@ def test_a_healthy_case_is_said_to_be_healthy(run, tmp_path):
 )
 def test_an_error_is_one_sentence(run, tmp_path, arguments, words):
     result = run("--out", tmp_path / "out", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (sentence,) = result.stderr.strip().splitlines()
     assert words in sentence
     assert "Traceback" not in sentence

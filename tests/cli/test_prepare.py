@@ -91,7 +91,7 @@ def test_another_series_can_be_named(examination, tmp_path):
     done = run("prepare", examination, "--out", tmp_path / "o", "--list", "--json", "--t2", "post")
     assert json.loads(done.stdout)["series"]["t2"].startswith("t1 post")
     wrong = run("prepare", examination, "--out", tmp_path / "o", "--list", "--t2", "dwi")
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert 'no series called "dwi"' in wrong.output
 
 
@@ -139,7 +139,7 @@ def test_without_a_tumour_the_nifti_is_written_and_a_warning_says_why_no_dicom(
 
 def test_dicom_is_refused_where_it_should_be_taken_as_it_is(examination, tmp_path):
     done = run("segment", examination, "--out", tmp_path / "out", "--prepare", "none")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "DICOM" in done.output
     assert "napari-gliocam prepare" in done.output
 

@@ -95,7 +95,7 @@ def test_nothing_is_replaced_unless_asked(cases, results, tmp_path):
     case = cases / "BraTS2021_00001"
     assert run(case, "--result", results, "--out", out).exit_code == 0
     again = run(case, "--result", results, "--out", out)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "measures.csv exists" in again.stderr
     (out / "measures.csv").unlink()
     again = run(case, "--result", results, "--out", out)
@@ -118,7 +118,7 @@ def test_a_bad_case_says_why_and_the_others_go_on(cases, results, tmp_path):
 def test_one_file_fits_one_case(cases, results, tmp_path):
     file = results / "BraTS2021_00001" / "BraTS2021_00001_seg.nii.gz"
     many = run(cases, "--result", file, "--out", tmp_path / "out")
-    assert many.exit_code == 1
+    assert many.exit_code == 2
     assert "fits one case, and 2 were given" in many.stderr
     one = run(cases / "BraTS2021_00001", "--result", file, "--out", tmp_path / "out")
     assert one.exit_code == 0, one.output
@@ -227,7 +227,7 @@ def test_segmenting_and_reporting(cases, tmp_path, monkeypatch):
 
 def test_a_bad_bundle_is_said_once(cases, tmp_path):
     done = run(cases, "--out", tmp_path / "out", "--bundle", tmp_path)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert done.stderr.count("is no bundle") == 1
     assert not (tmp_path / "out").exists()
 
@@ -251,7 +251,7 @@ def test_ctrl_c_keeps_the_table_of_what_is_done(cases, results, tmp_path, monkey
 
 def test_a_bad_option_is_refused_before_anything_runs(cases, tmp_path):
     done = run(cases, "--out", tmp_path / "out", "--label-scheme", "mine")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "no label scheme 'mine'" in done.stderr
     file = tmp_path / "file"
     file.write_text("x")
@@ -270,7 +270,7 @@ def test_without_names_and_pictures(cases, results, tmp_path):
             assert str(tmp_path) not in text
             assert "<img" not in text
     assert [row["case"] for row in table_of(out)] == ["case 1", "case 1", "case 2", "case 2"]
-    assert run(cases, "--result", results, "--out", out, "--no-names").exit_code == 1
+    assert run(cases, "--result", results, "--out", out, "--no-names").exit_code == 2
 
 
 def test_the_enhancing_part_is_measured_on_request(cases, results, tmp_path):

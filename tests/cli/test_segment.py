@@ -171,7 +171,7 @@ def test_the_files_of_a_case_may_be_named(run, tmp_path):
         "flair": "anna_1.nii.gz",
     }
     missing = run("segment", "--flair", tmp_path / "gone.nii", "--out", tmp_path / "other")
-    assert missing.exit_code == 1
+    assert missing.exit_code == 2
     assert "gone.nii is not a file" in the_sentence(missing)
 
 
@@ -180,7 +180,7 @@ def test_a_modality_under_a_strange_name_is_asked_for_and_named_by_a_pattern(run
     for name in ("anna", "berta"):
         write_case(cases / name, name, modalities=("flair", "t1ce", "t1", "strange"))
     refused = run("segment", cases, "--out", tmp_path / "out")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "anna_strange.nii.gz" in refused.stderr
     assert "--t2" in refused.stderr
     assert not (tmp_path / "out").exists()
@@ -203,7 +203,7 @@ def test_labels_of_another_program_are_not_overwritten(run, case, tmp_path):
     nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE).to_filename(labels)
     before = labels.read_bytes()
     result = run("segment", case, "--out", tmp_path / "out", "--overwrite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is no result of this program" in the_sentence(result)
     assert labels.read_bytes() == before
     labels.unlink()
@@ -249,7 +249,7 @@ def test_an_earlier_result_is_kept_and_no_network_runs(run, case, tmp_path, monk
     (out / "one" / "one.json").write_text("mine")
     monkeypatch.setattr(cli_batch, "open_bundle", lambda _: pytest.fail("the networks were loaded"))
     result = run("segment", case, "--out", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "one.json exists" in the_sentence(result)
     assert "--overwrite" in result.stderr
     assert (out / "one" / "one.json").read_text() == "mine"
@@ -271,7 +271,7 @@ def test_the_cases_own_files_are_never_replaced(run, tmp_path):
     nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE).to_filename(labels)
     before = labels.read_bytes()
     result = run("segment", cases / "one", "--out", cases, "--overwrite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "own files" in the_sentence(result)
     assert labels.read_bytes() == before
 
@@ -313,7 +313,7 @@ def test_expert_labels_in_disorder_stop_nothing(run, case, tmp_path):
 def test_bad_input_is_one_sentence(run, case, tmp_path, spoil, said):
     spoil(case)
     result = run("segment", case, "--out", tmp_path / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert said in the_sentence(result)
     assert not (tmp_path / "out").exists()
 
@@ -322,7 +322,7 @@ def test_a_bad_bundle_is_said_once_and_fails_every_case(run, case, tmp_path):
     write_case(case.parent / "two", "two")
     nowhere = tmp_path / "nowhere"
     result = run("segment", case.parent, "--out", tmp_path / "out", bundle=nowhere)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert str(nowhere) in the_sentence(result)
     result = run("segment", case.parent, "--out", tmp_path / "out", "--json", bundle=nowhere)
     assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == ["failed"] * 2
@@ -333,7 +333,7 @@ def test_damaged_weights_are_one_sentence(run, case, tmp_path, tiny_bundle):
     weights = bundle / "bundle.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
     result = run("segment", case, "--out", tmp_path / "out", bundle=bundle)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "bundle.safetensors" in the_sentence(result)
 
 
@@ -342,7 +342,7 @@ def test_cuda_where_there_is_none_is_one_sentence(run, case, tmp_path, tiny_bund
     result = run(
         "segment", case, "-o", tmp_path, "--device=cuda", "--bundle", tiny_bundle, bundle=None
     )
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert '"cpu"' in the_sentence(result)
 
 
@@ -367,7 +367,7 @@ def test_out_must_be_a_folder_that_can_be_written_to(run, case, tmp_path, monkey
     file = tmp_path / "out"
     file.write_text("mine")
     result = run("segment", case, "--out", file)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is a file" in the_sentence(result)
 
     # root may write everywhere, so the answer of the system is made here
@@ -469,13 +469,13 @@ def test_a_window_needs_a_screen(run, case, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     for arguments in (["open", case], ["demo"]):
         result = run(*arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "xvfb-run" in the_sentence(result)
 
 
 def test_open_refuses_what_is_not_there(run, tmp_path):
     result = run("open", tmp_path / "nothing")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "does not exist" in the_sentence(result)
 
 
@@ -511,7 +511,7 @@ def test_exit_status_of_the_process(case, tmp_path, tiny_bundle):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "done"
     refused = gliocam("segment", case, *options)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert json.loads(refused.stdout)["status"] == "failed"
     assert gliocam("segment", case).returncode == 2
 

@@ -163,7 +163,7 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(run, tmp_path, monkeypatch)
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "_CONNECT_S", 1)
     done = run("--scheduler", "tcp://127.0.0.1:9")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "No Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
 
 
@@ -174,7 +174,7 @@ def test_a_bundle_must_be_given_by_the_name_of_the_study(cohort, tmp_path):
     )
     line = ["study", str(path), "--cases", str(cohort), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*line, "--bundle", "resnet=x"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert 'no bundle "resnet"' in done.stderr
     assert "--bundle resnet34=DIR" in done.stderr
     assert "recipe resnet34" in done.stderr
@@ -184,7 +184,7 @@ def test_a_folder_of_another_study_is_refused(run, tmp_path, study_file):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "study.json").write_text('{"study": {"name": "another"}}')
     done = run()
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert 'holds the study "another"' in done.stderr
 
 

@@ -40,7 +40,7 @@ def test_every_pair_is_tried_and_the_best_is_named(run, cohort, tmp_path):
     best = max(rows, key=lambda row: float(row["miou"]))
     assert float(best["miou"]) == pytest.approx(miou.max(), abs=1e-5)
     again = run(cohort, "--method", "gradcam", "--method", "exit")
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "--overwrite" in again.stderr
 
 
@@ -48,7 +48,7 @@ def test_one_map_is_refused_and_a_case_without_outlines_is_named(run, tmp_path):
     write_case(tmp_path / "cases", "good", 1)
     write_case(tmp_path / "cases", "bare", 2, labels=False)
     done = run(tmp_path / "cases")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert (
         "1 method with 1 bundle would make 1 map; choose methods and bundles for 2 or 3"
         in done.stderr

@@ -64,7 +64,7 @@ def test_a_bundle_is_trained_once(given, tmp_path):
     assert done.stdout.strip().endswith("new")
     assert "AUC, core" in done.stdout
     again = run(given, "--out", tmp_path / "new")
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "finished bundle" in again.output
 
 
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_a_sentence(given, tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text("case,slice,core,edema\ncase0,99,1,0\n")
     done = run(given, "--out", tmp_path / "new", "--labels", file)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "line 2: case0 has slices 0 to 15, not 99" in done.output.replace("\n", " ")
     write_case(tmp_path / "lacking", "one", without=("flair",))
     given = SimpleNamespace(folder=given.folder, cases=tmp_path / "lacking")
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_runs(given, tmp_p
     long = tmp_path / ("x" * 300)
     line = {"--out": tmp_path / "new", what: long}
     done = run(given, *(word for pair in line.items() for word in pair))
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "name too long" in done.output.replace("\n", " ")
     assert not (tmp_path / "new" / "bundle.json").exists()
 
@@ -137,7 +137,7 @@ def test_folds_train_a_bundle_each_and_a_split_says_who_judges(given, tmp_path):
         assert (info["training"]["cases"], info["training"]["validation_cases"]) == (2, 2)
     assert run(given, "--out", out, "--folds", "2").exit_code == 0  # both are there
     other = run(given, "--out", out, "--folds", "3")
-    assert other.exit_code == 1
+    assert other.exit_code == 2
     assert "has 2 folds and --folds asks for 3" in other.output
     split = tmp_path / "split.csv"
     names = [row.split(",")[0] for row in rows[1:]]

@@ -77,7 +77,7 @@ def test_slice_labels_deny_and_second_masks_are_written(given, tmp_path):
     assert (labels[:, :, :8] == 2).any()
     assert np.isin(voxels(out, "case1"), (1, 3)).any()
     assert voxels(second, "case1").shape == labels.shape
-    assert label(given, out).exit_code == 1  # nothing is replaced
+    assert label(given, out).exit_code == 2  # nothing is replaced
 
 
 def test_maps_of_an_explanation_method_are_cut_instead(given, tmp_path):
@@ -90,7 +90,7 @@ def test_maps_of_an_explanation_method_are_cut_instead(given, tmp_path):
 
 def test_one_folder_for_both_masks_is_refused(given, tmp_path):
     done = label(given, tmp_path / "masks", "--second-out", tmp_path / "masks")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "another folder" in done.stderr
 
 
@@ -137,7 +137,7 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
     assert refused.exit_code == 1
     assert "no segmentation network" in refused.stderr
     again = run(*line)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "finished bundle" in again.stderr
 
 
@@ -148,6 +148,6 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
 def test_a_wrong_option_is_a_sentence(given, tmp_path, option, value, words):
     line = ["train-segmenter", "--cases", given.cases, "--masks", tmp_path, "--out", tmp_path / "n"]
     done = run(*line, option, value)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert words in done.stderr
     assert "Traceback" not in done.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from napari_gliocam.cli.console import FAILED, INTERRUPTED, bar, echo, say, stoppable
+from napari_gliocam.cli.console import FAILED, INTERRUPTED, WRONG_CALL, bar, echo, say, stoppable
 from napari_gliocam.errors import BundleError, GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import SegmentRequest
@@ -84,6 +84,8 @@ class Outcome(Generic[T]):
         Time that the case took, in seconds.
     error, trace : str or None
         One sentence where it failed, and the traceback.
+    refused : bool
+        Whether it was not begun: there is no such case, or a file is in the way.
     """
 
     case: str
@@ -92,6 +94,7 @@ class Outcome(Generic[T]):
     seconds: float = 0.0
     error: str | None = None
     trace: str | None = None
+    refused: bool = False
 
     def to_json(self, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return one flat object with plain values, with facts about the result."""
@@ -269,7 +272,7 @@ def each_case(
 
     for number, item in enumerate(planned, start=1):
         if item.files is None or broken:
-            yield Outcome(item.name, item.source, error=item.error or broken)
+            yield Outcome(item.name, item.source, error=item.error or broken, refused=True)
             continue
         title = item.name if len(planned) == 1 else f"{item.name} ({number} of {len(planned)})"
         with bar(title) as report:
@@ -278,6 +281,7 @@ def each_case(
             outcome = outcome_of(item, work, bundle, report)
         if networks is not None and not opened:
             broken = outcome.error  # the same for every case
+            outcome = replace(outcome, refused=True)
         yield outcome
 
 
@@ -362,12 +366,24 @@ def run_cases(
     return done, False
 
 
-def end(outcomes: Iterable[Outcome[Any]], *, stopped: bool = False) -> None:
-    """End a command with the exit status of its cases: 130 stopped, 1 if any failed."""
+def end(outcomes: Sequence[Outcome[Any]], *, stopped: bool = False, begun: bool = False) -> None:
+    """End a command with the exit status of its cases, see `cli.console`.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        The end of each case.
+    stopped : bool
+        Whether the user stopped the work.
+    begun : bool
+        Whether there are other cases that are done.
+    """
     if stopped:
         raise typer.Exit(INTERRUPTED)
-    if any(one.error for one in outcomes):
-        raise typer.Exit(FAILED)
+    failed = [one for one in outcomes if one.error]
+    if failed:
+        begun |= len(failed) < len(outcomes) or not all(one.refused for one in failed)
+        raise typer.Exit(FAILED if begun else WRONG_CALL)
 
 
 def echo_files(title: str, files: Iterable[Path]) -> None:

@@ -94,7 +94,7 @@ def cases_on_cluster(
     """
     for item in planned:
         if item.files is None:
-            yield Outcome(item.name, item.source, error=item.error)
+            yield Outcome(item.name, item.source, error=item.error, refused=True)
     todo = [item for item in planned if item.files is not None]
     if not todo:
         return

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +16,11 @@ from rich.progress import Progress as Bars
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress
+from napari_gliocam.wording import no_such
 
-FAILED, NO_CASES, INTERRUPTED = 1, 2, 130
+#: Exit statuses of every command: 0 all done; 1 something failed, the rest is done; 2 the call is
+#: wrong (an option, a folder, a file in the way) and nothing was begun; 130 stopped.
+FAILED, WRONG_CALL, INTERRUPTED = 1, 2, 130
 Report = Callable[[Progress], None]
 #: Opens a bar of progress with a title.
 Bar = Callable[[str], AbstractContextManager[Report]]
@@ -28,18 +30,25 @@ _STOPPING = [
 ]
 
 
-class Device(StrEnum):
-    """Where the networks run."""
+def one_of(*names: str) -> Callable[[str], str]:
+    """Return a parser of an option that takes one of these names."""
 
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(no_such(text, names))
+        return text
+
+    return parse
 
 
-DeviceOption = Annotated[
-    Device,
-    typer.Option("--device", metavar="NAME", help="Run there: auto, cpu, cuda or mps."),
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Run there: auto, cpu, cuda or mps.",
+        parser=one_of("auto", "cpu", "cuda", "mps"),
+    ),
 ]
 Bundle = Annotated[
     Path | None,
@@ -131,14 +140,14 @@ def _console() -> Console:
 
 @contextmanager
 def sentences(debug: bool) -> Iterator[None]:
-    """Turn an error that a user can mend into its sentence and exit status 1."""
+    """Turn an error that a user can mend into its sentence and exit status."""
     try:
         yield
     except GliocamError as error:
         if debug:
             raise
         say(str(error))
-        raise typer.Exit(FAILED) from error
+        raise typer.Exit(FAILED if error.begun else WRONG_CALL) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 

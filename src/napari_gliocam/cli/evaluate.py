@@ -77,8 +77,7 @@ def evaluate(
 ) -> None:
     """Score what segment saves against expert labels, beside baselines without a network.
 
-    Writes evaluation.json, cases.csv and summary.csv. A case that fails does not stop the others;
-    the exit status is 1 if any failed.
+    Writes evaluation.json, cases.csv and summary.csv. A case that fails does not stop the others.
     """
     asked = EvaluationRequest(request, settings, results, against, label_scheme)
     with sentences(debug):

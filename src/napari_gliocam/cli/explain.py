@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -27,17 +26,14 @@ from napari_gliocam.cli.batch import (
 )
 from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
-    INTERRUPTED,
     AsJson,
     Debug,
     Device,
-    DeviceOption,
     Overwrite,
     bar,
     echo,
     say,
     sentences,
-    stoppable,
 )
 from napari_gliocam.cli.explain_tests import AskedTests, run_tests
 from napari_gliocam.cli.explain_tests import lines as test_lines
@@ -48,7 +44,7 @@ from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
-    from napari_gliocam.cams.run.explain import Explaining, Scope
+    from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.case import Case
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.trust.run import Finding
@@ -59,27 +55,10 @@ _LONG_SECONDS = 30.0
 Bar = Callable[[str, str], AbstractContextManager[Callable[[Progress], None]]]
 
 
-class Class(StrEnum):
-    """What the networks know."""
-
-    TUMOUR = "tumour"
-    CORE = "core"
-    EDEMA = "edema"
-
-
-class Scale(StrEnum):
-    """Over what a map's minimum and maximum are taken."""
-
-    SLICE = "slice"
-    VOLUME = "volume"
-    NONE = "none"
-
-
 @dataclass(frozen=True)
 class ExplainRequest:
     """What one call is asked for; the options of `explain`, checked."""
 
-    files: CaseFiles
     out: Path
     compare: CompareRequest
     threshold: float = 0.5
@@ -90,6 +69,16 @@ class ExplainRequest:
     overwrite: bool = False
     tests: AskedTests = field(default_factory=AskedTests)
 
+    def __post_init__(self) -> None:
+        for words in self.ensembles:
+            make_ensemble(words)
+        members = len(self.compare.methods) * len(self.bundles)
+        if self.member_thresholds and len(self.member_thresholds) != members:
+            raise GliocamError(
+                f"There are {members} maps and {counted(len(self.member_thresholds), 'value')} of "
+                "--member-threshold; give one for each map."
+            )
+
 
 @with_shared_options
 def explain(
@@ -98,59 +87,7 @@ def explain(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
     ],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="gradcam, gradcam++, smoothgradcam++, layercam, layercam-fused, scorecam, "
-            "scorecam-top and scorecam-grouped (approximations with fewer passes), occlusion, "
-            "exit, average, amecam, guided, refit; multiscale:NAME for several scales. "
-            "Repeat it to compare.  [default: gradcam, layercam, exit, guided]",
-        ),
-    ] = None,
-    class_: Annotated[
-        list[Class] | None,
-        typer.Option(
-            "--class",
-            metavar="NAME",
-            help="tumour, core or edema. Repeat it for several.  [default: core, edema]",
-        ),
-    ] = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Residual stage that is explained, 1 to 4.  [default: the last that every bundle "
-            "has an exit for]",
-        ),
-    ] = None,
-    score: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help='Logit that is explained: "exit" (the layer\'s), "mean", or 1 to 4.',
-        ),
-    ] = "exit",
-    scope: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help='"lesion" (slices that show the class), "case", or a slice.'
-        ),
-    ] = "lesion",
-    normalise: Annotated[
-        Scale | None,
-        typer.Option(metavar="NAME", help="Bring maps into [0, 1] by: slice, volume or none."),
-    ] = None,
-    normalise_scales: Annotated[
-        bool,
-        typer.Option(
-            "--normalise-scales",
-            help="With multiscale:NAME, bring each scale's map into [0, 1] before the mean.",
-        ),
-    ] = False,
-    gate: Annotated[
-        bool, typer.Option(help="0 on slices where the networks deny the class.")
-    ] = True,
+    compare: CompareRequest,
     threshold: Annotated[
         float,
         typer.Option(
@@ -198,7 +135,7 @@ def explain(
             "mirror (the other side).",
         ),
     ] = "mean",
-    device: DeviceOption = Device.AUTO,
+    device: Device = "auto",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -206,52 +143,33 @@ def explain(
     """Compare CAMs on cases: NIfTI maps, a contact sheet and a table of figures for each.
 
     Ctrl-C stops the method or test under way; what is done by then is written. A case that fails
-    does not stop the others; the exit status is 1 if any failed.
+    does not stop the others.
     """
     with sentences(debug):
         planned = plan(sources, lambda files: None if overwrite else _refuse(out, files))
-        if len(planned) == 1 and planned[0].error:
-            raise GliocamError(planned[0].error)
-        request = partial(
-            ExplainRequest,
+        bundles: list[Path | None] = [*bundle] if bundle else [None]
+        request = ExplainRequest(
             out=out,
-            compare=CompareRequest(
-                methods=tuple(dict.fromkeys(method or ["gradcam", "layercam", "exit", "guided"])),
-                targets=cast("Any", tuple(c.value for c in class_ or (Class.CORE, Class.EDEMA))),
-                layers=(_last_layer(bundle or [None]) if layer is None else layer,),
-                score=_score(score),
-                scope=_scope(scope),
-                normalise=cast("Any", normalise.value if normalise else None),
-                gate=gate,
-                normalise_scales=normalise_scales,
-            ),
+            compare=compare if compare.layers else replace(compare, layers=(_last_layer(bundles),)),
             threshold=threshold,
             ensembles=list(dict.fromkeys(ensemble or [])),
             member_thresholds=member_threshold or [],
-            bundles=[*bundle] if bundle else [None],
-            device=device.value,
+            bundles=bundles,
+            device=device,
             overwrite=overwrite,
-            tests=AskedTests.read(tests, test_slices, baseline, bundles=len(bundle or [None])),
+            tests=AskedTests.read(tests, test_slices, baseline, bundles=len(bundles)),
         )
-        if len(planned) == 1 and not cluster:
-            assert planned[0].files is not None
-            with stoppable():
-                facts, stopped = run(request(files=planned[0].files), bar, say)
-            _print(facts, as_json=as_json)
-            if stopped:
-                raise typer.Exit(INTERRUPTED)
-            return
         # What is there was refused; a case that is done again after a lost worker is not.
-        again = partial(request, overwrite=True)
+        again = replace(request, overwrite=True)
         outcomes = (
-            each_case(planned, lambda files, _: _quietly(again(files=files)), None, cluster)
+            each_case(planned, lambda files, _: _quietly(again, files), None, cluster)
             if cluster
             else _one_by_one(planned, request)
         )
         done, stopped = run_cases(
             outcomes,
-            lambda facts, _: _print(facts, as_json=False),
-            facts=(lambda facts: facts) if as_json else None,
+            lambda facts, _: echo("\n".join(_lines(facts))),
+            facts=dict if as_json else None,
             debug=debug,
         )
         end(done, stopped=stopped)
@@ -271,33 +189,29 @@ def _refuse(out: Path, files: CaseFiles) -> str | None:
     return f"{path} exists; choose another --out, or replace it (--overwrite)."
 
 
-def _print(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(facts))
-    else:
-        echo("\n".join(_lines(facts)))
-
-
 def _one_by_one(
-    planned: list[Planned], request: Callable[..., ExplainRequest]
+    planned: list[Planned], request: ExplainRequest
 ) -> Iterator[Outcome[dict[str, Any]]]:
     """Explain one case after the other, with a bar for each method."""
     for item in planned:
         if item.files is None:
-            yield Outcome(item.name, item.source, error=item.error)
+            yield Outcome(item.name, item.source, error=item.error, refused=True)
             continue
         started = time.perf_counter()
         try:
-            facts, stopped = run(request(files=item.files), bar, say)
+            facts, stopped = run(request, item.files, bar, say)
         except Exception as error:  # one strange case must not stop the others
-            yield Outcome(item.name, item.source, error=sentence_of(error, item.name))
+            trace = traceback.format_exc()
+            yield Outcome(item.name, item.source, error=sentence_of(error, item.name), trace=trace)
             continue
         yield Outcome(item.name, item.source, facts, time.perf_counter() - started)
         if stopped:
             raise KeyboardInterrupt
 
 
-def _quietly(request: ExplainRequest) -> Generator[Progress, None, dict[str, Any]]:
+def _quietly(
+    request: ExplainRequest, files: CaseFiles
+) -> Generator[Progress, None, dict[str, Any]]:
     """Explain a case on a worker of a cluster, which has no terminal."""
 
     @contextmanager
@@ -305,12 +219,12 @@ def _quietly(request: ExplainRequest) -> Generator[Progress, None, dict[str, Any
         yield lambda progress: None
 
     yield Progress(0, 1, "explaining")
-    facts, _ = run(request, no_bar, lambda sentence: None)
+    facts, _ = run(request, files, no_bar, lambda sentence: None)
     return facts
 
 
 def run(
-    request: ExplainRequest, bar: Bar, say: Callable[[str], None]
+    request: ExplainRequest, files: CaseFiles, bar: Bar, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], bool]:
     """Do everything; return the facts, and whether the user stopped it.
 
@@ -327,13 +241,7 @@ def run(
     from napari_gliocam.trust.run import to_csv as tests_csv
 
     ensembles = {f"Ensemble, {e.title}": e for e in map(make_ensemble, request.ensembles)}
-    members = len(request.compare.methods) * len(request.bundles)
-    if request.member_thresholds and len(request.member_thresholds) != members:
-        raise GliocamError(
-            f"There are {members} maps and {counted(len(request.member_thresholds), 'value')} of "
-            "--member-threshold; give one for each map."
-        )
-    case = read_case(request.files)
+    case = read_case(files)
     stem = safe_name(case.name)
     folder = request.out.expanduser() / stem
     table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
@@ -435,26 +343,6 @@ def _last_layer(bundles: Sequence[Path | None]) -> int:
     from napari_gliocam.nets.bundle import read_bundle_info
 
     return min(max(read_bundle_info(bundle).exits) for bundle in bundles)
-
-
-def _score(words: str) -> int | Literal["mean"] | None:
-    if words == "exit":
-        return None
-    if words == "mean":
-        return "mean"
-    if words.isdecimal():
-        return int(words)
-    raise GliocamError(f'There is no score "{words}"; choose exit, mean, or a number from 1 to 4.')
-
-
-def _scope(words: str) -> Scope:
-    if words in ("lesion", "case"):
-        return cast("Scope", words)
-    if words.isdecimal():
-        return int(words)
-    raise GliocamError(
-        f'There is no scope "{words}"; choose lesion, case, or the number of a slice.'
-    )
 
 
 def make_ensemble(words: str) -> Ensemble:

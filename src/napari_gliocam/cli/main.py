@@ -66,6 +66,9 @@ def top(
     """Find glioma core and edema in brain MRI with class activation maps.
 
     Research use, not a medical device.
+
+    Exit status: 0 all done; 1 a case or another piece of the work failed, the others are done; 2
+    the call is wrong (an option, a folder, a file in the way) and nothing was begun; 130 stopped.
     """
     if version:
         typer.echo(f"napari-gliocam {__version__}")

@@ -7,7 +7,7 @@ is stated once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cli.batch import Sources
 from napari_gliocam.cli.cluster import Cluster
-from napari_gliocam.cli.console import Bundle, Device, DeviceOption
+from napari_gliocam.cli.console import Bundle, Device, one_of
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
 from napari_gliocam.settings import (
@@ -28,23 +29,49 @@ from napari_gliocam.settings import (
     Thresholds,
     field_docs,
 )
+from napari_gliocam.train.run.request import TrainingRequest
 
 #: Words for a switch that is off, where "--no-..." would not say it.
-_OFF = {"exclusive": "--overlapping", "volume": "--crf-slices"}
-_BUNDLE_SETS = ("tumour_threshold", "class_threshold", "gate_probability")
+_OFF = {"exclusive": "--overlapping", "volume": "--crf-slices", "case_names": "--no-names"}
+#: Names of options that can be repeated, and of others that differ from their field.
+_NAMES = {"methods": "method", "targets": "class", "layers": "layer"}
+#: What an option's value is called in its help.
+_METAVARS = {
+    **dict.fromkeys(("labels", "split"), "CSV"),
+    **dict.fromkeys(("cases", "out", "bundle", "cache", "work", "anatomies"), "DIR"),
+    **dict.fromkeys(("masks", "second_masks"), "DIR"),
+}
+#: Fields of a training that are no options of its own.
+_NO_OPTIONS = ("recipe", "threads", "compare", "fold")
+#: A training of the networks that make the maps, and one of a network that learns from masks.
+MapTraining = Annotated[TrainingRequest, "maps"]
+MaskTraining = Annotated[TrainingRequest, "masks"]
+#: Defaults that are not those of the field.
+_SHOWN: dict[tuple[type, str], str] = {
+    (Thresholds, "tumour_threshold"): "the bundle's",
+    (Thresholds, "class_threshold"): "the bundle's",
+    (Thresholds, "gate_probability"): "the bundle's",
+}
 
 
-def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Parameter]:
+def options_of(
+    kind: type, part: str, *, prefix: str = "", without: Collection[str] = ()
+) -> list[inspect.Parameter]:
     """Make an option of each field of a dataclass; its value is None where it is not given.
 
     Parameters
     ----------
     kind : type
-        A dataclass with a numpy docstring and plain fields: bool, int, float, str or Literal.
+        A dataclass with a numpy docstring and plain fields: bool, int, float, str or Literal, or
+        tuples of them, whose options can be repeated.  The metadata of a field may hold
+        ``choices``, names for its help text, ``words``, which stand for values that are no
+        numbers, and ``min``.
     part : str
         The parameters are called ``part__field``, see `given_for`.
     prefix : str
         The options are called ``--prefix-field``.
+    without : collection of str
+        Fields that get no option.
 
     Returns
     -------
@@ -54,38 +81,60 @@ def options_of(kind: type, part: str, *, prefix: str = "") -> list[inspect.Param
     hints, docs = get_type_hints(kind), field_docs(kind)
     made = []
     for field in fields(kind):
+        if field.name in without:
+            continue
         text = docs.get(field.name, "").replace("``", "").rstrip(".")
         hint, words = _without_none(hints[field.name]), field.metadata.get("words", {})
-        stem = "-".join(filter(None, (prefix, field.name.replace("_", "-"))))
+        several = get_origin(hint) is tuple
+        one = get_args(hint)[0] if several else hint
+        stem = "-".join(filter(None, (prefix, _NAMES.get(field.name, field.name))))
+        stem = stem.replace("_", "-")
         default = field.default if field.default is not MISSING else None
-        shown, metavar, name = default, None, f"--{stem}"
-        if hint is bool:
+        shown: object = default
+        metavar = _METAVARS.get(field.name) or {int: "N", float: "X"}.get(one)
+        name, parser = f"--{stem}", None
+        if one is bool:
             name += f"/{_OFF.get(field.name, f'--no-{stem}')}"
-            shown = None
-        elif get_origin(hint) is Literal:
-            choices = ", ".join(map(str, get_args(hint)))
-            text, hint, metavar = f"{text}: {choices}" if text else f"One of {choices}", str, "NAME"
-        else:
-            metavar = {int: "N", float: "X"}.get(hint)
-        if kind is Thresholds and field.name in _BUNDLE_SETS:
-            shown = "the bundle's"
-        elif hint is bool and default is not None:
-            shown = "on" if default else "off"
-        elif isinstance(shown, float):
-            shown = f"{shown:g}"
-        if words:
+            shown = None if default is None else "on" if default else "off"
+        elif choices := field.metadata.get("choices", ()):
+            text, metavar = f"{text}: {', '.join(choices)}", "NAME"
+            parser = None if several else one_of(*choices)
+        elif get_origin(one) is Literal:
+            choices = get_args(one)
+            listed = ", ".join(map(str, choices))
+            text, metavar = f"{text}: {listed}" if text else f"One of {listed}", "NAME"
+            one, parser = str, one_of(*choices)
+        elif words:
+            number = float if one is float else int
+            one, parser = str, partial(_word_or_number, words, number)
             text = f"{text}: {', '.join(words)} or a number"
             shown = next(word for word, value in words.items() if value == default)
+        if isinstance(shown, float):
+            shown = f"{shown:g}"
+        elif isinstance(shown, tuple):
+            shown = ", ".join(map(str, shown)) or None
+        shown = _SHOWN.get((kind, field.name), shown)
+        shown = None if shown == "" else shown
+        text += ". Repeat it for several" if several else ""
         text += f"  [default: {shown}]" if shown is not None else ""
-        parser = partial(_word_or_number, words) if words else None
-        option = typer.Option(name, help=text, metavar=metavar, show_default=False, parser=parser)
-        made.append(_parameter(f"{part}__{field.name}", hint, option))
+        option = typer.Option(
+            *((name, "-o") if field.name == "out" else (name,)),
+            help=text,
+            metavar=metavar,
+            show_default=False,
+            parser=parser,
+            min=field.metadata.get("min"),
+        )
+        if field.default is MISSING and field.default_factory is MISSING:
+            made.append(_required(f"{part}__{field.name}", one, option))
+            continue
+        made.append(_parameter(f"{part}__{field.name}", list[one] if several else one, option))  # type: ignore[valid-type]
     return made
 
 
-def _word_or_number(words: Mapping[str, float | None], text: str) -> float | None:
+def _word_or_number(words: Mapping[str, Any], number: type, text: str) -> Any:
     try:
-        return words[text] if text in words else float(text)
+        return words[text] if text in words else number(text)
     except ValueError:
         known = ", ".join(words)
         raise typer.BadParameter(f'"{text}" is none of {known} and no number.') from None
@@ -103,7 +152,7 @@ def given_for(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     start = f"{part}__"
     return {
-        name.removeprefix(start): value
+        name.removeprefix(start): tuple(dict.fromkeys(value)) if isinstance(value, list) else value
         for name, value in values.items()
         if name.startswith(start) and value is not None
     }
@@ -115,25 +164,29 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     command : callable
-        A command with parameters of the types `Sources`, `SegmentRequest`, `EvaluationSettings`
-        or `Cluster`, one of each at most.
+        A command with parameters of the types `Sources`, `SegmentRequest`, `EvaluationSettings`,
+        `CompareRequest`, `MapTraining`, `MaskTraining` or `Cluster`, one of each at most.
 
     Returns
     -------
     callable
         The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1``; and
         with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
-        refinement; with the conventions of figures; and with ``--scheduler`` and ``--workers``.
-        A value out of its range is a wrong usage.
+        refinement; with the conventions of figures; with methods and their maps; with all
+        that trainings have in common; and with ``--scheduler`` and ``--workers``.  A value out of
+        its range is a wrong usage.
     """
     signature = inspect.signature(command, eval_str=True)
     makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
     own: list[inspect.Parameter] = []
+    first: list[inspect.Parameter] = []
     added: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         if parameter.annotation in _SHARED:
             parameters, makers[parameter.name] = _SHARED[parameter.annotation]
-            added += parameters()
+            # The folders of a training are what its command is about: they come first.
+            place = first if parameter.annotation in (MapTraining, MaskTraining) else added
+            place += parameters()
         else:
             own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
@@ -146,7 +199,7 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.BadParameter(str(error)) from error
         command(**mine, **made)
 
-    run.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(parameters=[*first, *own, *added])  # type: ignore[attr-defined]
     return run
 
 
@@ -216,7 +269,7 @@ def request_of(values: Mapping[str, Any]) -> SegmentRequest:
         thresholds = replace(thresholds or _thresholds_of(bundle), **given)
     return SegmentRequest(
         bundle,
-        values["device"].value,
+        values["device"],
         thresholds,
         _refinement(refinement, values),
         values["networks"] or "bundle",
@@ -305,8 +358,8 @@ def _request_parameters() -> list[inspect.Parameter]:
         inspect.Parameter(
             "device",
             inspect.Parameter.KEYWORD_ONLY,
-            annotation=DeviceOption,
-            default=Device.AUTO,
+            annotation=Device,
+            default="auto",
         ),
         *options_of(Thresholds, "thresholds"),
     ]
@@ -353,6 +406,11 @@ def _parameter(name: str, hint: Any, option: Any) -> inspect.Parameter:
     )
 
 
+def _required(name: str, hint: Any, option: Any) -> inspect.Parameter:
+    annotation = Annotated[hint, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+
+
 def _without_none(hint: Any) -> Any:
     """Return the one type of ``X | None``, else the hint itself."""
     if get_origin(hint) in (Union, UnionType):
@@ -368,6 +426,23 @@ _SHARED: dict[Any, tuple[Callable[[], list[inspect.Parameter]], Callable[..., An
     EvaluationSettings: (
         partial(options_of, EvaluationSettings, "figures"),
         lambda values: EvaluationSettings(**given_for("figures", values)),
+    ),
+    CompareRequest: (
+        partial(options_of, CompareRequest, "compare"),
+        lambda values: CompareRequest(**given_for("compare", values)),
+    ),
+    MapTraining: (
+        partial(
+            options_of,
+            TrainingRequest,
+            "training",
+            without=(*_NO_OPTIONS, "masks", "second_masks"),
+        ),
+        lambda values: TrainingRequest(**given_for("training", values)),
+    ),
+    MaskTraining: (
+        partial(options_of, TrainingRequest, "training", without=(*_NO_OPTIONS, "split")),
+        lambda values: TrainingRequest(**given_for("training", values)),
     ),
     Cluster: (_cluster_parameters, cluster_of),
 }

@@ -18,6 +18,7 @@ from napari_gliocam.cli.console import (
     stoppable,
     uninterrupted,
 )
+from napari_gliocam.errors import GliocamError
 
 if TYPE_CHECKING:
     from napari_gliocam.phantom.write import PhantomRequest
@@ -87,6 +88,9 @@ def _write(request: PhantomRequest) -> None:
                 report(progress)
     except KeyboardInterrupt:
         say(f"Stopped with {done} of {request.cases} cases written; each of these is whole.")
+        raise
+    except GliocamError as error:
+        error.begun = done > 0
         raise
     finally:
         work.close()

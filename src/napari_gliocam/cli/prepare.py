@@ -10,6 +10,7 @@ import typer
 
 from napari_gliocam.cli.console import (
     FAILED,
+    WRONG_CALL,
     AsJson,
     Debug,
     Overwrite,
@@ -70,11 +71,12 @@ def prepare(
         choices = {Modality(name): words for name, words in named.items() if words}
         if out is None and not list_only:
             raise typer.BadParameter("Say with --out where the cases go, or --list the series.")
-        failed = False
+        failed = begun = False
         with stoppable():
             for path in examinations:
                 try:
                     found = _find(path, choices)
+                    begun = True
                     steps = Steps(align=align, resample=resample, strip=strip)
                     if list_only or out is None:
                         facts = _listed(found)
@@ -90,7 +92,7 @@ def prepare(
                     for line in facts["said"]:
                         echo(line)
         if failed:
-            raise typer.Exit(FAILED)
+            raise typer.Exit(FAILED if begun else WRONG_CALL)
 
 
 def _find(path: Path, choices: dict[Modality, str]) -> Examination:

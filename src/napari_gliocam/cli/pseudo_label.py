@@ -55,8 +55,7 @@ def pseudo_label(
 ) -> None:
     """Make masks that teach a segmentation network: maps, thresholds, refinement, slice labels.
 
-    Expert labels are never read.  A case that fails does not stop the others; the exit status is 1
-    if any failed.
+    Expert labels are never read.  A case that fails does not stop the others.
     """
     with sentences(debug):
         if second_out is not None and second_out.resolve() == out.resolve():

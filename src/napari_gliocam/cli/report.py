@@ -88,8 +88,7 @@ def report(
     """Report cases: DIR/CASE/CASE_report.html, .csv and .json, and DIR/measures.csv for all.
 
     The page needs no network and prints on A4. Names on it are those of the files, and what you
-    type as --heading. A case that fails does not stop the others; the exit status is 1 if any
-    failed.
+    type as --heading. A case that fails does not stop the others.
     """
     from napari_gliocam.report.save import TABLE_NAME, save_table
 

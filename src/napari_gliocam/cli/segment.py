@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from napari_gliocam.cli.console import (
     Debug,
     Overwrite,
     echo,
+    one_of,
     say,
     sentences,
     uninterrupted,
@@ -35,20 +35,8 @@ if TYPE_CHECKING:
     from napari_gliocam.threshold import Segmentation
 
 
-class Preparing(StrEnum):
-    """Whether a case is prepared."""
-
-    AUTO = "auto"
-    NONE = "none"
-
-
-class Back(StrEnum):
-    """A series that labels are brought back to."""
-
-    FLAIR = "flair"
-    T1CE = "t1ce"
-    T2 = "t2"
-    T1 = "t1"
+#: Names of series that labels are brought back to.
+_series = one_of("flair", "t1ce", "t2", "t1")
 
 
 @with_shared_options
@@ -63,23 +51,26 @@ def segment(
         bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
     ] = False,
     prepare: Annotated[
-        Preparing,
+        str,
         typer.Option(
             metavar="NAME",
+            parser=one_of("auto", "none"),
             help="auto: align, resample and strip where a case needs it; none: take it as it is.",
         ),
-    ] = Preparing.AUTO,
+    ] = "auto",
     back: Annotated[
-        list[Back] | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME",
+            parser=_series,
             help="Write labels on the grid of this series, too: flair, t1ce, t2 or t1. Repeatable.",
         ),
     ] = None,
     dicom: Annotated[
-        Back | None,
+        str | None,
         typer.Option(
             metavar="NAME",
+            parser=_series,
             help="Write a DICOM segmentation that opens on this series, and a measurement report.",
         ),
     ] = None,
@@ -91,10 +82,10 @@ def segment(
 
     CASE may be a folder of DICOM, NRRD, MHA or MGZ files, and its series may lie on different
     grids or show the skull: it is prepared first, see "napari-gliocam prepare".  A case that
-    fails does not stop the others; the exit status is 1 if any failed.
+    fails does not stop the others.
     """
     target = ResultFolder(out, save_maps, overwrite, tuple(back or ()), dicom)
-    auto = prepare is Preparing.AUTO
+    auto = prepare == "auto"
     with sentences(debug):
         planned = plan(sources, target.refuse, examinations=auto)
         # What is there was refused; a case that is done again after a lost worker is not.

@@ -22,11 +22,10 @@ from napari_gliocam.cli.batch import (
 from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     FAILED,
-    NO_CASES,
+    WRONG_CALL,
     AsJson,
     Debug,
     Device,
-    DeviceOption,
     NoNames,
     say,
     sentences,
@@ -60,7 +59,7 @@ def study(
         list[str] | None,
         typer.Option("--bundle", metavar="NAME=DIR", help="A bundle of the study. Repeatable."),
     ] = None,
-    device: DeviceOption = Device.AUTO,
+    device: Device = "auto",
     only_plan: Annotated[
         bool, typer.Option("--plan", help="Count what is to be computed; compute nothing.")
     ] = False,
@@ -71,7 +70,7 @@ def study(
     """Compare methods over a cohort: DIR/study.html, study.json, figures.csv and cases.csv.
 
     The same command goes on where it was stopped; nothing is computed twice. A case that fails
-    does not stop the others; the exit status is 1 if any failed.
+    does not stop the others.
     """
     from napari_gliocam.study.store import set_up
     from napari_gliocam.study.toml_file import read_study
@@ -83,7 +82,7 @@ def study(
             out,
             bundles=_bundles(bundle or []),
             folder=file.parent if file.exists() else None,
-            device=device.value,
+            device=device,
         )
         _check_folder(setup)
         planned = plan(Sources(tuple(cases)), _refuse)
@@ -121,7 +120,7 @@ def study(
         elif files:
             print_table(result)
             echo_files("Written", files)
-        end(done, stopped=stopped)
+        end(done, stopped=stopped, begun=bool(known))
 
 
 def _bundles(given: Iterable[str]) -> dict[str, Path]:
@@ -191,7 +190,7 @@ def _end_plan(setup: Setup, planned: list[Planned], missing: int) -> NoReturn:
     wrong = [item.error for item in planned if item.error]
     for sentence in wrong:
         say(sentence)
-    raise typer.Exit(NO_CASES if not cases else FAILED if wrong else 0)
+    raise typer.Exit(WRONG_CALL if not cases else FAILED if wrong else 0)
 
 
 def _running(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,17 +16,18 @@ from napari_gliocam.cli.console import (
     AsJson,
     Debug,
     Device,
-    DeviceOption,
     Overwrite,
     bar,
     echo,
+    one_of,
     say,
     sentences,
 )
-from napari_gliocam.cli.explain import Class, make_ensemble
+from napari_gliocam.cli.explain import make_ensemble
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import finish
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def thresholds(
         typer.Option(metavar="NAME", help="As in explain. Repeatable.  [default: gradcam]"),
     ] = None,
     class_: Annotated[
-        Class, typer.Option("--class", metavar="NAME", help="tumour, core or edema.")
-    ] = Class.TUMOUR,
+        str,
+        typer.Option(
+            "--class", metavar="NAME", help="tumour, core or edema.", parser=one_of(*TARGETS)
+        ),
+    ] = "tumour",
     ensemble: Annotated[
         str,
         typer.Option(metavar="NAME", help="union, intersection, smaller, larger, or votes."),
@@ -63,15 +67,14 @@ def thresholds(
     bundle: Annotated[
         list[Path] | None, typer.Option("--bundle", metavar="DIR", help="Weights. Repeatable.")
     ] = None,
-    device: DeviceOption = Device.AUTO,
+    device: Device = "auto",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Try the thresholds 0, 0.1 to 1 of two or three maps on cases with expert labels.
 
-    Uses pixel masks: take training cases. A case that fails does not stop the others; the exit
-    status is 1 if any failed.
+    Uses pixel masks: take training cases. A case that fails does not stop the others.
     """
     from napari_gliocam.cams.compare.threshold_grid import MAX_MAPS, search_thresholds
     from napari_gliocam.io.atomic import write_files
@@ -87,12 +90,12 @@ def thresholds(
             )
         files = [out / f"thresholds.{kind}" for kind in ("json", "csv")]
         refuse_existing(files, overwrite=overwrite)
-        search = _Search(methods, bundles, class_.value, layer, device.value)
+        search = _Search(methods, bundles, cast("Target", class_), layer, device)
         planned = plan(sources, _refuse)
         failed: list[str] = []
         grid = search_thresholds(search.cases(planned, failed), make_ensemble(ensemble))
         content = {
-            "class": class_.value,
+            "class": class_,
             "methods": methods,
             "cases": len(planned) - len(failed),
             **grid.to_json(),

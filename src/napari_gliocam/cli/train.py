@@ -12,16 +12,14 @@ import typer
 from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
-    Bundle,
     Debug,
-    Device,
-    NoNames,
     Report,
     bar,
     say,
     sentences,
 )
-from napari_gliocam.errors import TrainingError
+from napari_gliocam.cli.options import MapTraining, with_shared_options
+from napari_gliocam.errors import GliocamError, TrainingError
 from napari_gliocam.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -29,13 +27,9 @@ if TYPE_CHECKING:
     from napari_gliocam.train.run.request import TrainingRequest
 
 
+@with_shared_options
 def train(
-    cases: Annotated[Path, typer.Option(metavar="DIR", help="A folder of cases.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new bundle.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="case,slice,core,edema; else derived from expert labels."),
-    ] = None,
+    training: MapTraining,
     recipe: Annotated[
         str,
         typer.Option(
@@ -57,34 +51,9 @@ def train(
             metavar="N", min=2, help="Cross-validate: N bundles OUT/fold-1 to N, and OUT/folds.csv."
         ),
     ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="case,split: train, validation or test; else by seed."),
-    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Instead of the recipe's.")
     ] = None,
-    bundle: Bundle = None,
-    anatomies: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Synthetic cases are drawn into these anatomies."),
-    ] = None,
-    name: Annotated[str, typer.Option(help="Of the bundle; else the folder's.")] = "",
-    device: Annotated[Device, typer.Option(help="Where it trains.")] = Device.AUTO,
-    devices: Annotated[int, typer.Option(min=1, help="Devices a node.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that prepare, and that load for each device.")
-    ] = 0,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Prepared slices go there; else beside the cases."),
-    ] = None,
-    work: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Checkpoints and logs go there; else into --out."),
-    ] = None,
-    no_names: NoNames = False,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Count cases and slices, estimate the time; train nothing."),
@@ -98,25 +67,7 @@ def train(
     """
     with sentences(debug):
         need_lightning()
-        from napari_gliocam.train.run.request import TrainingRequest
-
-        request = TrainingRequest(
-            cases=str(cases),
-            out=str(out),
-            recipe=_recipe(recipe, modality or [], seed),
-            labels="" if labels is None else str(labels),
-            bundle="" if bundle is None else str(bundle),
-            anatomies="" if anatomies is None else str(anatomies),
-            name=name,
-            cache="" if cache is None else str(cache),
-            work="" if work is None else str(work),
-            device=device.value,
-            devices=devices,
-            nodes=nodes,
-            workers=workers,
-            case_names=not no_names,
-            split="" if split is None else str(split),
-        )
+        request = replace(training, recipe=_recipe(recipe, modality or [], seed))
         if plan:
             plan_training(request, as_json=as_json)
         elif folds is not None:
@@ -190,6 +141,9 @@ def run_training(request: TrainingRequest, *, as_json: bool) -> None:
         except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the latter of Ctrl-C
             say("Stopped; the same command goes on from the last checkpoint.")
             raise typer.Exit(INTERRUPTED) from error
+        except GliocamError as error:
+            error.begun = printer.begun
+            raise
     if done is None:
         raise typer.Exit(INTERRUPTED)
     if first_process() and not as_json:
@@ -240,6 +194,8 @@ class EventPrinter:
 
     def __init__(self, report: Report, *, as_json: bool, quiet: bool) -> None:
         self.report, self.as_json, self.quiet = report, as_json, quiet
+        #: Whether a step was made.
+        self.begun = False
         self._epoch: tuple[str, int] = ("", 0)
 
     def __call__(self, event: Event) -> None:
@@ -252,6 +208,7 @@ class EventPrinter:
             event_to_json,
         )
 
+        self.begun |= isinstance(event, TrainingReport)
         if self.quiet:
             return
         if self.as_json:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, SEGMENTER
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.targets import Target
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
-    from napari_gliocam.cams.run.explain import Explaining, Scope
+    from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import Prepared
-    from napari_gliocam.maps.class_maps import Normalise
+
+#: Slices that get a map. ``case``: every slice with brain; ``lesion``: those on which the networks
+#: see a target that was asked for; numbers: these slices of the case.
+Scope = Literal["case", "lesion"] | int | Sequence[int]
+#: Numbers of the residual stages, and of the exits.
+STAGES = range(1, 5)
+#: Every method that can be compared.
+NAMES = (*METHODS, SEGMENTER)
 
 
 @dataclass(frozen=True)
@@ -20,32 +31,47 @@ class CompareRequest:
     Parameters
     ----------
     methods : tuple of str
-        Names for `napari_gliocam.cams.methods.registry.make_method`.
+        Methods to compare, ``multiscale:NAME`` for several scales; scorecam-top and
+        scorecam-grouped are approximations with fewer passes.
     targets : tuple of Target
         Classes that get a map.
     layers : tuple of int
-        Residual stages, or exits, 1 to 4; methods without a layer run once.
+        Residual stages that are explained, 1 to 4; the last that has an exit by default.
     score : int, "mean" or None
-        The image-level logit that is explained, see `ExplainedLayer`.
+        Logit that is explained: that of the layer's own exit, the mean of all, or of exit 1 to 4.
     scope : "case", "lesion", int or sequence of int
-        Slices that get a map, see `explain`.
+        Slices that get a map: those that show the class, all of the case, or one by its number.
     normalise : {"slice", "volume", "none"}, optional
-        How maps come into [0, 1]; each slice by itself by default.
+        Bring maps into [0, 1] by these extremes; each slice's by default where a map needs it.
     gate : bool
-        Whether slices on which the networks deny the class are 0.
+        Give 0 on slices on which the networks deny the class.
     normalise_scales : bool
-        At several scales, whether each scale's map is brought into [0, 1] before the mean, so
-        that all scales count alike; the paper does not.
+        At several scales, bring each scale's map into [0, 1] before the mean, so that all count
+        alike; the paper does not.
     """
 
-    methods: tuple[str, ...]
-    targets: tuple[Target, ...]
-    layers: tuple[int, ...] = (4,)
-    score: int | Literal["mean"] | None = None
-    scope: Scope = "lesion"
-    normalise: Normalise | None = None
+    methods: tuple[str, ...] = field(
+        default=("gradcam", "layercam", "exit", "guided"), metadata={"choices": NAMES}
+    )
+    targets: tuple[Target, ...] = ("core", "edema")
+    layers: tuple[int, ...] = ()
+    score: int | Literal["mean"] | None = field(
+        default=None, metadata={"words": {"exit": None, "mean": "mean"}}
+    )
+    scope: Scope = field(default="lesion", metadata={"words": {"lesion": "lesion", "case": "case"}})
+    normalise: Literal["slice", "volume", "none"] | None = None
     gate: bool = True
     normalise_scales: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            if name.removeprefix(MULTISCALE) not in NAMES:
+                raise GliocamError(no_such(name, NAMES, "method"))
+        for layer in self.layers:
+            if layer not in STAGES:
+                raise GliocamError(f"There is no layer {layer}; choose one from 1 to 4.")
+        if isinstance(self.score, int) and self.score not in STAGES:
+            raise GliocamError(f"There is no exit {self.score}; choose one from 1 to 4, or mean.")
 
     def explainings(self, prepared: Prepared) -> list[Explaining]:
         """Return the work of each method and layer, in order.
@@ -62,7 +88,8 @@ class CompareRequest:
         methods = [
             make_method(name, normalise_scales=self.normalise_scales) for name in self.methods
         ]
-        layers = [ExplainedLayer(layer, self.score) for layer in self.layers]
+        chosen = self.layers or (max(prepared.bundle.info.exits),)
+        layers = [ExplainedLayer(layer, self.score) for layer in chosen]
         return [
             Explaining(
                 prepared,

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.methods.base import Method
@@ -136,7 +137,7 @@ def make_method(name: str, *, normalise_scales: bool = False, **settings: Any) -
         return MultiScale(inner, normalise_scales=normalise_scales)
     known = {**METHODS, SEGMENTER: OF_SEGMENTER}
     if name not in known:
-        raise GliocamError(f'There is no method "{name}"; choose one of {", ".join(known)}.')
+        raise GliocamError(no_such(name, known, "method"))
     module, class_ = known[name].place.split(":")
     kind = getattr(import_module(f"napari_gliocam.cams.methods.{module}"), class_)
     method: Method = kind(**settings)

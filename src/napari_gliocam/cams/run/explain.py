@@ -23,12 +23,9 @@ from napari_gliocam.targets import TARGETS, Target
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_gliocam.cams.compare.request import Scope
     from napari_gliocam.cams.run.batch import Batch
     from napari_gliocam.nets.bundle import Bundle
-
-#: ``case``: every slice with brain; ``lesion``: those on which the networks see a target that was
-#: asked for; numbers: these slices of the case.
-Scope = Literal["case", "lesion"] | int | Sequence[int]
 
 
 def explain(

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from napari_gliocam.errors import SaveError, TrainingError
-from napari_gliocam.io.atomic import write_json
-from napari_gliocam.nets.bundle import INFO_FILE
 
 #: Name of the work folder in a bundle's folder.
 WORK_NAME = "training"
@@ -38,37 +36,42 @@ class TrainingRequest:
         Values of the recipe, see `napari_gliocam.train.recipe.toml_file.recipe_values`: those of a
         `Recipe`, or of a `SegmenterRecipe` where there are masks.
     labels : str
-        The csv file with slice labels; empty derives them from expert labels.
+        Table of slice labels, case,slice,core,edema; by default they come from expert labels, or
+        from the masks.
     bundle : str
-        Folder of the bundle to go on from; empty takes the one that ships.
+        Folder, or name, of the bundle to go on from; the one that ships by default.
     name : str
-        Name of the new bundle; empty takes the name of its folder.
+        Name of the new bundle; that of its folder by default.
     cache : str
-        Folder for prepared slices; empty puts them beside the cases.
+        Folder for prepared slices, which stay there; by default beside the cases, and with masks in
+        the new bundle's folder until the end.
     work : str
-        Folder for checkpoints and logs; empty puts them into ``out``.
+        Folder for checkpoints and logs; in that of the new bundle by default.
     device : {"auto", "cpu", "cuda", "mps"}
         Device to train on.
-    devices, nodes, workers : int
-        Devices of each node, number of nodes, and loading processes of each device.
+    devices : int
+        Devices of each node.
+    nodes : int
+        Number of nodes.
+    workers : int
+        Processes that prepare or draw cases, and that load slices for each device.
     threads : int
         Threads of torch on the CPU; 0 leaves the number to torch.
     compare : int
         Largest number of validation patients that are segmented before and after.
     case_names : bool
-        Whether the validation patients are named and pictured in the bundle's folder; False
-        numbers them.
+        Name and picture the validation patients in the bundle's folder; else number them.
     masks : str
-        Folder of computed masks that a segmentation network learns from; empty trains the networks
-        of the maps.
+        Folder of computed masks, of pseudo-label or segment, that a segmentation network learns
+        from; without one the networks of the maps are trained.
     second_masks : str
-        Folder of second masks of the same cases; empty learns from the first alone.
+        Folder of second masks of the same cases (paper 3: by a CRF); none by default.
     split : str
-        The csv file that says which cases are learned from and judged with; empty: by seed.
+        Table of case,split (train, validation or test); by seed by default.
     fold : int
         Number of the fold in ``split`` that is judged with, from 1; 0 reads its column split.
     anatomies : str
-        Folder of anatomies that synthetic cases are drawn into; empty takes procedural brains.
+        Folder of anatomies that synthetic cases are drawn into; brains by formulas by default.
     """
 
     cases: str
@@ -79,10 +82,10 @@ class TrainingRequest:
     name: str = ""
     cache: str = ""
     work: str = ""
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    workers: int = 0
+    device: str = field(default="auto", metadata={"choices": ("auto", "cpu", "cuda", "mps")})
+    devices: int = field(default=1, metadata={"min": 1})
+    nodes: int = field(default=1, metadata={"min": 1})
+    workers: int = field(default=0, metadata={"min": 0})
     threads: int = 0
     compare: int = 20
     case_names: bool = True
@@ -110,6 +113,8 @@ class TrainingRequest:
     @property
     def finished(self) -> bool:
         """True if the folder holds a bundle whose training is over."""
+        from napari_gliocam.nets.bundle import INFO_FILE
+
         with suppress(OSError):  # a name that no file can have
             done = (self.work_dir / DONE_FILE).exists() or not self.work_dir.exists()
             return done and (self.out_dir / INFO_FILE).exists()
@@ -143,6 +148,8 @@ class TrainingRequest:
         TrainingError
             If it cannot be written.
         """
+        from napari_gliocam.io.atomic import write_json  # both import nibabel: slow for --help
+
         request = self.absolute()
         file = request.work_dir / REQUEST_FILE
         try:
