@@ -150,5 +150,5 @@ def test_folds_train_a_bundle_each_and_a_split_says_who_judges(given, tmp_path):
     assert sorted(told["train"]) == sorted(names[:2])
     assert told["validation"] == names[2:3]
     both = run(given, "--out", tmp_path / "x", "--split", split, "--folds", "2")
-    assert both.exit_code == 1
+    assert both.exit_code == 2
     assert "exclude each other" in both.output

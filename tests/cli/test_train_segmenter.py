@@ -134,7 +134,7 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
         "cpu",
     ]
     refused = run(*none, "--out", tmp_path / "none", "--networks", "segmenter")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "no segmentation network" in refused.stderr
     again = run(*line)
     assert again.exit_code == 2
@@ -143,7 +143,11 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("option", "value", "words"),
-    [("--network", "vnet", "architecture"), ("--share", "0", "share"), ("--recipe", "x", "recipe")],
+    [
+        ("--network", "vnet", 'did you mean "unet"'),
+        ("--share", "0", "share"),
+        ("--recipe", "x", "recipe"),
+    ],
 )
 def test_a_wrong_option_is_a_sentence(given, tmp_path, option, value, words):
     line = ["train-segmenter", "--cases", given.cases, "--masks", tmp_path, "--out", tmp_path / "n"]

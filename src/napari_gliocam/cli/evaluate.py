@@ -25,6 +25,7 @@ from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
     Debug,
+    LabelScheme,
     NoNames,
     Overwrite,
     say,
@@ -64,9 +65,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
     ] = None,
-    label_scheme: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
-    ] = None,
+    label_scheme: LabelScheme = None,
     no_names: NoNames = False,
     overwrite: Overwrite = False,
     verbose: Annotated[

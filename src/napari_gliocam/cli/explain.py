@@ -29,6 +29,7 @@ from napari_gliocam.cli.console import (
     AsJson,
     Debug,
     Device,
+    Out,
     Overwrite,
     bar,
     echo,
@@ -84,9 +85,7 @@ class ExplainRequest:
 def explain(
     sources: Sources,
     cluster: Cluster,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+    out: Out,
     compare: CompareRequest,
     threshold: Annotated[
         float,

@@ -41,6 +41,8 @@ _METAVARS = {
     **dict.fromkeys(("cases", "out", "bundle", "cache", "work", "anatomies"), "DIR"),
     **dict.fromkeys(("masks", "second_masks"), "DIR"),
 }
+#: Which parameters a command gets, and how their values become one.
+_Maker = tuple[Callable[[], list[inspect.Parameter]], Callable[[Mapping[str, Any]], Any]]
 #: Fields of a training that are no options of its own.
 _NO_OPTIONS = ("recipe", "threads", "compare", "fold")
 #: A training of the networks that make the maps, and one of a network that learns from masks.
@@ -125,10 +127,9 @@ def options_of(
             parser=parser,
             min=field.metadata.get("min"),
         )
-        if field.default is MISSING and field.default_factory is MISSING:
-            made.append(_required(f"{part}__{field.name}", one, option))
-            continue
-        made.append(_parameter(f"{part}__{field.name}", list[one] if several else one, option))  # type: ignore[valid-type]
+        required = field.default is MISSING and field.default_factory is MISSING
+        taken: Any = list[one] if several else one  # type: ignore[valid-type]
+        made.append(_parameter(f"{part}__{field.name}", taken, option, required=required))
     return made
 
 
@@ -184,8 +185,9 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in signature.parameters.values():
         if parameter.annotation in _SHARED:
             parameters, makers[parameter.name] = _SHARED[parameter.annotation]
-            # The folders of a training are what its command is about: they come first.
-            place = first if parameter.annotation in (MapTraining, MaskTraining) else added
+            # A training's folders, or the methods, are what the command is about: they come first.
+            leads = parameter.annotation in (MapTraining, MaskTraining, CompareRequest)
+            place = first if leads else added
             place += parameters()
         else:
             own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
@@ -399,16 +401,13 @@ def cluster_of(values: Mapping[str, Any]) -> Cluster:
     return Cluster(values["scheduler"] or "", values["workers"] or 0)
 
 
-def _parameter(name: str, hint: Any, option: Any) -> inspect.Parameter:
-    annotation = Annotated[hint | None, option]
+def _parameter(name: str, hint: Any, option: Any, *, required: bool = False) -> inspect.Parameter:
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[hint if required else hint | None, option],
+        default=inspect.Parameter.empty if required else None,
     )
-
-
-def _required(name: str, hint: Any, option: Any) -> inspect.Parameter:
-    annotation = Annotated[hint, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
 
 
 def _without_none(hint: Any) -> Any:
@@ -419,30 +418,21 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
+def _from_fields(kind: type, part: str, *without: str) -> _Maker:
+    """Return options for the fields of a dataclass, and how they become a value of it."""
+    return (
+        partial(options_of, kind, part, without=without),
+        lambda values: kind(**given_for(part, values)),
+    )
+
+
 #: Parameters of a command that stand for options: which, and how they become one value.
-_SHARED: dict[Any, tuple[Callable[[], list[inspect.Parameter]], Callable[..., Any]]] = {
+_SHARED: dict[Any, _Maker] = {
     Sources: (_sources_parameters, sources_of),
     SegmentRequest: (_request_parameters, request_of),
-    EvaluationSettings: (
-        partial(options_of, EvaluationSettings, "figures"),
-        lambda values: EvaluationSettings(**given_for("figures", values)),
-    ),
-    CompareRequest: (
-        partial(options_of, CompareRequest, "compare"),
-        lambda values: CompareRequest(**given_for("compare", values)),
-    ),
-    MapTraining: (
-        partial(
-            options_of,
-            TrainingRequest,
-            "training",
-            without=(*_NO_OPTIONS, "masks", "second_masks"),
-        ),
-        lambda values: TrainingRequest(**given_for("training", values)),
-    ),
-    MaskTraining: (
-        partial(options_of, TrainingRequest, "training", without=(*_NO_OPTIONS, "split")),
-        lambda values: TrainingRequest(**given_for("training", values)),
-    ),
+    EvaluationSettings: _from_fields(EvaluationSettings, "figures"),
+    CompareRequest: _from_fields(CompareRequest, "compare"),
+    MapTraining: _from_fields(TrainingRequest, "training", *_NO_OPTIONS, "masks", "second_masks"),
+    MaskTraining: _from_fields(TrainingRequest, "training", *_NO_OPTIONS, "split"),
     Cluster: (_cluster_parameters, cluster_of),
 }

@@ -10,6 +10,7 @@ import typer
 
 from napari_gliocam.cli.console import (
     Debug,
+    Out,
     Overwrite,
     bar,
     echo,
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 
 def phantom(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+    out: Out,
     cases: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1,
     seed: Annotated[int, typer.Option(metavar="S", help="The same seed, the same cases.")] = 0,
     anatomies: Annotated[

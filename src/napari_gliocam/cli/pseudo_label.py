@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_gliocam.cli.batch import Outcome, Sources, each_case, end, plan, run_cases
-from napari_gliocam.cli.console import AsJson, Debug, Overwrite, echo, say, sentences
+from napari_gliocam.cli.console import AsJson, Debug, Out, Overwrite, echo, say, sentences
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.cli.segment import ResultFolder
 from napari_gliocam.errors import SaveError
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @with_shared_options
 def pseudo_label(
     sources: Sources,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+    out: Out,
     request: SegmentRequest,
     labels: Annotated[
         Path | None,

@@ -24,7 +24,9 @@ from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
+    LabelScheme,
     NoNames,
+    Out,
     Overwrite,
     echo,
     say,
@@ -45,9 +47,7 @@ if TYPE_CHECKING:
 @with_shared_options
 def report(
     sources: Sources,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+    out: Out,
     request: SegmentRequest,
     cluster: Cluster,
     result: Annotated[
@@ -74,9 +74,7 @@ def report(
             help="Divide the core into what enhances and what does not, by a rule of intensity.",
         ),
     ] = False,
-    label_scheme: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
-    ] = None,
+    label_scheme: LabelScheme = None,
     heading: Annotated[
         str, typer.Option(metavar="TEXT", help="Print a line of your own on top of each page.")
     ] = "",

@@ -15,6 +15,7 @@ from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
+    Out,
     Overwrite,
     echo,
     one_of,
@@ -42,9 +43,7 @@ _series = one_of("flair", "t1ce", "t2", "t1")
 @with_shared_options
 def segment(
     sources: Sources,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
-    ],
+    out: Out,
     request: SegmentRequest,
     cluster: Cluster,
     save_maps: Annotated[
