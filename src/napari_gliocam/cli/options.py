@@ -109,6 +109,7 @@ def options_of(
         elif words:
             number = float if one is float else int
             one, parser = str, partial(_word_or_number, words, number)
+            metavar = f"NAME|{'X' if number is float else 'N'}"
             text = f"{text}: {', '.join(words)} or a number"
             shown = next(word for word, value in words.items() if value == default)
         if isinstance(shown, float):
