@@ -76,7 +76,7 @@ def test_a_case_is_prepared_into_a_folder_and_never_replaced_unasked(examination
     ]
     text = (out / "night" / "night_prepare.json").read_text()
     assert "post gd" not in text  # no text of a header
-    assert run("prepare", examination, "--out", out).exit_code == 1
+    assert run("prepare", examination, "--out", out).exit_code == 2
     assert run("prepare", examination, "--out", out, "--overwrite").exit_code == 0
 
 

@@ -99,7 +99,7 @@ def test_nothing_is_replaced_unless_asked(cases, results, tmp_path):
     assert "measures.csv exists" in again.stderr
     (out / "measures.csv").unlink()
     again = run(case, "--result", results, "--out", out)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "_report.html exists" in again.stderr
     assert run(case, "--result", results, "--out", out, "--overwrite").exit_code == 0
 

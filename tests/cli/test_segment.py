@@ -376,7 +376,7 @@ def test_out_must_be_a_folder_that_can_be_written_to(run, case, tmp_path, monkey
 
     monkeypatch.setattr(Path, "touch", refuse)
     result = run("segment", case, "--out", tmp_path / "locked")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "cannot be written to" in the_sentence(result)
 
 

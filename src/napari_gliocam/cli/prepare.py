@@ -76,16 +76,16 @@ def prepare(
             for path in examinations:
                 try:
                     found = _find(path, choices)
-                    begun = True
                     steps = Steps(align=align, resample=resample, strip=strip)
                     if list_only or out is None:
                         facts = _listed(found)
                     else:
                         facts = _make(found, steps, out, overwrite)
                 except GliocamError as error:
-                    failed = True
+                    failed, begun = True, begun or error.begun
                     say(f"{path.name}: {error}")
                     continue
+                begun = True
                 if as_json:
                     typer.echo(json.dumps(facts))
                 else:
@@ -124,10 +124,14 @@ def _make(found: Examination, steps: Steps, out: Path, overwrite: bool) -> dict[
 
     files = prepared_files(found.name, out, [m.value for m in found.chosen])
     refuse_existing(files, overwrite=overwrite)
-    with bar(found.name) as report:
-        case = finish(preparing(found, steps=steps), report)
-    with uninterrupted():
-        written = save_prepared(case, out, overwrite=overwrite)
+    try:
+        with bar(found.name) as report:
+            case = finish(preparing(found, steps=steps), report)
+        with uninterrupted():
+            written = save_prepared(case, out, overwrite=overwrite)
+    except GliocamError as error:
+        error.begun = True
+        raise
     made = case.preparation
     told = [f"{found.name}: {m.title} is {series.name}" for m, series in found.chosen.items()]
     said = [*told, *(made.steps if made else ()), *case.warnings, f"{written[0].parent}"]
