@@ -313,7 +313,8 @@ def test_expert_labels_in_disorder_stop_nothing(run, case, tmp_path):
 def test_bad_input_is_one_sentence(run, case, tmp_path, spoil, said):
     spoil(case)
     result = run("segment", case, "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    found = said not in ("T2", "one_t2.nii.gz is not a NIfTI")  # else only reading it tells
+    assert result.exit_code == (2 if found else 1)
     assert said in the_sentence(result)
     assert not (tmp_path / "out").exists()
 
