@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ def test_segment_adds_labels_and_a_map_comes_when_it_is_shown(segmented: Any) ->
 def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
     panel, state, viewer = opened.panel, opened.state, opened.viewer
     assert panel.run_view.networks.isHidden()
-    state.bundle = SimpleNamespace(**{**vars(state.bundle), "segmenter": SegmenterDesign()})
+    state.bundle = replace(state.bundle, segmenter=SegmenterDesign())
     networks = panel.run_view.networks
     titles = [networks.itemText(i) for i in range(networks.count())]
     assert titles == ["Segmentation network", "Maps", "Both, side by side"]
@@ -83,7 +82,7 @@ def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: job.ended)
     compare = open_dock(viewer)  # it is open already
     assert compare.choice_view.request().methods == ("segmenter", "guided")
-    state.bundle = SimpleNamespace(**{**vars(state.bundle), "segmenter": None})
+    state.bundle = replace(state.bundle, segmenter=None)
     assert state.networks == "bundle"
     assert compare.choice_view.request().methods == ("guided",)
 
