@@ -10,7 +10,7 @@ import pytest
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import Segmentation, apply_thresholds
-from napari_gliocam.ui.model.result import Result, gate_sentence, sentence_of
+from napari_gliocam.ui.model.result import Result, gate_limit, hidden_by_gate, sentence_of
 from napari_gliocam.ui.model.state import OpenCase, State
 
 from ...small_case import make_case, make_maps
@@ -174,9 +174,20 @@ def test_the_gate_is_named_on_a_slice_where_it_hides_a_class(opened: OpenCase) -
     result.thresholded.change(opened.settings, None)
     result.thresholded.finish()
     result.painted.follow(result.unpainted_labels)
-    wanted = "Hidden: edema p = 0.31 is below 0.5 on this slice"
-    assert gate_sentence(result, index) == wanted
-    assert gate_sentence(result, index + 1) == ""
-    assert gate_sentence(result, None) == gate_sentence(None, index) == ""
+    assert hidden_by_gate(result, index) == ("edema",)
+    assert hidden_by_gate(result, index + 1) == ()
     result.painted.labels[index][ungated[index] == 2] = 2  # a refinement brought it back
-    assert gate_sentence(result, index) == ""
+    assert hidden_by_gate(result, index) == ()
+
+
+def test_the_gate_closes_where_the_labels_shown_have_it(opened: OpenCase) -> None:
+    result = result_of(opened)
+    assert result.refinement.method == "adapt"
+    assert gate_limit(result, 0) == result.thresholded.settings.gate_probability
+    adapted = replace(
+        refined(opened), settings=result.thresholded.settings, refinement=result.refinement
+    )
+    result.take(adapted)
+    assert gate_limit(result, 0) == result.refinement.adapt.denial
+    result.flipped = True
+    assert gate_limit(result, 0) == result.thresholded.settings.gate_probability

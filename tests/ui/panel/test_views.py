@@ -226,3 +226,13 @@ def test_the_range_of_each_volume_stands_below_it(qtbot: Any) -> None:
     assert asked == [1]
     view.set_trust(TrustStatement(ranges, np.zeros(2), ()))
     assert not view.doubt_button.isEnabled()
+
+
+def test_the_gate_names_its_limit_and_the_class_that_it_hides(qtbot: Any) -> None:
+    view = ThresholdView()
+    qtbot.addWidget(view)
+    view.set_gate(0.1, ("edema",))
+    assert view.gate.text() == "Hide class where slice p < 0.1"
+    assert view.hidden.text() == "hides edema"
+    view.set_gate(0.5)
+    assert (view.gate.text(), view.hidden.text()) == ("Hide class where slice p < 0.5", "")

@@ -310,28 +310,42 @@ def sentence_of(refinement: Refinement, result: Result | None, index: int | None
     return "Not applied yet: unrefined labels are shown"
 
 
-def gate_sentence(result: Result | None, index: int | None) -> str:
-    """Return a sentence on the classes that the gate hides on a slice, empty where it hides none.
+def gate_limit(result: Result, index: int | None) -> float:
+    """Return the slice probability below which a class is hidden, in the labels shown.
 
     Parameters
     ----------
-    result : Result or None
-        None before Segment.
+    result : Result
+        The result in view.
     index : int or None
         The axial slice in view.
     """
-    if result is None or index is None or not result.thresholded.settings.gate:
-        return ""
+    refinement, preview = result.refinement, result.previewed
+    refined = result.current or (preview is not None and index in preview.slices)
+    if refined and not result.flipped and refinement.method == "adapt":
+        return refinement.adapt.denial
+    return result.thresholded.settings.gate_probability
+
+
+def hidden_by_gate(result: Result, index: int) -> tuple[Target, ...]:
+    """Return the targets that the gate alone keeps off a slice of the labels shown.
+
+    Parameters
+    ----------
+    result : Result
+        The result in view.
+    index : int
+        The axial slice in view.
+    """
     settings, maps = result.thresholded.settings, result.maps
-    part = slice(index, index + 1)
+    if not settings.gate:
+        return ()
+    part, limit = slice(index, index + 1), gate_limit(result, index)
     without_gate = apply_thresholds(maps, replace(settings, gate=False), where=part).labels[index]
-    hidden = []
-    for target in TARGETS:
-        p = float(maps.probabilities[index, TARGETS.index(target)])
-        there = mask_of(without_gate, target) & ~mask_of(result.painted.labels[index], target)
-        if p < settings.gate_probability and there.any():
-            hidden.append(f"{target} p = {p:.2f}")
-    if not hidden:
-        return ""
-    verb = "is" if len(hidden) == 1 else "are"
-    return f"Hidden: {', '.join(hidden)} {verb} below {settings.gate_probability:g} on this slice"
+    return tuple(
+        target
+        for target, p in zip(TARGETS, maps.probabilities[index], strict=True)
+        if p < limit
+        and mask_of(without_gate, target).any()
+        and not mask_of(result.painted.labels[index], target).any()
+    )

@@ -30,7 +30,7 @@ from napari_gliocam.ui.compare.dock import open_dock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.result import Result, gate_sentence, sentence_of
+from napari_gliocam.ui.model.result import Result, gate_limit, hidden_by_gate, sentence_of
 from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
@@ -487,7 +487,9 @@ class Workspace(Dock):
         index = None
         if opened is not None:
             index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
-        self.threshold_view.set_hidden(gate_sentence(result, index))
+        if result is not None:
+            hidden = () if index is None else hidden_by_gate(result, index)
+            self.threshold_view.set_gate(gate_limit(result, index), hidden)
         there = result is not None and result.current is not None
         self.refine_view.set_result(
             sentence_of(refinement, result, index, commands.FLIP_REFINEMENT),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QDoubleSlider
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import Target
 from napari_gliocam.ui.widgets.pieces import (
     FRAME_MS,
     SPACING,
@@ -71,9 +73,11 @@ class ThresholdView(QWidget):
             )
         )
         section.body.addWidget(self.exclusive)
-        section.body.addWidget(self.gate)
-        self.hidden_line = Elided()
-        section.body.addWidget(self.hidden_line)
+        self.hidden = Elided()
+        row = QHBoxLayout()
+        row.addWidget(self.gate)
+        row.addWidget(self.hidden, 1)
+        section.body.addLayout(row)
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
         self.set_settings(self._settings)
@@ -119,7 +123,7 @@ class ThresholdView(QWidget):
             f"Back to the bundle's values: tumour {self._usual.tumour_threshold:.2f}, "
             f"class {self._usual.class_threshold:.2f}"
         )
-        self.gate.setText(f"Hide class where slice p < {settings.gate_probability:g}")
+        self.set_gate(settings.gate_probability)
         with (
             signals_blocked(self.tumour),
             signals_blocked(self.class_),
@@ -132,9 +136,18 @@ class ThresholdView(QWidget):
             self.gate.setChecked(settings.gate)
         self._show_numbers()
 
-    def set_hidden(self, sentence: str) -> None:
-        """Say which classes the gate hides on the slice in view; the line keeps its place."""
-        self.hidden_line.set_text(sentence)
+    def set_gate(self, limit: float, hidden: Sequence[Target] = ()) -> None:
+        """Show where the gate closes, and what it hides on the slice in view.
+
+        Parameters
+        ----------
+        limit : float
+            The slice probability, in [0, 1], below which a class is hidden.
+        hidden : sequence of Target
+            The targets that are hidden on the slice in view.
+        """
+        self.gate.setText(f"Hide class where slice p < {limit:g}")
+        self.hidden.set_text(f"hides {' and '.join(hidden)}" if hidden else "")
 
     def _show_numbers(self) -> None:
         for slider, number in self.numbers.items():
