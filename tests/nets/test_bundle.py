@@ -54,8 +54,11 @@ def test_the_cost_of_a_missing_modality_is_said(bundle):
     sentence = info.worse_without({Modality.FLAIR, Modality.T2})
     assert sentence.startswith("Dice without T1ce: tumour 0.87 instead of 0.88, core 0.")
     assert "not measured" in info.worse_without({Modality.FLAIR})
+    assert info.worse_without({Modality.T2, Modality.T1CE}) == ""
     _, folder = bundle
-    assert "not measured" in read_bundle_info(folder).worse_without({Modality.T1CE})
+    tiny = read_bundle_info(folder)
+    assert "not measured" in tiny.worse_without({Modality.T1CE, Modality.FLAIR})
+    assert tiny.worse_without({Modality.T1CE}) == ""  # refused: FLAIR is not optional
 
 
 def test_inverted_exits_are_turned_and_image_logits_are_not(bundle):

@@ -146,10 +146,11 @@ class BundleInfo(Design):
         Returns
         -------
         str
-            One sentence; empty where nothing is missing.
+            One sentence; empty where nothing is missing, and where a modality is that is not
+            optional: such a case is refused.
         """
-        missing = [m for m in self.optional_modalities if m not in present]
-        if not missing:
+        missing = [m for m in self.modalities if m not in present]
+        if not missing or not set(missing) <= set(self.optional_modalities):
             return ""
         names = " and ".join(m.title for m in missing)
         try:
