@@ -247,11 +247,13 @@ def test_the_sequences_of_each_lesion_stand_on_the_page_in_csv_and_json(page):
     case = small_case()
     reading = read_segmentation(case, apply_thresholds(make_maps(case)))
     one = Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})
-    reading = replace(reading, sequences=((1, "core", one),))
+    caution = "The networks never learned to do without FLAIR."
+    reading = replace(reading, sequences=((1, "core", one),), sequence_caution=caution)
     text = Checked(make_page(reading)).text
     assert "Which sequence said so" in text
     assert "75 %" in text
     assert "-25 %" in text
+    assert caution in text
     _, lesion, *_ = rows_of(reading)
     assert lesion["sequence_core_flair"] == -0.25
     (found,) = json.loads(to_json(reading))["sequences"]

@@ -140,6 +140,8 @@ def test_a_case_is_shared_out_by_voxel_and_by_lesion(case, bundle):
     at = found.at(voxel)
     assert set(at) == {"core", "edema"}
     assert set(at["core"].values) == set(found.classes["core"].sequences)
+    assert found.caution == found.classes["core"].caution
+    assert found.caution
     assert found.at((index, -50, 0)) == {}
     labels = np.zeros(case.grid.shape, np.uint8)
     assert found.by_lesion(labels) == []

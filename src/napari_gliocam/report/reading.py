@@ -72,6 +72,8 @@ class Reading:
         How far the result can be trusted; None where the maps are not the networks' own.
     sequences : tuple of (int, Target, Shares)
         Contributions of the sequences to each lesion's map of a class; empty where not asked for.
+    sequence_caution : str
+        What a reader must know of these contributions; empty for nothing.
     """
 
     case: Case
@@ -92,6 +94,7 @@ class Reading:
     enhancing: EnhancingCore | None = None
     trust: TrustStatement | None = None
     sequences: tuple[tuple[int, Target, Shares], ...] = ()
+    sequence_caution: str = ""
 
     def without_names(self, name: str) -> Reading:
         """Return the reading without names of cases and files, and without pictures.
@@ -237,6 +240,7 @@ def reading_segmentation(
         enhancing=divided,
         trust=trust,
         sequences=() if sequences is None else tuple(sequences.by_lesion(labels)),
+        sequence_caution="" if sequences is None else sequences.caution,
     )
 
 

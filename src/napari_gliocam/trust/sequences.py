@@ -332,6 +332,11 @@ class CaseSequences:
     voxel_ml: float
     classes: Mapping[Target, SequenceShares]
 
+    @property
+    def caution(self) -> str:
+        """What a reader must know of the shares, or nothing; the same for every class."""
+        return next((shares.caution for shares in self.classes.values()), "")
+
     def at(self, voxel: Sequence[int]) -> dict[Target, Shares]:
         """Return the contributions to the map at a voxel (S, P, L); empty where none are known."""
         index, *place = voxel

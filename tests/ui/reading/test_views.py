@@ -148,6 +148,12 @@ def test_how_far_to_trust_the_result(qtbot: Any) -> None:
     one = Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})
     view.set_sequences([(1, "core", one)])
     assert texts(view.shares, 0) == ["Lesion 1", "core", "75 %", "-25 %"]
+    assert view.caution.isHidden()
+    view.set_sequences([(1, "core", one)], "The networks never learned to do without FLAIR.")
+    assert not view.caution.isHidden()
+    assert "without FLAIR" in view.caution.text()
+    view.set_sequences([])
+    assert view.caution.isHidden()
     view.set_trust(None)
     assert view.trust_box.isHidden()
 

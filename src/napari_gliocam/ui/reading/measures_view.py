@@ -48,6 +48,8 @@ class MeasuresView(QWidget):
             "speaks against the class; lesions are numbered from the largest"
         )
         self.trust_box.body.addWidget(self.shares)
+        self.caution = plain_label(wrap=True)
+        self.trust_box.body.addWidget(self.caution)
         self.table = TextTable()
         self.diameters_button = QPushButton("Draw diameters")
         self.diameters_button.setCheckable(True)
@@ -98,8 +100,16 @@ class MeasuresView(QWidget):
         self.set_trust(None)
         self.set_sequences([])
 
-    def set_sequences(self, lines: Sequence[tuple[int, Target, Shares]]) -> None:
-        """Show the share of each sequence in each lesion; nothing clears the table."""
+    def set_sequences(self, lines: Sequence[tuple[int, Target, Shares]], caution: str = "") -> None:
+        """Show the share of each sequence in each lesion; nothing clears the table.
+
+        Parameters
+        ----------
+        lines : sequence of (int, Target, Shares)
+            Number of the lesion, class, and contributions to the class's map of the lesion.
+        caution : str
+            What a reader must know of the shares; empty for nothing.
+        """
         names = [m.title for m in lines[0][2].values] if lines else []
         self.shares.fill(
             ["", "", *names],
@@ -109,6 +119,8 @@ class MeasuresView(QWidget):
             ],
         )
         self.shares.setVisible(bool(lines))
+        self.caution.setText(caution)
+        self.caution.setVisible(bool(lines and caution))
 
     def set_trust(self, trust: TrustStatement | None) -> None:
         """Say how far the result can be trusted; None where that is not known (yet)."""

@@ -50,7 +50,7 @@ class ReadingSession(DockSession):
     drawings_changed = Signal()
     trust_changed = Signal(object)
     #: Number, class and `Shares` of each lesion.
-    sequences_changed = Signal(object)
+    sequences_changed = Signal(object, str)
     sharing = Signal(bool)
     shared = Signal(object)
 
@@ -289,9 +289,11 @@ class ReadingSession(DockSession):
         """Show the shares of each lesion of the labels in view."""
         opened = self.opened
         lines: list[tuple[int, Target, Shares]] = []
+        caution = ""
         if opened is not None and opened.sequences is not None and opened.result is not None:
             lines = opened.sequences.by_lesion(opened.result.segmentation.labels)
-        self.sequences_changed.emit(lines)
+            caution = opened.sequences.caution
+        self.sequences_changed.emit(lines, caution)
 
     def sequences_at(self, voxel: VoxelReading | None) -> dict[Target, Shares]:
         """Return the contributions of the sequences at a voxel; empty where none are known."""
