@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_gliocam.wording import counted, duration, figure
+from napari_gliocam.wording import counted, duration, figure, nearest, no_such
 
 
 def test_nouns_agree_with_their_number() -> None:
@@ -22,3 +22,11 @@ def test_times_are_seconds_or_minutes() -> None:
     assert [duration(seconds) for seconds in (0.2, 45.4, 119, 720)] == [
         *("1 s", "45 s", "119 s", "12 min")
     ]
+
+
+def test_the_nearest_name_is_found_in_any_case() -> None:
+    assert nearest("deeplap", ["DeepLab", "crf"]) == "DeepLab"
+    assert nearest("zzz", ["DeepLab", "crf"]) == ""
+    assert no_such("Blurr", ["mean", "blur"], "baseline") == (
+        'There is no baseline "Blurr"; did you mean "blur"? The choices are mean, blur.'
+    )

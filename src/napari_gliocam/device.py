@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_gliocam.errors import DeviceError
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
     known = ("auto", "cpu", "cuda", "mps")
     if name not in known:
-        raise DeviceError(f'There is no device "{name}"; choose one of {", ".join(known)}.')
+        raise DeviceError(no_such(name, known, "device"))
     there = list_devices()
     if name == "auto":
         return torch.device(there[-1] if "cuda" not in there else "cuda")

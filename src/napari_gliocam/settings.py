@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.wording import no_such
 
 #: How two sets of directed distances become one HD95.
 HD95 = Literal["pooled", "max-directed"]
@@ -130,10 +131,8 @@ class EvaluationSettings:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.hd95 not in ("pooled", "max-directed"):
-            raise GliocamError(
-                f'There is no HD95 "{self.hd95}"; choose "pooled" or "max-directed".'
-            )
+        if self.hd95 not in get_args(HD95):
+            raise GliocamError(no_such(self.hd95, get_args(HD95), "HD95"))
         if self.max_distance is not None and not 0 < self.max_distance < float("inf"):
             raise GliocamError(
                 f"The largest distance is {self.max_distance:g} mm; choose a number above 0."

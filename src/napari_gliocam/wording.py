@@ -48,6 +48,12 @@ def figure(value: float | None, digits: int, nothing: str = "–") -> str:
     return nothing if value is None or isnan(value) else f"{value:.{digits}f}"
 
 
+def nearest(text: object, names: Iterable[object]) -> str:
+    """Return the name that is spelt most like a text, in any case; empty where none is close."""
+    folded = {str(name).casefold(): str(name) for name in names}
+    return next((folded[n] for n in get_close_matches(str(text).casefold(), folded, 1)), "")
+
+
 def no_such(text: object, names: Iterable[object], kind: str = "") -> str:
     """Return the sentence about a name that is none of those that there are, with the nearest.
 
@@ -61,7 +67,7 @@ def no_such(text: object, names: Iterable[object], kind: str = "") -> str:
         What it would be, such as ``"method"``; nothing by default.
     """
     known = [str(name) for name in names]
-    near = get_close_matches(str(text).casefold(), known, 1)
+    near = nearest(text, known)
     start = f'There is no {kind} "{text}"' if kind else f'"{text}" is no choice'
-    meant = f'; did you mean "{near[0]}"? The choices are' if near else "; choose one of"
+    meant = f'; did you mean "{near}"? The choices are' if near else "; choose one of"
     return f"{start}{meant} {', '.join(known)}."

@@ -84,6 +84,8 @@ def test_a_name_that_is_no_choice_is_a_wrong_call_and_says_what_there_is(command
 def test_the_nearest_name_is_offered(tmp_path):
     done = run("segment", "--device", "cudda", cases=tmp_path, out=tmp_path)
     assert 'did you mean "cuda"?' in " ".join(done.stderr.split())
+    done = run("evaluate", "--hd95", "poold", cases=tmp_path, out=tmp_path)
+    assert 'did you mean "pooled"?' in " ".join(done.stderr.split())
     done = run("explain", "--method", "gradcan", cases=tmp_path, out=tmp_path)
     assert 'There is no method "gradcan"; did you mean "gradcam"?' in " ".join(done.stderr.split())
 

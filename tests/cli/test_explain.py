@@ -211,6 +211,8 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
         (("--score", "5"), "no exit 5; choose one from 1 to 4"),
         (("--scope", "all"), '"all" is none of lesion, case'),
         (("--ensemble", "xor"), 'no ensemble "xor"'),
+        (("--tests", "faithfulnes"), 'no test "faithfulnes"; did you mean "faithfulness"?'),
+        (("--baseline", "blurr"), 'no baseline "blurr"; did you mean "blur"?'),
         (("--normalise", "none"), "no scale of their own"),
     ],
 )

@@ -51,6 +51,7 @@ def test_a_healthy_case_is_said_to_be_healthy(run, tmp_path):
     [
         (("--cases", 0), "ask for 1 or more"),
         (("--kind", "meningioma"), "choose one of"),
+        (("--kind", "enhancin"), 'did you mean "enhancing"?'),
         (("--anatomies", "nowhere"), "is no folder of anatomies"),
         (("--missing", 2), "0 to 1"),
     ],

@@ -635,7 +635,7 @@ def test_scheme_is_detected_and_can_be_changed(tmp_path, write_case, write_nifti
     assert other.expert.scheme == "msd"
     assert (case.expert.labels == 1).sum() == (other.expert.labels == 1).sum() == 2
     assert not np.array_equal(case.expert.labels, other.expert.labels)
-    with pytest.raises(CaseError, match="There is no label scheme 'x'"):
+    with pytest.raises(CaseError, match='There is no label scheme "x"'):
         read_case(folder, label_scheme="x")
     with pytest.raises(CaseError, match=r"_seg\.nii\.gz: The label values 3 .*'brats'"):
         read_case(folder, label_scheme="brats")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Names of tests, as `napari_gliocam.trust.run.TESTS`, which would load torch.
 NAMES = ("faithfulness", "randomisation", "repeatability", "localisation", "sequence", "doubt")
+#: Names of contents that take the place of deleted pixels.
+BASELINES = ("mean", "blur", "mirror")
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,9 @@ class AskedTests:
             names = tuple(n for n in NAMES if n != "repeatability" or bundles > 1)
         for name in names:
             if name not in NAMES:
-                raise GliocamError(
-                    f'There is no test "{name}"; choose all, or one or more of {", ".join(NAMES)}.'
-                )
-        if baseline not in ("mean", "blur", "mirror"):
-            raise GliocamError(
-                f'There is no baseline "{baseline}"; choose one of mean, blur, mirror.'
-            )
+                raise GliocamError(no_such(name, ("all", *NAMES), "test"))
+        if baseline not in BASELINES:
+            raise GliocamError(no_such(baseline, BASELINES, "baseline"))
         if "repeatability" in names and bundles < 2:
             raise GliocamError(
                 "Repeatability compares two bundles; name a second one (--bundle), or leave the "

@@ -30,6 +30,7 @@ from napari_gliocam.settings import (
     field_docs,
 )
 from napari_gliocam.train.run.request import TrainingRequest
+from napari_gliocam.wording import no_such
 
 #: Words for a switch that is off, where "--no-..." would not say it.
 _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices", "case_names": "--no-names"}
@@ -296,8 +297,7 @@ def _refinement(base: Refinement, values: Mapping[str, Any]) -> Refinement:
     if values["crf"] is not None:
         presets = {name.casefold(): preset for name, preset in CRF_PRESETS.items()}
         if values["crf"].casefold() not in presets:
-            known = ", ".join(CRF_PRESETS)
-            raise GliocamError(f'There is no CRF "{values["crf"]}"; choose one of {known}.')
+            raise GliocamError(no_such(values["crf"], CRF_PRESETS, "CRF"))
         base = replace(base, crf=presets[values["crf"].casefold()])
     for part, kind in _parts().items():
         if given := given_for(part, values):

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_gliocam.errors import CaseError
 from napari_gliocam.targets import CORE, EDEMA
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,9 +121,7 @@ def get_scheme(name: str) -> LabelScheme:
     try:
         return SCHEMES[name]
     except KeyError:
-        raise CaseError(
-            f"There is no label scheme {name!r}; choose one of {', '.join(SCHEMES)}."
-        ) from None
+        raise CaseError(no_such(name, SCHEMES, "label scheme")) from None
 
 
 def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> LabelScheme:

@@ -26,6 +26,7 @@ from napari_gliocam.phantom.sample import brain_box, phantom_grid
 from napari_gliocam.phantom.scene import Scene, SceneSettings, draw_lesions, render_scene
 from napari_gliocam.phantom.sources import find_anatomies, load_anatomy
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.wording import no_such
 
 WrittenKind = Literal["mixed", "enhancing", "low-grade", "healthy"]
 WRITTEN_KINDS: tuple[WrittenKind, ...] = ("mixed", "enhancing", "low-grade", "healthy")
@@ -111,9 +112,7 @@ class PhantomRequest:
         if self.seed < 0:
             raise GliocamError(f"The seed {self.seed} is negative; choose 0 or more.")
         if self.kind not in WRITTEN_KINDS:
-            raise GliocamError(
-                f'There is no phantom "{self.kind}"; choose one of {", ".join(WRITTEN_KINDS)}.'
-            )
+            raise GliocamError(no_such(self.kind, WRITTEN_KINDS, "phantom"))
         if not 0 <= self.missing <= 1:
             raise GliocamError(
                 f"The probability of a missing modality, {self.missing:g}, is not in 0 to 1; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from types import UnionType
@@ -30,6 +29,7 @@ from napari_gliocam.study.fields import (
     TableChoice,
 )
 from napari_gliocam.targets import TARGETS
+from napari_gliocam.wording import nearest
 
 #: Metrics of each kind of scoring.
 METRICS = {
@@ -93,9 +93,8 @@ def _shipped_folder() -> Path:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """Return a question about the nearest known name, or nothing."""
-    folded = {one.casefold(): one for one in known}
-    close = get_close_matches(name.casefold(), list(folded), n=1)
-    return f' (did you mean "{folded[close[0]]}"?)' if close else ""
+    near = nearest(name, known)
+    return f' (did you mean "{near}"?)' if near else ""
 
 
 class _Reader:

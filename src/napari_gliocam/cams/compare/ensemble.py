@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.wording import no_such
 
 #: Paper 5, section 2.3, calls them ``or``, ``and``, ``<`` and ``>``; ``vote`` is k of n.
 Rule = Literal["union", "intersection", "smaller", "larger", "vote"]
@@ -46,9 +47,7 @@ class Ensemble:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise GliocamError(
-                f'There is no ensemble "{self.rule}"; choose one of {", ".join(RULES)}.'
-            )
+            raise GliocamError(no_such(self.rule, RULES, "ensemble"))
         if self.votes < 1:
             raise GliocamError(f"{self.votes} votes are too few; choose 1 or more.")
 

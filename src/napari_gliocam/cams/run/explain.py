@@ -19,6 +19,7 @@ from napari_gliocam.maps.class_maps import ClassMaps, Normalise
 from napari_gliocam.maps.raw_maps import GATE, RawMaps
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -335,7 +336,7 @@ def _check_targets(targets: Target | Sequence[Target]) -> tuple[Target, ...]:
     asked: tuple[Target, ...] = (targets,) if isinstance(targets, str) else tuple(targets)
     for target in asked:
         if target not in TARGETS:
-            raise GliocamError(f'There is no class "{target}"; choose one of {", ".join(TARGETS)}.')
+            raise GliocamError(no_such(target, TARGETS, "class"))
     if not asked:
         raise GliocamError(f"No class was named; choose one or more of {', '.join(TARGETS)}.")
     return tuple(dict.fromkeys(asked))
