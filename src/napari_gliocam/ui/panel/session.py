@@ -97,7 +97,7 @@ class Session(DockSession):
 
     def start(self) -> None:
         """Look up the bundle and the devices; the latter on the engine, they need torch."""
-        layer_data.load_units()
+        layer_data.ready_for_threads()
         self.jobs.run("warm up", layer_data.warm_up)
         defaults = preference.get_defaults()
         if self.state.bundle is None:

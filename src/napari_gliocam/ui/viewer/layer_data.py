@@ -6,6 +6,7 @@ silently take the millimetres from the whole viewer.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -351,19 +352,22 @@ def make_layers(data: Iterable[LayerData]) -> list[Layer]:
     return [Layer.create(*one) for one in data]
 
 
-def load_units() -> None:
-    """Load napari's registry of units, in the window's thread and before any other thread asks.
+def ready_for_threads() -> None:
+    """Make napari fit to make layers in several threads; in the window's, before any other.
 
-    The registry builds itself when it is first asked, and a second thread that asks meanwhile finds
-    it half built: pint then says that the pixel is not defined.
+    Its registry of units builds itself when it is first asked, and a second thread that asks
+    meanwhile finds it half built: pint then says that the pixel is not defined.  And while it makes
+    colours for labels, napari ignores a warning of scikit-image, in the whole process: where two
+    threads do so at once, the first to finish ends that for the other, too.
     """
     Affine(ndim=3)
+    warnings.filterwarnings("ignore", "Conversion from CIE-LAB, via XYZ to sRGB", UserWarning)
 
 
 def warm_up() -> None:
     """Make napari load, in a thread beside the window's, what its first layers need.
 
-    That is SciPy's filters and rotations, and pandas.  `load_units` comes before it.
+    That is SciPy's filters and rotations, and pandas.  `ready_for_threads` comes before it.
     """
     import scipy.spatial.transform  # noqa: F401  # of the camera
 
