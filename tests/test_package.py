@@ -376,8 +376,8 @@ def test_no_two_public_classes_share_a_name() -> None:
 
 
 def test_the_conda_recipe_has_the_version_and_the_dependencies_of_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    recipe = (ROOT / "packaging/conda/meta.yaml").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = (ROOT / "packaging/conda/meta.yaml").read_text(encoding="utf-8")
     assert f'version = "{project["version"]}"' in recipe
     run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
     listed = {line.strip("- ").replace(" ", "") for line in run.splitlines()}

@@ -38,9 +38,10 @@ def test_control_characters_are_spelled_out(text, shown, capsys):
 
 @pytest.mark.parametrize("number", STOPPING[1:])
 def test_signals_stop_as_ctrl_c_does(number):
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), console.stoppable():
         signal.raise_signal(number)
-    assert signal.getsignal(number) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
 
 
 @pytest.mark.parametrize("number", STOPPING)

@@ -523,7 +523,12 @@ def test_a_stop_of_the_process_leaves_whole_files(case, tmp_path, tiny_bundle, n
     for copy in range(30):
         shutil.copytree(case, case.parent / f"copy {copy}")
     out = tmp_path / "out"
-    line = [sys.executable, "-m", "napari_gliocam", "segment", str(case.parent), "--out", str(out)]
+    # A shell's background job ignores SIGINT, and its children with it.
+    heeding = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('napari_gliocam', run_name='__main__', alter_sys=True)"
+    )
+    line = [sys.executable, "-c", heeding, "segment", str(case.parent), "--out", str(out)]
     line += ["--bundle", str(tiny_bundle), "--device", "cpu", "--save-maps"]
     with subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -118,7 +118,7 @@ def test_sentences(prepared):
         explain(prepared, layer=5)
     with pytest.raises(GliocamError, match="Exit 2 does not depend on layer 3"):
         explain(prepared, layer=3, score=2)
-    with pytest.raises(GliocamError, match='no method "cam"; choose one of gradcam'):
+    with pytest.raises(GliocamError, match='no method "cam"; did you mean "amecam"'):
         explain(prepared, "cam")
     with pytest.raises(GliocamError, match='no class "necrosis"'):
         explain(prepared, targets="necrosis")
