@@ -11,9 +11,7 @@ import pytest
 
 from napari_gliocam.cli import console
 
-STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+from .conftest import STOPPING
 
 
 @pytest.mark.parametrize(
@@ -36,6 +34,7 @@ def test_control_characters_are_spelled_out(text, shown, capsys):
     assert error == f"[bold]{shown}[/bold]\n"
 
 
+@pytest.mark.usefixtures("heeded_signals")
 @pytest.mark.parametrize("number", STOPPING[1:])
 def test_signals_stop_as_ctrl_c_does(number):
     before = signal.getsignal(number)
@@ -44,6 +43,15 @@ def test_signals_stop_as_ctrl_c_does(number):
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("heeded_signals")
+@pytest.mark.parametrize("number", STOPPING[1:])
+def test_signals_that_are_ignored_stay_so(number):
+    signal.signal(number, signal.SIG_IGN)
+    with console.stoppable(), console.uninterrupted():
+        signal.raise_signal(number)
+
+
+@pytest.mark.usefixtures("heeded_signals")
 @pytest.mark.parametrize("number", STOPPING)
 def test_signals_wait_until_files_are_whole(number):
     steps = []

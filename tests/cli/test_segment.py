@@ -518,6 +518,7 @@ def test_exit_status_of_the_process(case, tmp_path, tiny_bundle):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing on Windows")
+@pytest.mark.usefixtures("heeded_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_stop_of_the_process_leaves_whole_files(case, tmp_path, tiny_bundle, number):
     for copy in range(30):

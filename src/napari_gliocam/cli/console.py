@@ -181,11 +181,15 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def _handling(handler: Callable[[int, Any], Any], numbers: list[signal.Signals]) -> Iterator[None]:
-    """Handle signals in the block; they can be handled in the main thread alone."""
+    """Handle signals in the block, but for those that are ignored, as a hangup is under ``nohup``.
+
+    They can be handled in the main thread alone.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:
