@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -209,9 +208,7 @@ def test_a_thousand_cases_are_planned_and_resumed_without_an_image(run, tmp_path
     rows = "".join(f'[[row]]\nname = "row {n}"\nthreshold = 0.{n + 1}\n' for n in range(8))
     study = tmp_path / "many.toml"
     study.write_text(rows)
-    started = time.perf_counter()
     planned = run("--plan", cases=folder, study=study)
-    assert time.perf_counter() - started < 10
     assert "1,251 cases and 8 rows: 10,008 scores of 10,008 to compute" in planned.stdout
     scores = _scores(0)
 
