@@ -138,7 +138,8 @@ class CompareGrid:
         if tuple(grid.shape) != shape:
             grid.shape = shape
             camera = camera_of(viewer)
-            centre = compare_layout.centre_for(shape, room, self._brain_box())
+            name = (3 * self._font_size, longest * self._font_size)  # two lines
+            centre = compare_layout.centre_for(shape, room, self._brain_box(), name)
             camera.center = (*camera.center[:-2], *centre)
             camera.zoom = compare_layout.zoom_for(shape, room, brain)
 

@@ -34,19 +34,25 @@ def zoom_for(shape: tuple[int, int], room: Size, picture: Size) -> float:
     return _MARGIN * min(heights, widths)
 
 
-def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64]) -> Size:
-    """Return the centre of a cell in mm: the picture lies away from its name at the upper left.
+def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64], name: Size) -> Size:
+    """Return the centre of a cell in mm: the picture is moved away from its name where it must.
 
     Parameters
     ----------
+    shape : (int, int)
+        Rows and columns of cells.
+    room : (height, width)
+        Of the canvas in pixels.
     box : ndarray, (2, 2)
         Lowest and highest corner of what is shown, in mm.
+    name : (height, width)
+        Of the name at the upper left of the cell, in pixels.
     """
     low, high = box
     zoom = zoom_for(shape, room, (high[0] - low[0], high[1] - low[1]))
     free = np.array(room) / shape / zoom - (high - low)  # mm, at least the margin
-    shift = np.where(free == free.max(), (free - free.min()) / 2, 0.0)
-    y, x = (low + high) / 2 - shift
+    needed = np.clip(np.array(name) / zoom - free / 2, 0.0, (free - free.min()) / 2)
+    y, x = (low + high) / 2 - np.where(free == free.max(), needed, 0.0)
     return float(y), float(x)
 
 
