@@ -200,7 +200,7 @@ def test_no_slice_is_shown_twice(make_case):
     labels[4, 13:16, 13:16] = 1
     keys = key_slices(read_segmentation(case, labels))
     assert len({(key.index, key.modality) for key in keys}) == len(keys) == 2
-    assert keys[0].title == "Largest diameter of the tumour, most edema"
+    assert keys[0].title == "Largest diameters of the tumour, most edema"
     assert len(keys[0].lines) == 2
 
 

@@ -19,7 +19,7 @@ def test_key_slices_show_what_they_say(make_case, make_segmentation):
     reading = read_segmentation(case, make_segmentation(case))
     keys = key_slices(reading)
     titles = ", ".join(key.title for key in keys).lower()
-    for title in ("largest diameter of the tumour", "largest diameter of the core"):
+    for title in ("largest diameters of the tumour", "largest diameters of the core"):
         assert title in titles
     for title, area in (("most core", reading.areas.core), ("most edema", reading.areas.edema)):
         assert next(k for k in keys if title in k.title.lower()).index == int(area.argmax())
@@ -27,7 +27,7 @@ def test_key_slices_show_what_they_say(make_case, make_segmentation):
     assert overlap.title == "Most overlap"
     assert overlap.index == 3
     assert (overlap.labels == 3).any()
-    core = next(key for key in keys if "diameter of the core" in key.title.lower())
+    core = next(key for key in keys if "diameters of the core" in key.title.lower())
     long, across = core.lines
     assert long.start[0] == core.index
     assert long.mm >= across.mm

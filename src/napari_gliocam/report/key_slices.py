@@ -65,8 +65,8 @@ def key_slices(reading: Reading) -> list[KeySlice]:
     found: list[KeySlice] = []
     measured = reading.measures.case
     for title, modality, diameters in (
-        ("Largest diameter of the tumour", flair, measured.tumour.diameters),
-        ("Largest diameter of the core", t1ce, measured.core.diameters),
+        ("Largest diameters of the tumour", flair, measured.tumour.diameters),
+        ("Largest diameters of the core", t1ce, measured.core.diameters),
     ):
         if diameters.slice is not None:
             index = diameters.slice

@@ -34,10 +34,11 @@ HOW = (
     "Volumes are numbers of voxels times the volume of one; overlap of core and edema counts in "
     "each. Lesions are components of the whole tumour (26 neighbours). Diameters are taken on "
     "one axial slice from outline to outline of one connected part: the largest one, and the "
-    "largest one at right angles to it (bidimensional, as in RANO). Depth is the distance from the "
-    "core to the nearest voxel of the brain's surface, 0 where it reaches it. Sphericity is the "
-    "surface of a ball of the same volume over the surface. HD95 is the 95th percentile of the "
-    "distances between the surfaces. Slices are counted from 0, feet to head, as in napari."
+    "largest one at right angles to it (bidimensional, as in RANO); those of the case are of the "
+    "lesion with the largest product. Depth is the distance from the core to the nearest voxel of "
+    "the brain's surface, 0 where it reaches it. Sphericity is the surface of a ball of the same "
+    "volume over the surface. HD95 is the 95th percentile of the distances between the surfaces. "
+    "Slices are counted from 0, feet to head, as in napari."
 )
 
 

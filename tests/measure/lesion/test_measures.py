@@ -63,6 +63,17 @@ def test_where_lesions_are():
     assert first.core.diameters.long_mm == pytest.approx(math.hypot(2, 1.5))
 
 
+def test_the_diameters_of_the_case_are_those_of_the_largest_product():
+    labels = np.zeros((3, 40, 40), dtype=np.uint8)
+    labels[1, 2:12, 2:12] = 1
+    labels[1, 30:32, 2:38] = 1  # longer, and thin
+    found = measure_labels(labels, make_grid(labels.shape, (1, 1, 1)), min_ml=0)
+    broad, thin = found.lesions
+    assert thin.tumour.diameters.long_mm > broad.tumour.diameters.long_mm
+    assert found.case.tumour.diameters == broad.tumour.diameters
+    assert found.case.core.diameters == broad.core.diameters
+
+
 def test_the_depth_of_the_core():
     brain = np.zeros(SHAPE, dtype=bool)
     brain[1:-1, 1:-1, 1:-1] = True
@@ -156,10 +167,11 @@ def test_any_labels_give_finite_numbers_that_add_up(seed, density, min_ml):
     sizes = [m.tumour.ml for m in found.lesions]
     assert sizes == sorted(sizes, reverse=True)
     if found.lesions:
-        longest = max(m.tumour.diameters.long_mm for m in found.lesions)
-        assert found.case.tumour.diameters.long_mm >= longest
-    for row in found.rows:
+        largest = max(m.tumour.diameters.product_mm2 for m in found.lesions)
+        assert found.case.tumour.diameters.product_mm2 >= largest
+    for row in found.lesions:
         assert row.tumour.diameters.long_mm >= row.core.diameters.long_mm
+    for row in found.rows:
         assert row.tumour.sphericity <= 1
         assert all("nan" not in figure.text(row) for figure in FIGURES)
 

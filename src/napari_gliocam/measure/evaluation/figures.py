@@ -48,7 +48,7 @@ FIGURES: tuple[MeasuredFigure, ...] = (
     MeasuredFigure("core_ml", "Core", "ml", 2, lambda m: m.core.ml),
     MeasuredFigure("edema_ml", "Edema", "ml", 2, lambda m: m.edema_ml),
     MeasuredFigure(
-        "tumour_long_mm", "Tumour, largest diameter", "mm", 1, lambda m: m.tumour.diameters.long_mm
+        "tumour_long_mm", "Tumour, long diameter", "mm", 1, lambda m: m.tumour.diameters.long_mm
     ),
     MeasuredFigure(
         "tumour_perpendicular_mm",
@@ -65,7 +65,7 @@ FIGURES: tuple[MeasuredFigure, ...] = (
         lambda m: m.tumour.diameters.product_mm2,
     ),
     MeasuredFigure(
-        "core_long_mm", "Core, largest diameter", "mm", 1, lambda m: m.core.diameters.long_mm
+        "core_long_mm", "Core, long diameter", "mm", 1, lambda m: m.core.diameters.long_mm
     ),
     MeasuredFigure(
         "core_perpendicular_mm",

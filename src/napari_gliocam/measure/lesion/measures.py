@@ -29,7 +29,8 @@ class Region:
     ml : float
         Number of voxels times the volume of one.
     diameters : Diameters
-        Largest axial diameter and its perpendicular.
+        Largest axial diameter and its perpendicular; of a case, those of the lesion or smaller
+        part with the largest product.
     sphericity : float
         In [0, 1], see `napari_gliocam.measure.lesion.shape.sphericity`; 0 where there is nothing.
     """
@@ -242,7 +243,7 @@ class _Ruler:
             WHOLE_CASE,
             tuple(slice(0, length) for length in self.numbers.shape),
             self.voxels.sum(axis=0),
-            [max(of, key=lambda one: one.long_mm) for of in self.diameters],
+            [max(of, key=lambda one: (one.product_mm2, one.long_mm)) for of in self.diameters],
             [float(of.sum()) for of in self.surfaces],
             float(self.depths.min()),
         )

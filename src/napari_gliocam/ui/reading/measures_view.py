@@ -51,6 +51,9 @@ class MeasuresView(QWidget):
         self.caution = plain_label(wrap=True)
         self.trust_box.body.addWidget(self.caution)
         self.table = TextTable()
+        self.table.setToolTip(
+            "Diameters and product of the case are those of its lesion with the largest product"
+        )
         self.diameters_button = QPushButton("Draw diameters")
         self.diameters_button.setCheckable(True)
         self.diameters_button.setToolTip(
@@ -59,7 +62,7 @@ class MeasuresView(QWidget):
         )
         self.diameters_button.clicked.connect(self.diameters_requested)
         self.go_button = QPushButton("Go there")
-        self.go_button.setToolTip("To the slice with the largest diameter of the tumour")
+        self.go_button.setToolTip("To the slice with the largest diameters of the tumour")
         self.go_button.clicked.connect(self.diameters_slice_requested)
         buttons = QHBoxLayout()
         buttons.setSpacing(SPACING)

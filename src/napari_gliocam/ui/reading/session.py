@@ -310,7 +310,7 @@ class ReadingSession(DockSession):
             self.layers.remove_drawing(self.opened, "diameters")
 
     def go_to_diameters(self) -> None:
-        """Stand on the slice with the largest diameter."""
+        """Stand on the slice with the largest diameters."""
         index = None if self.last is None else self.last.measures.case.tumour.diameters.slice
         if index is not None:
             self.go_to(index)
