@@ -11,10 +11,13 @@ import pytest
 from napari_gliocam.io import unsaved
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs.engine import files
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.panel import unsaved_run
 from napari_gliocam.ui.panel.saving import ways_to_save
+from napari_gliocam.ui.plugin import preference
 
+from ...small_case import make_case
 from .test_painting import stroke
 from .test_refinement import FakeRefinement, fake
 
@@ -57,6 +60,43 @@ def test_strokes_and_settings_outlive_a_crash(segmented: Any, qtbot: Any) -> Non
     assert (segmented.viewer.layers["segmentation"].data[part] == 1).all()
     assert fresh.unsaved_strokes
     qtbot.waitUntil(lambda: segmented.state.running is None)
+
+
+def test_settings_that_were_undone_are_not_kept(
+    segmented: Any, qtbot: Any, fake: FakeRefinement
+) -> None:
+    session, case = segmented.panel.session, segmented.opened.case
+    session.set_refinement(preference.get_defaults().wanted)
+    usual = segmented.opened.settings
+    session.set_settings(Thresholds(tumour_threshold=0.99, class_threshold=0.99))
+    session.settle()
+    qtbot.waitUntil(lambda: unsaved.find_work(case) is not None)
+    session.set_settings(usual)
+    session.settle()
+    qtbot.waitUntil(lambda: unsaved.find_work(case) is None)
+
+
+def test_a_refinement_alone_is_kept(segmented: Any, qtbot: Any, fake: FakeRefinement) -> None:
+    session, case = segmented.panel.session, segmented.opened.case
+    assert segmented.opened.settings == segmented.opened.usual
+    qtbot.waitUntil(lambda: unsaved.find_work(case) is not None)
+    assert not unsaved.find_work(case).refinement.changes_something
+    session.set_refinement(preference.get_defaults().wanted)
+    qtbot.waitUntil(lambda: unsaved.find_work(case) is None)
+
+
+def test_work_that_is_still_offered_stays(gliocam: Any, qtbot: Any) -> None:
+    case = make_case()
+    kept = Thresholds(tumour_threshold=0.3)
+    unsaved.keep_work(case, kept, Refinement(), None)
+    opened = OpenCase(case)
+    gliocam.panel.session.layers.add_case(opened)
+    qtbot.waitUntil(lambda: opened.unsaved is not None)
+    job = gliocam.panel.segment()
+    qtbot.waitUntil(lambda: job.ended and opened.result is not None)
+    gliocam.panel.session.unsaved_run._keep()
+    qtbot.waitUntil(lambda: files().wait_idle(0.01))
+    assert unsaved.find_work(case) is not None
 
 
 def test_work_that_was_saved_or_closed_is_not_kept(

@@ -9,6 +9,7 @@ from napari_gliocam.io.unsaved import UnsavedWork, find_work, forget_work, keep_
 from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
 #: Work is written when nothing was changed for so long.
@@ -42,7 +43,9 @@ class UnsavedRun:
         self._following.close()
 
     def _follow(self, opened: OpenCase | None) -> None:
-        self._keep()
+        if self._rest.isActive():
+            self._rest.stop()
+            self._keep()
         self._following.close()
         self._opened = opened
         if opened is None:
@@ -66,12 +69,18 @@ class UnsavedRun:
         self._rest.start()
 
     def _keep(self) -> None:
-        """Write what was made by hand, where there is a result and something of it is not saved."""
+        """Write what was made by hand and is not saved; remove what was kept where nothing is."""
         opened = self._opened
         result = None if opened is None else opened.result
-        if opened is None or result is None:
+        if opened is None or result is None or opened.waiting_strokes is not None:
             return
-        if not opened.unsaved_strokes and opened.settings == opened.usual:
+        if (
+            not opened.unsaved_strokes
+            and opened.settings == opened.usual
+            and opened.refinement == preference.get_defaults().wanted
+        ):
+            if opened.unsaved is None:  # else it is still offered to be restored
+                self.forget(opened)
             return
         case, settings, refinement = opened.case, opened.settings, opened.refinement
         strokes = result.painted.strokes_copy()
