@@ -328,7 +328,7 @@ def test_wrong_usage_is_status_2(run, cases, tmp_path, options):
     [
         (["--results", "nowhere"], "nowhere is no folder"),
         (["--against", "nothing.json"], "nothing.json cannot be read"),
-        (["--label-scheme", "mine"], "no label scheme 'mine'"),
+        (["--label-scheme", "mine"], 'no label scheme "mine"'),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_runs(run, cases, tmp_path, options, said):

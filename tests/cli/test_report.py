@@ -252,7 +252,7 @@ def test_ctrl_c_keeps_the_table_of_what_is_done(cases, results, tmp_path, monkey
 def test_a_bad_option_is_refused_before_anything_runs(cases, tmp_path):
     done = run(cases, "--out", tmp_path / "out", "--label-scheme", "mine")
     assert done.exit_code == 2
-    assert "no label scheme 'mine'" in done.stderr
+    assert 'no label scheme "mine"' in done.stderr
     file = tmp_path / "file"
     file.write_text("x")
     assert "is a file, not a folder" in run(cases, "--out", file).stderr
