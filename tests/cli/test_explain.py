@@ -169,6 +169,19 @@ def test_each_member_of_an_ensemble_has_a_threshold_of_its_own(run, case, tmp_pa
     assert np.array_equal(either > 0, first | second)
 
 
+def test_no_ensemble_is_a_member_of_the_next(run, case, tmp_path):
+    line = (case, "--method", "gradcam", "--method", "exit", "--class", "core", "--scope", "4")
+    done = run(*line, "--no-gate", *(w for e in ("or", "2", "and") for w in ("--ensemble", e)),
+               "--out", tmp_path)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    both, two, either = (
+        np.asarray(nib.load(tmp_path / "one" / f"one_core_ensemble-{name}.nii.gz").dataobj)
+        for name in ("intersection", "2-votes", "union")
+    )
+    assert np.array_equal(both, two)
+    assert not np.array_equal(both, either)
+
+
 def test_many_cases_get_a_folder_each(run, case, tmp_path):
     other = case.parent / "two"
     other.mkdir()
@@ -211,6 +224,13 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
         (("--score", "5"), "no exit 5; choose one from 1 to 4"),
         (("--scope", "all"), '"all" is none of lesion, case'),
         (("--ensemble", "xor"), 'no ensemble "xor"'),
+        (("--method", "exit", "--ensemble", "9"), "--ensemble 9 needs 9 maps and there is 1; add"),
+        (("--method", "exit", "--ensemble", "and"), "--ensemble and needs 2 maps and there is 1"),
+        (
+            ("--method", "exit", "--method", "average", "--layer", "3", "--layer", "4")
+            + ("--ensemble", "4"),
+            "--ensemble 4 needs 4 maps and there are 3",
+        ),
         (("--tests", "faithfulnes"), 'no test "faithfulnes"; did you mean "faithfulness"?'),
         (("--baseline", "blurr"), 'no baseline "blurr"; did you mean "blur"?'),
         (("--normalise", "none"), "no scale of their own"),

@@ -71,9 +71,15 @@ class ExplainRequest:
     tests: AskedTests = field(default_factory=AskedTests)
 
     def __post_init__(self) -> None:
+        members = self.compare.map_count * len(self.bundles)
         for words in self.ensembles:
-            make_ensemble(words)
-        members = len(self.compare.methods) * len(self.bundles)
+            least = make_ensemble(words).least
+            if members < least:
+                there = f"there {'is' if members == 1 else 'are'} {members}"
+                raise GliocamError(
+                    f"--ensemble {words} needs {least} maps and {there}; add --method, --layer or "
+                    "--bundle, or leave it out."
+                )
         if self.member_thresholds and len(self.member_thresholds) != members:
             raise GliocamError(
                 f"There are {members} maps and {counted(len(self.member_thresholds), 'value')} of "
@@ -268,8 +274,11 @@ def run(
         raise KeyboardInterrupt
     if stopped and request.member_thresholds:  # they belong to all members
         ensembles = {}
-    for name, ensemble in ensembles.items() if len(comparison.maps) > 1 else ():
-        comparison.add_ensemble(name, ensemble, request.member_thresholds or None)
+    # One threshold for each map, so that no ensemble is a member of the next.
+    cuts = request.member_thresholds or [request.threshold] * len(comparison.maps)
+    for name, ensemble in ensembles.items():
+        if len(cuts) >= ensemble.least:  # fewer where the user stopped it
+            comparison.add_ensemble(name, ensemble, cuts)
     for name, maps in comparison.maps.items():
         for target in maps.targets:
             keep(name, target, maps.of(target) > 0 if maps.is_mask else maps.of(target))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, SEGMENTER
+from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.targets import Target
 from napari_gliocam.wording import no_such
@@ -72,6 +72,14 @@ class CompareRequest:
                 raise GliocamError(f"There is no layer {layer}; choose one from 1 to 4.")
         if isinstance(self.score, int) and self.score not in STAGES:
             raise GliocamError(f"There is no exit {self.score}; choose one from 1 to 4, or mean.")
+
+    @property
+    def map_count(self) -> int:
+        """Number of maps of one bundle: of each method, and of each layer where it explains one."""
+        entries = {**METHODS, SEGMENTER: OF_SEGMENTER}
+        names = {name: name.removeprefix(MULTISCALE) for name in self.methods}
+        layers = max(1, len(set(self.layers)))
+        return sum(layers if entries[name].layered else 1 for name in names.values())
 
     def explainings(self, prepared: Prepared) -> list[Explaining]:
         """Return the work of each method and layer, in order.
