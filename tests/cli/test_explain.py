@@ -227,8 +227,11 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
         (("--method", "exit", "--ensemble", "9"), "--ensemble 9 needs 9 maps and there is 1; add"),
         (("--method", "exit", "--ensemble", "and"), "--ensemble and needs 2 maps and there is 1"),
         (
-            ("--method", "exit", "--method", "average", "--layer", "3", "--layer", "4")
-            + ("--ensemble", "4"),
+            (
+                *("--method", "exit", "--method", "average", "--ensemble", "4"),
+                "--layer=3",
+                "--layer=4",
+            ),
             "--ensemble 4 needs 4 maps and there are 3",
         ),
         (("--tests", "faithfulnes"), 'no test "faithfulnes"; did you mean "faithfulness"?'),
@@ -244,6 +247,17 @@ def test_wrong_settings_are_one_sentence_and_write_nothing(run, case, tmp_path, 
     assert sentence in said
     assert not usage or usage[0].startswith("Usage")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out/one"])
+def test_a_file_in_the_way_is_found_before_a_network_runs(run, case, tmp_path, name):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    done = run(case, "--out", tmp_path / "out", "--method", "exit", "--scope", "4")
+    assert done.exit_code == 2
+    assert "is a file, not a folder" in done.stderr
+    assert file.read_text() == "mine"
 
 
 def test_ctrl_c_in_scorecam_writes_what_there_is(run, case, tmp_path, monkeypatch):

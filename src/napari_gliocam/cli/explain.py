@@ -21,6 +21,7 @@ from napari_gliocam.cli.batch import (
     each_case,
     end,
     plan,
+    refuse_existing,
     run_cases,
     sentence_of,
 )
@@ -39,7 +40,7 @@ from napari_gliocam.cli.console import (
 from napari_gliocam.cli.explain_tests import AskedTests, run_tests
 from napari_gliocam.cli.explain_tests import lines as test_lines
 from napari_gliocam.cli.options import with_shared_options
-from napari_gliocam.errors import GliocamError
+from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.wording import counted
 
@@ -151,7 +152,7 @@ def explain(
     does not stop the others.
     """
     with sentences(debug):
-        planned = plan(sources, lambda files: None if overwrite else _refuse(out, files))
+        planned = plan(sources, lambda files: _refuse(out, files, overwrite=overwrite))
         bundles: list[Path | None] = [*bundle] if bundle else [None]
         request = ExplainRequest(
             out=out,
@@ -180,18 +181,23 @@ def explain(
         end(done, stopped=stopped)
 
 
-def _sidecar(out: Path, files: CaseFiles) -> Path:
+def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
+    """Return where table, contact sheet and description of a case go."""
     from napari_gliocam.io.naming import safe_name
 
-    stem = safe_name(files.name)
-    return out.expanduser() / stem / f"{stem}_explain.json"
+    stem = safe_name(name)
+    folder = out.expanduser() / stem
+    table, sheet, described = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
+    return table, sheet, described
 
 
-def _refuse(out: Path, files: CaseFiles) -> str | None:
-    path = _sidecar(out, files)
-    if not path.exists():
-        return None
-    return f"{path} exists; choose another --out, or replace it (--overwrite)."
+def _refuse(out: Path, files: CaseFiles, *, overwrite: bool) -> str | None:
+    """Say why the results of a case could not be written, as far as can be told now."""
+    try:
+        refuse_existing(_files_of(out, files.name), overwrite=overwrite)
+    except SaveError as error:
+        return str(error)
+    return None
 
 
 def _one_by_one(
@@ -240,7 +246,7 @@ def run(
     """
     from napari_gliocam.cams.compare.comparison import Comparison, to_csv
     from napari_gliocam.io import read_case
-    from napari_gliocam.io.atomic import check_writable, write_files
+    from napari_gliocam.io.atomic import write_files
     from napari_gliocam.io.naming import safe_name
     from napari_gliocam.io.write import pack_volume
     from napari_gliocam.trust.run import to_csv as tests_csv
@@ -248,9 +254,8 @@ def run(
     ensembles = {f"Ensemble, {e.title}": e for e in map(make_ensemble, request.ensembles)}
     case = read_case(files)
     stem = safe_name(case.name)
-    folder = request.out.expanduser() / stem
-    table, sheet, sidecar = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
-    check_writable(folder)
+    table, sheet, sidecar = _files_of(request.out, case.name)
+    folder = table.parent
     contents: dict[Path, bytes] = {}
 
     def keep(name: str, target: str, values: Any) -> None:
