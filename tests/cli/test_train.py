@@ -120,8 +120,26 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_runs(given, tmp_p
     line = {"--out": tmp_path / "new", what: long}
     done = run(given, *(word for pair in line.items() for word in pair))
     assert done.exit_code == 2
-    assert "name too long" in done.output.replace("\n", " ")
+    said = done.output.replace("\n", " ")
+    assert "name too long" in said or "is longer than the 255 bytes" in said
     assert not (tmp_path / "new" / "bundle.json").exists()
+
+
+def test_a_file_in_the_way_is_refused_with_and_without_a_plan(given, tmp_path):
+    file = tmp_path / "mine"
+    file.write_text("mine")
+    for more in ((), ("--plan",)):
+        done = run(given, "--out", file, *more)
+        assert done.exit_code == 2, done.output
+        assert "is a file, not a folder" in done.stderr.replace("\n", " ")
+    assert file.read_text() == "mine"
+
+
+def test_a_refused_training_leaves_no_request(given, tmp_path):
+    (tmp_path / "empty").mkdir()
+    given = SimpleNamespace(folder=given.folder, cases=tmp_path / "empty")
+    assert run(given, "--out", tmp_path / "new").exit_code == 2
+    assert not (tmp_path / "new" / "training").exists()
 
 
 def test_folds_train_a_bundle_each_and_a_split_says_who_judges(given, tmp_path):

@@ -141,6 +141,18 @@ def test_from_cases_to_a_bundle_that_segments(given, tmp_path, monkeypatch):
     assert "finished bundle" in again.stderr
 
 
+def test_a_refused_training_leaves_nothing_and_a_plan_finds_a_file_in_the_way(given, tmp_path):
+    (tmp_path / "masks").mkdir()
+    line = ["train-segmenter", "--cases", given.cases, "--masks", tmp_path / "masks"]
+    line += ["--bundle", given.folder / "bundle", "--recipe", given.folder / "own.toml"]
+    assert run(*line, "--out", tmp_path / "new").exit_code == 2
+    assert not (tmp_path / "new" / "training").exists()
+    (tmp_path / "file").write_text("mine")
+    done = run(*line, "--out", tmp_path / "file", "--plan")
+    assert done.exit_code == 2
+    assert "is a file, not a folder" in done.stderr.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

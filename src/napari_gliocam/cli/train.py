@@ -164,6 +164,7 @@ def plan_training(request: TrainingRequest, *, as_json: bool) -> None:
     from napari_gliocam.train.run.time_estimate import estimating_time
     from napari_gliocam.train.run.training import gathering
 
+    request.check_folders()
     with bar("Training", unit="") as report:
         printer = EventPrinter(report, as_json=False, quiet=False)
         given = finish(gathering(request, draw=False), printer)

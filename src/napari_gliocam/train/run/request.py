@@ -127,6 +127,13 @@ class TrainingRequest:
         paths = [p for name in (*_READ, *_WRITTEN) if (p := getattr(self, name))]
         return tuple(p for p in paths if not Path(p).resolve().is_relative_to(own))
 
+    def check_folders(self) -> None:
+        """Raise `SaveError` where bundle or checkpoints could not be written."""
+        from napari_gliocam.io.atomic import check_writable  # imports nibabel: slow for --help
+
+        check_writable(self.out_dir)
+        check_writable(self.work_dir, [REQUEST_FILE])
+
     def absolute(self) -> TrainingRequest:
         """Return the request with absolute paths, so that it holds in any working folder."""
         paths = {name: getattr(self, name) for name in (*_READ, *_WRITTEN)}
@@ -148,7 +155,7 @@ class TrainingRequest:
         TrainingError
             If it cannot be written.
         """
-        from napari_gliocam.io.atomic import write_json  # both import nibabel: slow for --help
+        from napari_gliocam.io.atomic import write_json  # imports nibabel: slow for --help
 
         request = self.absolute()
         file = request.work_dir / REQUEST_FILE

@@ -52,6 +52,8 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
     """
     request = request.absolute()
     first = first_process()
+    if first:
+        request.check_folders()
     alone: AbstractContextManager[None] = locked(request.out_dir) if first else nullcontext()
     with alone, full_disk(request.out_dir):
         if request.finished:
@@ -59,13 +61,14 @@ def run_request(request: TrainingRequest, emit: Emit) -> Path | None:
                 f'"{request.out_dir}" holds a finished bundle; choose another folder for a new one.'
             )
         if first:
-            request.save()
             request.stop_file.unlink(missing_ok=True)
             remove_parts(request.out_dir)
             remove_parts(request.work_dir)
         given = finish(gathering(request), emit)
         for sentence in given.warnings:
             emit(Note(sentence))
+        if first:  # a request that was refused leaves nothing behind
+            request.save()
         emit(given.plan)
         watch = _Watch(given, emit)
         done = given.train(machine_of(request), watch.report)
