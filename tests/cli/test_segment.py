@@ -451,7 +451,7 @@ def test_info_as_json(run, tiny_bundle):
 
 def test_info_with_a_bad_bundle_still_prints_the_versions(run, tmp_path):
     result = run("info", "--bundle", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert __version__ in result.stdout
     assert str(tmp_path) in result.stdout
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from napari_gliocam import __version__
-from napari_gliocam.cli.console import FAILED, AsJson, Bundle, Debug, echo, sentences
+from napari_gliocam.cli.console import FAILED, WRONG_CALL, AsJson, Bundle, Debug, echo, sentences
 from napari_gliocam.errors import GliocamError
 
 PACKAGES = ("torch", "napari", "nibabel", "numpy", "npe2", "superqt")
@@ -26,7 +26,7 @@ def info(bundle: Bundle = None, as_json: AsJson = False, debug: Debug = False) -
         else:
             echo("\n".join(lines(facts)))
         if "error" in facts["bundle"]:
-            raise typer.Exit(FAILED)
+            raise typer.Exit(WRONG_CALL if bundle else FAILED)
 
 
 def gather(bundle: Path | None) -> dict[str, Any]:
