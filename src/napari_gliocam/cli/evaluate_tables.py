@@ -133,7 +133,7 @@ def _against(against: Against) -> Iterator[RenderableType]:
     table.add_column("")
     for head in ("difference", "n", "t-test p", "Wilcoxon p"):
         table.add_column(head, justify="right")
-    notes = []
+    notes: dict[str, list[str]] = {}
     for target in TARGETS:
         for metric in ("dice", "iou", "hd95_mm"):
             test = next(
@@ -143,7 +143,7 @@ def _against(against: Against) -> Iterator[RenderableType]:
             if test is None:
                 continue
             if test.note:
-                notes.append(f"{target}, {METRICS[metric]}: {test.note}")
+                notes.setdefault(test.note, []).append(f"{target} {METRICS[metric]}")
             table.add_row(
                 target if metric == "dice" else "",
                 METRICS[metric],
@@ -154,8 +154,8 @@ def _against(against: Against) -> Iterator[RenderableType]:
             )
         table.add_section()
     yield table
-    for note in notes:
-        yield Text(note)
+    for note, without in notes.items():
+        yield Text(f"{', '.join(without)}: {note}")
     for cases, where in ((against.only_here, "here"), (against.only_there, against.name)):
         if cases:
             yield Text(printable(f"Only {where}, not compared: {', '.join(cases)}."))
