@@ -54,8 +54,10 @@ def continuing(
     Raises
     ------
     CaseError
-        The labels lie on another grid, or were not saved by this program.
+        The labels are not there, lie on another grid, or were not saved by this program.
     """
+    if not path.exists():
+        raise CaseError(f"{path} is not there; check its name, or choose another result.")
     content = read_sidecar(path)
     if not content:
         raise CaseError(
