@@ -357,6 +357,15 @@ def test_each_case_keeps_its_own_thresholds(segmented: Any) -> None:
     assert panel.threshold_view.tumour.value() == pytest.approx(0.30)
 
 
+def test_the_gate_of_a_case_without_a_result_is_its_own(segmented: Any) -> None:
+    panel = segmented.panel
+    panel.session.set_settings(Thresholds(gate_probability=0.1))
+    assert panel.threshold_view.gate.text() == "Hide class where slice p < 0.1"
+    panel.session.layers.add_case(OpenCase(make_case("second")))
+    limit = segmented.state.current.settings.gate_probability
+    assert panel.threshold_view.gate.text() == f"Hide class where slice p < {limit:g}"
+
+
 def test_probabilities_of_the_slice_in_view(segmented: Any) -> None:
     panel, opened = segmented.panel, segmented.opened
     for index in (3, 12):

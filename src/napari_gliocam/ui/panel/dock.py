@@ -487,7 +487,10 @@ class Workspace(Dock):
         index = None
         if opened is not None:
             index = navigate.slice_in_view(self.session.viewer, opened.case.grid)
-        if result is not None:
+        if result is None:
+            settings = Thresholds() if opened is None else opened.settings
+            self.threshold_view.set_gate(settings.gate_probability)
+        else:
             hidden = () if index is None else hidden_by_gate(result, index)
             self.threshold_view.set_gate(gate_limit(result, index), hidden)
         there = result is not None and result.current is not None
