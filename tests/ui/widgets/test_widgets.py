@@ -70,6 +70,22 @@ def test_a_table_keeps_the_row_that_was_chosen_and_is_as_high_as_its_rows(qtbot:
     assert table.rowCount() == 0
 
 
+def test_a_table_scrolls_before_it_cuts_its_names(qtbot: Any) -> None:
+    table = TextTable()
+    qtbot.addWidget(table)
+    table.resize(300, 200)
+    table.show()
+    name = "Core, perpendicular"
+    table.fill(["", *(f"Lesion {n}" for n in range(6))], [[name, *["12.34 ml"] * 6]] * 3)
+    bar = table.horizontalScrollBar()
+    qtbot.waitUntil(lambda: bar.isVisible())
+    assert table.columnWidth(0) >= table.fontMetrics().horizontalAdvance(name)
+    qtbot.waitUntil(lambda: not table.verticalScrollBar().isVisible())
+    table.fill(["", "Case"], [[name, "12.34 ml"]] * 3)
+    qtbot.waitUntil(lambda: not bar.isVisible())
+    assert table.columnWidth(0) + table.columnWidth(1) == table.viewport().width()
+
+
 @pytest.mark.parametrize("kind", ["choice", "number"])
 def test_a_passing_wheel_changes_nothing(kind: str, qtbot: Any) -> None:
     if kind == "choice":

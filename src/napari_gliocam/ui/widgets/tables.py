@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -15,6 +16,9 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_gliocam.ui.widgets.pieces import tooltip
+
+#: A name is cut beyond so many pixels, where the figures need the room.
+_NAME_WIDTH = 170
 
 
 class TextTable(QTableWidget):
@@ -43,6 +47,10 @@ class TextTable(QTableWidget):
         lines.setDefaultSectionSize(self.fontMetrics().height() + 6)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
+        bar = self.horizontalScrollBar()
+        assert bar is not None
+        self._bar = bar
+        bar.rangeChanged.connect(self._fit)
 
     def fill(
         self,
@@ -68,17 +76,33 @@ class TextTable(QTableWidget):
                     self.setItem(line, column, item)
             if 0 <= chosen < len(rows):
                 self.setCurrentCell(chosen, 0)
-        header = self._header
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        if headings:
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self._header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self._fit_names()
         self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Give the names the room that there is now."""
+        super().resizeEvent(event)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """Let the names take the room that is left; the table scrolls where they need more."""
+        viewport, header = self.viewport(), self._header
+        if not self.columnCount() or viewport is None:
+            return
+        names, *figures = (
+            max(self.sizeHintForColumn(column), header.sectionSizeHint(column))
+            for column in range(self.columnCount())
+        )
+        names = min(names, _NAME_WIDTH)
+        if sum(figures) + names <= viewport.width():
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        else:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(0, names)
 
     def _fit(self) -> None:
         rows = min(self.rowCount(), self._most_rows)
         height = rows * self._lines.defaultSectionSize() + 2 * self.frameWidth()
         height += self._header.sizeHint().height()
-        bar = self.horizontalScrollBar()
-        self.setFixedHeight(
-            height + (bar.sizeHint().height() if bar is not None and bar.isVisible() else 0)
-        )
+        self.setFixedHeight(height + (self._bar.sizeHint().height() if self._bar.maximum() else 0))
