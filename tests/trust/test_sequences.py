@@ -99,6 +99,7 @@ def test_a_missing_sequence_takes_no_part(case, bundle, recipe_of):
 def test_shares_in_words_and_without_anything_to_share():
     shares = Shares({Modality.FLAIR: 3.0, Modality.T2: -1.0})
     assert shares.words == "FLAIR 75 %, T2 −25 %"
+    assert Shares({Modality.FLAIR: 400.0, Modality.T2: -1.0}).words == "FLAIR 100 %, T2 0 %"
     nothing = Shares(dict.fromkeys(THREE, 0.0))
     assert set(nothing.shares.values()) == {0.0}
     assert nothing.words == "no sequence contributes"
@@ -145,7 +146,9 @@ def test_a_case_is_shared_out_by_voxel_and_by_lesion(case, bundle):
     assert found.at((index, -50, 0)) == {}
     labels = np.zeros(case.grid.shape, np.uint8)
     assert found.by_lesion(labels) == []
-    labels[index, 15:25, 15:25] = 1
+    labels[index, 15:25, 15:25] = 2
+    assert [line[:2] for line in found.by_lesion(labels)] == [(1, "edema")], "it has no core"
+    labels[index, 18:22, 18:22] = 1
     lines = found.by_lesion(labels)
     assert [line[:2] for line in lines] == [(1, "core"), (1, "edema")]
     for _, _, one in lines:

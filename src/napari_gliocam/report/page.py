@@ -74,7 +74,7 @@ def make_page(reading: Reading) -> str:
         measures=_measures(reading),
         enhancing=_enhancing(reading),
         sequences=[
-            [f"lesion {number}", target, *(f"{100 * s:.0f} %" for s in one.shares.values())]
+            [f"lesion {number}", target, *(f"{100 * s:z.0f} %" for s in one.shares.values())]
             for number, target, one in reading.sequences
         ],
         sequence_names=[m.title for m in reading.sequences[0][2].values]

@@ -22,7 +22,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.slices import SliceFrame, area_matrix
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.trust.scoring import ImageScore, choose_slices
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Shares:
         if not any(self.shares.values()):
             return []
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
-        return [f"{m.title} {100 * s:.0f} %".replace("-", "−") for m, s in ordered]
+        return [f"{m.title} {100 * s:z.0f} %".replace("-", "−") for m, s in ordered]
 
 
 @dataclass(eq=False)
@@ -270,7 +270,7 @@ def shares_by_lesion(
     Parameters
     ----------
     shares : SequenceShares
-        Lesions on none of its slices are left out.
+        Lesions on none of its slices, or without its class, are left out.
     labels : ndarray of uint8, (S, P, L)
         Whose lesions they are, see `napari_gliocam.measure.lesion.lesions.find_lesions`.
     frame : SliceFrame
@@ -282,10 +282,12 @@ def shares_by_lesion(
     if lesions is None:
         return []
     numbers = lesions.case_numbers(labels.shape)
+    shown = mask_of(labels, shares.target)
     found = []
     for number in range(1, lesions.count + 1):
-        one = shares.of_map(where=lesion_weights(numbers == number, shares, frame))
-        if one is not None:
+        lesion = numbers == number
+        one = shares.of_map(where=lesion_weights(lesion, shares, frame))
+        if one is not None and shown[lesion].any():
             found.append((number, one))
     return found
 

@@ -149,6 +149,9 @@ def test_how_far_to_trust_the_result(qtbot: Any) -> None:
     view.set_sequences([(1, "core", one)])
     assert texts(view.shares, 0) == ["Lesion 1", "core", "75 %", "-25 %"]
     assert view.caution.isHidden()
+    little = Shares({Modality.T1CE: 400.0, Modality.FLAIR: -1.0})
+    view.set_sequences([(1, "core", little)])
+    assert texts(view.shares, 0)[2:] == ["100 %", "0 %"]
     view.set_sequences([(1, "core", one)], "The networks never learned to do without FLAIR.")
     assert not view.caution.isHidden()
     assert "without FLAIR" in view.caution.text()

@@ -180,7 +180,7 @@ class TrustView(ChartView):
     def _show_lesions(self, rows: Sequence[TrustRow]) -> None:
         """Show a line for each lesion of each map."""
         lines = [
-            [f"Lesion {number}", row.method, *(f"{100 * s:.0f} %" for s in shares.values())]
+            [f"Lesion {number}", row.method, *(f"{100 * s:z.0f} %" for s in shares.values())]
             for row in rows
             for number, shares in row.lesions
         ]

@@ -117,7 +117,7 @@ class MeasuresView(QWidget):
         self.shares.fill(
             ["", "", *names],
             [
-                [f"Lesion {number}", target, *(f"{100 * s:.0f} %" for s in one.shares.values())]
+                [f"Lesion {number}", target, *(f"{100 * s:z.0f} %" for s in one.shares.values())]
                 for number, target, one in lines
             ],
         )

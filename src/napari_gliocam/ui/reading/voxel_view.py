@@ -92,14 +92,14 @@ def _table(
                 texts.append("–")
                 continue
             one = readings[number]
-            share = "" if one.share is None else f" ({100 * one.share:.0f} %)"
+            share = "" if one.share is None else f" ({100 * one.share:z.0f} %)"
             texts.append(f"{one.value:.2f}{share}")
         rows.append([f"exit {number + 1}", *texts])
     if exits:
         rows.append(["doubt", *(_doubt(voxel.exits.get(target, ())) for target in targets)])
     for modality in dict.fromkeys(m for one in sequences.values() for m in one.values):
         shares = [sequences[t].shares.get(modality) if t in sequences else None for t in targets]
-        texts = ["–" if s is None else f"{100 * s:.0f} %" for s in shares]
+        texts = ["–" if s is None else f"{100 * s:z.0f} %" for s in shares]
         rows.append([f"from {modality.title}", *texts])
     return ["", *targets], rows
 
