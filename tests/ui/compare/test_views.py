@@ -119,6 +119,19 @@ def test_a_search_is_a_heat_map_whose_pairs_can_be_taken(qtbot: Any) -> None:
     assert view.plot.isHidden()
 
 
+def test_a_search_begins_with_a_class_that_was_run(qtbot: Any) -> None:
+    view = FiguresView()
+    qtbot.addWidget(view)
+    target = view.search.target
+    view.set_tables([MethodRow("A", "core", 0.5, 1.0), MethodRow("A", "edema", 0.5, 1.0)], [])
+    assert target.currentText() == "core"
+    target.setCurrentText("edema")
+    view.set_tables([MethodRow("A", "core", 0.5, 1.0), MethodRow("A", "edema", 0.5, 1.0)], [])
+    assert target.currentText() == "edema"
+    view.set_tables([], [])
+    assert target.currentText() == "edema"
+
+
 def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:
     view = FiguresView()
     qtbot.addWidget(view)

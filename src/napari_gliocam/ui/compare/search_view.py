@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
@@ -11,7 +12,7 @@ from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_gliocam.cams.compare.threshold_grid import GRID, ThresholdGrid
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.widgets.chart import ChartView
 from napari_gliocam.ui.widgets.pieces import SPACING, plain_label
 
@@ -62,6 +63,17 @@ class SearchView(ChartView):
         outer.addStretch(1)
         self._methods: tuple[str, ...] = ()
         self.set_result((), None)
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Choose a class that was run, unless the one that is chosen was.
+
+        Parameters
+        ----------
+        targets : sequence of Target
+            Classes of the comparison; empty where there is none.
+        """
+        if targets and self.target.currentText() not in targets:
+            self.target.setCurrentText(targets[0])
 
     def set_result(self, methods: tuple[str, ...], grid: ThresholdGrid | None) -> None:
         """Show a search; None for none.

@@ -169,6 +169,7 @@ class FiguresView(QWidget):
         self.expert.show_rows(rows)
         self.result.show_rows(rows)
         self.pairs.show_rows(pairs)
+        self.search.set_targets([row.target for row in rows])
         with_expert = not rows or any(row.dice is not None for row in rows)
         for tab in (self.expert, self.search):
             self.tabs.setTabVisible(self.tabs.indexOf(tab), with_expert)
