@@ -17,6 +17,7 @@ from napari_gliocam.ui.compare.figures import Figures
 from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.viewer.planes import show_plane
 
 from ...small_case import make_case
 
@@ -155,6 +156,16 @@ def test_threshold_moves_the_outline_and_the_figures(compared: Any, qtbot: Any) 
     after = {row.method: row.volume_ml for row in dock.figures_view.rows if row.target == "core"}
     assert after["GradCAM 4"] > before["GradCAM 4"]
     assert after["LayerCAM 4"] == before["LayerCAM 4"]
+
+
+def test_another_plane_shows_no_figure_of_an_axial_slice(compared: Any, qtbot: Any) -> None:
+    layer = compared.dock.session.layers.cells()[1]
+    assert "core, Dice" in layer.name
+    show_plane(compared.viewer, "coronal")
+    assert layer.name.splitlines()[1] == "core, axial slice 11"
+    assert "axial plane" in compared.dock.message_view.text.text()
+    show_plane(compared.viewer, "axial")
+    assert "core, Dice" in layer.name
 
 
 def test_thresholds_are_searched_by_pixel_masks_and_taken_by_a_click(

@@ -38,6 +38,7 @@ def test_a_caption_is_of_the_slice_in_view() -> None:
     figures.add(half)
     assert figures.caption(("A", "core"), index) == f"Dice {dice:.2f}"
     assert figures.caption(("A", "core"), index - 1) == "no map of this slice"
+    assert figures.caption(("A", "core"), None) == f"axial slice {index}"
     without = Figures(replace(case, expert=None), np.ones(case.grid.shape[0], dtype=bool))
     without.add(maps)
     assert without.caption(("A", "core"), index).endswith(" ml")

@@ -163,7 +163,8 @@ class Figures:
         key : (str, Target)
             Method and target of the picture.
         index : int or None
-            The slice in view; None for all slices that were asked for.
+            The slice in view; None for all slices that were asked for, as in another plane. A
+            map of a single slice then has its number instead of a figure.
         """
         target, slices = key[1], self._made[key]
         words = ""
@@ -172,6 +173,8 @@ class Figures:
                 return "no map of this slice"
             words = "" if np.count_nonzero(slices) == 1 else "slice "
             here: slice | NDArray[np.bool_] = slice(*self._starts[index : index + 2])
+        elif np.count_nonzero(slices) == 1:
+            return f"axial slice {np.flatnonzero(slices)[0]}"
         else:
             here = self._on(slices)
         mask = self._values[key][here] > self.threshold(key[0])

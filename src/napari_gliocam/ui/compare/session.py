@@ -82,6 +82,8 @@ class CompareSession(DockSession):
             (layers.inserted, self._on_case),
             (layers.removed, self._on_removed),
             (dims.point, self._on_slice),
+            (dims.order, self._on_plane),
+            (dims.ndisplay, self._on_slice),
             (state.current, self._on_case),
             (state.bundle, self._on_case),
             (state.device, self._on_case),
@@ -160,6 +162,19 @@ class CompareSession(DockSession):
     def _on_slice(self, event: object = None) -> None:
         self._write_captions()
         self.ready_changed.emit()
+
+    def _on_plane(self, event: object = None) -> None:
+        self._on_slice()
+        made = [np.count_nonzero(maps.spoken_slices) == 1 for maps in self.maps]
+        if made and all(made) and self._axial_slice is None:
+            self.say("The maps are of one axial slice; turn to the axial plane to see them.")
+
+    @property
+    def _axial_slice(self) -> int | None:
+        """The slice in view; None in another plane, in 3-D or outside the case."""
+        opened = self.opened
+        part = None if opened is None else navigate.part_in_view(self.viewer, opened.case.grid)
+        return part[0].start if part is not None and len(part) == 1 else None
 
     def _on_waiting(self, layer: Layer) -> None:
         self.say(f"{layer.name} waits behind the comparison; Close comparison shows it.")
@@ -318,11 +333,12 @@ class CompareSession(DockSession):
             self._distances.measure(figures)
 
     def _write_captions(self) -> None:
-        """Write the figure of the slice in view on each picture; of all slices outside the case."""
+        """Write the figure of the axial slice in view on each picture, else that of all slices."""
         verdicts = {(row.method, row.target): row.verdict for row in self.trust.rows}
         if self.figures is not None and self.grid.opened is not None:
+            index = self._axial_slice
             for key in self.figures.keys:
-                caption = self.figures.caption(key, self.slice)
+                caption = self.figures.caption(key, index)
                 self.grid.set_caption(key, caption, verdicts.get(key, ""))
 
     def _on_distances(self) -> None:
