@@ -172,3 +172,4 @@ def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qap
     assert set(report["range_ml"]) == set(report["volumes_ml"])
     assert report["seconds"]["segment"] > 0
     assert (out / "window.png").stat().st_size > 10_000
+    assert len(list(out.glob("*_report.html"))) == 1

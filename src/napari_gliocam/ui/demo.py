@@ -49,7 +49,8 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     Parameters
     ----------
     out : Path
-        Folder for the picture of the window, the labels, the maps and the json; it is made.
+        Folder for the picture of the window, the labels, the maps, the report and the json; it is
+        made.
     keep_open : bool
         True: leave the window to the user afterwards, and return when it is closed.
     size : (width, height)
@@ -58,8 +59,8 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     Returns
     -------
     int
-        0, the exit status.  ``demo.json`` holds the report: volumes in ml, Dice against the
-        phantom's truth, ranges in ml, seconds a stage, files.
+        0, the exit status.  ``demo.json`` holds volumes in ml, Dice against the phantom's truth,
+        ranges in ml, seconds a stage, files.
 
     Raises
     ------
@@ -71,6 +72,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
 
     from napari_gliocam.io import save_maps
     from napari_gliocam.io.naming import safe_name
+    from napari_gliocam.report import read_segmentation, save_reading
 
     console = Console(highlight=False, soft_wrap=True)
     out = Path(out).expanduser().resolve()
@@ -111,6 +113,7 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     name = safe_name(opened.case.name)
     saved = _wait(panel.save(out / f"{name}_seg.nii.gz"), panel)
     maps = save_maps(result.maps, opened.case, out, overwrite=True)
+    pages = save_reading(read_segmentation(opened.case, result.segmentation), out, overwrite=True)
     panel.state.message = None
     _until(lambda: opened.trust is not None or not _alive(panel), _TRUST_PATIENCE_S)
     if opened.trust is not None:
@@ -124,10 +127,10 @@ def run_demo(out: Path, keep_open: bool = False, size: tuple[int, int] = (1280, 
     lap("save")
     report["seconds"]["save"] = seconds["save"]
     report_path = out / "demo.json"
-    report["files"] = [p.name for p in (*saved, *maps, picture, report_path)]
+    report["files"] = [p.name for p in (*saved, *maps, *pages, picture, report_path)]
     report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(console, report)
-    console.print(f"Picture, labels, maps and json are in {out}")
+    console.print(f"Picture, labels, maps and report are in {out}")
     if keep_open:
         napari.run()
     else:
