@@ -156,12 +156,12 @@ class ResultFolder:
 
     def files_of(self, name: str) -> list[Path]:
         """Return every file that a case of this name gets: the labels, the json, the maps."""
-        from napari_gliocam.io.naming import safe_name
+        from napari_gliocam.io.naming import map_name, safe_name
 
         stem = safe_name(name)
         names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
         if self.save_maps:
-            names += [f"{stem}_{target}_map.nii.gz" for target in TARGETS]
+            names += [map_name(name, target) for target in TARGETS]
         names += [f"{stem}_on_{series}_gliocam_seg.nii.gz" for series in self.back]
         if self.dicom:
             names += [f"{stem}_{self.dicom}_seg.dcm", f"{stem}_{self.dicom}_report.dcm"]
@@ -239,17 +239,14 @@ class ResultFolder:
         if not self.back and not self.dicom:
             return {}
         from napari_gliocam.case import Modality
-        from napari_gliocam.io.write import pack_volume
         from napari_gliocam.prepare.dicom_out import dicom_result
-        from napari_gliocam.prepare.way_back import case_on_original, labels_on_original
+        from napari_gliocam.prepare.way_back import pack_on_original
 
         every = self.files_of(case.name)
         contents: dict[Path, bytes] = {}
         for series in self.back:
             path = next(path for path in every if f"_on_{series}_" in path.name)
-            there = case_on_original(case, Modality(series))
-            labels = labels_on_original(segmentation.labels, case, Modality(series))
-            contents[path] = pack_volume(labels, there, path)
+            contents[path] = pack_on_original(segmentation.labels, case, Modality(series), path)
         if self.dicom and segmentation.labels.any():
             result = dicom_result(segmentation, case, Modality(self.dicom))
             contents[every[-2]], contents[every[-1]] = result.segmentation, result.report

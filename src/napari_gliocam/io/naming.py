@@ -173,6 +173,19 @@ def safe_name(name: str) -> str:
     return f"{kept}~{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
+def map_name(case: str, target: str) -> str:
+    """Return the name of the file that the map of a target is saved in.
+
+    Parameters
+    ----------
+    case : str
+        Name of the case.
+    target : {"tumour", "core", "edema"}
+        Which map.
+    """
+    return f"{safe_name(case)}_{target}_map.nii.gz"
+
+
 def readable(text: str) -> str:
     """Replace the parts of a file name that are no valid UTF-8, so that it can be printed."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 import napari_gliocam
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.io.naming import NIFTI_SUFFIXES, RESULT_WORD, safe_name
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, RESULT_WORD, map_name, safe_name
 from napari_gliocam.io.sidecar import SOFTWARE, describe, is_foreign, sidecar_path
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def save_maps(
     folder = Path(folder).expanduser()
     contents = {}
     for target, values in (("tumour", maps.tumour), ("core", maps.core), ("edema", maps.edema)):
-        path = folder / f"{safe_name(case.name)}_{target}_map.nii.gz"
+        path = folder / map_name(case.name, target)
         unit = np.clip(values, 0.0, 1.0, dtype=np.float32)
         contents[path] = _packed(_nifti(unit, case, labels=False), path)
     refuse_sources(contents, case)

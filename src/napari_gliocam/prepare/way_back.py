@@ -10,10 +10,13 @@ import numpy as np
 from napari_gliocam.case import Case, Modality, OriginalSeries
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io.volume import difference
+from napari_gliocam.io.write import pack_volume
 from napari_gliocam.prepare.resample import resample
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
@@ -81,3 +84,24 @@ def case_on_original(case: Case, modality: Modality) -> Case:
     """Return a case without images on the grid of one of the series, to write labels with."""
     original = original_of(case, modality)
     return replace(case, volumes={}, grid=original.grid, header=None, preparation=None)
+
+
+def pack_on_original(
+    labels: NDArray[np.uint8], case: Case, modality: Modality, path: Path
+) -> bytes:
+    """Return labels of a prepared case as a NIfTI file on the grid of one of its series.
+
+    Parameters
+    ----------
+    labels, case, modality
+        As in `labels_on_original`.
+    path : Path
+        Where they will be written; tells whether they are compressed.
+
+    Raises
+    ------
+    SaveError
+        The case was not prepared, has no such modality, or the path is one of its own files.
+    """
+    there = case_on_original(case, modality)
+    return pack_volume(labels_on_original(labels, case, modality), there, path)

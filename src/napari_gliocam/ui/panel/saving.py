@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.io import save_maps, save_segmentation
+from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES, stem
-from napari_gliocam.io.write import pack_volume
+from napari_gliocam.io.saved_maps import write_maps_and_slices
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.jobs.continuing import slice_table
 
 Write = Callable[[Segmentation, Case, Path], list[Path]]
 
@@ -56,24 +55,17 @@ def save_labels(segmentation: Segmentation, case: Case, path: Path) -> list[Path
 
 
 def _save_with_maps(segmentation: Segmentation, case: Case, path: Path) -> list[Path]:
-    found = segmentation.maps
-    written = save_maps(found, case, path.parent, overwrite=True)
-    table = slice_table(path, case)
-    lines = ["slice,tumour,core,edema"]
-    for index, row in enumerate(found.probabilities.tolist()):
-        lines.append(",".join([str(index), *(f"{value:.7g}" for value in row)]))
-    write_files({table: ("\n".join(lines) + "\n").encode()}, overwrite=True)
-    return [*save_labels(segmentation, case, path), *written, table]
+    written = write_maps_and_slices(segmentation.maps, case, path.parent)
+    return [*save_labels(segmentation, case, path), *written]
 
 
 def _save_on_series(
     modality: Modality, segmentation: Segmentation, case: Case, path: Path
 ) -> list[Path]:
-    from napari_gliocam.prepare.way_back import case_on_original, labels_on_original
+    from napari_gliocam.prepare.way_back import pack_on_original
 
-    labels = labels_on_original(segmentation.labels, case, modality)
-    there = case_on_original(case, modality)
-    write_files({path: pack_volume(labels, there, path)}, overwrite=True)
+    content = pack_on_original(segmentation.labels, case, modality, path)
+    write_files({path: content}, overwrite=True)
     return [path]
 
 
