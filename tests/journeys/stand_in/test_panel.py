@@ -69,7 +69,7 @@ def test_segment_adds_labels_and_a_map_comes_when_it_is_shown(segmented: Any) ->
 
 def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
     panel, state, viewer = opened.panel, opened.state, opened.viewer
-    assert panel.run_view.networks.isHidden()
+    assert panel.run_view.networks_row.isHidden()
     state.bundle = replace(state.bundle, segmenter=SegmenterDesign())
     networks = panel.run_view.networks
     titles = [networks.itemText(i) for i in range(networks.count())]

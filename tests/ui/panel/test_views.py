@@ -98,9 +98,9 @@ def test_run_view(qtbot: Any) -> None:
     asked = heard(view.device_requested)
     view.devices.activated.emit(0)
     assert asked == ["auto"]
-    assert view.networks.isHidden(), "a bundle with the networks of the maps alone"
+    assert view.networks_row.isHidden(), "a bundle with the networks of the maps alone"
     view.set_networks(["Segmentation network", "Maps"])
-    assert not view.networks.isHidden()
+    assert not view.networks_row.isHidden()
     asked = heard(view.networks_requested)
     view.networks.activated.emit(1)
     assert asked == [1]

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_gliocam.case import Modality
 from napari_gliocam.ui.viewer.planes import PLANES, Plane
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
+from napari_gliocam.ui.widgets.pieces import (
+    Choice,
+    Elided,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    push_button,
+    tooltip,
+)
 
 MODALITIES = (Modality.FLAIR, Modality.T1CE, Modality.T2, Modality.T1)
 _TIPS = {
@@ -21,8 +31,8 @@ _TIPS = {
 }
 
 
-class CaseView(QWidget):
-    """Emits what the user asks for; shows what it is told."""
+class CaseView(Section):
+    """Show the case in work and its files; emit what the user asks for."""
 
     open_folder_requested = Signal()
     open_file_requested = Signal()
@@ -37,12 +47,7 @@ class CaseView(QWidget):
     one_contrast_requested = Signal(bool)
 
     def __init__(self, cycle_key: str) -> None:
-        super().__init__()
-        section = Section("Case", f"Key {cycle_key}: show the next modality")
-        outer = QHBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
-
+        super().__init__("Case", f"Key {cycle_key}: show the next modality")
         self.cases = Choice("The case that the panel works on; the layers of others are hidden.")
         self.cases.activated.connect(self.case_requested)
         self.open_button = QPushButton("Open…")
@@ -54,88 +59,69 @@ class CaseView(QWidget):
         menu.addSeparator()
         self.close_action = menu.addAction("Close the case in work", self.close_requested.emit)
         self.open_button.setMenu(menu)
-        top = QHBoxLayout()
-        top.setSpacing(SPACING)
-        top.addWidget(self.cases, 1)
-        top.addWidget(self.open_button)
-        section.body.addLayout(top)
-
-        self.restore_button = QPushButton("Restore unsaved work")
-        self.restore_button.clicked.connect(self.restore_requested)
+        self.restore_button = push_button("Restore unsaved work", self.restore_requested)
         self.restore_button.hide()
-        section.body.addWidget(self.restore_button)
         self.found_line = Elided()
-        self.files_button = QPushButton("Files")
-        self.files_button.setCheckable(True)
-        self.files_button.setToolTip("Show which file is which modality, and change it")
-        self.files_button.toggled.connect(self._fold)
-        found = QHBoxLayout()
-        found.setSpacing(SPACING)
-        found.addWidget(self.found_line, 1)
-        found.addWidget(self.files_button)
-        section.body.addLayout(found)
+        tip = "Show which file is which modality, and change it"
+        self.files_button = push_button("Files", self._fold, tip, checkable=True)
         self._unclear = False
         self._found: list[str] = []
         self._geometry = ""
-        self.files = QWidget()
-        grid = QGridLayout(self.files)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
         self.modalities: dict[Modality, Choice] = {}
-        for row, modality in enumerate(MODALITIES):
-            tip = f"{_TIPS[modality]} Key {cycle_key}: show the next modality."
+        rows = []
+        for modality in MODALITIES:
             choice = Choice(f"{_TIPS[modality]} Choose another volume where this one is wrong.")
             choice.activated.connect(
                 lambda index, modality=modality: self.modality_requested.emit(modality, index - 1)
             )
             self.modalities[modality] = choice
-            grid.addWidget(row_label(modality.title, tip), row, 0)
-            grid.addWidget(choice, row, 1)
+            tip = f"{_TIPS[modality]} Key {cycle_key}: show the next modality."
+            rows.append(labelled(modality.title, choice, tip=tip))
         self.schemes = Choice("What the numbers in the expert's file mean.")
         self.schemes.activated.connect(self._on_scheme)
         self._scheme_names: list[str] = []
-        grid.addWidget(row_label("Expert", "Outlines drawn by an expert"), len(MODALITIES), 0)
-        grid.addWidget(self.schemes, len(MODALITIES), 1)
-        section.body.addWidget(self.files)
+        rows.append(labelled("Expert", self.schemes, tip="Outlines drawn by an expert"))
+        self.files = in_column(*rows)
         self.geometry_line = Elided()
-        section.body.addWidget(self.geometry_line)
-        self.view_row = self._view_row()
-        section.body.addWidget(self.view_row)
-        self.one_contrast = QCheckBox("One contrast for all cases")
-        self.one_contrast.setToolTip(
-            tooltip(
-                "A modality has the same contrast in every open case, relative to the grey values "
-                "of the brain. Drag with the right button in the canvas to change the contrast: "
-                "sideways its width, up and down its level."
+        self.planes: dict[Plane, QPushButton] = {
+            plane: push_button(
+                plane.capitalize(),
+                partial(self._on_plane, plane),
+                f"Show the {plane} plane, upright, in the canvas",
+                checkable=True,
             )
+            for plane in PLANES
+        }
+        self.three_button = push_button(
+            "3 planes",
+            lambda: self.side_views_requested.emit(True),
+            "Show the two other planes below the canvas, linked",
+        )
+        self.beside_button = push_button(
+            "Beside",
+            lambda: self.side_views_requested.emit(False),
+            "Show another modality beside the canvas, linked",
+        )
+        self.view_row = in_row(
+            *self.planes.values(), self.three_button, self.beside_button, spacing=2
+        )
+        self.one_contrast = check_box(
+            "One contrast for all cases",
+            "A modality has the same contrast in every open case, relative to the grey values of "
+            "the brain. Drag with the right button in the canvas to change the contrast: sideways "
+            "its width, up and down its level.",
         )
         self.one_contrast.clicked.connect(self.one_contrast_requested)
-        section.body.addWidget(self.one_contrast)
+        self.add(
+            in_row(self.cases, self.open_button, grow=self.cases),
+            self.restore_button,
+            in_row(self.found_line, self.files_button, grow=self.found_line),
+            self.files,
+            self.geometry_line,
+            self.view_row,
+            self.one_contrast,
+        )
         self._fold()
-
-    def _view_row(self) -> QWidget:
-        widget = QWidget()
-        row = QHBoxLayout(widget)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
-        self.planes: dict[Plane, QPushButton] = {}
-        for plane in PLANES:
-            button = QPushButton(plane.capitalize())
-            button.setCheckable(True)
-            button.setToolTip(tooltip(f"Show the {plane} plane, upright, in the canvas"))
-            button.clicked.connect(partial(self._on_plane, plane))
-            self.planes[plane] = button
-            row.addWidget(button, 1)
-        self.three_button = QPushButton("3 planes")
-        self.three_button.setToolTip(tooltip("Show the two other planes below the canvas, linked"))
-        self.three_button.clicked.connect(lambda: self.side_views_requested.emit(True))
-        self.beside_button = QPushButton("Beside")
-        self.beside_button.setToolTip(tooltip("Show another modality beside the canvas, linked"))
-        self.beside_button.clicked.connect(lambda: self.side_views_requested.emit(False))
-        row.addWidget(self.three_button, 1)
-        row.addWidget(self.beside_button, 1)
-        return widget
 
     def _on_plane(self, plane: Plane, checked: bool = False) -> None:
         self.set_plane(plane)

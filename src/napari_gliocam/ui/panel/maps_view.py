@@ -6,20 +6,20 @@ from collections.abc import Callable, Collection
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
 
 from napari_gliocam.maps.class_maps import ATTENTION_ROWS, ROWS, Row
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.viewer.layer_data import map_name
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, row_label, swatch, swatch_label
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Section,
+    push_button,
+    row_label,
+    swatch,
+    swatch_label,
+)
 
 _ROW_TIPS = {
     "exit 1": "After the first residual stage: fine and noisy",
@@ -36,30 +36,25 @@ _ROW_TIPS = {
 }
 
 
-class MapsView(QWidget):
-    """Emits which map to show or hide, and that other methods are wanted."""
+class MapsView(Section):
+    """Emit which map to show or hide, and that other methods are wanted."""
 
     map_requested = Signal(str, str, bool)
     compare_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Maps")
-        self.compare_button = QPushButton("Compare CAMs…")
-        self.compare_button.setToolTip("Other explanation methods, side by side")
-        self.compare_button.clicked.connect(self.compare_requested)
-        section.head.addWidget(self.compare_button)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Maps")
+        self.compare_button = push_button(
+            "Compare CAMs…", self.compare_requested, "Other explanation methods, side by side"
+        )
+        self.head.addWidget(self.compare_button)
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING // 2)
         grid.setVerticalSpacing(2)
         self._marks = {target: swatch(colour) for target, colour in TARGET_COLOURS.items()}
         self.buttons: dict[tuple[Row, Target], QPushButton] = {}
         for column, target in enumerate(TARGETS, start=1):
-            heading = swatch_label(target, TARGET_COLOURS[target])
-            grid.addWidget(heading, 0, column)
+            grid.addWidget(swatch_label(target, TARGET_COLOURS[target]), 0, column)
             grid.setColumnStretch(column, 1)
         rows = [row for row in ROWS if row not in ATTENTION_ROWS]
         for line, row in enumerate(rows, start=1):
@@ -71,19 +66,19 @@ class MapsView(QWidget):
         grid.addWidget(row_label("Attention", tip), len(rows) + 1, 0)
         for column, target in enumerate(TARGETS, start=1):
             grid.addLayout(self._attention(target), len(rows) + 1, column)
-        section.body.addLayout(grid)
+        self.body.addLayout(grid)
         self.set_available(None)
 
     def _button(self, row: Row, target: Target) -> QPushButton:
-        button = QPushButton()
-        button.setCheckable(True)
-        button.setFixedHeight(19)
-        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        button.setAccessibleName(f"{row} {target}")
-        button.clicked.connect(lambda shown: self.map_requested.emit(row, target, shown))
-        self.buttons[row, target] = button
-        return button
+        toggle = push_button(
+            "", lambda shown: self.map_requested.emit(row, target, shown), checkable=True
+        )
+        toggle.setFixedHeight(19)
+        toggle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        toggle.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        toggle.setAccessibleName(f"{row} {target}")
+        self.buttons[row, target] = toggle
+        return toggle
 
     def _attention(self, target: Target) -> QHBoxLayout:
         four = QHBoxLayout()
@@ -110,7 +105,7 @@ class MapsView(QWidget):
             button.setToolTip(tip)
 
     def set_shown(self, shown: Collection[tuple[Row, Target]]) -> None:
-        """Show which maps can be seen; tell nobody."""
+        """Show which maps can be seen; nothing is emitted."""
         for key, button in self.buttons.items():
             button.setChecked(key in shown)
             if not button.text():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_gliocam.case import Modality
@@ -14,11 +14,14 @@ from napari_gliocam.prepare import Steps
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.panel.case_view import MODALITIES
 from napari_gliocam.ui.widgets.pieces import (
-    SPACING,
     Choice,
     Elided,
     Section,
-    row_label,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    push_button,
     tooltip,
 )
 from napari_gliocam.ui.widgets.run_button import RunButton
@@ -35,7 +38,7 @@ _STEPS = {
 
 
 class PrepareView(QWidget):
-    """Emits what the user asks for; shows what it is told; hidden where nothing is to prepare."""
+    """Offer steps and checks of a preparation, emit what is asked for; hidden where it has none."""
 
     series_requested = Signal(object, int)
     prepare_requested = Signal(object)
@@ -57,61 +60,47 @@ class PrepareView(QWidget):
 
     def _choice(self) -> Section:
         section = Section("Prepare", "Make a case of the series of an examination")
-        self.close_button = QPushButton("Leave")
-        self.close_button.setToolTip("Do not prepare these series")
-        self.close_button.clicked.connect(self.dismissed)
+        self.close_button = push_button("Leave", self.dismissed, "Do not prepare these series")
         section.head.addWidget(self.close_button)
         self.found_line = Elided()
-        section.body.addWidget(self.found_line)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
         self.series: dict[Modality, Choice] = {}
-        for row, modality in enumerate(MODALITIES):
+        for modality in MODALITIES:
             choice = Choice()
             choice.activated.connect(
                 lambda index, modality=modality: self.series_requested.emit(modality, index - 1)
             )
             self.series[modality] = choice
-            grid.addWidget(row_label(modality.title), row, 0)
-            grid.addWidget(choice, row, 1)
-        grid.setColumnStretch(1, 1)
-        section.body.addLayout(grid)
-        steps = QHBoxLayout()
-        self.steps: dict[str, QCheckBox] = {}
-        for name, (title, tip) in _STEPS.items():
-            self.steps[name] = QCheckBox(title)
-            self.steps[name].setToolTip(tooltip(tip))
-            self.steps[name].setChecked(True)
-            steps.addWidget(self.steps[name])
-        steps.addStretch(1)
-        section.body.addLayout(steps)
+        self.steps = {
+            name: check_box(title, tip, checked=True) for name, (title, tip) in _STEPS.items()
+        }
         self.run = RunButton("Prepare", "Make a case of the series chosen above", counted="series")
         self.run.requested.connect(lambda: self.prepare_requested.emit(self.chosen_steps()))
         self.run.cancel_requested.connect(self.cancel_requested)
-        section.body.addWidget(self.run)
+        section.add(
+            self.found_line,
+            in_column(*(labelled(m.title, choice) for m, choice in self.series.items())),
+            in_row(*self.steps.values()),
+            self.run,
+        )
         return section
 
     def _check(self) -> Section:
         section = Section("Check", "How the case was prepared, and whether it went well")
         self.steps_line = Elided()
-        section.body.addWidget(self.steps_line)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
         self.checkerboard = Choice(
             "Squares of two modalities in turn: edges run through where they are aligned."
         )
         self.checkerboard.activated.connect(self._on_checkerboard)
         self._others: tuple[Modality, ...] = ()
-        self.head_button = QPushButton("Brain border")
-        self.head_button.setCheckable(True)
-        self.head_button.setToolTip(
-            tooltip("Show the head with its skull, and the border of the brain that was kept")
+        self.head_button = push_button(
+            "Brain border",
+            self._on_head,
+            "Show the head with its skull, and the border of the brain that was kept",
+            checkable=True,
         )
-        self.head_button.clicked.connect(self._on_head)
-        row.addWidget(self.checkerboard, 1)
-        row.addWidget(self.head_button)
-        section.body.addLayout(row)
+        section.add(
+            self.steps_line, in_row(self.checkerboard, self.head_button, grow=self.checkerboard)
+        )
         return section
 
     def chosen_steps(self) -> Steps:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 from superqt.utils import signals_blocked
 
 from napari_gliocam.refine.parameters import (
@@ -21,7 +21,16 @@ from napari_gliocam.refine.parameters import (
 from napari_gliocam.ui.model.result import TITLES
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
 from napari_gliocam.ui.widgets.forms import Form, field_title
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
+from napari_gliocam.ui.widgets.pieces import (
+    Choice,
+    Elided,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    push_button,
+    row_label,
+)
 from napari_gliocam.ui.widgets.run_button import RunButton
 
 _OWN = "own values"
@@ -33,8 +42,8 @@ _OVERLAY_TIPS: dict[Overlay, str] = {
 _PART_TITLES = {"crf": "Dense CRF", "fit": "BoundaryFit", "components": "Islands and holes"}
 
 
-class RefineView(QWidget):
-    """Emits the refinement that is chosen, and when to apply it, to stop and to flip.
+class RefineView(Section):
+    """Emit the refinement that is chosen, and when to apply it, to stop and to flip.
 
     Parameters
     ----------
@@ -50,11 +59,7 @@ class RefineView(QWidget):
     overlay_requested = Signal(str, bool)
 
     def __init__(self, flip_key: str) -> None:
-        super().__init__()
-        section = Section("Refinement", f"Key {flip_key}: before or after refinement")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Refinement", f"Key {flip_key}: before or after refinement")
         self._refinement = Refinement()
         self._presets = _presets()
         #: A form for each part of the refinement, made when it is first looked at.
@@ -67,78 +72,53 @@ class RefineView(QWidget):
         )
         self.methods.fill([_sentence(title) for title in TITLES.values()], 0)
         self.methods.activated.connect(self._on_method)
-        section.head.addWidget(self.methods, 20)
-        self.components = QCheckBox("Remove islands, fill holes")
-        self.components.setToolTip(
-            tooltip(
-                "Drop parts of the tumour that are small beside the largest one, fill holes in "
-                "the tumour and necrosis in the core"
-            )
+        self.head.addWidget(self.methods, 20)
+        self.components = check_box(
+            "Remove islands, fill holes",
+            "Drop parts of the tumour that are small beside the largest one, fill holes in "
+            "the tumour and necrosis in the core",
         )
         self.components.toggled.connect(self._on_components)
-        self.parameters_button = QPushButton("Parameters")
-        self.parameters_button.setCheckable(True)
-        self.parameters_button.setToolTip("Show or hide the parameters")
-        self.parameters_button.toggled.connect(self._show_parts)
-        options = QHBoxLayout()
-        options.setSpacing(SPACING)
-        options.addWidget(self.components, 1)
-        options.addWidget(self.parameters_button)
-        section.body.addLayout(options)
-
+        self.parameters_button = push_button(
+            "Parameters", self._show_parts, "Show or hide the parameters", checkable=True
+        )
         self.run = RunButton("Apply to case", "Refine every slice that shows tumour")
         self.apply_button = self.run.button
         self.cancel_button = self.run.cancel_button
         self.run.requested.connect(self.apply_requested)
         self.run.cancel_requested.connect(self.cancel_requested)
-        self.flip_button = QPushButton("Before")
-        self.flip_button.setCheckable(True)
-        self.flip_button.setToolTip(f"Show the labels before refinement (key {flip_key})")
-        self.flip_button.clicked.connect(self.flip_requested)
-        self.action_row = QWidget()
-        row = QHBoxLayout(self.action_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SPACING)
-        row.addWidget(self.run, 1)
-        row.addWidget(self.flip_button)
-        section.body.addWidget(self.action_row)
+        tip = f"Show the labels before refinement (key {flip_key})"
+        self.flip_button = push_button(
+            "Before", lambda: self.flip_requested.emit(), tip, checkable=True
+        )
+        self.action_row = in_row(self.run, self.flip_button, grow=self.run)
         self.status = Elided()
-        section.body.addWidget(self.status)
-        self.parameters = self._parameters()
-        section.body.addWidget(self.parameters)
-        self.set_refinement(self._refinement)
-        self.set_result("", can_apply=False, can_flip=False, flipped=False)
-
-    def _parameters(self) -> QWidget:
-        widget = QWidget()
-        self._parts = QVBoxLayout(widget)
-        self._parts.setContentsMargins(0, 0, 0, 0)
-        self._parts.setSpacing(2)
         self.presets = Choice("Kernels of the dense CRF: paper 2 as released, or as in DeepLab")
         self.presets.activated.connect(self._on_preset)
-        self.reset_button = QPushButton("Reset")
-        self.reset_button.setToolTip("Back to the default parameters")
-        self.reset_button.clicked.connect(self.reset)
-        top = QHBoxLayout()
-        top.setSpacing(SPACING)
         self.preset_label = row_label("CRF", self.presets.toolTip())
-        top.addWidget(self.preset_label)
-        top.addWidget(self.presets, 1)
-        top.addWidget(self.reset_button)
-        self._parts.addLayout(top)
-        self.overlays = {overlay: QPushButton(_sentence(overlay)) for overlay in OVERLAYS}
-        self.overlay_row = QWidget()
-        row = QHBoxLayout(self.overlay_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(SPACING)
-        row.addWidget(row_label("Show", "What BoundaryFit goes by"))
-        for overlay, button in self.overlays.items():
-            button.setCheckable(True)
-            button.setToolTip(f"{_OVERLAY_TIPS[overlay]} over the slice in view")
-            button.clicked.connect(partial(self.overlay_requested.emit, overlay))
-            row.addWidget(button, 1)
-        self._parts.addWidget(self.overlay_row)
-        return widget
+        self.reset_button = push_button("Reset", self.reset, "Back to the default parameters")
+        self.overlays = {
+            overlay: push_button(
+                _sentence(overlay),
+                partial(self.overlay_requested.emit, overlay),
+                f"{_OVERLAY_TIPS[overlay]} over the slice in view",
+                checkable=True,
+            )
+            for overlay in OVERLAYS
+        }
+        self.overlay_row = in_row(
+            row_label("Show", "What BoundaryFit goes by"), *self.overlays.values()
+        )
+        presets = in_row(self.preset_label, self.presets, self.reset_button, grow=self.presets)
+        self.parameters = in_column(presets, self.overlay_row)
+        self.add(
+            in_row(self.components, self.parameters_button, grow=self.components),
+            self.action_row,
+            self.status,
+            self.parameters,
+        )
+        self.set_refinement(self._refinement)
+        self.set_result("", can_apply=False, can_flip=False, flipped=False)
 
     # ---- what is chosen
 
@@ -214,15 +194,12 @@ class RefineView(QWidget):
         form.changed.connect(partial(self._on_part, name))
         form.refused.connect(self.refused)
         self.forms[name] = form
-        self._boxes[name] = box = QWidget()
-        column = QVBoxLayout(box)
-        column.setContentsMargins(0, SPACING // 2, 0, 0)
-        column.setSpacing(2)
         heading = QLabel(_PART_TITLES.get(name, field_title(name)))
         heading.setEnabled(False)
-        column.addWidget(heading)
-        column.addWidget(form)
-        self._parts.addWidget(box)
+        self._boxes[name] = box = in_column(heading, form)
+        parts = self.parameters.layout()
+        assert parts is not None
+        parts.addWidget(box)
 
     # ---- what is shown
 

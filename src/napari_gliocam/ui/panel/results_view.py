@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QLabel
 
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.trust.statement import TrustStatement
@@ -23,6 +15,9 @@ from napari_gliocam.ui.widgets.pieces import (
     SPACING,
     Elided,
     Section,
+    check_box,
+    in_row,
+    push_button,
     row_label,
     swatch_label,
     tooltip,
@@ -34,8 +29,8 @@ _WIDEST = "00.0 → 00.0"
 LABEL_WIDTH = 84
 
 
-class ResultsView(QWidget):
-    """Emits that the result is to be saved, read, outlined, or its next lesion shown.
+class ResultsView(Section):
+    """Emit that the result is to be saved, read, outlined, or its next lesion shown.
 
     Its rows depend on the case and the choices alone, so that none jumps while a slider moves.
     """
@@ -54,26 +49,20 @@ class ResultsView(QWidget):
         outline_key: str,
         doubt_key: str,
     ) -> None:
-        super().__init__()
-        section = Section("Result", f"Key {overlay_key}: show or hide the segmentation")
-        self.outline = QCheckBox("Outline")
-        self.outline.setToolTip(
-            tooltip(
-                f"Draw the segmentation as an outline (key {outline_key}); maps over it do, too"
-            )
+        super().__init__("Result", f"Key {overlay_key}: show or hide the segmentation")
+        self.outline = check_box(
+            "Outline",
+            f"Draw the segmentation as an outline (key {outline_key}); maps over it do, too",
         )
         self.outline.clicked.connect(self.outline_requested)
-        self.reading_button = QPushButton("Reading…")
-        self.reading_button.setToolTip("Chart, measures, overlap, agreement, voxel, report")
-        self.reading_button.clicked.connect(self.reading_requested)
-        section.head.addWidget(self.outline)
-        section.head.addWidget(self.reading_button)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        self.reading_button = push_button(
+            "Reading…", self.reading_requested, "Chart, measures, overlap, agreement, voxel, report"
+        )
+        self.head.addWidget(self.outline)
+        self.head.addWidget(self.reading_button)
         self.origin = Elided()
         self.origin.hide()
-        section.body.addWidget(self.origin)
+        self.add(self.origin)
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING // 2)
         grid.setVerticalSpacing(2)
@@ -106,37 +95,31 @@ class ResultsView(QWidget):
         self.distance_label, self.distances = self._row(
             grid, 6, "HD95, mm", "95th percentile of surface distances to the expert labels"
         )
-        section.body.addLayout(grid)
-
-        self.previous_button = QPushButton("◂ Lesion")
-        self.previous_button.setToolTip(f"Next slice below that shows tumour (key {previous_key})")
-        self.previous_button.clicked.connect(lambda: self.lesion_step_requested.emit(-1))
-        self.next_button = QPushButton("Lesion ▸")
-        self.next_button.setToolTip(f"Next slice above that shows tumour (key {next_key})")
-        self.next_button.clicked.connect(lambda: self.lesion_step_requested.emit(1))
-        self.doubt_button = QPushButton("Doubt ▸")
-        self.doubt_button.setToolTip(
-            tooltip(
-                "Slice on which the exits disagree most, then the next in that order "
-                f"(key {doubt_key})"
-            )
+        self.body.addLayout(grid)
+        self.previous_button = push_button(
+            "◂ Lesion",
+            lambda: self.lesion_step_requested.emit(-1),
+            f"Next slice below that shows tumour (key {previous_key})",
         )
-        self.doubt_button.clicked.connect(lambda: self.doubt_step_requested.emit(1))
-        self.save_button = QPushButton("Save…")
-        self.save_button.setToolTip(
-            tooltip("Write the labels as NIfTI on the case's own grid, and the settings as json")
+        self.next_button = push_button(
+            "Lesion ▸",
+            lambda: self.lesion_step_requested.emit(1),
+            f"Next slice above that shows tumour (key {next_key})",
         )
-        self.save_button.clicked.connect(self.save_requested)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        for button in (
-            self.previous_button,
-            self.next_button,
-            self.doubt_button,
-            self.save_button,
-        ):
-            row.addWidget(button, 1)
-        section.body.addLayout(row)
+        self.doubt_button = push_button(
+            "Doubt ▸",
+            lambda: self.doubt_step_requested.emit(1),
+            "Slice on which the exits disagree most, then the next in that order "
+            f"(key {doubt_key})",
+        )
+        self.save_button = push_button(
+            "Save…",
+            self.save_requested,
+            "Write the labels as NIfTI on the case's own grid, and the settings as json",
+        )
+        self.add(
+            in_row(self.previous_button, self.next_button, self.doubt_button, self.save_button)
+        )
         self.set_rows(expert=False, refines=False)
         self.set_volumes(None)
         self.set_trust(None)

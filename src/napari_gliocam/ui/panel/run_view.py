@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.widgets.pieces import (
-    SPACING,
     Choice,
     Elided,
     Section,
+    in_column,
+    labelled,
     plain_label,
-    row_label,
 )
 from napari_gliocam.ui.widgets.run_button import RunButton
 
 NOTICE = "Research use, not a medical device"
 
 
-class RunView(QWidget):
-    """Emits what the user asks for; shows what it is told."""
+class RunView(Section):
+    """Show device, bundle and progress; emit what the user asks for."""
 
     device_requested = Signal(str)
     #: The folder of a bundle that ships, or nothing for one that is to be asked for.
@@ -34,12 +34,7 @@ class RunView(QWidget):
     cancel_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Segment")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
-
+        super().__init__("Segment")
         self.devices = Choice("The processor that runs the networks.")
         self.devices.activated.connect(self._on_device)
         self._device_names: list[str] = []
@@ -54,27 +49,11 @@ class RunView(QWidget):
             "network that the maps taught"
         )
         self.networks.activated.connect(self.networks_requested)
-        self.networks_label = row_label("Result of", self.networks.toolTip())
+        self.networks_row = labelled("Result of", self.networks)
         self.notice = Elided()
         self.notice.set_text(NOTICE)
         self.worse = plain_label(wrap=True)
         self.worse.hide()
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(row_label("Device"), 0, 0)
-        grid.addWidget(self.devices, 0, 1, 1, 2)
-        grid.addWidget(row_label("Bundle", "Weights with all that is needed to use them"), 1, 0)
-        grid.addWidget(self.bundle, 1, 1)
-        grid.addWidget(self.bundle_button, 1, 2)
-        grid.addWidget(self.origin, 2, 0, 1, 3)
-        grid.addWidget(self.networks_label, 3, 0)
-        grid.addWidget(self.networks, 3, 1, 1, 2)
-        grid.addWidget(self.notice, 4, 0, 1, 3)
-        grid.setColumnStretch(1, 1)
-        section.body.addLayout(grid)
-        self.set_networks(())
-
         self.run = RunButton("Segment", "Find core and edema in the case chosen above")
         self.segment_button = self.run.button
         self.segment_button.setMinimumHeight(32)
@@ -85,8 +64,19 @@ class RunView(QWidget):
         self.run.cancel_requested.connect(self.cancel_requested)
         self.stack, self.bar, self.stage = self.run, self.run.bar, self.run.stage
         self.cancel_button = self.run.cancel_button
-        section.body.addWidget(self.worse)
-        section.body.addWidget(self.run)
+        tip = "Weights with all that is needed to use them"
+        self.add(
+            in_column(
+                labelled("Device", self.devices),
+                labelled("Bundle", self.bundle, self.bundle_button, tip=tip),
+                self.origin,
+                self.networks_row,
+                self.notice,
+            ),
+            self.worse,
+            self.run,
+        )
+        self.set_networks(())
 
     def set_devices(self, names: Sequence[str], titles: Sequence[str], current: str) -> None:
         """Offer what this computer has."""
@@ -116,8 +106,7 @@ class RunView(QWidget):
     def set_networks(self, titles: Sequence[str], current: int = 0) -> None:
         """Offer the networks that can segment; none where the bundle has one kind alone."""
         self.networks.fill(list(titles), current)
-        for widget in (self.networks_label, self.networks):
-            widget.setVisible(bool(titles))
+        self.networks_row.setVisible(bool(titles))
 
     def set_ready(self, ready: bool, obstacle: str = "") -> None:
         """Show whether there is something to segment.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QDoubleSlider
 from superqt.utils import qthrottled, signals_blocked
 
@@ -14,70 +13,51 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.widgets.pieces import (
     FRAME_MS,
-    SPACING,
     Elided,
     Number,
     Section,
-    row_label,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    push_button,
     tooltip,
 )
 
 
-class ThresholdView(QWidget):
-    """Emits settings while they are dragged, and once more when a drag ends."""
+class ThresholdView(Section):
+    """Emit settings while they are dragged, and once more when a drag ends."""
 
     settings_requested = Signal(object)
     drag_ended = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Thresholds")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Thresholds")
         self._settings = self._usual = Thresholds()
-
-        self.reset_button = QPushButton("Reset")
-        self.reset_button.clicked.connect(self.reset)
-        section.head.addWidget(self.reset_button)
-
+        self.reset_button = push_button("Reset", self.reset)
+        self.head.addWidget(self.reset_button)
         self.tumour = self._slider("A voxel is tumour where the tumour map exceeds this")
         self.class_ = self._slider(
             "A tumour voxel is core or edema where that class's map exceeds this"
         )
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
         self.numbers: dict[QDoubleSlider, Number] = {}
-        for line, (title, slider) in enumerate((("Tumour", self.tumour), ("Class", self.class_))):
+        rows = []
+        for title, slider in (("Tumour", self.tumour), ("Class", self.class_)):
             number = Number(0.0, 1.0, 0.01, "")
             number.setToolTip(slider.toolTip())
             number.setFixedWidth(62)
             self.numbers[slider] = number
-            grid.addWidget(row_label(title, slider.toolTip()), line, 0)
-            grid.addWidget(slider, line, 1)
-            grid.addWidget(number, line, 2)
-        section.body.addLayout(grid)
-
-        self.exclusive = QCheckBox("One class per voxel")
-        self.exclusive.setToolTip(
-            tooltip(
-                "On: where core and edema overlap, the higher map has the voxel. "
-                "Off: overlap is shown in a third colour."
-            )
+            rows.append(labelled(title, slider, number))
+        self.exclusive = check_box(
+            "One class per voxel",
+            "On: where core and edema overlap, the higher map has the voxel. "
+            "Off: overlap is shown in a third colour.",
         )
-        self.gate = QCheckBox()
-        self.gate.setToolTip(
-            tooltip(
-                "Find a class only on slices whose image-level probability p reaches this value."
-            )
+        self.gate = check_box(
+            "", "Find a class only on slices whose image-level probability p reaches this value."
         )
-        section.body.addWidget(self.exclusive)
         self.hidden = Elided()
-        row = QHBoxLayout()
-        row.addWidget(self.gate)
-        row.addWidget(self.hidden, 1)
-        section.body.addLayout(row)
+        self.add(in_column(*rows), self.exclusive, in_row(self.gate, self.hidden, grow=self.hidden))
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
         self.set_settings(self._settings)

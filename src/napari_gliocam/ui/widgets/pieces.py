@@ -1,17 +1,21 @@
-"""Small pieces that the views are made of: headings, swatches, one spacing."""
+"""Small pieces that the views are made of: headings, rows, buttons, swatches, one spacing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -19,6 +23,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel, QLabeledDoubleSlider
 from superqt.utils import signals_blocked
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import SignalInstance
 
 #: Milliseconds between two updates while a slider is dragged.
 FRAME_MS = 33
@@ -29,7 +36,15 @@ LABEL_WIDTH = 74
 
 
 class Section(QWidget):
-    """A heading with a line, what may stand at its right, and a body below."""
+    """A heading with a line, room for widgets at its right, and a body below.
+
+    Parameters
+    ----------
+    title : str
+        The heading.
+    tip : str
+        Its tooltip.
+    """
 
     def __init__(self, title: str, tip: str = "") -> None:
         super().__init__()
@@ -49,6 +64,11 @@ class Section(QWidget):
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(SPACING)
         self.body.addLayout(self.head)
+
+    def add(self, *widgets: QWidget) -> None:
+        """Add widgets below each other to the body."""
+        for widget in widgets:
+            self.body.addWidget(widget)
 
 
 class Choice(QComboBox):
@@ -130,6 +150,88 @@ class Elided(QElidingLabel):
         return QSize(40, int(super().minimumSizeHint().height()))
 
 
+def in_row(*widgets: QWidget, grow: QWidget | None = None, spacing: int = SPACING) -> QWidget:
+    """Return widgets beside each other.
+
+    Parameters
+    ----------
+    *widgets : QWidget
+        From left to right.
+    grow : QWidget, optional
+        The widget that takes the width that is left; all share it equally by default.
+    spacing : int
+        Pixels between two widgets.
+    """
+    frame = QWidget()
+    layout = QHBoxLayout(frame)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        layout.addWidget(widget, int(grow is None or widget is grow))
+    return frame
+
+
+def in_column(*widgets: QWidget, spacing: int = 2) -> QWidget:
+    """Return widgets below each other, ``spacing`` pixels apart."""
+    frame = QWidget()
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return frame
+
+
+def labelled(title: str, *widgets: QWidget, tip: str = "") -> QWidget:
+    """Return a row of widgets, the first of which grows, behind a label.
+
+    Parameters
+    ----------
+    title : str
+        The label's text.
+    *widgets : QWidget
+        From left to right.
+    tip : str
+        Tooltip of the label; that of the first widget by default.
+    """
+    return in_row(row_label(title, tip or widgets[0].toolTip()), *widgets, grow=widgets[0])
+
+
+def push_button(
+    title: str,
+    act: Callable[..., object] | SignalInstance,
+    tip: str = "",
+    *,
+    checkable: bool = False,
+) -> QPushButton:
+    """Return a button.
+
+    Parameters
+    ----------
+    title : str
+        Text on it.
+    act : callable or signal
+        Called, or emitted, with each click.
+    tip : str
+        Its tooltip.
+    checkable : bool
+        Whether it stays down until the next click.
+    """
+    made = QPushButton(title)
+    made.setToolTip(tooltip(tip))
+    made.setCheckable(checkable)
+    made.clicked.connect(act)
+    return made
+
+
+def check_box(title: str, tip: str = "", *, checked: bool = False) -> QCheckBox:
+    """Return a check box with its tooltip."""
+    box = QCheckBox(title)
+    box.setToolTip(tooltip(tip))
+    box.setChecked(checked)
+    return box
+
+
 def threshold_slider(tip: str = "") -> QLabeledDoubleSlider:
     """Return a slider from 0 to 1 with its value beside it, which can be typed."""
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -142,7 +244,9 @@ def threshold_slider(tip: str = "") -> QLabeledDoubleSlider:
 
 def tooltip(text: str) -> str:
     """Return a text as a tooltip that Qt wraps and never reads as html, wherever it came from."""
-    return "".join(f"<p>{escape(line)}</p>" for line in text.split("\n")) if text else ""
+    return (
+        "".join(f"<p>{escape(line, quote=False)}</p>" for line in text.split("\n")) if text else ""
+    )
 
 
 def plain_label(text: str = "", *, wrap: bool = False) -> QLabel:
