@@ -7,6 +7,7 @@ import pytest
 from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.study.toml_file import METRICS, read_study, shipped_studies
+from napari_gliocam.train.recipe.segmenter import SEGMENTER_RECIPES, read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import read_recipe
 
 
@@ -28,7 +29,8 @@ def test_a_study_that_ships_can_be_read_and_says_what_differs(name):
 def test_a_bundle_that_must_be_trained_has_a_recipe(name):
     for bundle in read_study(name).bundles.values():
         if not bundle.path:
-            read_recipe(bundle.recipe)
+            segmenter = bundle.recipe in SEGMENTER_RECIPES
+            (read_segmenter_recipe if segmenter else read_recipe)(bundle.recipe)
 
 
 def test_every_method_of_explain_is_a_row_of_table_1():
