@@ -102,9 +102,9 @@ def test_a_segmentation_network_has_choices_of_its_own(qtbot: Any) -> None:
 def test_new_networks_can_follow_a_paper(qtbot: Any) -> None:
     view = TrainChoiceView()
     qtbot.addWidget(view)
-    assert view.recipe.isHidden()
+    assert view.recipe_row.isHidden()
     view.what.setCurrentIndex(view.what.findText(WHAT["default"]))
-    assert not view.recipe.isHidden()
+    assert not view.recipe_row.isHidden()
     assert view.choices().training.what == "default"
     for name, title in PAPERS.items():
         view.recipe.setCurrentIndex(view.recipe.findText(title))
@@ -114,7 +114,7 @@ def test_new_networks_can_follow_a_paper(qtbot: Any) -> None:
         assert recipe.fits() == read_recipe(name).fits()
         assert recipe.network == read_recipe(name).network
     view.what.setCurrentIndex(0)
-    assert view.recipe.isHidden()
+    assert view.recipe_row.isHidden()
     assert view.choices().training.what == "finetune"
 
 

@@ -6,19 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QHeaderView,
-    QInputDialog,
-    QPushButton,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHeaderView, QInputDialog, QTreeWidget, QTreeWidgetItem
 
 from napari_gliocam.nets.library import Listed
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, tooltip
+from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button, tooltip
 from napari_gliocam.ui.widgets.question import confirms
 from napari_gliocam.wording import figure
 
@@ -30,7 +21,7 @@ _FIGURES = {
 _HEIGHT = 96
 
 
-class BundleListView(QWidget):
+class BundleListView(Section):
     """List bundles; emit a request to use, rename or remove the chosen one."""
 
     use_requested = Signal(object)
@@ -38,13 +29,9 @@ class BundleListView(QWidget):
     remove_requested = Signal(object)
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section(
+        super().__init__(
             "Bundles", "Figures after training, on the validation patients of each bundle"
         )
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
         self.list = QTreeWidget()
         self.list.setHeaderLabels(["Bundle", *_FIGURES])
         self.list.setRootIsDecorated(False)
@@ -55,19 +42,14 @@ class BundleListView(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.list.currentItemChanged.connect(self._enable)
-        section.body.addWidget(self.list)
-        self.use_button = QPushButton("Use")
-        self.use_button.setToolTip("Segment with it from now on")
-        self.use_button.clicked.connect(lambda: self.use_requested.emit(self.chosen().path))
-        self.rename_button = QPushButton("Rename…")
-        self.rename_button.clicked.connect(self._ask_name)
-        self.remove_button = QPushButton("Remove…")
-        self.remove_button.clicked.connect(self._ask_removal)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        for button in (self.use_button, self.rename_button, self.remove_button):
-            row.addWidget(button)
-        section.body.addLayout(row)
+        self.use_button = push_button(
+            "Use",
+            lambda: self.use_requested.emit(self.chosen().path),
+            "Segment with it from now on",
+        )
+        self.rename_button = push_button("Rename…", self._ask_name)
+        self.remove_button = push_button("Remove…", self._ask_removal)
+        self.add(self.list, in_row(self.use_button, self.rename_button, self.remove_button))
         self._bundles: list[Listed] = []
         self._enable()
 

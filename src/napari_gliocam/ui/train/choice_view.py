@@ -5,18 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLineEdit, QSizePolicy, QWidget
 
 from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.progress import Progress
@@ -33,7 +23,19 @@ from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.ui.train.session import Choices
 from napari_gliocam.ui.train.work import Summary
 from napari_gliocam.ui.widgets.forms import Form
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Elided, Section, row_label, tooltip
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Choice,
+    Elided,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    plain_label,
+    push_button,
+    tooltip,
+)
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.wording import duration
 
@@ -53,7 +55,7 @@ NETWORKS: dict[Architecture, str] = {
 }
 
 
-class TrainChoiceView(QWidget):
+class TrainChoiceView(Section):
     """Offer the choices of a training; emit requests to check, start and resume."""
 
     check_requested = Signal()
@@ -65,11 +67,7 @@ class TrainChoiceView(QWidget):
     mask_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Train")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Train")
         self.what = Choice("The part that is trained; everything else stays as it is")
         self.what.fill([*WHAT.values(), SEGMENTER], 0)
         self.what.currentIndexChanged.connect(self._on_what)
@@ -79,54 +77,43 @@ class TrainChoiceView(QWidget):
         self.devices = Choice("Device to train on")
         self.devices.activated.connect(self._on_device)
         self._device_names = ["auto"]
-        self.advanced_button = QPushButton("Advanced")
-        self.advanced_button.setCheckable(True)
-        self.advanced_button.setToolTip(
-            "Show or hide stages, epochs, batch, rate, weights, privacy"
-        )
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(row_label("Train"), 0, 0)
-        grid.addWidget(self.what, 0, 1, 1, 2)
-        grid.addWidget(row_label("Name"), 1, 0)
-        grid.addWidget(self.name, 1, 1)
-        grid.addWidget(self.advanced_button, 1, 2)
-        grid.addWidget(row_label("Device"), 2, 0)
-        grid.addWidget(self.devices, 2, 1, 1, 2)
-        grid.setColumnStretch(1, 1)
-        section.body.addLayout(grid)
         self.of_segmenter = self._of_segmenter()
-        section.body.addWidget(self.of_segmenter)
         self.advanced = self._advanced()
         self.advanced.hide()
-        self.advanced_button.toggled.connect(self.advanced.setVisible)
-        section.body.addWidget(self.advanced)
-
-        self.summary = QLabel("Check counts cases and slices and estimates the time.")
-        self.summary.setWordWrap(True)
-        self.summary.setTextFormat(Qt.TextFormat.PlainText)  # case names come from files
+        self.advanced_button = push_button(
+            "Advanced",
+            self.advanced.setVisible,
+            "Show or hide stages, epochs, batch, rate, weights, privacy",
+            checkable=True,
+        )
+        # case names come from files
+        self.summary = plain_label(
+            "Check counts cases and slices and estimates the time.", wrap=True
+        )
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        section.body.addWidget(self.summary)
         self.check = RunButton(
             "Check", "Count cases and slices and time a few steps; nothing is trained"
         )
         self.check.requested.connect(self.check_requested)
         self.check.cancel_requested.connect(self.cancel_requested)
-        self.start_button = QPushButton("Start")
-        self.start_button.setToolTip("Train in a process of its own; Check comes first")
+        self.start_button = push_button(
+            "Start", self.start_requested, "Train in a process of its own; Check comes first"
+        )
         font = self.start_button.font()
         font.setBold(True)
         self.start_button.setFont(font)
-        self.start_button.clicked.connect(self.start_requested)
-        self.resume_button = QPushButton("Resume")
-        self.resume_button.clicked.connect(self.resume_requested)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        row.addWidget(self.check, 2)
-        row.addWidget(self.start_button, 1)
-        row.addWidget(self.resume_button, 1)
-        section.body.addLayout(row)
+        self.resume_button = push_button("Resume", self.resume_requested)
+        self.add(
+            in_column(
+                labelled("Train", self.what),
+                labelled("Name", self.name, self.advanced_button),
+                labelled("Device", self.devices),
+            ),
+            self.of_segmenter,
+            self.advanced,
+            self.summary,
+            in_row(self.check, self.start_button, self.resume_button, grow=self.check),
+        )
         self._checked = False
         self._running = False
         self._on_what()
@@ -134,36 +121,27 @@ class TrainChoiceView(QWidget):
 
     def _of_segmenter(self) -> QWidget:
         """Return the rows that a segmentation network has alone."""
-        widget = QWidget()
-        grid = QGridLayout(widget)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
         self.network = Choice("Large ones need a GPU")
         self.network.fill(list(NETWORKS.values()), 0)
         self.network.currentIndexChanged.connect(self._changed)
         self.masks = Elided()
-        self.masks_button = QPushButton("Folder…")
-        self.masks_button.setToolTip(
+        self.masks_button = push_button(
+            "Folder…",
+            self.masks_requested,
             "Learn from these results of Segment instead, strokes by hand included; masks that are "
-            "missing are made by Check. Outlines of experts are refused"
+            "missing are made by Check. Outlines of experts are refused",
         )
-        self.masks_button.clicked.connect(self.masks_requested)
-        self.mask_button = QPushButton("Show")
-        self.mask_button.setToolTip(
-            "Show the mask of the case in view as labels, made now if it is missing"
+        self.mask_button = push_button(
+            "Show",
+            self.mask_requested,
+            "Show the mask of the case in view as labels, made now if it is missing",
         )
-        self.mask_button.clicked.connect(self.mask_requested)
-        grid.addWidget(row_label("Network"), 0, 0)
-        grid.addWidget(self.network, 0, 1, 1, 3)
-        grid.addWidget(row_label("Masks"), 1, 0)
-        grid.addWidget(self.masks, 1, 1)
-        grid.addWidget(self.masks_button, 1, 2)
-        grid.addWidget(self.mask_button, 1, 3)
-        grid.setColumnStretch(1, 1)
         self._masks: Path | None = None
         self.set_masks(None)
-        return widget
+        return in_column(
+            labelled("Network", self.network),
+            labelled("Masks", self.masks, self.masks_button, self.mask_button),
+        )
 
     def set_masks(self, folder: Path | None) -> None:
         """Show the folder of masks; None: those that Check makes."""
@@ -175,39 +153,30 @@ class TrainChoiceView(QWidget):
         self._changed()
 
     def _advanced(self) -> QWidget:
-        widget = QWidget()
-        column = QVBoxLayout(widget)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        grid = QGridLayout()
+        boxes = QWidget()
+        grid = QGridLayout(boxes)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(SPACING)
         grid.setVerticalSpacing(2)
-        self.stages = {key: QCheckBox(title) for key, title in STAGES.items()}
+        self.stages = {key: check_box(title) for key, title in STAGES.items()}
         for place, box in enumerate(self.stages.values()):
             box.toggled.connect(self._changed)
             grid.addWidget(box, place // 2, place % 2)
-        column.addLayout(grid)
         self.recipe = Choice("Settings of new networks: those that made the bundles, or a paper's")
         self.recipe.fill(["Default", *PAPERS.values()], 0)
         self.recipe.currentIndexChanged.connect(self._on_what)
-        self.recipe_label = row_label("Recipe", self.recipe.toolTip())
-        line = QHBoxLayout()
-        line.addWidget(self.recipe_label)
-        line.addWidget(self.recipe, 1)
-        column.addLayout(line)
+        self.recipe_row = labelled("Recipe", self.recipe)
         self.form = Form(
             _recipe_values("finetune"), only=_FORM, titles={"min_pixels": "Mask pixels"}
         )
         self.form.changed.connect(self._changed)
-        column.addWidget(self.form)
-        self.case_names = QCheckBox("Keep names and pictures of cases in the bundle")
-        self.case_names.setToolTip(
+        self.case_names = check_box(
+            "Keep names and pictures of cases in the bundle",
             "Without it a bundle that is passed on shows no patient: no names in its tables and no "
-            "pictures"
+            "pictures",
+            checked=True,
         )
-        self.case_names.setChecked(True)
-        column.addWidget(self.case_names)
-        return widget
+        return in_column(boxes, self.recipe_row, self.form, self.case_names)
 
     def choices(self) -> Choices:
         """Return what is chosen."""
@@ -268,8 +237,7 @@ class TrainChoiceView(QWidget):
             box.setVisible(not self._segments)
         self.of_segmenter.setVisible(self._segments)
         scratch = not self._segments and list(WHAT)[self.what.currentIndex()] == "default"
-        for part in (self.recipe_label, self.recipe):
-            part.setVisible(scratch)
+        self.recipe_row.setVisible(scratch)
         values = _recipe_values(self._what)
         if self._segments:
             fit = read_segmenter_recipe().fit

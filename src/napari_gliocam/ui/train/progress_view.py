@@ -6,21 +6,20 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPixmap, QResizeEvent
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, End, Event, TrainingReport
 from napari_gliocam.ui.train.chart import STAGE_TITLES, TrainChart
-from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, plain_label
+from napari_gliocam.ui.widgets.pieces import (
+    Elided,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    plain_label,
+    push_button,
+)
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
@@ -36,16 +35,12 @@ class PictureStrip(QWidget):
         self.picture = QLabel()
         self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.caption = plain_label()
-        self.next_button = QPushButton("Next")
-        self.next_button.clicked.connect(self._step)
-        row = QHBoxLayout()
-        row.addWidget(self.caption, 1)
-        row.addWidget(self.next_button)
+        self.next_button = push_button("Next", self._step)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.picture)
-        layout.addLayout(row)
+        layout.addWidget(in_row(self.caption, self.next_button, grow=self.caption))
         self._files: list[Path] = []
         self._index = 0
         self.hide()
@@ -79,7 +74,7 @@ class PictureStrip(QWidget):
         self.caption.setText(f"Patient {number}: FLAIR, before, after")
 
 
-class TrainProgressView(QWidget):
+class TrainProgressView(Section):
     """Show the events of a training; emit when to stop it and whether to preview its results."""
 
     stop_requested = Signal()
@@ -87,45 +82,36 @@ class TrainProgressView(QWidget):
     use_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Progress")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Progress")
         self.stage = Elided()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
-        self.stop_button = QPushButton("Stop")
-        self.stop_button.setToolTip("Stop after this step; the best weights so far are kept")
-        self.stop_button.clicked.connect(self._on_stop)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        column = QVBoxLayout()
-        column.setSpacing(2)
-        column.addWidget(self.stage)
-        column.addWidget(self.bar)
-        row.addLayout(column, 1)
-        row.addWidget(self.stop_button)
-        section.body.addLayout(row)
-        self.follow = QCheckBox("Show the newest result on the open case")
-        self.follow.setToolTip(
-            "Segment the open case when the weights have become better, every half minute at most; "
-            "not while a method of Compare CAMs is its result"
+        self.stop_button = push_button(
+            "Stop", self._on_stop, "Stop after this step; the best weights so far are kept"
         )
-        self.follow.setChecked(True)
+        self.follow = check_box(
+            "Show the newest result on the open case",
+            "Segment the open case when the weights have become better, every half minute at most; "
+            "not while a method of Compare CAMs is its result",
+            checked=True,
+        )
         self.follow.toggled.connect(self.follow_requested)
-        section.body.addWidget(self.follow)
         self.chart = TrainChart()
-        section.body.addWidget(self.chart)
         self.table = TextTable()
-        section.body.addWidget(self.table)
         self.pictures = PictureStrip()
-        section.body.addWidget(self.pictures)
-        self.use_button = QPushButton("Use this bundle")
-        self.use_button.setToolTip("Segment with it from now on")
-        self.use_button.clicked.connect(self.use_requested)
-        section.body.addWidget(self.use_button)
+        self.use_button = push_button(
+            "Use this bundle", self.use_requested, "Segment with it from now on"
+        )
+        steps = in_column(self.stage, self.bar)
+        self.add(
+            in_row(steps, self.stop_button, grow=steps),
+            self.follow,
+            self.chart,
+            self.table,
+            self.pictures,
+            self.use_button,
+        )
         self.hide()
         self.set_running(False)
         self.table.hide()

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QPushButton,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem
 
 from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.ui.train.tagging import ANSWERS, KEYS, CaseRow, Here
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Elided, Section, row_label, swatch, tooltip
+from napari_gliocam.ui.widgets.pieces import (
+    Elided,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    push_button,
+    swatch,
+    tooltip,
+)
 
 _TITLES = {"core": "Core", "edema": "Edema", "neither": "Neither", "skip": "Skip"}
 _TIPS = {
@@ -33,7 +33,7 @@ _TIPS = {
 _LIST_HEIGHT = 112
 
 
-class TagView(QWidget):
+class TagView(Section):
     """Show cases and the label of the slice in view; emit labels and requests."""
 
     folder_requested = Signal()
@@ -45,37 +45,18 @@ class TagView(QWidget):
     advance_requested = Signal(bool)
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Cases and labels")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Cases and labels")
         self.folder, self.labels = Elided(), Elided()
-        self.folder_button = _button(
-            "Open…", "Choose a folder of cases", self.folder_requested.emit
+        self.folder_button = push_button("Open…", self.folder_requested, "Choose a folder of cases")
+        self.labels_button = push_button(
+            "csv…", self.labels_requested, "Read labels from a csv: case, slice, core, edema"
         )
-        self.labels_button = _button(
-            "csv…", "Read labels from a csv: case, slice, core, edema", self.labels_requested.emit
-        )
-        self.derive_button = _button(
+        self.derive_button = push_button(
             "From masks",
+            self.derive_requested,
             "Label every slice by its expert outlines; labels given by hand stay unless you "
             "replace them",
-            self.derive_requested.emit,
         )
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(row_label("Folder"), 0, 0)
-        grid.addWidget(self.folder, 0, 1)
-        grid.addWidget(self.folder_button, 0, 2, 1, 2)
-        grid.addWidget(row_label("Labels", "Saved with every answer"), 1, 0)
-        grid.addWidget(self.labels, 1, 1)
-        grid.addWidget(self.labels_button, 1, 2)
-        grid.addWidget(self.derive_button, 1, 3)
-        grid.setColumnStretch(1, 1)
-        section.body.addLayout(grid)
-
         self.list = QTreeWidget()
         self.list.setHeaderLabels(["Case", "Tagged"])
         self.list.setRootIsDecorated(False)
@@ -88,43 +69,47 @@ class TagView(QWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.list.itemActivated.connect(self._on_activated)
-        section.body.addWidget(self.list)
-
         self.slice = Elided()
-        section.body.addWidget(self.slice)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
         self.buttons: dict[str, QPushButton] = {}
         for answer in ANSWERS:
-            button = QPushButton(f"{_TITLES[answer]} ({KEYS[answer]})")
-            button.setToolTip(f"{_TIPS[answer]}, key {KEYS[answer]}")
-            button.setCheckable(True)
+            self.buttons[answer] = button = push_button(
+                f"{_TITLES[answer]} ({KEYS[answer]})",
+                lambda _=False, a=answer: self.answered.emit(a),
+                f"{_TIPS[answer]}, key {KEYS[answer]}",
+                checkable=True,
+            )
             button.setMinimumWidth(10)
-            button.clicked.connect(lambda _=False, a=answer: self.answered.emit(a))
-            self.buttons[answer] = button
-            row.addWidget(button)
         self.buttons["core"].setIcon(swatch(CLASS_COLOURS[CORE]))
         self.buttons["edema"].setIcon(swatch(CLASS_COLOURS[EDEMA]))
-        section.body.addLayout(row)
-        self.rest_button = _button(
+        self.rest_button = push_button(
             "All others show neither",
+            self.rest_requested,
             "Every slice of this case without a label shows neither core nor edema",
-            self.rest_requested.emit,
         )
-        self.undo_button = _button(
+        self.undo_button = push_button(
             f"Undo ({KEYS['undo']})",
-            f"Take the last label back, key {KEYS['undo']}",
             lambda: self.answered.emit("undo"),
+            f"Take the last label back, key {KEYS['undo']}",
         )
-        self.advance = QCheckBox("Core and Edema go on to the next slice")
-        self.advance.setToolTip("Each key then labels one slice; go back for a slice with both")
+        self.advance = check_box(
+            "Core and Edema go on to the next slice",
+            "Each key then labels one slice; go back for a slice with both",
+        )
         self.advance.toggled.connect(self.advance_requested)
-        last = QHBoxLayout()
-        last.setSpacing(SPACING)
-        last.addWidget(self.rest_button, 1)
-        last.addWidget(self.undo_button)
-        section.body.addLayout(last)
-        section.body.addWidget(self.advance)
+        self.add(
+            in_column(
+                labelled("Folder", self.folder, self.folder_button),
+                labelled(
+                    *("Labels", self.labels, self.labels_button, self.derive_button),
+                    tip="Saved with every answer",
+                ),
+            ),
+            self.list,
+            self.slice,
+            in_row(*self.buttons.values()),
+            in_row(self.rest_button, self.undo_button, grow=self.rest_button),
+            self.advance,
+        )
         self.set_place(None, None)
         self.set_here(None)
 
@@ -180,10 +165,3 @@ class TagView(QWidget):
 
     def _on_activated(self, item: QTreeWidgetItem) -> None:
         self.case_requested.emit(item.text(0))
-
-
-def _button(title: str, tip: str, act: Callable[[], object]) -> QPushButton:
-    button = QPushButton(title)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda: act())
-    return button
