@@ -156,7 +156,7 @@ class ResultFolder:
 
     def files_of(self, name: str) -> list[Path]:
         """Return every file that a case of this name gets: the labels, the json, the maps."""
-        from napari_gliocam.io.naming import map_name, safe_name
+        from napari_gliocam.io.naming import dicom_names, map_name, safe_name
 
         stem = safe_name(name)
         names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
@@ -164,7 +164,7 @@ class ResultFolder:
             names += [map_name(name, target) for target in TARGETS]
         names += [f"{stem}_on_{series}_gliocam_seg.nii.gz" for series in self.back]
         if self.dicom:
-            names += [f"{stem}_{self.dicom}_seg.dcm", f"{stem}_{self.dicom}_report.dcm"]
+            names += dicom_names(name, self.dicom)
         return [self.out / stem / name for name in names]
 
     def refuse(self, files: CaseFiles) -> str | None:

@@ -173,6 +173,26 @@ def safe_name(name: str) -> str:
     return f"{kept}~{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
+def dicom_names(case: str, series: str) -> tuple[str, str]:
+    """Return the names of the DICOM segmentation and report that a case gets on a series.
+
+    Parameters
+    ----------
+    case : str
+        Name of the case.
+    series : {"flair", "t1ce", "t2", "t1"}
+        Modality of the series that they belong to.
+    """
+    segmentation = f"{safe_name(case)}_{series}_seg.dcm"
+    return segmentation, dicom_report_name(segmentation)
+
+
+def dicom_report_name(segmentation: str) -> str:
+    """Return the name of the DICOM report beside a DICOM segmentation ``NAME_seg.dcm``."""
+    name = segmentation[:-4] if segmentation.lower().endswith(".dcm") else segmentation
+    return f"{name.removesuffix('_seg')}_report.dcm"
+
+
 def map_name(case: str, target: str) -> str:
     """Return the name of the file that the map of a target is saved in.
 

@@ -13,12 +13,14 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.measure.lesion.diameters import diameters
 from napari_gliocam.prepare.extras import import_highdicom, import_pydicom
 from napari_gliocam.prepare.way_back import labels_on_original, original_of
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import Target, mask_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from napari_gliocam.case import Case, Modality, OriginalSeries
+    from napari_gliocam.case import Case, Grid, Modality, OriginalSeries
     from napari_gliocam.threshold import Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -110,18 +112,11 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
             f'The {modality.title} series of "{case.name}" is no longer where it was read; put it '
             "back, or save NIfTI."
         ) from error
-    writer = _Writer(hd, pydicom, sources, str(_bundle(segmentation)))
-    masks = [
-        (number, target, (labels == value) | (labels == BOTH))
-        for number, (target, value) in enumerate((("core", CORE), ("edema", EDEMA)), start=1)
-    ]
-    present = [(number, target, mask) for number, target, mask in masks if mask.any()]
-    seg = writer.segmentation(present, original.grid)
-    measured = {
-        target: (segmentation.labels == value) | (segmentation.labels == BOTH)
-        for target, value in (("core", CORE), ("edema", EDEMA))
-    }
-    report = writer.report(seg, present, measured, case)
+    writer = _Writer(hd, sources, _bundle(segmentation))
+    masks = {target: mask_of(labels, target) for target in writer.kinds}
+    masks = {target: mask for target, mask in masks.items() if mask.any()}
+    seg = writer.segmentation(masks, original.grid)
+    report = writer.report(seg, list(masks), segmentation.labels, case.grid)
     return DicomResult(_bytes(seg), _bytes(report))
 
 
@@ -141,20 +136,22 @@ class _Writer:
 
     Parameters
     ----------
-    hd, pydicom : module
-        highdicom and pydicom.
+    hd : module
+        highdicom.
     sources : list of pydicom Dataset
         Instances of the series in the order of its slices, without pixels.
     bundle : str
         Name of the bundle that made the labels.
     """
 
-    def __init__(self, hd: Any, pydicom: Any, sources: list[Any], bundle: str) -> None:
+    def __init__(self, hd: Any, sources: list[Any], bundle: str) -> None:
         from pydicom.sr.codedict import codes
 
-        self.hd, self.pydicom, self.sources, self.bundle = hd, pydicom, sources, bundle
-        self.codes = codes
-        self.kinds = {"core": codes.SCT.NeoplasmPrimary, "edema": codes.SCT.Edema}
+        self.hd, self.codes, self.sources, self.bundle = hd, codes, sources, bundle
+        self.kinds: dict[Target, Any] = {
+            "core": codes.SCT.NeoplasmPrimary,
+            "edema": codes.SCT.Edema,
+        }
         self.device = {
             "manufacturer": SOFTWARE,
             "manufacturer_model_name": bundle,
@@ -163,7 +160,7 @@ class _Writer:
         }
         self.tracking = {target: hd.UID() for target in self.kinds}
 
-    def segmentation(self, masks: list[tuple[int, str, NDArray[np.bool_]]], grid: Any) -> Any:
+    def segmentation(self, masks: Mapping[Target, NDArray[np.bool_]], grid: Grid) -> Any:
         """Return the segmentation of masks in canonical axes on the grid of the series."""
         hd, codes = self.hd, self.codes
         algorithm = hd.AlgorithmIdentificationSequence(
@@ -184,10 +181,12 @@ class _Writer:
                 tracking_id=target,
                 anatomic_regions=[codes.SCT.Brain],
             )
-            for number, (_, target, _) in enumerate(masks, start=1)
+            for number, target in enumerate(masks, start=1)
         ]
         # Frames, rows, columns, segments: the series counts x along a row.
-        frames = np.stack([grid.to_file(mask).transpose(2, 1, 0) for *_, mask in masks], axis=-1)
+        frames = np.stack(
+            [grid.to_file(mask).transpose(2, 1, 0) for mask in masks.values()], axis=-1
+        )
         return hd.seg.Segmentation(
             source_images=self.sources,
             pixel_array=np.ascontiguousarray(frames).astype(np.uint8),
@@ -204,19 +203,16 @@ class _Writer:
         )
 
     def report(
-        self,
-        segmentation: Any,
-        masks: list[tuple[int, str, NDArray[np.bool_]]],
-        measured: dict[str, NDArray[np.bool_]],
-        case: Case,
+        self, segmentation: Any, targets: Sequence[Target], labels: NDArray[np.uint8], grid: Grid
     ) -> Any:
-        """Return the measurement report, measured on the case's own grid."""
+        """Return the measurement report of labels, measured on the case's own grid."""
         hd, codes = self.hd, self.codes
         sr = hd.sr
         groups = []
-        for number, (_, target, _) in enumerate(masks, start=1):
-            size = diameters(measured[target], case.grid.spacing)
-            volume = float(np.count_nonzero(measured[target])) * case.grid.voxel_ml
+        for number, target in enumerate(targets, start=1):
+            mask = mask_of(labels, target)
+            size = diameters(mask, grid.spacing, labels > 0)
+            volume = float(np.count_nonzero(mask)) * grid.voxel_ml
             values = [(codes.SCT.Volume, volume, codes.UCUM.CubicCentimeter)]
             if size.long_mm:
                 values.append((codes.SCT.LongAxis, size.long_mm, codes.UCUM.Millimeter))
@@ -248,7 +244,7 @@ class _Writer:
         )
         content = sr.MeasurementReport(
             observation_context=sr.ObservationContext(observer_device_context=observer),
-            procedure_reported=codes.LN.MRBrain if hasattr(codes.LN, "MRBrain") else _mr_brain(sr),
+            procedure_reported=sr.CodedConcept("241601008", "SCT", "MRI of brain"),
             imaging_measurements=groups,
             title=codes.DCM.ImagingMeasurementReport,
         )
@@ -264,7 +260,3 @@ class _Writer:
             is_verified=False,
             series_description="Measurements of core and edema, research use only",
         )
-
-
-def _mr_brain(sr: Any) -> Any:
-    return sr.CodedConcept(value="241601008", scheme_designator="SCT", meaning="MRI of brain")

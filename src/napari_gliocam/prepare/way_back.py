@@ -12,7 +12,7 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.io.volume import difference
 from napari_gliocam.io.write import pack_volume
 from napari_gliocam.prepare.resample import resample
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, mask_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,9 +72,8 @@ def labels_on_original(
     def share(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         return resample(mask.astype(np.float32), case.grid, original.grid, to_case)
 
-    both = labels == BOTH
-    core, edema = share((labels == CORE) | both), share((labels == EDEMA) | both)
-    if both.any():  # overlapping classes: each has a border of its own
+    core, edema = share(mask_of(labels, "core")), share(mask_of(labels, "edema"))
+    if (labels == BOTH).any():  # overlapping classes: each has a border of its own
         return ((core > 0.5) * CORE + (edema > 0.5) * EDEMA).astype(np.uint8)
     found = np.where(core >= edema, CORE, EDEMA)
     return np.where(core + edema > 0.5, found, 0).astype(np.uint8)

@@ -152,3 +152,14 @@ def test_a_saved_result_goes_on(
 def test_what_cannot_go_on_is_said(gliocam: Any, qtbot: Any, tmp_path: Path) -> None:
     assert gliocam.panel.session.continue_result(tmp_path / "a_seg.nii.gz") is None
     assert "Open the case first" in gliocam.state.message.text
+
+
+def test_segment_that_is_under_way_goes_on(opened: Any, qtbot: Any, tmp_path: Path) -> None:
+    session = opened.panel.session
+    session.set_refinement(Refinement.nothing())
+    job = session.segment()
+    assert session.continue_result(tmp_path / "a_seg.nii.gz") is None
+    assert "under way" in opened.state.message.text
+    qtbot.waitUntil(lambda: job.ended, timeout=60_000)
+    assert opened.opened.result is not None
+    assert opened.state.running is None

@@ -5,10 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_gliocam.measure import diameters
+from napari_gliocam.case import Grid
+from napari_gliocam.measure import diameters, measure_labels
 from napari_gliocam.measure.lesion.diameters import NO_DIAMETERS, diameters_by_lesion
 
 SPACINGS = st.sampled_from([(1.0, 1.0, 1.0), (5.0, 0.9, 0.9), (3.0, 1.0, 0.4), (1.0, 0.5, 2.0)])
+
+
+def longest(mask, spacing):
+    """All of a mask as one lesion."""
+    return diameters_by_lesion(mask, mask.astype(np.int32), 1, spacing)[0]
 
 
 def random_shape(seed, shape=(3, 14, 11)):
@@ -73,7 +79,7 @@ def longest_across(lines, pair):
 def test_the_largest_diameter_is_that_of_all_pairs(seed, spacing):
     mask = random_shape(seed)
     plane_mm = np.array(spacing[1:])
-    found = diameters(mask, spacing)
+    found = longest(mask, spacing)
     centres = outline = 0.0
     for plane in mask:
         for part in parts_by_hand(plane):
@@ -91,7 +97,7 @@ def test_the_largest_diameter_is_that_of_all_pairs(seed, spacing):
 def test_the_perpendicular_is_the_longest_chord_at_right_angles(seed, spacing):
     mask = random_shape(seed)
     plane_mm = np.array(spacing[1:])
-    found = diameters(mask, spacing)
+    found = longest(mask, spacing)
     long, across = (
         np.array([line.start, line.end])[:, 1:] * plane_mm
         for line in (found.long, found.perpendicular)
@@ -144,6 +150,27 @@ def test_parts_of_a_slice_are_measured_by_themselves():
     mask = np.zeros((1, 10, 40), dtype=bool)
     mask[0, 5, 2:6] = mask[0, 5, 30:37] = True
     assert diameters(mask, (1, 1, 1)).long_mm == pytest.approx(7)
+
+
+def test_of_several_lesions_the_one_with_the_largest_product_counts():
+    mask = np.zeros((3, 40, 40), dtype=bool)
+    mask[1, 2:12, 2:12] = True
+    mask[1, 30:32, 2:38] = True  # longer, and thin
+    broad = diameters(mask, (1, 1, 1))
+    assert broad.long_mm < 15
+    # Within one lesion the longest diameter counts.
+    assert diameters(mask, (1, 1, 1), np.ones_like(mask)).long_mm > 35
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), SPACINGS)
+def test_a_class_has_the_diameters_that_the_table_of_measures_gives_it(seed, spacing):
+    core, edema = random_shape(seed), random_shape(seed + 1)
+    labels = np.where(core, 1, np.where(edema, 2, 0)).astype(np.uint8)
+    grid = Grid(np.diag([*spacing[::-1], 1.0]), labels.shape[::-1])
+    table = measure_labels(labels, grid, min_ml=0).case
+    assert diameters(core, spacing, labels > 0) == table.core.diameters
+    assert diameters(labels > 0, spacing) == table.tumour.diameters
 
 
 def test_the_whole_image_and_one_voxel():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Case, Grid, Modality, OriginalSeries
+from napari_gliocam.io.naming import dicom_report_name
 from napari_gliocam.ui.panel.saving import LABELS, ways_to_save
 
 from ...prepare.heads import AFFINE, SHAPE, prepared_case, segmented
@@ -53,6 +54,7 @@ def test_names_get_an_ending_that_fits():
     *_, dicom = ways_to_save(case_of(GRID, dicom=True))
     assert dicom.named("/a/b_seg.nii.gz") == "/a/b_seg.dcm"
     assert dicom.named("/a/b.dcm") == "/a/b.dcm"
+    assert dicom_report_name("b.DCM") == dicom_report_name("b_seg.dcm") == "b_report.dcm"
     assert LABELS.named("/a/b") == "/a/b.nii.gz"
     assert LABELS.named("/a/b.NII") == "/a/b.NII"
 

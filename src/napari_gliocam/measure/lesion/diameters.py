@@ -9,11 +9,13 @@ middles of the edges between voxels inside and outside, so a row of n voxels is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_gliocam.measure.lesion.lesions import find_lesions
 
 Point = tuple[float, float, float]
 
@@ -76,21 +78,32 @@ class Diameters:
 NO_DIAMETERS = Diameters()
 
 
-def diameters(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Diameters:
-    """Return the largest axial diameter of a mask and its perpendicular.
+def diameters(
+    mask: NDArray[np.bool_], spacing: Sequence[float], tumour: NDArray[np.bool_] | None = None
+) -> Diameters:
+    """Return the diameters of a class in the lesion where their product is largest, as in RANO.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (S, P, L)
-        Voxels to measure.
+        The class.
     spacing : (S, P, L)
         mm.
-
-    Returns
-    -------
-    Diameters
+    tumour : ndarray of bool, same shape, optional
+        Its connected parts (26 neighbours) are the lesions; those of the class by default.
     """
-    return diameters_by_lesion(mask, mask.astype(np.int32), 1, spacing)[0]
+    found = find_lesions(mask if tumour is None else tumour, min_ml=0)
+    if found is None:
+        return NO_DIAMETERS
+    offset = [part.start for part in found.box]
+    return largest_product(
+        diameters_by_lesion(mask[found.box], found.numbers, found.count, spacing, offset)
+    )
+
+
+def largest_product(lesions: Iterable[Diameters]) -> Diameters:
+    """Return the diameters with the largest product; of equal ones, those with the longer line."""
+    return max(lesions, key=lambda one: (one.product_mm2, one.long_mm), default=NO_DIAMETERS)
 
 
 def diameters_by_lesion(
@@ -100,7 +113,7 @@ def diameters_by_lesion(
     spacing: Sequence[float],
     offset: Sequence[int] = (0, 0, 0),
 ) -> list[Diameters]:
-    """Measure `diameters` of a class in each lesion, in one pass.
+    """Measure the largest axial diameter of a class and its perpendicular in each lesion.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class EnhancingCore:
     ml, rest_ml : float
         Volume of the enhancing part, and of the rest of the core, in ml.
     diameters : Diameters
-        Of the enhancing part, on one axial slice.
+        Of the enhancing part of the lesion where their product is largest, on one axial slice.
     z : float
         The rule's threshold, in robust standard deviations.
     """
@@ -91,6 +91,5 @@ def enhancing_core(case: Case, labels: NDArray[Any], *, z: float = ENHANCING_Z) 
     mask: NDArray[np.bool_] = core & (volume > median + z * spread)
     ml = case.grid.voxel_ml
     found = int(mask.sum())
-    return EnhancingCore(
-        mask, found * ml, (int(core.sum()) - found) * ml, diameters(mask, case.grid.spacing), z
-    )
+    size = diameters(mask, case.grid.spacing, labels > 0)
+    return EnhancingCore(mask, found * ml, (int(core.sum()) - found) * ml, size, z)

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.measure.lesion.diameters import NO_DIAMETERS, Diameters, diameters_by_lesion
+from napari_gliocam.measure.lesion.diameters import (
+    NO_DIAMETERS,
+    Diameters,
+    diameters_by_lesion,
+    largest_product,
+)
 from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
 from napari_gliocam.measure.lesion.shape import sphericity, surfaces_mm2
 from napari_gliocam.settings import MIN_LESION_ML
@@ -243,7 +248,7 @@ class _Ruler:
             WHOLE_CASE,
             tuple(slice(0, length) for length in self.numbers.shape),
             self.voxels.sum(axis=0),
-            [max(of, key=lambda one: (one.product_mm2, one.long_mm)) for of in self.diameters],
+            [largest_product(of) for of in self.diameters],
             [float(of.sum()) for of in self.surfaces],
             float(self.depths.min()),
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.io.naming import NIFTI_SUFFIXES, stem
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, dicom_report_name, stem
 from napari_gliocam.io.saved_maps import write_maps_and_slices
 from napari_gliocam.threshold import Segmentation
 
@@ -75,7 +75,7 @@ def _save_dicom(
     from napari_gliocam.prepare.dicom_out import dicom_result
 
     result = dicom_result(segmentation, case, modality)
-    report = path.with_name(f"{path.stem.removesuffix('_seg')}_report.dcm")
+    report = path.with_name(dicom_report_name(path.name))
     contents = {path: result.segmentation, report: result.report}
     write_files(contents, overwrite=True)
     return list(contents)

@@ -1,9 +1,10 @@
-"""One run of Segment in a viewer: from the click to maps and labels in the layers."""
+"""One run of Segment, or of a saved result that goes on: from the click to labels in layers."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 
 from psygnal import Signal
 
@@ -12,7 +13,8 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.engine import Job
+from napari_gliocam.ui.jobs.continuing import continuing
+from napari_gliocam.ui.jobs.engine import Job, Work
 from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
@@ -20,7 +22,7 @@ from napari_gliocam.ui.viewer.layers import CaseLayers
 
 
 class SegmentRun:
-    """Runs Segment on one case at a time; a failure or Cancel leaves the layers as they are.
+    """Makes the result of one case at a time; a failure or Cancel leaves the layers as they are.
 
     Parameters
     ----------
@@ -50,8 +52,6 @@ class SegmentRun:
 
     def start(self, opened: OpenCase) -> Job | None:
         """Run the networks on a case; None while another run is under way."""
-        if self._jobs.running("segment"):
-            return None
         case, request = opened.case, self._state.request_for(opened)
         kept, usual = self._ingredients, self._state.usual
         settings = opened.thresholds_for(usual)
@@ -60,15 +60,42 @@ class SegmentRun:
             segmented = yield from work.segment(case, request, kept)
             return segmented, _cut(segmented, case, settings, request.refinement)
 
+        done = partial(self._on_segmented, opened, case, usual)
+        return self._run("Segment", opened, segmenting, done)
+
+    def continue_from(self, opened: OpenCase, path: Path) -> Job | None:
+        """Make a saved result that of a case, live; None while another run is under way.
+
+        Parameters
+        ----------
+        opened : OpenCase
+            The case that the result belongs to.
+        path : Path
+            The labels, with their json beside them.
+        """
+        case, request = opened.case, self._state.request_for(opened)
+        return self._run(
+            "Continue",
+            opened,
+            lambda: continuing(path, case, request, self._ingredients),
+            partial(self._on_continued, opened),
+        )
+
+    def _run(
+        self, name: str, opened: OpenCase, work: Work, done: Callable[..., None]
+    ) -> Job | None:
+        if self._jobs.running("segment"):
+            return None
         job = self._jobs.run(
             "segment",
-            segmenting,
-            partial(self._on_segmented, opened, case, usual),
+            work,
+            done,
+            name=name,
             torch=True,
             progressed=self._on_progress,
             ended=self._on_ended,
-            cancelled=self._on_cancelled,
-            task="Segment is under way",
+            cancelled=lambda: self._state.say(f"{name} was cancelled; nothing changed."),
+            task=f"{name} is under way",
         )
         self._state.message = None
         self._state.progress = None
@@ -82,8 +109,11 @@ class SegmentRun:
     def _on_progress(self, progress: Progress) -> None:
         self._state.progress = progress
 
-    def _on_cancelled(self) -> None:
-        self._state.say("Segment was cancelled; nothing changed.")
+    def _on_continued(self, opened: OpenCase, result: Result) -> None:
+        if opened in self._layers.open_cases():
+            opened.continue_with(result)
+            self._layers.show_result(opened)
+            self.finished.emit(opened)
 
     def _on_segmented(
         self,

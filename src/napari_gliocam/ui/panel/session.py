@@ -22,14 +22,12 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.trust.statement import little_evidence
 from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.continuing import continuing
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
 from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import Level, Message, OpenCase
 from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
@@ -61,7 +59,7 @@ class Session(DockSession):
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
-        ingredients = self._ingredients = work.Ingredients()
+        ingredients = work.Ingredients()
         self.turns = Turns(parent)
         self.run = SegmentRun(self.state, self.layers, ingredients, self.jobs)
         self.run.finished.connect(self._on_segmented)
@@ -373,26 +371,10 @@ class Session(DockSession):
         if opened is None or not opened.case.volumes:
             self.state.say("Open the case first, then continue its result.", "warning")
             return None
-        path, case, request = Path(path), opened.case, self.state.request_for(opened)
-
-        def done(result: Result) -> None:
-            if opened in self.layers.open_cases():
-                opened.continue_with(result)
-                self.layers.show_result(opened)
-                self._on_segmented(opened)
-
-        self.state.message = None
-        self.state.running = opened
-        return self.jobs.run(
-            "segment",
-            lambda: continuing(path, case, request, self._ingredients),
-            done,
-            name="Continue",
-            torch=True,
-            progressed=lambda progress: setattr(self.state, "progress", progress),
-            ended=lambda: setattr(self.state, "running", None),
-            task="A result is being continued",
-        )
+        job = self.run.continue_from(opened, Path(path))
+        if job is None:
+            self.say("Segment is under way; continue the saved result when it is done.", "warning")
+        return job
 
     # ---- thresholds
 
