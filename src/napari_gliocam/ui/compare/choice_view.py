@@ -7,25 +7,25 @@ from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QListWidget, QListWidgetItem, QSizePolicy, QWidget
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.work import Place
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, Section, row_label, swatch
+from napari_gliocam.ui.widgets.pieces import (
+    SPACING,
+    Choice,
+    Section,
+    check_box,
+    in_column,
+    in_row,
+    labelled,
+    swatch,
+)
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.wording import duration
 
@@ -42,7 +42,7 @@ _CHOSEN = ("gradcam", "layercam")
 _LINES = 7.5
 
 
-class ChoiceView(QWidget):
+class ChoiceView(Section):
     """Offer the choices of a comparison; emit requests to run and to cancel it."""
 
     run_requested = Signal()
@@ -51,29 +51,22 @@ class ChoiceView(QWidget):
     scope_chosen = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Compare")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
+        super().__init__("Compare")
         self.methods = _method_list()
-        section.body.addWidget(self.methods)
-
-        self.classes: dict[Target, QCheckBox] = {}
-        for target in TARGETS:
-            box = QCheckBox(target.capitalize())
+        self.classes = {
+            target: check_box(target.capitalize(), checked=target == "core") for target in TARGETS
+        }
+        for target, box in self.classes.items():
             box.setIcon(swatch(TARGET_COLOURS[target]))
-            box.setChecked(target == "core")
-            self.classes[target] = box
-        self.layers: dict[int, QCheckBox] = {}
-        for number in LAYERS:
-            box = QCheckBox(str(number))
-            box.setToolTip(
+        self.layers = {
+            number: check_box(
+                str(number),
                 f"Output of residual stage {number}, and its exit; deeper stages are coarser and "
-                "more certain"
+                "more certain",
+                checked=number == LAYERS[-1],
             )
-            box.setChecked(number == LAYERS[-1])
-            self.layers[number] = box
+            for number in LAYERS
+        }
         self.scope = Choice("Slices that get a map")
         self.scope.fill(list(SCOPES), 0)
         self.scope.activated.connect(lambda _: self.scope_chosen.emit())
@@ -87,44 +80,37 @@ class ChoiceView(QWidget):
             "the extremes of the whole volume"
         )
         self.normalise.fill(list(_NORMALISE), 0)
-        self.alike = QCheckBox("Scales alike")
-        self.alike.setToolTip(
+        self.alike = check_box(
+            "Scales alike",
             "Four scales: bring each scale's map into [0, 1] before the mean, so that no scale "
-            "outweighs another; the paper does not"
+            "outweighs another; the paper does not",
         )
         self.alike.setEnabled(False)
         self.modality = Choice("The image under the maps; automatic: T1ce under core, else FLAIR")
         self.modality.fill(["Automatic", *(m.title for m in Modality)], 0)
         self.modality.activated.connect(self._on_modality)
-        self.gate = QCheckBox("Hide p < 0.5")
-        self.gate.setToolTip(
-            "Hide the map on slices where the image-level probability of the class is below 0.5"
+        self.gate = check_box(
+            "Hide p < 0.5",
+            "Hide the map on slices where the image-level probability of the class is below 0.5",
+            checked=True,
         )
-        self.gate.setChecked(True)
-
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(SPACING // 2)
-        for line, (title, content) in enumerate(
-            (
-                ("Classes", _row(*self.classes.values())),
-                ("Layers", _row(*self.layers.values())),
-                ("Score", _row(self.score, self.scales)),
-                ("Range", _row(self.normalise, self.alike)),
-                ("Slices", _row(self.scope, self.gate)),
-                ("Over", self.modality),
-            )
-        ):
-            grid.addWidget(row_label(title), line, 0)
-            grid.addWidget(content, line, 1)
-        grid.setColumnStretch(1, 1)
-        section.body.addLayout(grid)
-
         self.run = RunButton("Run", "Make the maps of the methods ticked above")
         self.run.cancel_button.setToolTip("Stop; what is done by then is shown")
         self.run.requested.connect(self.run_requested)
         self.run.cancel_requested.connect(self.cancel_requested)
-        section.body.addWidget(self.run)
+        self.add(
+            self.methods,
+            in_column(
+                labelled("Classes", _boxes(*self.classes.values())),
+                labelled("Layers", _boxes(*self.layers.values())),
+                labelled("Score", in_row(self.score, self.scales)),
+                labelled("Range", self.normalise, self.alike),
+                labelled("Slices", self.scope, self.gate),
+                labelled("Over", self.modality),
+                spacing=SPACING // 2,
+            ),
+            self.run,
+        )
         self.set_ready(False)
 
     def set_modalities(self, present: Sequence[Modality], chosen: Modality | None) -> None:
@@ -238,15 +224,6 @@ def _tick(item: QListWidgetItem, chosen: bool) -> None:
     item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
 
 
-def _row(*widgets: QWidget) -> QWidget:
-    """Return widgets beside each other; check boxes take the room they need."""
-    holder = QWidget()
-    layout = QHBoxLayout(holder)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(SPACING)
-    for widget in widgets:
-        layout.addWidget(widget, 0 if isinstance(widget, QCheckBox) else 1)
-    if isinstance(widgets[0], QCheckBox):
-        layout.setSpacing(SPACING * 2)
-        layout.addStretch(1)
-    return holder
+def _boxes(*boxes: QCheckBox) -> QWidget:
+    """Return check boxes beside each other, from the left."""
+    return in_row(*boxes, rest := QWidget(), grow=rest, spacing=SPACING * 2)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
 from qtpy.QtCore import QRectF, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QComboBox
 
 from napari_gliocam.cams.compare.threshold_grid import GRID, ThresholdGrid
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import SPACING, plain_label
+from napari_gliocam.ui.widgets.pieces import in_row, plain_label, push_button
 
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -32,13 +32,13 @@ class SearchView(ChartView):
 
     def __init__(self) -> None:
         super().__init__(HEIGHT)
-        self.button = QPushButton("Search thresholds (uses pixel masks)")
-        self.button.setToolTip(
+        self.button = push_button(
+            "Search thresholds (uses pixel masks)",
+            lambda: self.search_requested.emit(self.target.currentText()),
             "Try 0, 0.1 to 1 for the first two methods against the expert's outlines, combined by "
             "the rule above, or by intersection (paper 5). A result with these thresholds is not "
-            "one of image-level labels alone"
+            "one of image-level labels alone",
         )
-        self.button.clicked.connect(lambda: self.search_requested.emit(self.target.currentText()))
         self.target = QComboBox()
         self.target.addItems(TARGETS)
         self.target.setToolTip("Class whose maps are combined")
@@ -50,17 +50,7 @@ class SearchView(ChartView):
         self.plot.setToolTip("mIoU, brighter is higher; circle: the best. Click to take a pair")
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.note = plain_label("", wrap=True)
-        head = QHBoxLayout()
-        head.setSpacing(SPACING)
-        head.addWidget(self.button, 1)
-        head.addWidget(self.target)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, SPACING, 0, 0)
-        outer.setSpacing(SPACING)
-        outer.addLayout(head)
-        outer.addWidget(self.plot)
-        outer.addWidget(self.note)
-        outer.addStretch(1)
+        self.lay_out(in_row(self.button, self.target, grow=self.button), self.plot, self.note)
         self._methods: tuple[str, ...] = ()
         self.set_result((), None)
 

@@ -8,22 +8,18 @@ from math import isnan
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QHBoxLayout,
     QHeaderView,
-    QPushButton,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QTabWidget,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.compare.search_view import SearchView
 from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, swatch, tooltip
+from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button, swatch, tooltip
 from napari_gliocam.wording import figure
 
 Columns = tuple[tuple[str, str, str], ...]
@@ -125,18 +121,14 @@ class FigureTable(QTableWidget):
         self.setSortingEnabled(True)
 
 
-class FiguresView(QWidget):
+class FiguresView(Section):
     """Show the figures; emit requests to export them and to close the comparison."""
 
     export_requested = Signal()
     close_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        figures = Section("Figures", "At the thresholds above, on the slices that were asked for")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(figures, 1)
+        super().__init__("Figures", "At the thresholds above, on the slices that were asked for")
         self.expert, self.result, self.pairs = (
             FigureTable(columns) for columns in (_EXPERT, _RESULT, _PAIRS)
         )
@@ -148,17 +140,14 @@ class FiguresView(QWidget):
         self.tabs.addTab(self.trust, "Trust")
         self.search = SearchView()
         self.tabs.addTab(self.search, "Search")
-        figures.body.addWidget(self.tabs, 1)
-        self.export_button = QPushButton("Export csv…")
-        self.export_button.clicked.connect(self.export_requested)
-        self.close_button = QPushButton("Close comparison")
-        self.close_button.setToolTip("Remove the pictures; the viewer is then as it was before")
-        self.close_button.clicked.connect(self.close_requested)
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        row.addWidget(self.export_button, 1)
-        row.addWidget(self.close_button, 1)
-        figures.body.addLayout(row)
+        self.body.addWidget(self.tabs, 1)
+        self.export_button = push_button("Export csv…", self.export_requested)
+        self.close_button = push_button(
+            "Close comparison",
+            self.close_requested,
+            "Remove the pictures; the viewer is then as it was before",
+        )
+        self.add(in_row(self.export_button, self.close_button))
         self.rows: list[MethodRow] = []
         self.pair_rows: list[PairRow] = []
         self.set_tables([], [])

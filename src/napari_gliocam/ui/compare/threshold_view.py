@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qthrottled
 
@@ -17,11 +17,13 @@ from napari_gliocam.ui.widgets.pieces import (
     Choice,
     Elided,
     Section,
+    plain_label,
+    push_button,
     threshold_slider,
 )
 
 
-class MethodThresholds(QWidget):
+class MethodThresholds(Section):
     """Offer a threshold for each method; emit it during a drag, and requests to use a method."""
 
     threshold_requested = Signal(str, float)
@@ -30,26 +32,21 @@ class MethodThresholds(QWidget):
     undo_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        section = Section("Thresholds", "A voxel counts where the map exceeds this")
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(section)
-        self.undo_button = QPushButton("Undo result")
-        self.undo_button.setToolTip("Back to the result of Segment")
-        self.undo_button.clicked.connect(self.undo_requested)
-        section.head.addWidget(self.undo_button)
+        super().__init__("Thresholds", "A voxel counts where the map exceeds this")
+        self.undo_button = push_button(
+            "Undo result", self.undo_requested, "Back to the result of Segment"
+        )
+        self.head.addWidget(self.undo_button)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(SPACING)
         self._grid.setVerticalSpacing(0)
         self._grid.setColumnStretch(0, 4)
         self._grid.setColumnStretch(1, 5)
-        section.body.addLayout(self._grid)
+        self.body.addLayout(self._grid)
         self.sliders: dict[str, QLabeledDoubleSlider] = {}
         self.use_buttons: dict[str, QPushButton] = {}
-        self.hint = QLabel("Each method gets its own slider here after Run.")
-        self.hint.setWordWrap(True)
-        section.body.addWidget(self.hint)
+        self.hint = plain_label("Each method gets its own slider here after Run.", wrap=True)
+        self.add(self.hint)
 
         self.ensemble = Choice(
             "Masks of all methods as one (paper 5). Smaller, larger: slice by slice the whole "
@@ -58,8 +55,9 @@ class MethodThresholds(QWidget):
         self.ensemble.activated.connect(self._on_ensemble)
         self.ensemble_label = QLabel("Ensemble")
         self.ensemble_label.setToolTip(self.ensemble.toolTip())
-        self.ensemble_use = _use_button()
-        self.ensemble_use.clicked.connect(lambda: self.use_requested.emit(self._ensemble_title))
+        self.ensemble_use = push_button(
+            "Use", lambda: self.use_requested.emit(self._ensemble_title)
+        )
         self._rules: list[Ensemble] = []
         self._ensemble_title = ""
         self.set_methods({}, "", lambda _: False, False)
@@ -118,8 +116,7 @@ class MethodThresholds(QWidget):
             slider = threshold_slider()
             slider.setValue(threshold)
             slider.valueChanged.connect(qthrottled(self._emitter(method), timeout=FRAME_MS))
-            use = _use_button()
-            use.clicked.connect(lambda _=False, method=method: self.use_requested.emit(method))
+            use = push_button("Use", lambda _=False, method=method: self.use_requested.emit(method))
             self.sliders[method], self.use_buttons[method] = slider, use
             for column, widget in enumerate((name, slider, use)):
                 self._grid.addWidget(widget, line, column)
@@ -149,9 +146,3 @@ class MethodThresholds(QWidget):
             self.threshold_requested.emit(method, round(float(value), 3))
 
         return emit
-
-
-def _use_button() -> QPushButton:
-    button = QPushButton("Use")
-    button.setMinimumWidth(44)
-    return button

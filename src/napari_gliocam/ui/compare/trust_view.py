@@ -12,13 +12,13 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice
+from napari_gliocam.ui.widgets.pieces import Choice, in_row, plain_label
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
@@ -70,12 +70,7 @@ class TrustView(ChartView):
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.caption = QLabel()
-        self.caption.setWordWrap(True)
-        self.note = QLabel()
-        for label in (self.caption, self.note):
-            label.setWordWrap(True)
-            label.setTextFormat(Qt.TextFormat.PlainText)
+        self.caption, self.note = plain_label(wrap=True), plain_label(wrap=True)
         self.table = TextTable()
         self.table.setToolTip(
             "Areas under the curves; whether networks with random weights draw another map "
@@ -86,25 +81,15 @@ class TrustView(ChartView):
             "Share of each sequence in the map of a lesion (Shapley value), below 0 where it "
             "speaks against the class; lesions are numbered from the largest"
         )
-        head = QHBoxLayout()
-        head.setSpacing(SPACING)
-        head.addWidget(self.scope)
-        head.addWidget(self.run, 1)
-        head.addWidget(self.target)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, SPACING, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(head)
-        seen = QHBoxLayout()
-        seen.setSpacing(2)
-        seen.addWidget(self.plot, 1)
-        seen.addWidget(self.picture)
-        layout.addLayout(seen)
-        layout.addWidget(self.caption)
-        layout.addWidget(self.table)
-        layout.addWidget(self.lesions)
-        layout.addWidget(self.note)
-        layout.addStretch(1)
+        self.lay_out(
+            in_row(self.scope, self.run, self.target, grow=self.run),
+            in_row(self.plot, self.picture, grow=self.plot, spacing=2),
+            self.caption,
+            self.table,
+            self.lesions,
+            self.note,
+            spacing=2,
+        )
         self.rows: list[TrustRow] = []
         self.set_ready(False)
         self.set_rows([], "")

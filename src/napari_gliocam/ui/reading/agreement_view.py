@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, LabelComparison
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
-from napari_gliocam.ui.widgets.pieces import SPACING, Choice, plain_label, row_label, swatch_label
+from napari_gliocam.ui.widgets.pieces import (
+    Choice,
+    Page,
+    in_column,
+    in_row,
+    labelled,
+    plain_label,
+    push_button,
+    swatch_label,
+)
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
@@ -19,7 +27,7 @@ _CONVENTIONS = (Convention.VOLUME, *(c for c in Convention if c is not Conventio
 _HEADINGS = ("Class", "Dice", "IoU", "HD95, mm")
 
 
-class AgreementView(QWidget):
+class AgreementView(Page):
     """Show figures of agreement; emit the reference and the class to show."""
 
     other_requested = Signal(int)
@@ -31,48 +39,37 @@ class AgreementView(QWidget):
         super().__init__()
         self.others = Choice("Labels that the result is compared with")
         self.others.activated.connect(self.other_requested)
-        self.file_button = QPushButton("File…")
-        self.file_button.setToolTip("Labels from a file: another result, another reader")
-        self.file_button.clicked.connect(self.file_requested)
+        self.file_button = push_button(
+            "File…", self.file_requested, "Labels from a file: another result, another reader"
+        )
         self.targets = Choice("The class that the colours show")
         self.targets.fill(list(TARGETS), 0)
         self.targets.activated.connect(lambda index: self.target_requested.emit(TARGETS[index]))
-        self.show_button = QPushButton("Show")
-        self.show_button.setCheckable(True)
-        self.show_button.setToolTip(
-            "True positive, false positive and false negative voxels of this class, in colours"
+        self.show_button = push_button(
+            "Show",
+            self.shown_requested,
+            "True positive, false positive and false negative voxels of this class, in colours",
+            checkable=True,
         )
-        self.show_button.clicked.connect(self.shown_requested)
         self.conventions = Choice("The convention that makes one number of volumes and slices")
         titles = [str(convention).replace("-", " ") for convention in _CONVENTIONS]
         self.conventions.fill(titles, 0)
         for index, convention in enumerate(_CONVENTIONS):
             self.conventions.setItemData(index, convention.description, Qt.ItemDataRole.ToolTipRole)
         self.conventions.activated.connect(lambda index: self._show())
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
-        for line, (title, widget) in enumerate(
-            (("Reference", self.others), ("Class", self.targets), ("Figures", self.conventions))
-        ):
-            grid.addWidget(row_label(title, widget.toolTip()), line, 0)
-            grid.addWidget(widget, line, 1, 1, 2 if title == "Figures" else 1)
-        grid.addWidget(self.file_button, 0, 2)
-        grid.addWidget(self.show_button, 1, 2)
-        grid.setColumnStretch(1, 1)
-        legend = QHBoxLayout()
-        for value, name in CONFUSION_NAMES.items():
-            legend.addWidget(swatch_label(name, CONFUSION_COLOURS[value]))
         self.table = TextTable()
         self.sentence = plain_label(wrap=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, SPACING, 0, 0)
-        layout.setSpacing(SPACING)
-        layout.addLayout(grid)
-        layout.addLayout(legend)
-        layout.addWidget(self.table)
-        layout.addWidget(self.sentence)
-        layout.addStretch(1)
+        legend = (swatch_label(n, CONFUSION_COLOURS[v]) for v, n in CONFUSION_NAMES.items())
+        self.lay_out(
+            in_column(
+                labelled("Reference", self.others, self.file_button),
+                labelled("Class", self.targets, self.show_button),
+                labelled("Figures", self.conventions),
+            ),
+            in_row(*legend),
+            self.table,
+            self.sentence,
+        )
         self._comparison: Mapping[Target, LabelComparison] = {}
         self.set_others([], 0, there=False)
         self.set_comparison({})

@@ -5,18 +5,11 @@ The views emit requests and show values; this module connects them with the sess
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QTabWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QTabWidget
 
 from napari_gliocam.measure.classes.voxel import VoxelReading
 from napari_gliocam.targets import Target
@@ -33,7 +26,7 @@ from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.widgets import dock
 from napari_gliocam.ui.widgets.dock import Dock
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, plain_label
+from napari_gliocam.ui.widgets.pieces import Section, in_row, plain_label, push_button
 from napari_gliocam.ui.widgets.question import confirms
 
 if TYPE_CHECKING:
@@ -84,17 +77,14 @@ class ReadingDock(Dock):
             ("conflict", -1, "◂ Overlap", commands.PREVIOUS_CONFLICT),
             ("conflict", 1, "Overlap ▸", commands.NEXT_CONFLICT),
         ):
-            button = QPushButton(text)
             meaning = "tumour" if what == "lesion" else "overlap of core and edema"
             way = "next" if step > 0 else "previous"
-            button.setToolTip(f"Go to the {way} slice with {meaning} (key {key})")
-            self.step_buttons[what, step] = button
-        row = QHBoxLayout()
-        row.setSpacing(SPACING)
-        for button in self.step_buttons.values():
-            row.addWidget(button, 1)
-        slices.body.addWidget(self.chart)
-        slices.body.addLayout(row)
+            self.step_buttons[what, step] = push_button(
+                text,
+                partial(self._step, what, step),
+                f"Go to the {way} slice with {meaning} (key {key})",
+            )
+        slices.add(self.chart, in_row(*self.step_buttons.values()))
         self.tabs = QTabWidget()
         for title, view in (
             ("Measures", self.measures_view),
@@ -108,13 +98,10 @@ class ReadingDock(Dock):
         self.heading = QLineEdit()
         self.heading.setPlaceholderText("Heading (optional)")
         self.heading.setToolTip("On top of the report; nothing else in it names a person")
-        self.report_button = QPushButton("Report…")
-        self.report_button.setToolTip("Write html, csv and json into a folder")
-        last = QHBoxLayout()
-        last.setSpacing(SPACING)
-        last.addWidget(self.heading, 1)
-        last.addWidget(self.report_button)
-        report.body.addLayout(last)
+        self.report_button = push_button(
+            "Report…", self._ask_report, "Write html, csv and json into a folder"
+        )
+        report.add(in_row(self.heading, self.report_button, grow=self.heading))
         self.lay_out(slices, self.tabs, report, growing=self.tabs)
 
     def undocked(self) -> None:
@@ -122,19 +109,15 @@ class ReadingDock(Dock):
         self.session.close()
 
     def _connect(self) -> None:
-        session, viewer = self.session, self.session.viewer
+        session = self.session
         self.message_view.dismissed.connect(lambda: setattr(self.state, "message", None))
         self.state.events.message.connect(self.message_view.set_message)
         self.state.events.bundle.connect(self._show_addable)
         self._show_addable(self.state.bundle)
         self.chart.slice_requested.connect(session.go_to)
-        for (what, step), button in self.step_buttons.items():
-            go = navigate.step_lesion if what == "lesion" else navigate.step_conflict
-            button.clicked.connect(partial(_step, go, viewer, step))
         self._connect_measures()
         self._connect_overlap()
         self._connect_agreement()
-        self.report_button.clicked.connect(self._ask_report)
         session.measured.connect(self._show_measured)
         session.trust_changed.connect(self.measures_view.set_trust)
         session.status_changed.connect(self._show_status)
@@ -180,6 +163,10 @@ class ReadingDock(Dock):
         run.compared.connect(view.set_comparison)
 
     # ---- what the views ask for
+
+    def _step(self, what: str, step: int, clicked: bool = False) -> None:
+        go = navigate.step_lesion if what == "lesion" else navigate.step_conflict
+        go(self.session.viewer, step)
 
     def _on_threshold(self, threshold: float) -> None:
         self.session.overlap.set_threshold(threshold, self.session.part())
@@ -254,9 +241,3 @@ class ReadingDock(Dock):
 def open_dock(viewer: ViewerModel) -> ReadingDock:
     """Open the dock behind the other panels of a viewer, or bring it to the front."""
     return dock.open_dock(viewer, TITLE, ReadingDock)
-
-
-def _step(
-    go: Callable[[ViewerModel, int], None], viewer: ViewerModel, step: int, clicked: bool = False
-) -> None:
-    go(viewer, step)

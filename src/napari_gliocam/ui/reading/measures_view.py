@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.enhancing import EnhancingCore
 from napari_gliocam.measure.lesion.measures import Measures
 from napari_gliocam.targets import Target
 from napari_gliocam.trust.statement import TrustStatement
-from napari_gliocam.ui.widgets.pieces import SPACING, Section, plain_label, tooltip
+from napari_gliocam.ui.widgets.pieces import (
+    Page,
+    Section,
+    check_box,
+    in_row,
+    plain_label,
+    push_button,
+)
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import counted
@@ -22,7 +28,7 @@ if TYPE_CHECKING:  # it would load torch
     from napari_gliocam.trust.sequences import Shares
 
 
-class MeasuresView(QWidget):
+class MeasuresView(Page):
     """Show measures; emit requests to draw diameters, divide the core and discard strokes."""
 
     diameters_requested = Signal(bool)
@@ -35,68 +41,56 @@ class MeasuresView(QWidget):
         self.sentence = plain_label(wrap=True)
         self.trust = plain_label(wrap=True)
         self.trust_box = Section("How far to trust this", "From the exits of the networks")
-        self.trust_box.body.addWidget(self.trust)
         self.sequences = RunButton(
             "Which sequence said so?",
             "Shares of T1ce, T2 and FLAIR in the networks' maps of each lesion, and of the voxel "
             "under the pointer (Voxel), on 12 slices of each class; then also in the report",
         )
-        self.trust_box.body.addWidget(self.sequences)
         self.shares = TextTable()
         self.shares.setToolTip(
             "Exact Shapley values as part of the sum of their sizes, below 0 where a sequence "
             "speaks against the class; lesions are numbered from the largest"
         )
-        self.trust_box.body.addWidget(self.shares)
         self.caution = plain_label(wrap=True)
-        self.trust_box.body.addWidget(self.caution)
+        self.trust_box.add(self.trust, self.sequences, self.shares, self.caution)
         self.table = TextTable()
         self.table.setToolTip(
             "Diameters and product of the case are those of its lesion with the largest product"
         )
-        self.diameters_button = QPushButton("Draw diameters")
-        self.diameters_button.setCheckable(True)
-        self.diameters_button.setToolTip(
+        self.diameters_button = push_button(
+            "Draw diameters",
+            self.diameters_requested,
             "Largest axial diameter of tumour and core of each lesion, and the perpendicular one, "
-            "each on its slice"
+            "each on its slice",
+            checkable=True,
         )
-        self.diameters_button.clicked.connect(self.diameters_requested)
-        self.go_button = QPushButton("Go there")
-        self.go_button.setToolTip("To the slice with the largest diameters of the tumour")
-        self.go_button.clicked.connect(self.diameters_slice_requested)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(SPACING)
-        buttons.addWidget(self.diameters_button, 1)
-        buttons.addWidget(self.go_button)
-        self.enhancing = QCheckBox("Enhancing")
-        self.enhancing.setToolTip(
-            tooltip(
-                "The enhancing part of the core, by a rule for the intensity of T1ce; no network "
-                "was trained for it"
-            )
+        self.go_button = push_button(
+            "Go there",
+            self.diameters_slice_requested,
+            "To the slice with the largest diameters of the tumour",
+        )
+        self.enhancing = check_box(
+            "Enhancing",
+            "The enhancing part of the core, by a rule for the intensity of T1ce; no network was "
+            "trained for it",
         )
         self.enhancing.clicked.connect(self.enhancing_requested)
-        buttons.addWidget(self.enhancing)
         self.enhancing_sentence = plain_label(wrap=True)
         self.painted = plain_label()
-        self.discard_button = QPushButton("Discard")
-        self.discard_button.setToolTip("Forget what was painted by hand")
-        self.discard_button.clicked.connect(self.discard_requested)
-        self.painted_row = QWidget()
-        row = QHBoxLayout(self.painted_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.painted, 1)
-        row.addWidget(self.discard_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, SPACING, 0, 0)
-        layout.setSpacing(SPACING)
-        layout.addWidget(self.sentence)
-        layout.addWidget(self.table)
-        layout.addLayout(buttons)
-        layout.addWidget(self.enhancing_sentence)
-        layout.addWidget(self.painted_row)
-        layout.addWidget(self.trust_box)
-        layout.addStretch(1)
+        self.discard_button = push_button(
+            "Discard", self.discard_requested, "Forget what was painted by hand"
+        )
+        self.painted_row = in_row(self.painted, self.discard_button, grow=self.painted)
+        self.lay_out(
+            self.sentence,
+            self.table,
+            in_row(
+                *(self.diameters_button, self.go_button, self.enhancing), grow=self.diameters_button
+            ),
+            self.enhancing_sentence,
+            self.painted_row,
+            self.trust_box,
+        )
         self.set_measures(None)
         self.set_painted(0)
         self.set_enhancing(None)

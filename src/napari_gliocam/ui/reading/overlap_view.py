@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.targets import BOTH, CORE, EDEMA
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
-    SPACING,
     Choice,
+    Page,
+    in_column,
+    in_row,
+    labelled,
     plain_label,
-    row_label,
+    push_button,
     swatch_label,
     threshold_slider,
 )
@@ -27,7 +29,7 @@ _UNDEFINED = "Not defined: the method finds neither core nor edema"
 _LEGEND = {CORE: "core only", EDEMA: "edema only", BOTH: "overlap"}
 
 
-class OverlapView(QWidget):
+class OverlapView(Page):
     """Show the overlap by method; emit the method to draw, its threshold, the methods to add."""
 
     method_requested = Signal(str)
@@ -43,48 +45,34 @@ class OverlapView(QWidget):
         self.methods.activated.connect(
             lambda index: self.method_requested.emit(self.methods.itemText(index))
         )
-        self.show_button = QPushButton("Show")
-        self.show_button.setCheckable(True)
-        self.show_button.setToolTip(
-            "Core only, edema only and their overlap as three colours on the slice"
+        self.show_button = push_button(
+            "Show",
+            self.shown_requested,
+            "Core only, edema only and their overlap as three colours on the slice",
+            checkable=True,
         )
-        self.show_button.clicked.connect(self.shown_requested)
-        self.threshold = threshold_slider()
-        self.threshold.setToolTip(
+        self.threshold = threshold_slider(
             "A voxel belongs to a class where its map exceeds this; follows the panel's class "
             "threshold"
         )
         self.threshold.valueChanged.connect(lambda value: self.threshold_requested.emit(value))
         self.add = Choice("Methods that run the networks, for core and edema on every slice")
-        self.add_button = QPushButton("Add")
-        self.add_button.clicked.connect(self._on_add)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACING)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(row_label("Method", self.methods.toolTip()), 0, 0)
-        grid.addWidget(self.methods, 0, 1)
-        grid.addWidget(self.show_button, 0, 2)
-        grid.addWidget(row_label("Threshold", self.threshold.toolTip()), 1, 0)
-        grid.addWidget(self.threshold, 1, 1, 1, 2)
-        grid.addWidget(row_label("More", self.add.toolTip()), 2, 0)
-        grid.addWidget(self.add, 2, 1)
-        grid.addWidget(self.add_button, 2, 2)
-        grid.setColumnStretch(1, 1)
-        legend = QHBoxLayout()
-        for label, text in _LEGEND.items():
-            legend.addWidget(swatch_label(text, CLASS_COLOURS[label]))
+        self.add_button = push_button("Add", self._on_add)
         self.table = TextTable()
         self.table.setToolTip("Slices with the largest overlap; double-click goes to the first")
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.stage = plain_label(wrap=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, SPACING, 0, 0)
-        layout.setSpacing(SPACING)
-        layout.addLayout(grid)
-        layout.addLayout(legend)
-        layout.addWidget(self.table)
-        layout.addWidget(self.stage)
-        layout.addStretch(1)
+        legend = (swatch_label(text, CLASS_COLOURS[label]) for label, text in _LEGEND.items())
+        self.lay_out(
+            in_column(
+                labelled("Method", self.methods, self.show_button),
+                labelled("Threshold", self.threshold),
+                labelled("More", self.add, self.add_button),
+            ),
+            in_row(*legend),
+            self.table,
+            self.stage,
+        )
         self._rows: Sequence[MethodOverlap] = ()
         self.set_threshold(0.5)
         self.set_methods([], "")

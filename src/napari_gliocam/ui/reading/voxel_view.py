@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_gliocam.maps.doubt import disagreement
 from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading
 from napari_gliocam.targets import Target
-from napari_gliocam.ui.widgets.pieces import SPACING
+from napari_gliocam.ui.widgets.pieces import Page, plain_label
 from napari_gliocam.ui.widgets.tables import TextTable
 
 if TYPE_CHECKING:  # it would load torch
@@ -21,17 +19,12 @@ if TYPE_CHECKING:  # it would load torch
 _REST = "Point at a voxel of the case."
 
 
-class VoxelView(QWidget):
-    """Shows one voxel."""
+class VoxelView(Page):
+    """Show one voxel."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = QLabel()
-        self.reason = QLabel()
-        self.values = QLabel()
-        for label in (self.title, self.reason, self.values):
-            label.setWordWrap(True)
-            label.setTextFormat(Qt.TextFormat.PlainText)
+        self.title, self.reason, self.values = (plain_label(wrap=True) for _ in range(3))
         font = self.title.font()
         font.setBold(True)
         self.title.setFont(font)
@@ -40,12 +33,7 @@ class VoxelView(QWidget):
             "Value of each map; in brackets the share of the exit in the aggregate. Doubt: how far "
             "the exits disagree, 0 where all say the same"
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, SPACING, 0, 0)
-        layout.setSpacing(SPACING)
-        for widget in (self.title, self.values, self.reason, self.maps):
-            layout.addWidget(widget)
-        layout.addStretch(1)
+        self.lay_out(self.title, self.values, self.reason, self.maps)
         self.set_voxel(None)
 
     def set_voxel(

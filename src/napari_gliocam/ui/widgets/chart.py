@@ -7,14 +7,15 @@ from __future__ import annotations
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QColor, QPalette, QShowEvent
-from qtpy.QtWidgets import QWidget
+
+from napari_gliocam.ui.widgets.pieces import Page
 
 _AXES = ("left", "right", "bottom")
 #: Else the letters of the label below the chart lose their lower ends.
 _FOOT_PX = 4
 
 
-class ChartView(QWidget):
+class ChartView(Page):
     """A view with a chart, ``plot``, that takes the colours of the theme whenever it changes.
 
     Parameters

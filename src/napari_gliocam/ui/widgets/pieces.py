@@ -71,6 +71,19 @@ class Section(QWidget):
             self.body.addWidget(widget)
 
 
+class Page(QWidget):
+    """The content of a tab: widgets below each other, from the top."""
+
+    def lay_out(self, *widgets: QWidget, spacing: int = SPACING) -> None:
+        """Put widgets below each other, ``spacing`` pixels apart; room that is left stays below."""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, SPACING, 0, 0)
+        layout.setSpacing(spacing)
+        for widget in widgets:
+            layout.addWidget(widget)
+        layout.addStretch(1)
+
+
 class Choice(QComboBox):
     """A combo box that shrinks with the panel and does not turn under a passing wheel."""
 
