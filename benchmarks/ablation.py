@@ -19,8 +19,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.packed import open_slices
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
-from napari_gliocam.train.recipe.fields import Recipe
-from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.recipe.maps import Recipe, read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
 
 

@@ -41,7 +41,8 @@ from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.nets.bundle import Bundle, load_bundle
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.segmentation import segment
-from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.recipe.maps import read_recipe
+from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import Event, Plan, TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.training import run_request

@@ -29,8 +29,8 @@ from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, load_bundle, read_
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.train.data.packed import open_slices
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
-from napari_gliocam.train.recipe.fields import Recipe
-from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.recipe.maps import Recipe, read_recipe
+from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.events import Event, Note, Plan, TrainingReport
 from napari_gliocam.train.run.fit import Machine

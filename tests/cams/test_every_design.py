@@ -23,7 +23,7 @@ from napari_gliocam.nets.multi_exit import pool
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
 
 MIXED = {"tumour": [-1, 1, -1, 1], "core": [1, -1, -1, -1], "edema": [-1, -1, 1, 1]}
 POLARITIES = (dict.fromkeys(TARGETS, (1, 1, 1, 1)), MIXED)
@@ -126,7 +126,7 @@ def test_gradcam_before_an_exit_is_the_turned_exit_map_without_its_bias(pooling)
         close(found.detach(), expected.detach())
 
 
-@pytest.mark.parametrize("recipe", NAMED)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_bundle_of_each_recipe_segments_and_is_explained_by_every_method(recipe, case):
     """The designs of the shipped recipes, random weights, on the device as `segment` runs them."""
     design = replace(read_recipe(recipe).network.design, width=4)

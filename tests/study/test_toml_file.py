@@ -7,8 +7,8 @@ import pytest
 from napari_gliocam.cams.methods.registry import METHODS
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.study.toml_file import METRICS, read_study, shipped_studies
+from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.recipe.segmenter import SEGMENTER_RECIPES, read_segmenter_recipe
-from napari_gliocam.train.recipe.toml_file import read_recipe
 
 
 @pytest.mark.parametrize("name", shipped_studies())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.recipe.common import Fit
 
 if find_spec("lightning") is None:  # the extra "train" is not installed
     collect_ignore_glob = ["test_*.py"]

@@ -12,7 +12,7 @@ from napari_gliocam.progress import finish
 from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags
 from napari_gliocam.train.labels.tag_file import save_tags
-from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.maps import Data
 
 from .case_files import write_cases
 from .conftest import same_weights

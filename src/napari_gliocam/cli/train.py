@@ -78,8 +78,8 @@ def train(
 
 def _recipe(source: str, modalities: list[str], seed: int | None) -> dict[str, Any]:
     """Return the values of a recipe, with other channels and another seed where they are given."""
-    from napari_gliocam.train.recipe.fields import Recipe
-    from napari_gliocam.train.recipe.toml_file import build_settings, read_recipe, recipe_values
+    from napari_gliocam.train.recipe.maps import Recipe, read_recipe
+    from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
 
     values = recipe_values(read_recipe(source))
     if modalities:

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.train.data.augment import augment
 from napari_gliocam.train.data.batches import BatchLoader, SliceBatch, SliceDataset
-from napari_gliocam.train.recipe.fields import Augment
-
-NOTHING = Augment(mirror=0, shift_px=0, gain=0, offset=0, noise=0)
+from napari_gliocam.train.recipe.augment import Augment
 
 
 class Places:
@@ -97,55 +94,3 @@ def test_a_slice_is_augmented_by_seed_epoch_and_row_alone(slices):
     assert not torch.equal(views.images[0], views.images[1])
     plain = SliceDataset(slices, np.array([6, 7])).__getitems__([(9, 1)])
     np.testing.assert_array_equal(plain.images[0].numpy(), slices.images[7].astype(np.float32))
-
-
-def test_augmentation_leaves_air_alone_and_drops_modalities(slices):
-    image = slices.images[0].astype(np.float32)
-    before, seen = image.copy(), set()
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        out = augment(image, Augment(drop_modality=0.4), rng)[0]
-        assert out.shape == image.shape
-        assert out.dtype == np.float32
-        assert (out != 0).sum() <= (image != 0).sum()
-        assert out[2].any()  # FLAIR is always there
-        seen.add((bool(out[0].any()), bool(out[1].any())))
-    np.testing.assert_array_equal(image, before)
-    dropped = [
-        [
-            augment(image, Augment(drop_modality=0.4), np.random.default_rng(s))[0][c].any()
-            for c in (0, 1)
-        ]
-        for s in range(40)
-    ]
-    assert {tuple(map(bool, d)) for d in dropped} == {(True, True), (True, False), (False, True)}
-
-
-def test_no_augmentation_is_none(slices):
-    image = slices.images[0].astype(np.float32)
-    np.testing.assert_array_equal(augment(image, NOTHING, np.random.default_rng(0))[0], image)
-
-
-def test_what_is_shifted_out_does_not_come_back():
-    image = np.zeros((3, 8, 8), np.float32)
-    image[:, 0, 0] = 1
-    how = Augment(mirror=0, shift_px=3, gain=0, offset=0, noise=0)
-    counts = set()
-    for seed in range(20):
-        out = augment(image, how, np.random.default_rng(seed))[0]
-        assert not out[:, 4:].any()
-        assert not out[:, :, 4:].any()
-        counts.add(int(out.sum()))
-    assert counts == {0, 3}
-
-
-def test_rotation_and_crop_move_the_picture_and_enlarge_it():
-    image = np.zeros((3, 40, 40), np.float32)
-    image[:, 15:25, 15:25] = 1
-    turned = Augment(mirror=0, shift_px=0, rotate_deg=45, gain=0, offset=0, noise=0)
-    areas = [augment(image, turned, np.random.default_rng(s))[0][0].sum() for s in range(5)]
-    np.testing.assert_allclose(areas, 100, rtol=0.05)
-    cropped = Augment(mirror=0, shift_px=0, crop=0.5, gain=0, offset=0, noise=0)
-    areas = [augment(image, cropped, np.random.default_rng(s))[0][0].sum() for s in range(5)]
-    assert min(areas) > 101
-    assert max(areas) < 202

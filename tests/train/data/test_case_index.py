@@ -26,7 +26,7 @@ from napari_gliocam.train.data.packed import pack_slices
 from napari_gliocam.train.data.slice_set import split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tags import Tag, Tags
-from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.maps import Data
 
 from ..case_files import SHAPE, write_case, write_cases
 

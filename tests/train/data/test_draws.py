@@ -5,7 +5,7 @@ import pytest
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.draws import make_draws
-from napari_gliocam.train.recipe.fields import Sampling
+from napari_gliocam.train.recipe.maps import Sampling
 
 from ..conftest import blob_slices
 

@@ -9,8 +9,8 @@ from napari_gliocam.train.recipe.choice import (
     recipe_of_choice,
     usual_stages,
 )
-from napari_gliocam.train.recipe.fields import Recipe
-from napari_gliocam.train.recipe.toml_file import build_settings, read_recipe, recipe_values
+from napari_gliocam.train.recipe.maps import Recipe, read_recipe
+from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
 
 
 @pytest.mark.parametrize("what", [*WHAT, *PAPERS])

@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.recipe.fields import Data, Fit, Recipe
-from napari_gliocam.train.recipe.toml_file import NAMED, differences, read_recipe, recipe_values
+from napari_gliocam.train.recipe.common import Fit
+from napari_gliocam.train.recipe.maps import RECIPES, Data, Recipe, read_recipe
+from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_that_ship_are_whole(name):
     recipe = read_recipe(name)
     assert recipe.name == name

@@ -20,7 +20,7 @@ from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.segmentation import bundle_thresholds
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.data.synthetic import Drawing, synthetic_slices
-from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.stages.classifier import ClassifierStage
@@ -202,7 +202,7 @@ def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
         run(tiny(read_recipe("finetune")), slices, tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_that_ships_trains_a_bundle_that_every_command_runs(name, tiny, tmp_path):
     recipe = tiny(read_recipe(name))
     slices = blob_slices(24)

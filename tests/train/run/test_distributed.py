@@ -31,7 +31,7 @@ sys.path.insert(0, sys.argv[3])
 from conftest import blob_slices
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.train.run.fit import Machine
-from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle
 
 torch.set_num_threads(1)

@@ -11,7 +11,9 @@ import torch
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.multi_exit import MultiExitNet
 from napari_gliocam.train.data.batches import SliceDataset, StageData
-from napari_gliocam.train.recipe.fields import Augment, Classifier, Fit
+from napari_gliocam.train.recipe.augment import Augment
+from napari_gliocam.train.recipe.common import Fit
+from napari_gliocam.train.recipe.stages import Classifier
 from napari_gliocam.train.run.checkpoints import LAST, WEIGHTS
 from napari_gliocam.train.run.events import TrainingReport
 from napari_gliocam.train.run.fit import Machine, StoppedError, fit_stage, quiet_lightning

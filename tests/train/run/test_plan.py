@@ -8,7 +8,7 @@ from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.slice_set import check_labels, split_cases
-from napari_gliocam.train.recipe.toml_file import NAMED, read_recipe
+from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
 from napari_gliocam.train.run.map_training import MapTraining, count_steps
 from napari_gliocam.train.run.plan import fit_to_cases, make_plan
 from napari_gliocam.train.run.request import TrainingRequest
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_split():
     assert len(splits) == 1
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", RECIPES)
 def test_with_few_patients_none_is_kept_and_the_last_weights_are(name):
     recipe = read_recipe(name)
     assert fit_to_cases(recipe, 3) == recipe

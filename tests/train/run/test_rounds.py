@@ -19,8 +19,9 @@ from napari_gliocam.train.data.batches import SliceDataset
 from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags
 from napari_gliocam.train.labels.tag_file import save_tags
-from napari_gliocam.train.recipe.fields import Classifier, Data, Round
-from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.recipe.maps import Data, Round, read_recipe
+from napari_gliocam.train.recipe.stages import Classifier
+from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.checkpoints import mean_weights
 from napari_gliocam.train.run.events import TrainingReport
 from napari_gliocam.train.run.request import TrainingRequest

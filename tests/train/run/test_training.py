@@ -20,7 +20,8 @@ from napari_gliocam.nets.bundle import BundleInfo, load_bundle, read_bundle_info
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.labels.tags import Tag, Tags
-from napari_gliocam.train.recipe.toml_file import read_recipe, recipe_values
+from napari_gliocam.train.recipe.maps import read_recipe
+from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run import map_training
 from napari_gliocam.train.run.events import (
     BeforeAfter,

@@ -8,7 +8,7 @@ import torch
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.train.data.batches import SliceDataset, SoftBatch
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Augment
+from napari_gliocam.train.recipe.augment import Augment
 from napari_gliocam.train.stages.losses import soft_map_loss
 from napari_gliocam.train.stages.soft_maps import SoftMaps, patient_maps, write_soft_maps
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from napari_gliocam.measure import auc
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset, SoftBatch
-from napari_gliocam.train.recipe.fields import (
+from napari_gliocam.train.recipe.common import Fit
+from napari_gliocam.train.recipe.stages import (
     ClassAggregate,
     Classifier,
     Features,
-    Fit,
     Pretrain,
     TumourAggregate,
 )
@@ -162,7 +162,7 @@ def test_the_auc_is_of_all_batches_and_of_each_class(slices, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["simclr", "supcon", "mulsupcon", "equal-labels"])
 def test_pre_training_teaches_the_backbone_and_not_the_exits(slices, loss):
-    from napari_gliocam.train.recipe.fields import Augment
+    from napari_gliocam.train.recipe.augment import Augment
 
     torch.manual_seed(0)
     data = SliceDataset(slices, np.arange(8), Augment(), views=2)

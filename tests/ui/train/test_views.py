@@ -17,8 +17,8 @@ from napari_gliocam.nets.segmenters.design import ARCHITECTURES
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
 from napari_gliocam.train.recipe.choice import PAPERS, WHAT, recipe_of_choice
+from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
-from napari_gliocam.train.recipe.toml_file import read_recipe
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, End, TrainingReport
 from napari_gliocam.ui.train.bundle_list import BundleListView
 from napari_gliocam.ui.train.choice_view import SEGMENTER, TrainChoiceView

@@ -1,119 +1,164 @@
-"""Random changes of a slice for training."""
+"""Random changes of slices for training, a batch at a time, with masks or soft maps beside them."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import affine_transform, uniform_filter
-from scipy.ndimage import zoom as zoom_array
+from collections.abc import Callable, Sequence
 
-from napari_gliocam.train.recipe.fields import Augment
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_gliocam.train.recipe.augment import Augment
+
+#: Points of the coarse grids of deformations and bias fields.
+_COARSE = 5
+#: Part of the slices that is blurred where any is.
+_BLURRED = 0.2
 
 
 def augment(
-    image: NDArray[np.float32],
+    images: Tensor,
     how: Augment,
-    rng: np.random.Generator,
-    maps: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Mirror, move, change intensities, add noise; sometimes leave out T1ce or T2.
+    rngs: Sequence[np.random.Generator],
+    *,
+    modalities: int,
+    masks: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Move slices, change their intensities and leave out modalities or neighbours.
 
     Parameters
     ----------
-    image : ndarray of float32, (3, H, W)
-        The slice; air is exactly 0 and stays so.  Unchanged.
+    images : Tensor of float32, (B, K * C, H, W)
+        Slices, their neighbours as further channels; air is exactly 0 and stays so.  Unchanged.
     how : Augment
         Strength of each change.
-    rng : numpy.random.Generator
-        Source of the random numbers.
-    maps : ndarray of float32, (K, H, W), optional
-        Soft maps of the slice; they move with it.
+    rngs : sequence of B numpy.random.Generator
+        Source of the random numbers of each slice, so that the batch it is in plays no part.
+    modalities : int
+        Channels C of one slice.
+    masks : Tensor of float32, (B, M, H, W), optional
+        Masks or soft maps of the slices, which move with them.
 
     Returns
     -------
-    image : ndarray of float32, (3, H, W)
-        The changed slice.
-    maps : ndarray of float32, (K, H, W), or None
-        The moved maps.
+    images : Tensor of float32, (B, K * C, H, W)
+        The changed slices.
+    masks : Tensor of float32, (B, M, H, W), or None
+        The moved masks.
     """
-    count = len(image)
-    whole = image if maps is None else np.concatenate([image, maps])
-    if rng.random() < how.mirror:
-        whole = whole[:, :, ::-1]
-    whole = _move(whole, how, rng)
-    moved = None if maps is None else whole[count:].copy()
-    return _recolour(whole[:count], how, rng), moved
+    draws = _Draws(rngs)
+    there = (images != 0).flatten(2).any(dim=2)[..., None, None]  # a missing modality stays so
+    slices = (len(images), -1, modalities, *images.shape[-2:])
+    brain = (images != 0).reshape(slices).any(dim=2)
+    if how.moves:
+        parts = [images, brain.float()] if masks is None else [images, brain.float(), masks]
+        grid = _grid(draws, how, *images.shape[-2:])
+        moved = F.grid_sample(torch.cat(parts, dim=1), grid, align_corners=False)
+        images, inside, *rest = torch.split(moved, [part.shape[1] for part in parts], dim=1)
+        brain, masks = inside > 0.5, rest[0] if rest else None
+    values = _recoloured(images.reshape(slices), brain[:, :, None], draws, how) * brain[:, :, None]
+    return _with_less(values, draws, how).flatten(1, 2) * there, masks
 
 
-def _recolour(
-    image: NDArray[np.float32], how: Augment, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Change the intensities of a slice; air stays 0."""
-    channels = (len(image), 1, 1)
-    gain = 1 + how.gain * rng.standard_normal(channels, dtype=np.float32)
-    offset = how.offset * rng.standard_normal(channels, dtype=np.float32)
-    changed = image * gain + offset
+class _Draws:
+    """Random numbers for each slice of a batch, from its own generator."""
+
+    def __init__(self, rngs: Sequence[np.random.Generator]) -> None:
+        self.rngs = rngs
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return (B,)."""
+        return self._each(lambda rng: rng.uniform(low, high, ()))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return (B, *shape)."""
+        return self._each(lambda rng: rng.standard_normal(shape, dtype=np.float32))
+
+    def chance(self, probability: float) -> Tensor:
+        """Return bool, (B,)."""
+        return self.uniform(0, 1) < probability
+
+    def _each(self, draw: Callable[[np.random.Generator], NDArray[np.floating]]) -> Tensor:
+        return torch.from_numpy(np.stack([draw(rng) for rng in self.rngs]).astype(np.float32))
+
+
+def _grid(draws: _Draws, how: Augment, height: int, width: int) -> Tensor:
+    """Return the place that each pixel comes from, (B, H, W, 2), in [-1, 1] for ``grid_sample``."""
+    angle = torch.deg2rad(draws.uniform(-how.rotate_deg, how.rotate_deg))
+    turns = draws.chance(how.quarter_turns) * draws.uniform(1, 4).floor()
+    angle = angle + turns * (torch.pi / 2)
+    side = draws.uniform(how.crop, 1).sqrt()  # of the crop, as part of the slice's
+    zoom = side * draws.uniform(-how.scale, how.scale).exp()
+    mirror = 1 - 2 * draws.chance(how.mirror).float()
+    centres = []
+    for size in (width, height):
+        shift = draws.uniform(-how.shift_px, how.shift_px)
+        shift = shift if how.resamples else shift.round()
+        centres.append(draws.uniform(-1, 1) * (1 - side) + 2 * shift / size)
+    # By hand: affine_grid rounds by the size of the batch.
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    cos, sin, mirror = (value[:, None, None] for value in (cos, sin, mirror))
+    x = mirror * ((torch.arange(width) + 0.5) * 2 / width - 1)
+    y = ((torch.arange(height) + 0.5) * 2 / height - 1)[:, None]
+    across = cos * x - sin * (height / width) * y + centres[0][:, None, None]
+    down = sin * (width / height) * x + cos * y + centres[1][:, None, None]
+    grid = torch.stack([across, down], dim=-1)
+    if how.bend:
+        bend = 2 * how.bend * draws.normal(2, _COARSE, _COARSE)
+        grid = grid + _enlarged(bend, height, width).permute(0, 2, 3, 1)
+    return grid
+
+
+def _recoloured(values: Tensor, brain: Tensor, draws: _Draws, how: Augment) -> Tensor:
+    """Change the intensities of each modality, (B, K, C, H, W), alike in all neighbours.
+
+    The brain is (B, K, 1, H, W).
+    """
+    modalities = values.shape[2]
+
+    def for_each() -> Tensor:
+        return draws.normal(modalities)[:, None, :, None, None]
+
+    values = values * torch.exp(how.gain * for_each()) + how.offset * for_each()
     if how.curve:
-        bend = how.curve * rng.standard_normal(channels, dtype=np.float32)
-        changed += bend * (np.clip(changed, -3, 4) ** 2 - 1)
+        values = values + how.curve * for_each() * (values.clamp(-3, 4).square() - 1)
     if how.bias_field:
-        changed += _smooth_field(image.shape, rng) * (how.bias_field * rng.random(channels))
-    if how.blur and rng.random() < 0.2:
-        part = np.float32(how.blur * rng.random())
-        near = uniform_filter(np.where(image != 0, changed, 0), (0, 3, 3))
-        share = uniform_filter((image != 0).astype(np.float32), (0, 3, 3))
-        changed += part * (near / np.maximum(share, np.float32(0.1)) - changed)
+        strength = draws.uniform(0, how.bias_field)[:, None, None, None]
+        field = strength * draws.normal(modalities, _COARSE, _COARSE)
+        values = values + _enlarged(field, *values.shape[-2:])[:, None]
+    if how.blur:
+        part = draws.chance(_BLURRED) * draws.uniform(0, how.blur)
+        values = torch.lerp(values, _mean_near(values, brain), part[:, None, None, None, None])
     if how.noise:
-        changed += how.noise * rng.standard_normal(image.shape, dtype=np.float32)
-    out = np.where(image != 0, changed, np.float32(0))
-    draw = rng.random()
-    if draw < 2 * how.drop_modality:
-        out[0 if draw < how.drop_modality else 1] = 0
-    return out
+        values = values + how.noise * draws.normal(*values.shape[1:])
+    return values
 
 
-def _move(
-    image: NDArray[np.float32], how: Augment, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Shift by whole pixels; with rotation, crop or scale, one bilinear affine map."""
-    shift = rng.uniform(-how.shift_px, how.shift_px, 2)
-    if how.rotate_deg == 0 and how.crop == 1 and how.scale == 0:
-        rows, columns = np.rint(shift).astype(int)
-        return _shift(image, rows, columns) if rows or columns else image
-    _, height, width = image.shape
-    angle = np.deg2rad(rng.uniform(-how.rotate_deg, how.rotate_deg))
-    zoom = np.sqrt(rng.uniform(how.crop, 1.0))  # side of the crop, as part of the slice's
-    room = (1 - zoom) / 2 * np.array([height, width])
-    centre = (np.array([height, width]) - 1) / 2
-    if how.scale:
-        zoom *= np.exp(rng.uniform(-how.scale, how.scale))
-    matrix = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    offset = centre - matrix @ centre + shift + rng.uniform(-room, room)
-    moved = [affine_transform(c, matrix, offset, order=1, prefilter=False) for c in image]
-    return np.stack(moved).astype(np.float32, copy=False)
-
-
-def _smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a field of standard deviation about 1 that varies over a quarter of the slice."""
-    count, height, width = shape
-    coarse = rng.standard_normal((count, 4, 4), dtype=np.float32)
-    field: NDArray[np.float32] = zoom_array(
-        coarse, (1, height / 4, width / 4), order=1, grid_mode=True, mode="nearest"
+def _mean_near(values: Tensor, brain: Tensor) -> Tensor:
+    """Return the mean over 3 x 3 pixels of the brain."""
+    near, share = (
+        F.avg_pool2d(v.flatten(1, 2), 3, 1, 1).view_as(v) for v in (values * brain, brain.float())
     )
-    return field
+    return near / share.clamp_min(0.1)
 
 
-def _shift(image: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Shift by whole pixels and fill with air."""
-    out = np.zeros_like(image)
-    height, width = image.shape[1:]
-    into_r, from_r = (
-        slice(max(rows, 0), height + min(rows, 0)),
-        slice(max(-rows, 0), height - max(rows, 0)),
-    )
-    into_c, from_c = (
-        slice(max(columns, 0), width + min(columns, 0)),
-        slice(max(-columns, 0), width - max(columns, 0)),
-    )
-    out[:, into_r, into_c] = image[:, from_r, from_c]
-    return out
+def _with_less(values: Tensor, draws: _Draws, how: Augment) -> Tensor:
+    """Leave out a modality, or the neighbours."""
+    if how.drop_neighbours:
+        alone = draws.chance(how.drop_neighbours)[:, None, None, None, None]
+        middle = values.shape[1] // 2
+        values = torch.where(alone, values[:, middle : middle + 1].expand_as(values), values)
+    if how.drop_modality:
+        kept = torch.ones(values.shape[0], values.shape[2])
+        draw = draws.uniform(0, 1)
+        kept[draw < how.drop_modality, 0] = 0
+        if values.shape[2] > 1:
+            kept[(draw >= how.drop_modality) & (draw < 2 * how.drop_modality), 1] = 0
+        values = values * kept[:, None, :, None, None]
+    return values
+
+
+def _enlarged(coarse: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from napari_gliocam.train.data.augment import augment
 from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Augment, Fit
+from napari_gliocam.train.recipe.augment import Augment
+from napari_gliocam.train.recipe.common import Fit
 
 if TYPE_CHECKING:
     from napari_gliocam.train.stages.soft_maps import SoftMaps
@@ -118,41 +119,63 @@ class SliceDataset(Dataset[SliceBatch | SoftBatch]):
     def __getitems__(self, keys: list[Key]) -> SliceBatch | SoftBatch:
         """Return the batch of the given keys."""
         rows = self.rows[[place for _, place in keys]]
-        images = self.slices.images[rows].astype(np.float32)
-        maps = None if self.maps is None else self.maps[rows]
-        views = []
-        for view in range(self.views):
-            image, moved = self._view(images, maps, rows, keys, view)
-            views.append(image)
+        images = torch.from_numpy(self.slices.images[rows].astype(np.float32))
+        maps = None if self.maps is None else torch.from_numpy(self.maps[rows])
+        views = [self._view(images, maps, rows, keys, view) for view in range(self.views)]
+        seen = torch.cat([image for image, _ in views])
         labels = torch.from_numpy(self.slices.labels[rows].astype(np.float32))
         case = torch.from_numpy(self.slices.case[rows].astype(np.int64))
-        seen = torch.from_numpy(np.concatenate(views))
+        moved = views[-1][1]
         if moved is None:
             return SliceBatch(seen, labels, case)
-        return SoftBatch(seen, labels, case, torch.from_numpy(moved))
+        return SoftBatch(seen, labels, case, moved)
 
     def _view(
         self,
-        images: NDArray[np.float32],
-        maps: NDArray[np.float32] | None,
+        images: Tensor,
+        maps: Tensor | None,
         rows: NDArray[np.int64],
         keys: list[Key],
         view: int,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    ) -> tuple[Tensor, Tensor | None]:
         if self.how is None:
             return images, maps
         weaker = self.how.scaled(self.draws.synthetic_augment) if self.draws else self.how
-        changed = [
-            augment(
-                image,
-                weaker if self.slices.case[row] < 0 else self.how,
-                np.random.default_rng([self.seed, time, int(row), view]),
-                None if maps is None else maps[i],
+        drawn = self.slices.case[rows] < 0
+        images, maps = images.clone(), None if maps is None else maps.clone()
+        for how, places in ((self.how, np.flatnonzero(~drawn)), (weaker, np.flatnonzero(drawn))):
+            if not len(places):
+                continue
+            rngs = slice_rngs(self.seed, rows[places], [keys[place] for place in places], view)
+            given = None if maps is None else maps[places]
+            images[places], moved = augment(
+                images[places], how, rngs, modalities=images.shape[1], masks=given
             )
-            for i, (image, row, (time, _)) in enumerate(zip(images, rows, keys, strict=True))
-        ]
-        moved = None if maps is None else np.stack([m for _, m in changed if m is not None])
-        return np.stack([image for image, _ in changed]), moved
+            if maps is not None and moved is not None:
+                maps[places] = moved
+        return images, maps
+
+
+def slice_rngs(
+    seed: int, rows: NDArray[np.int64], keys: list[Key], view: int = 0
+) -> list[np.random.Generator]:
+    """Return the source of random numbers of each slice; its batch plays no part.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the augmentation.
+    rows : ndarray of int, (B,)
+        Rows of the slices in their set.
+    keys : list of B keys
+        Time and place of each.
+    view : int
+        Number of the view of the same slices.
+    """
+    return [
+        np.random.default_rng([seed, time, int(row), view])
+        for row, (time, _) in zip(rows, keys, strict=True)
+    ]
 
 
 class BatchLoader:

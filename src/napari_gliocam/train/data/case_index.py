@@ -35,7 +35,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.slices import Normalisation, cut_slices
 from napari_gliocam.train.data.packed import SUFFIX, is_whole, pack_slices
 from napari_gliocam.train.labels.tags import file_slices
-from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.maps import Data
 
 #: Name of the cache in the folder of cases, unless another folder is given.
 CACHE_NAME = ".gliocam-slices"

@@ -13,7 +13,7 @@ from napari_gliocam.train.data.case_index import MIN_BRAIN_CM2, CaseIndex
 from napari_gliocam.train.data.packed import Chosen, open_slices
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.labels.tags import Tag, Tags, tags_from_counts
-from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.maps import Data
 
 
 def derive_tags(index: CaseIndex, data: Data) -> Tags:

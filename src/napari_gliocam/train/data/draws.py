@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Sampling
+from napari_gliocam.train.recipe.maps import Sampling
 
 
 @dataclass(frozen=True, eq=False)

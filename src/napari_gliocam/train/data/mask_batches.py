@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_gliocam.train.data.augment_masks import augment_with_masks
-from napari_gliocam.train.data.batches import Key
+from napari_gliocam.train.data.augment import augment
+from napari_gliocam.train.data.batches import Key, slice_rngs
 from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.segmenter import MaskAugment
+from napari_gliocam.train.recipe.augment import Augment
 
 
 class MaskBatch(NamedTuple):
@@ -54,7 +54,7 @@ class MaskDataset(Dataset[MaskBatch]):
         Channels that are masks.
     modalities : int
         Channels of one slice without its neighbours.
-    how : MaskAugment, optional
+    how : Augment, optional
         The augmentation; None leaves the slices as they are.
     seed : int
         Seed of the augmentation.
@@ -68,7 +68,7 @@ class MaskDataset(Dataset[MaskBatch]):
         rows: NDArray[np.int64],
         masks: int,
         modalities: int,
-        how: MaskAugment | None = None,
+        how: Augment | None = None,
         *,
         seed: int = 0,
     ) -> None:
@@ -84,11 +84,10 @@ class MaskDataset(Dataset[MaskBatch]):
         stored = torch.from_numpy(self.slices.images[rows].astype(np.float32))
         images, masks = stored[:, : -self.masks], stored[:, -self.masks :]
         if self.how is not None:
-            rngs = [
-                np.random.default_rng([self.seed, epoch, int(row)])
-                for row, (epoch, _) in zip(rows, keys, strict=True)
-            ]
-            images, masks = augment_with_masks(images, masks, self.how, rngs, self.modalities)
+            rngs = slice_rngs(self.seed, rows, keys)
+            images, moved = augment(images, self.how, rngs, modalities=self.modalities, masks=masks)
+            assert moved is not None
+            masks = moved
         return MaskBatch(
             images,
             masks[:, :2],

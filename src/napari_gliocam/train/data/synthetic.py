@@ -26,7 +26,7 @@ from napari_gliocam.slices import Normalisation
 from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.train.data.packed import SUFFIX, is_whole, pack_slices
 from napari_gliocam.train.labels.tags import image_labels
-from napari_gliocam.train.recipe.fields import Data
+from napari_gliocam.train.recipe.maps import Data
 
 #: Rows and columns of a training slice at 1.5 mm.
 SHAPE = (128, 112)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from napari_gliocam.train.recipe.fields import Fit, Pretrain, PretrainLoss, Recipe
-from napari_gliocam.train.recipe.toml_file import read_recipe
+from napari_gliocam.train.recipe.common import Fit
+from napari_gliocam.train.recipe.maps import Recipe, read_recipe
+from napari_gliocam.train.recipe.stages import Pretrain, PretrainLoss
 
 What = Literal["finetune", "aggregators", "default", "paper", "released"]
 StageKind = Literal["pretrain", "classifier", "tumour", "classes"]

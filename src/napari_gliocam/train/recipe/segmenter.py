@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
-from napari_gliocam.train.recipe.fields import AnyData, AnyRecipe, Fit, number
+from napari_gliocam.train.recipe.augment import Augment
+from napari_gliocam.train.recipe.common import AnyData, AnyRecipe, Fit, number
 from napari_gliocam.train.recipe.toml_file import read_settings
 
 
@@ -76,56 +77,6 @@ class MaskLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskAugment:
-    """Random changes of slices and masks during training.
-
-    Parameters
-    ----------
-    mirror : float
-        Probability that left and right change places.
-    quarter_turns : float
-        Probability of a turn by 90, 180 or 270 degrees, as in paper 3.
-    rotate_deg : float
-        Largest further rotation either way, in degrees.
-    zoom : float
-        Standard deviation of the logarithm of the size.
-    shift : float
-        Largest shift along each axis, as part of the slice.
-    bend : float
-        Standard deviation of a smooth deformation, as part of the slice.
-    gain, offset : float
-        Standard deviation of the logarithm of a factor, and of an addend, for each modality.
-    gamma : float
-        Standard deviation of the logarithm of a power, for each modality.
-    field : float
-        Standard deviation of a smooth addend, a bias field.
-    blur : float
-        Probability that a slice has half its resolution.
-    noise : float
-        Largest standard deviation of the noise of each pixel.
-    drop_modality : float
-        Probability that T1ce, and that T2, is left out.
-    drop_neighbours : float
-        Probability that the slice itself stands in for its neighbours.
-    """
-
-    mirror: float = number(0.5, 0.0, 1.0)
-    quarter_turns: float = number(0.0, 0.0, 1.0)
-    rotate_deg: float = number(20.0, 0.0, 180.0)
-    zoom: float = number(0.12, 0.0, 1.0)
-    shift: float = number(0.05, 0.0, 0.5)
-    bend: float = number(0.01, 0.0, 0.1)
-    gain: float = number(0.15, 0.0)
-    offset: float = number(0.15, 0.0)
-    gamma: float = number(0.15, 0.0)
-    field: float = number(0.12, 0.0)
-    blur: float = number(0.15, 0.0, 1.0)
-    noise: float = number(0.15, 0.0)
-    drop_modality: float = number(0.0, 0.0, 0.5)
-    drop_neighbours: float = number(0.0, 0.0, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
 class SegmenterRecipe(AnyRecipe):
     """The training of a segmentation network.
 
@@ -139,7 +90,7 @@ class SegmenterRecipe(AnyRecipe):
         Design of the network.
     loss : MaskLoss
         Terms of the loss.
-    augment : MaskAugment
+    augment : Augment
         Changes of slices and masks.
     fit : Fit
         Optimisation.
@@ -148,7 +99,7 @@ class SegmenterRecipe(AnyRecipe):
     data: MaskData = MaskData()
     network: SegmenterDesign = field(default_factory=SegmenterDesign)
     loss: MaskLoss = MaskLoss()
-    augment: MaskAugment = MaskAugment()
+    augment: Augment = field(default_factory=Augment)
     fit: Fit = field(default_factory=Fit)
 
     def __post_init__(self) -> None:

@@ -11,55 +11,30 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.recipe.fields import Recipe
 
 T = TypeVar("T")
-
-#: The recipes that ship: the papers' text, their released code, our default; to go on from a bundle
-#: with all networks, or with the aggregators alone; the recipe of the bundle that ships; those of
-#: papers 1, 2 and 5 for single tables.
-NAMED = (
-    *("paper", "released", "default", "finetune", "aggregators", "real"),
-    *("ame-cam", "ame-cam-23", "c2am", "resnet34", "resnet50"),
-    *("paper1-class", "paper1-class-separate"),
-)
 
 #: Lists that may have any number of entries; all others have one an exit.
 _ANY_LENGTH = ("exits", "modalities")
 
 
-def read_recipe(source: str | Path = "default") -> Recipe:
-    """Read a recipe that ships, or a file.
-
-    Parameters
-    ----------
-    source : str or Path
-        A name in `NAMED`, also with ``.toml`` where there is no such file, or the path of a TOML
-        file.  A file may say ``base = "default"`` (or another name) and give only what differs.
-
-    Returns
-    -------
-    Recipe
-
-    Raises
-    ------
-    TrainingError
-        One sentence with the file and the key.
-    """
-    return read_settings(Recipe, source, NAMED)
-
-
 def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:
-    """Read a dataclass of settings from TOML, as `read_recipe` does.
+    """Read a dataclass of settings from TOML.
 
     Parameters
     ----------
     kind : type
         A dataclass of plain values and of further dataclasses.
     source : str or Path
-        A name in ``named``, or the path of a TOML file, which may name one of them as its base.
+        A name in ``named``, also with ``.toml`` where there is no such file, or the path of a TOML
+        file, which may name one of them as its base.
     named : sequence of str
         Names of the files of this kind that ship.
+
+    Raises
+    ------
+    TrainingError
+        One sentence with the file and the key.
     """
     path = Path(source)
     name = str(source).removesuffix(".toml")

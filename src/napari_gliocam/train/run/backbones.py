@@ -23,7 +23,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import BatchLoader, SliceDataset
 from napari_gliocam.train.data.draws import make_draws
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.maps import Recipe
 from napari_gliocam.train.run.checkpoints import (
     WEIGHTS,
     blend_weights,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_gliocam.io.atomic import replacing
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.maps import Recipe
 
 #: Written when a stage is done.
 WEIGHTS = "weights.safetensors"

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.batches import Batched, StageData
-from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.recipe.common import Fit
 from napari_gliocam.train.run.checkpoints import (
     BEST,
     LAST,

@@ -15,7 +15,7 @@ from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.labels.tags import Tag
-from napari_gliocam.train.recipe.fields import AnyRecipe
+from napari_gliocam.train.recipe.common import AnyRecipe
 from napari_gliocam.train.run.events import Plan, Reporter
 from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.run.request import TrainingRequest

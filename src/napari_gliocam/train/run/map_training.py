@@ -24,7 +24,7 @@ from napari_gliocam.train.data.split import read_split
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import Tags
-from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.maps import Recipe
 from napari_gliocam.train.recipe.toml_file import build_settings
 from napari_gliocam.train.run.bundle_training import train_bundle
 from napari_gliocam.train.run.checkpoints import load_best_so_far

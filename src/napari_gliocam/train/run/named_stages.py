@@ -7,7 +7,7 @@ from pathlib import Path
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import Batched
-from napari_gliocam.train.recipe.fields import Recipe
+from napari_gliocam.train.recipe.maps import Recipe
 from napari_gliocam.train.run.checkpoints import stage_folder
 from napari_gliocam.train.run.events import Reporter
 from napari_gliocam.train.run.fit import Machine, run_stage, seeded

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import AnyRecipe
+from napari_gliocam.train.recipe.common import AnyRecipe
 from napari_gliocam.train.run.events import Plan
 
 R = TypeVar("R", bound=AnyRecipe)

@@ -21,7 +21,7 @@ from torch import nn
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.train.data.slice_set import SliceSet
-from napari_gliocam.train.recipe.fields import AnyRecipe
+from napari_gliocam.train.recipe.common import AnyRecipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 from napari_gliocam.train.run.checkpoints import weights_digest
 from napari_gliocam.train.run.fit import Machine, first_process

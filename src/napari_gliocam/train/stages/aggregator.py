@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.aggregator import VolumeAttention, guide, seen_by_attention
 from napari_gliocam.nets.design import Design
-from napari_gliocam.train.recipe.fields import ClassAggregate, TumourAggregate
+from napari_gliocam.train.recipe.stages import ClassAggregate, TumourAggregate
 from napari_gliocam.train.stages.distributed import gather_rows
 from napari_gliocam.train.stages.exit_map_cache import MapBatch
 from napari_gliocam.train.stages.losses import (

@@ -12,7 +12,7 @@ from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.nets.multi_exit import MultiExitNet, pool
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch, SoftBatch
-from napari_gliocam.train.recipe.fields import Classifier
+from napari_gliocam.train.recipe.stages import Classifier
 from napari_gliocam.train.stages.losses import classifier_loss, soft_map_loss
 from napari_gliocam.train.stages.stage import Stage, Terms
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.multi_exit import MultiExitNet
 from napari_gliocam.train.data.batches import SliceBatch
-from napari_gliocam.train.recipe.fields import Pretrain, PretrainLoss
+from napari_gliocam.train.recipe.stages import Pretrain, PretrainLoss
 from napari_gliocam.train.stages.distributed import gather_rows
 from napari_gliocam.train.stages.stage import Stage, Terms
 

@@ -92,7 +92,7 @@ def write_soft_maps(
     about : BundleInfo
         Modalities, pixel, thresholds and smoothing over slices.
     prior_shift : float
-        As in `napari_gliocam.train.recipe.fields.Round`.
+        As in `napari_gliocam.train.recipe.maps.Round`.
     """
     real = rows[slices.case[rows] >= 0]
     place = np.full(len(slices), -1, dtype=np.int64)

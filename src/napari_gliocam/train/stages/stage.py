@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.recipe.fields import Fit
+from napari_gliocam.train.recipe.common import Fit
 from napari_gliocam.train.stages.distributed import mean_over_processes, world_size
 
 #: Terms of a loss by name; they are summed as they are.

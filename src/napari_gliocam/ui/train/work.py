@@ -143,7 +143,7 @@ def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     from napari_gliocam.nets.bundle import read_bundle_info
     from napari_gliocam.train.data.case_index import SlicePreparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags
-    from napari_gliocam.train.recipe.fields import Recipe
+    from napari_gliocam.train.recipe.maps import Recipe
     from napari_gliocam.train.recipe.toml_file import build_settings
 
     recipe = build_settings(Recipe, request.recipe, "the recipe")
