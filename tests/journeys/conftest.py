@@ -44,7 +44,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         from napari_gliocam.nets.gliocam import GliocamNet
 
         info = BundleInfo("random", "Random weights, for a test.", "BSD-3-Clause", width=16)
-        save_bundle(GliocamNet(len(info.modalities), info.width, info.guidance), info, folder)
+        save_bundle(GliocamNet.of(len(info.modalities), info.design), info, folder)
 
     engine().run(make)
     return folder

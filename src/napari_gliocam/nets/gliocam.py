@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,7 @@ from napari_gliocam.nets.aggregator import (
     stretch,
     weigh,
 )
-from napari_gliocam.nets.design import (
-    ALL_EXITS,
-    DEFAULT_STRIDES,
-    Attention,
-    Backbone,
-    Design,
-    FinalMap,
-    Guidance,
-    MapRange,
-    Norm,
-    Pooling,
-)
+from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.multi_exit import EXITS, MultiExitNet, pool
 from napari_gliocam.targets import TARGETS, Target
 
@@ -69,15 +58,13 @@ class GliocamNet(nn.Module):
     Parameters
     ----------
     in_channels : int
-        As in `MultiExitNet`.
-    width, guidance, sharing, strides, norm, pooling, map_range, attention, final_map
-        As in `napari_gliocam.nets.design.Design`.
-    backbone, exits, attention_stride, times_tumour
-        As in `napari_gliocam.nets.design.Design`.
+        Modalities.
     polarity : mapping of target to 4 int, optional
         1 where the exit's high values mean lesion, -1 where it was learned the other way round.
         Every map is turned to "high = lesion" as it leaves its exit; the image-level logits come
         from the exits as they were learned.
+    **choices
+        The fields of `napari_gliocam.nets.design.Design`.
 
     Raises
     ------
@@ -90,43 +77,27 @@ class GliocamNet(nn.Module):
     def __init__(
         self,
         in_channels: int = 3,
-        width: int = 32,
-        guidance: Guidance = "geometric",
-        sharing: bool = True,
         *,
-        strides: Sequence[int] = DEFAULT_STRIDES,
-        norm: Norm = "batch",
-        pooling: Pooling = "lse",
-        map_range: MapRange = "sigmoid",
-        attention: Attention = "joint",
-        final_map: FinalMap = "aggregate",
-        backbone: Backbone = "resnet18",
-        exits: Sequence[int] = ALL_EXITS,
-        attention_stride: int = 2,
-        times_tumour: bool = False,
         polarity: Mapping[Target, Sequence[int]] | None = None,
+        **choices: Any,
     ) -> None:
         super().__init__()
-        self.design = Design(
-            width=width,
-            strides=tuple(strides),
-            norm=norm,
-            pooling=pooling,
-            map_range=map_range,
-            attention=attention,
-            guidance=guidance,
-            sharing=sharing,
-            final_map=final_map,
-            backbone=backbone,
-            exits=tuple(exits),
-            attention_stride=attention_stride,
-            times_tumour=times_tumour,
-        )
+        self.design = design = Design(**choices)
         self.in_channels = in_channels
-        self.tumour = MultiExitNet(in_channels, 1, width, strides, norm, backbone, exits)
-        self.classes = MultiExitNet(in_channels, 2, width, strides, norm, backbone, exits)
-        self.tumour_attention = make_attention(attention, 1, in_channels)
-        self.class_attention = make_attention(attention, 2, in_channels)
+        self.tumour, self.classes = (
+            MultiExitNet(
+                in_channels,
+                count,
+                design.width,
+                design.strides,
+                design.norm,
+                design.backbone,
+                design.exits,
+            )
+            for count in (1, 2)
+        )
+        self.tumour_attention = make_attention(design.attention, 1, in_channels)
+        self.class_attention = make_attention(design.attention, 2, in_channels)
         self.register_buffer("signs", torch.ones(EXITS, len(TARGETS)), persistent=False)
         if polarity is not None:
             self.set_polarity(polarity)

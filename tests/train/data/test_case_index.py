@@ -23,7 +23,7 @@ from napari_gliocam.train.data.case_index import (
 )
 from napari_gliocam.train.data.case_set import derive_tags, gather_slices
 from napari_gliocam.train.data.packed import pack_slices
-from napari_gliocam.train.data.slice_set import split_cases
+from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tags import Tag, Tags
 from napari_gliocam.train.recipe.maps import Data

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.train.data.slice_set import (
-    SliceSet,
-    check_labels,
-    drop_blank,
-    split_cases,
-)
+from napari_gliocam.train.data.slice_set import SliceSet, check_labels, drop_blank
+from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.labels.tags import image_labels
 
 from ..conftest import blob_slices

@@ -9,8 +9,8 @@ import pytest
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.folds import read_folds, write_folds
-from napari_gliocam.train.data.slice_set import SliceSet, split_cases
-from napari_gliocam.train.data.split import make_folds, read_split
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.split import make_folds, read_split, split_cases
 
 
 def slices(cases=9, synthetic=2):

@@ -55,3 +55,7 @@ def test_masks_that_are_missing_are_made_and_others_stay(tmp_path):
     before = file.stat().st_mtime_ns
     finish(labelling_missing(cases, masks, {}, bundle=bundle, device="cpu"))
     assert file.stat().st_mtime_ns == before
+    second = tmp_path / "second"
+    finish(labelling_missing(cases, masks, {}, bundle=bundle, device="cpu", second=second))
+    assert file.stat().st_mtime_ns == before, "only the second mask was missing"
+    assert read_mask(second, case).shape == case.grid.shape

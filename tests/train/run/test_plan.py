@@ -7,12 +7,14 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
-from napari_gliocam.train.data.slice_set import check_labels, split_cases
+from napari_gliocam.train.data.slice_set import check_labels
+from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
 from napari_gliocam.train.run.map_training import MapTraining, count_steps
 from napari_gliocam.train.run.plan import fit_to_cases, make_plan
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.time_estimate import estimating_time
+from napari_gliocam.train.stages.classifier import ClassifierStage
 
 from ..conftest import blob_slices
 
@@ -78,21 +80,26 @@ def test_a_label_that_is_the_same_everywhere_is_refused(column, value):
         check_labels(labels)
 
 
-@pytest.mark.parametrize("name", ["paper", "finetune"])
-def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
-    recipe = tiny(read_recipe(name))
-    slices, net = made(), GliocamNet(width=4)
-    before = {k: v.clone() for k, v in net.state_dict().items()}
-    plan = plan_of(slices, recipe)
-    given = MapTraining(
+def training(recipe, net):
+    """Return a training of slices in memory, and what it would come to."""
+    slices = made()
+    return MapTraining(
         request=TrainingRequest(cases="", out=""),
         recipe=recipe,
         start=Bundle(BundleInfo("tiny", "nowhere", "CC0-1.0", width=4), net),
         slices=slices,
         sources={},
         tags={},
-        plan=plan,
+        plan=plan_of(slices, recipe),
     )
+
+
+@pytest.mark.parametrize("name", ["paper", "finetune"])
+def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
+    net = GliocamNet(width=4)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    given = training(tiny(read_recipe(name)), net)
+    plan = given.plan
     work = estimating_time(given, "cpu")
     reports = []
     try:
@@ -104,3 +111,13 @@ def test_the_pace_is_measured_and_nothing_is_learned(name, tiny):
     assert [r.total for r in reports] == [len(plan.steps)] * len(plan.steps)
     assert all((v == before[k]).all() for k, v in net.state_dict().items())
     assert finish(estimating_time(given, "cpu")) > 0
+
+
+def test_too_little_memory_is_a_sentence_before_anything_is_trained(tiny, monkeypatch):
+    def full(self, batch):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(ClassifierStage, "terms", full)
+    given = training(tiny(read_recipe("finetune")), GliocamNet(width=4))
+    with pytest.raises(TrainingError, match=r"too little memory for classifier\.tumour"):
+        finish(estimating_time(given, "cpu"))

@@ -282,14 +282,18 @@ def test_a_loss_that_is_no_number_ends_the_stage_with_its_best_weights(
         run_request(request, events.append)
 
 
-def test_a_device_without_room_gets_half_batches_once(request_, events, monkeypatch):
+CPU_IS_FULL = "[enforce fail at alloc_cpu.cpp:126] DefaultCPUAllocator: can't allocate memory"
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError(CPU_IS_FULL)])
+def test_a_device_without_room_gets_half_batches_once(request_, events, monkeypatch, error):
     terms, sizes, most = ClassifierStage.terms, [], [4]
 
     def crowded(self, batch):
         if self.training:
             sizes.append(len(batch.labels))
         if len(batch.labels) > most[0] and self.training:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return terms(self, batch)
 
     monkeypatch.setattr(ClassifierStage, "terms", crowded)

@@ -68,7 +68,7 @@ from napari_gliocam.ui.model.state import OpenCase
 def untrained():
     from napari_gliocam.nets.gliocam import GliocamNet
     info = BundleInfo("untrained", "Random weights.", "BSD-3-Clause")
-    save_bundle(GliocamNet(3, info.width, info.guidance), info, Path(sys.argv[1]))
+    save_bundle(GliocamNet.of(3, info.design), info, Path(sys.argv[1]))
 engine().run(untrained)  # imports torchvision, and with it Triton where that is safe
 panel.session.set_bundle(sys.argv[1])
 volume = np.zeros((6, 64, 64), np.int16)

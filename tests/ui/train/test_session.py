@@ -116,6 +116,10 @@ def test_a_segmentation_network_learns_from_masks_outside_the_cases(
     fit = request.recipe["fit"]
     assert (fit["epochs"], fit["batch"], fit["rate"]) == (3, 4, 0.01)
     assert session.request(replace(choices, masks=tmp_path / "own")).masks == str(tmp_path / "own")
+    assert not request.second_masks
+    agreeing = session.request(replace(choices, agreement=True))
+    assert agreeing.second_masks not in ("", agreeing.masks)
+    assert agreeing.recipe["data"]["agreement"] > 0
     other = session.masks_of(tmp_path / "other" / "cases")
     assert other != Path(request.masks), "folders of one name have masks of their own"
     assert not session.request(Choices(training, "mine")).masks

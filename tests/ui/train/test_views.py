@@ -88,6 +88,9 @@ def test_a_segmentation_network_has_choices_of_its_own(qtbot: Any) -> None:
     for place, name in enumerate(ARCHITECTURES):
         view.network.setCurrentIndex(place)
         assert view.choices().network == name
+    assert not view.choices().agreement
+    view.agreement.click()
+    assert view.choices().agreement
     with qtbot.waitSignal(view.masks_requested):
         view.masks_button.click()
     view.set_masks(Path("/x") / HOSTILE.replace("/", ""))

@@ -1,14 +1,17 @@
-"""Splits by patient that are fixed before a training: a file, or folds for cross-validation."""
+"""Splits by patient: by seed, from a file, or in folds for cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.folds import read_parts
-from napari_gliocam.train.data.slice_set import SliceSet, stratified_cases
+from napari_gliocam.train.data.slice_set import SliceSet
 
 #: Parts of a split by name.
 PARTS = ("train", "validation", "test")
@@ -102,3 +105,67 @@ def make_folds(slices: SliceSet, folds: int, seed: int) -> dict[str, int]:
             f"{len(cases)} patients are too few for {folds} folds; add cases or take fewer folds."
         )
     return {slices.names[int(case)]: 1 + n % folds for n, case in enumerate(cases)}
+
+
+def split_cases(
+    slices: SliceSet, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split slices by patient into training and validation, in proportion to the labels.
+
+    Parameters
+    ----------
+    slices : SliceSet
+        All slices.
+    fraction : float
+        Part of the patients for validation; at least one patient if it is above 0.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    train, validation : ndarray of int
+        Rows of ``slices``, in order; a patient is in one of them only.  Synthetic cases (numbers
+        below 0) are all in the first.
+
+    Raises
+    ------
+    TrainingError
+        If there are too few patients.
+    """
+    if slices.validated is not None:
+        chosen = [n for n, name in enumerate(slices.names) if name in slices.validated]
+        fixed = np.isin(slices.case, chosen)
+        return np.flatnonzero(~fixed), np.flatnonzero(fixed)
+    if fraction <= 0:
+        return np.arange(len(slices)), np.arange(0)
+    cases = stratified_cases(slices, [seed, 16])
+    count = max(1, round(fraction * len(cases)))
+    if count >= len(cases):
+        raise TrainingError(
+            f"{len(cases)} patients are too few to keep some for validation; add cases or set "
+            "data.validation to 0."
+        )
+    every = ((np.arange(count) + 0.5) * len(cases) / count).astype(int)
+    validates = np.isin(slices.case, cases[every])
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def stratified_cases(slices: SliceSet, seed: Sequence[int]) -> NDArray[np.int64]:
+    """Return the numbers of the real cases sorted by labels, then by chance.
+
+    Of every k-th each stratum of labels gets its share.
+
+    Parameters
+    ----------
+    slices : SliceSet
+        All slices.
+    seed : sequence of int
+        Seed of the order within a stratum.
+    """
+    own = np.flatnonzero(slices.case >= 0)
+    cases, patient = np.unique(slices.case[own], return_inverse=True)
+    shows = [np.bincount(patient, column > 0) > 0 for column in slices.labels[own].T]
+    ordered: NDArray[np.int64] = cases[
+        np.lexsort((np.random.default_rng(list(seed)).random(len(cases)), *shows))
+    ]
+    return ordered

@@ -125,6 +125,7 @@ def labelling_missing(
     *,
     bundle: Bundle,
     device: str = "auto",
+    second: Path | None = None,
     only: str = "",
 ) -> Generator[Progress, None, dict[str, str]]:
     """Make the masks of all cases of a folder that have none yet.
@@ -139,6 +140,8 @@ def labelling_missing(
         Slice labels by case and number of the slice in the file.
     bundle, device
         As in `pseudo_labelling`.
+    second : Path, optional
+        Folder that second masks, by a dense CRF, go to.
     only : str
         Name of the only case; empty for all.
 
@@ -154,24 +157,38 @@ def labelling_missing(
     """
     problems = {}
     found = [files for files in find_cases(cases) if only in ("", files.name)]
+    folders = (masks,) if second is None else (masks, second)
     for done, files in enumerate(found):
         yield Progress(done, len(found), "making masks")
+        missing = [folder for folder in folders if not _has_result(folder, files.name)]
+        if not missing:
+            continue
         try:
-            find_result(masks, files.name)
-        except CaseError:
-            try:
-                case = read_case(replace(files, labels=None))
-                made = yield from pseudo_labelling(
-                    case, tags.get(files.name), bundle=bundle, device=device
-                )
-                save_segmentation(
-                    made.first, masks / f"{safe_name(case.name)}_seg.nii.gz", case=case
-                )
-            except SaveError:
-                raise
-            except GliocamError as error:
-                problems[files.name] = str(error)
+            case = read_case(replace(files, labels=None))
+            made = yield from pseudo_labelling(
+                case,
+                tags.get(files.name),
+                bundle=bundle,
+                device=device,
+                second=CRF_MASKS if second in missing else None,
+            )
+            for folder in missing:
+                mask = made.second if folder == second else made.first
+                assert mask is not None
+                save_segmentation(mask, folder / f"{safe_name(case.name)}_seg.nii.gz", case=case)
+        except SaveError:
+            raise
+        except GliocamError as error:
+            problems[files.name] = str(error)
     return problems
+
+
+def _has_result(folder: Path, name: str) -> bool:
+    try:
+        find_result(folder, name)
+    except CaseError:
+        return False
+    return True
 
 
 def without_denied(

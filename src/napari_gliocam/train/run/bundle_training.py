@@ -18,7 +18,8 @@ from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.backbones import load_torchvision
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.slice_set import SliceSet, check_labels, drop_blank, split_cases
+from napari_gliocam.train.data.slice_set import SliceSet, check_labels, drop_blank
+from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.recipe.maps import Recipe
 from napari_gliocam.train.recipe.toml_file import differences, recipe_values
 from napari_gliocam.train.run.backbones import Backbones

@@ -161,7 +161,9 @@ def run_stage(
         try:
             fit_stage(name, stage, data, folder, machine, report)
             return
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             if attempt or stage.fit.batch == 1 or halved.exists():
                 raise TrainingError(
                     f"The device has too little memory for {name} even with batches of "
@@ -184,6 +186,11 @@ def run_stage(
                 save_weights(stage.network, folder / WEIGHTS)
             note(report, name, str(error))
             return
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Return True if torch found too little memory, on a GPU or for the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def fit_stage(

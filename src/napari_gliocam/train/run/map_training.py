@@ -19,8 +19,8 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags, gather_slices
-from napari_gliocam.train.data.slice_set import check_labels, split_cases
-from napari_gliocam.train.data.split import read_split
+from napari_gliocam.train.data.slice_set import check_labels
+from napari_gliocam.train.data.split import read_split, split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.labels.tags import Tags

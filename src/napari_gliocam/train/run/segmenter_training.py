@@ -23,7 +23,8 @@ from napari_gliocam.train.data.mask_set import (
     check_masks,
     gathering_masks,
 )
-from napari_gliocam.train.data.slice_set import SliceSet, split_cases
+from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.recipe.segmenter import SEGMENTER, SegmenterRecipe

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from napari_gliocam.device import choose_device
+from napari_gliocam.errors import TrainingError
 from napari_gliocam.progress import Progress
+from napari_gliocam.train.run.fit import out_of_memory
 from napari_gliocam.train.run.gathered import Gathered
 from napari_gliocam.train.stages.stage import Stage
 
@@ -36,11 +38,25 @@ def estimating_time(given: Gathered, device: str = "auto") -> Generator[Progress
     -------
     float
         Seconds, without preparing cases and without the comparison at the end.
+
+    Raises
+    ------
+    TrainingError
+        The memory of the device does not suffice for a step.
     """
     where, seconds = choose_device(device), 0.0
     for done, (name, steps) in enumerate(given.plan.steps.items()):
         yield Progress(done, len(given.plan.steps), "timing a few steps")
-        seconds += steps * _seconds_a_step(*given.trial(name, where), where)
+        stage, batch = given.trial(name, where)
+        try:
+            seconds += steps * _seconds_a_step(stage, batch, where)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"The device has too little memory for {name} with batches of {stage.fit.batch}; "
+                "lower the batch, or choose another device."
+            ) from error
     return seconds
 
 

@@ -136,11 +136,18 @@ class TrainChoiceView(Section):
             self.mask_requested,
             "Show the mask of the case in view as labels, made now if it is missing",
         )
+        self.agreement = check_box(
+            "Leave out slices where two masks disagree",
+            "Check makes second masks by a dense CRF, which teach beside the first; a slice where "
+            "the two have a Dice below 0.6 takes no part",
+        )
+        self.agreement.toggled.connect(self._changed)
         self._masks: Path | None = None
         self.set_masks(None)
         return in_column(
             labelled("Network", self.network),
             labelled("Masks", self.masks, self.masks_button, self.mask_button),
+            self.agreement,
         )
 
     def set_masks(self, folder: Path | None) -> None:
@@ -184,7 +191,14 @@ class TrainChoiceView(Section):
         training = replace(self.form.value(), what=self._what, stages=stages)
         name = self.name.text().strip()
         network = list(NETWORKS)[self.network.currentIndex()] if self._segments else None
-        return Choices(training, name, self.case_names.isChecked(), network, self._masks)
+        return Choices(
+            training,
+            name,
+            self.case_names.isChecked(),
+            network,
+            self._masks,
+            self.agreement.isChecked(),
+        )
 
     @property
     def _segments(self) -> bool:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 #: Between two segmentations with the newest weights, in seconds: they slow the training down.
 _PREVIEW_EVERY = 30.0
+#: Least Dice of the two masks of a slice that is learned from.
+_AGREEMENT = 0.6
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Choices:
         the maps.
     masks : Path or None
         Folder of its masks; None: those that *Check* makes.
+    agreement : bool
+        Whether *Check* makes second masks by a dense CRF, and slices whose two masks disagree take
+        no part.
     """
 
     training: TrainingChoice
@@ -71,6 +76,7 @@ class Choices:
     case_names: bool = True
     network: Architecture | None = None
     masks: Path | None = None
+    agreement: bool = False
 
 
 def segmenter_recipe(choices: Choices) -> SegmenterRecipe:
@@ -89,7 +95,12 @@ def segmenter_recipe(choices: Choices) -> SegmenterRecipe:
         batch=training.batch or recipe.fit.batch,
         rate=training.rate or recipe.fit.rate,
     )
-    return replace(recipe, fit=fit, network=replace(recipe.network, architecture=choices.network))
+    return replace(
+        recipe,
+        fit=fit,
+        data=replace(recipe.data, agreement=_AGREEMENT if choices.agreement else 0.0),
+        network=replace(recipe.network, architecture=choices.network),
+    )
 
 
 class TrainSession(DockSession):
@@ -219,9 +230,12 @@ class TrainSession(DockSession):
         path = None if bundle is None or bundle.path == bundled_path() else bundle.path
         cases = self.tagging.folder
         masks: Path | None = None
+        second: Path | None = None
         recipe = recipe_values(recipe_of_choice(choices.training))
         if choices.network is not None:
-            masks = choices.masks or self.masks_of(cases or Path())
+            made = self.masks_of(cases or Path())
+            masks = choices.masks or made
+            second = made.with_name(f"{made.name}-crf") if choices.agreement else None
             recipe = recipe_values(segmenter_recipe(choices))
             labels = labels if labels is not None and labels.exists() else None
         return TrainingRequest(
@@ -230,6 +244,7 @@ class TrainSession(DockSession):
             recipe=recipe,
             labels=str(labels or ""),
             masks=str(masks or ""),
+            second_masks=str(second or ""),
             cache="" if masks is None else str(masks / "slices"),
             bundle=str(path or ""),
             name=choices.name,

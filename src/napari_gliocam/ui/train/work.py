@@ -133,6 +133,7 @@ def _making_masks(
         tags,
         bundle=load_bundle(request.bundle or None),
         device=request.device,
+        second=Path(request.second_masks) if request.second_masks else None,
         only=only,
     )
     return problems
