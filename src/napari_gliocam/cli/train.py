@@ -161,7 +161,7 @@ def plan_training(request: TrainingRequest, *, as_json: bool) -> None:
         Whether to print one object of json.
     """
     from napari_gliocam.train.run.events import event_to_json
-    from napari_gliocam.train.run.time_estimate import estimating_time
+    from napari_gliocam.train.run.plan import estimating_time
     from napari_gliocam.train.run.training import gathering
 
     request.check_folders()

@@ -107,8 +107,8 @@ def test_two_processes_give_the_same_loss_curve_as_one(runs, stage):
     assert any("train_loss" in key for key in one)
     assert any("val_loss" in key for key in one)
     for key, value in one.items():
-        ranks = "auc" in key[1]  # two slices that score alike may change places
-        assert two[key] == pytest.approx(value, rel=5e-3, abs=0.03 if ranks else 2e-4), key
+        ranks = "auc" in key[1]  # two slices that score alike may change places: a pair of 11
+        assert two[key] == pytest.approx(value, rel=1e-2, abs=0.1 if ranks else 2e-4), key
 
 
 SEGMENTER_SCRIPT = """

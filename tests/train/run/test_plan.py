@@ -11,9 +11,8 @@ from napari_gliocam.train.data.slice_set import check_labels
 from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
 from napari_gliocam.train.run.map_training import MapTraining, count_steps
-from napari_gliocam.train.run.plan import fit_to_cases, make_plan
+from napari_gliocam.train.run.plan import estimating_time, fit_to_cases, make_plan
 from napari_gliocam.train.run.request import TrainingRequest
-from napari_gliocam.train.run.time_estimate import estimating_time
 from napari_gliocam.train.stages.classifier import ClassifierStage
 
 from ..conftest import blob_slices

@@ -82,7 +82,7 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
     """
     keep_triton_out()
     from napari_gliocam.device import describe
-    from napari_gliocam.train.run.time_estimate import estimating_time
+    from napari_gliocam.train.run.plan import estimating_time
     from napari_gliocam.train.run.training import gathering
 
     problems = {}

@@ -5,7 +5,7 @@ import torch
 
 from napari_gliocam.train.data.mask_batches import MaskBatch
 from napari_gliocam.train.recipe.segmenter import MaskLoss
-from napari_gliocam.train.stages.mask_losses import FLOOR, mask_terms, overlap_loss, seed_loss
+from napari_gliocam.train.stages.segmenter import FLOOR, mask_terms, overlap_loss, seed_loss
 
 
 def batch(seed=0, size=12):
