@@ -20,10 +20,18 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from napari_gliocam.phantom.heads import DrawnHead, HeadLabels, draw_head, load_head
+from napari_gliocam.phantom.heads import (
+    DrawnHead,
+    draw_anatomy,
+    draw_head,
+    draw_sequence,
+    load_head,
+)
 from napari_gliocam.prepare.strip_net import StripNet, standardise
 
 HELD_BACK = 4
+#: Images of an anatomy, a step each: drawing the anatomy takes longest.
+SEQUENCES = 3
 RATE, WARM_STEPS, AVERAGE = 2e-3, 50, 0.995
 #: Seconds between two checks.
 CHECK_S = 300.0
@@ -35,7 +43,6 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=80)
-    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -57,6 +64,7 @@ def main() -> None:
         average.load_state_dict(kept["average"])
         optimiser.load_state_dict(kept["optimiser"])
     started, checked = time.monotonic() - spent, time.monotonic()
+    drawn: list[DrawnHead] = []
     while True:
         spent = time.monotonic() - started
         done = min(spent / (asked.minutes * 60), 1.0)
@@ -76,9 +84,11 @@ def main() -> None:
         rate = float(RATE * min((step + 1) / WARM_STEPS, 1.0) * 0.5 * (1 + np.cos(np.pi * done)))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = train_step(
-            net, optimiser, learned, np.random.default_rng([asked.seed, step]), asked.batch
-        )
+        if not drawn:
+            rng = np.random.default_rng([asked.seed, step])
+            anatomy = draw_anatomy(learned[rng.integers(len(learned))], rng)
+            drawn = [draw_sequence(anatomy, rng) for _ in range(SEQUENCES)]
+        loss = train_step(net, optimiser, drawn.pop())
         step += 1
         keep = min(AVERAGE, (step + 1) / (step + 10))
         with torch.no_grad():
@@ -88,17 +98,10 @@ def main() -> None:
             print(f"step {step}, {spent / 60:.1f} min, loss {loss:.3f}", flush=True)
 
 
-def train_step(
-    net: StripNet,
-    optimiser: torch.optim.Optimizer,
-    heads: list[HeadLabels],
-    rng: np.random.Generator,
-    batch: int,
-) -> float:
-    """Draw a few heads and take a step down the gradient of Dice and cross-entropy."""
-    drawn = [draw_head(heads[rng.integers(len(heads))], rng) for _ in range(batch)]
-    images = torch.stack([standardise(head.image) for head in drawn])[:, None]
-    shares = torch.stack([head.brain for head in drawn])[:, None]
+def train_step(net: StripNet, optimiser: torch.optim.Optimizer, head: DrawnHead) -> float:
+    """Take a step down the gradient of Dice and cross-entropy over a drawn head."""
+    images = standardise(head.image)[None, None]
+    shares = head.brain[None, None]
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(images)
     logits = logits.float()

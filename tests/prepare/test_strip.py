@@ -74,7 +74,7 @@ def test_standardise_ignores_scale_and_offset():
 def test_the_network_keeps_the_shape_and_its_weights_are_small():
     net = StripNet()
     assert net(torch.zeros(1, 1, 32, 48, 16)).shape == (1, 1, 32, 48, 16)
-    assert sum(p.numel() for p in net.parameters()) < 1_000_000
+    assert sum(p.numel() for p in net.parameters()) < 3_000_000
     assert not any(p.requires_grad for p in load_strip_net().parameters())
 
 

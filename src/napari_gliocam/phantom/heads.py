@@ -132,12 +132,35 @@ def brain_of_labels(labels: NDArray[np.int16], spacing: float) -> NDArray[np.boo
     return brain
 
 
+@dataclass(frozen=True, eq=False)
+class HeadAnatomy:
+    """A head in its place in the scanner, before a sequence shows it.
+
+    Parameters
+    ----------
+    head : HeadLabels
+        Where it comes from.
+    codes : Tensor of int64, shape (S, P, L)
+        As in ``head``, on the fine grid; lesions have the codes that follow.
+    brain : Tensor of bool, shape (S, P, L)
+        The brain on the fine grid.
+    shape : tuple of 3 int
+        Voxels of the image along S, P, L.
+    spacing : float
+        Voxel size of the image in mm.
+    """
+
+    head: HeadLabels
+    codes: Tensor
+    brain: Tensor
+    shape: tuple[int, int, int]
+    spacing: float
+
+
 def draw_head(
     head: HeadLabels,
     rng: np.random.Generator,
     *,
-    shape: tuple[int, int, int] = (80, 96, 80),
-    spacing: float = 2.5,
     moved: bool = True,
     lesions: int | None = None,
     cut_off: bool = True,
@@ -151,14 +174,8 @@ def draw_head(
         The anatomy.
     rng : numpy Generator
         Source of all random numbers.
-    shape : tuple of 3 int
-        Voxels along S, P, L.
-    spacing : float
-        Voxel size in mm.
-    moved : bool
-        Whether the head is turned, scaled, shifted and deformed.
-    lesions : int, optional
-        Number of lesions; drawn by default (0 to 2).
+    moved, lesions
+        See `draw_anatomy`.
     cut_off : bool
         Whether the field of view may end inside the head.
     sequence : numpy Generator, optional
@@ -169,31 +186,88 @@ def draw_head(
     -------
     DrawnHead
     """
-    fine = (shape[0] * _FINE, shape[1] * _FINE, shape[2] * _FINE)
-    step = spacing / _FINE
-    grid = SliceGrid((np.arange(fine[0]) - (fine[0] - 1) / 2) * step, fine[1:], (step, step))
-    fields = Fields(grid, rng)
+    anatomy = draw_anatomy(head, rng, moved=moved, lesions=lesions)
+    return draw_sequence(anatomy, sequence or rng, cut_off=cut_off)
+
+
+def draw_anatomy(
+    head: HeadLabels,
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, int, int] = (80, 96, 80),
+    spacing: float = 2.5,
+    moved: bool = True,
+    lesions: int | None = None,
+) -> HeadAnatomy:
+    """Put a head in its place and draw its lesions.
+
+    Parameters
+    ----------
+    head : HeadLabels
+        The anatomy.
+    rng : numpy Generator
+        Source of all random numbers.
+    shape : tuple of 3 int
+        Voxels of the image along S, P, L.
+    spacing : float
+        Voxel size of the image in mm.
+    moved : bool
+        Whether the head is turned, scaled, shifted and deformed.
+    lesions : int, optional
+        Number of lesions; drawn by default (0 to 2).
+
+    Returns
+    -------
+    HeadAnatomy
+    """
+    fields = Fields(_fine_grid(shape, spacing), rng)
     codes, brain = _sample(head, fields, moved)
     count = int(rng.choice(3, p=(0.4, 0.4, 0.2))) if lesions is None else lesions
     for _ in range(count):
         _draw_lesion(codes, brain, head, fields)
-    rng = sequence or rng
-    fields = Fields(grid, rng)
+    return HeadAnatomy(head, codes, brain, shape, spacing)
+
+
+def draw_sequence(
+    anatomy: HeadAnatomy, rng: np.random.Generator, *, cut_off: bool = True
+) -> DrawnHead:
+    """Draw one image of an anatomy, in a contrast that no scanner makes.
+
+    Parameters
+    ----------
+    anatomy : HeadAnatomy
+        The head in its place.
+    rng : numpy Generator
+        Source of all random numbers.
+    cut_off : bool
+        Whether the field of view may end inside the head.
+
+    Returns
+    -------
+    DrawnHead
+    """
+    codes, head = anatomy.codes, anatomy.head
+    fields = Fields(_fine_grid(anatomy.shape, anatomy.spacing), rng)
     levels, spread = _draw_contrast(head, fields)
     image = levels[codes] + spread[codes] * torch.from_numpy(
-        rng.standard_normal(fine, dtype=np.float32)
+        rng.standard_normal(codes.shape, dtype=np.float32)
     )
     image = avg_pool3d(image[None], _FINE)[0]
-    share = avg_pool3d(brain.float()[None], _FINE)[0]
+    share = avg_pool3d(anatomy.brain.float()[None], _FINE)[0]
     lesion = avg_pool3d((codes >= len(head.names)).float()[None], _FINE)[0]
-    coarse = Fields(
-        SliceGrid((np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing, shape[1:], (spacing,) * 2),
-        rng,
-    )
-    image = _acquire(image, share, coarse)
+    image = _acquire(image, share, Fields(_grid(anatomy.shape, anatomy.spacing), rng))
     if cut_off and rng.random() < 0.5:
         _cut_off(image, (share, lesion), rng)
     return DrawnHead(image, share, lesion)
+
+
+def _grid(shape: tuple[int, int, int], spacing: float) -> SliceGrid:
+    places = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing
+    return SliceGrid(places, shape[1:], (spacing, spacing))
+
+
+def _fine_grid(shape: tuple[int, int, int], spacing: float) -> SliceGrid:
+    return _grid((shape[0] * _FINE, shape[1] * _FINE, shape[2] * _FINE), spacing / _FINE)
 
 
 def _sample(head: HeadLabels, fields: Fields, moved: bool) -> tuple[Tensor, Tensor]:

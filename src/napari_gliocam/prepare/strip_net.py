@@ -13,28 +13,30 @@ from torch.nn.functional import interpolate
 
 #: Voxel size in mm that the network was trained at.
 SPACING = 2.5
-#: Channels of each level; a volume must be divisible by 2 ** (levels - 1).
-WIDTHS = (16, 24, 48, 64, 64)
-STRIDE = 2 ** (len(WIDTHS) - 1)
+#: Channels of each level, the first at twice the voxel size; a volume must be divisible by STRIDE.
+WIDTHS = (32, 64, 96, 128)
+STRIDE = 2 ** len(WIDTHS)
 #: Percentiles that become 0 and 1.
 _LOW, _HIGH = 0.5, 99.5
 WEIGHTS = Path(__file__).with_name("strip.safetensors")
 
 
 class StripNet(nn.Module):
-    """Map a head of any contrast to logits of the brain, (N, 1, S, P, L)."""
+    """Map a head of any contrast to logits of the brain, (N, 1, S, P, L).
+
+    The U-Net works at twice the voxel size, where each of its voxels holds 2 x 2 x 2 of the image:
+    four times quicker than at full size.  Two small convolutions then draw the border.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.down = nn.ModuleList()
-        for level, width in enumerate(WIDTHS):
-            if level == 0:
-                self.down.append(_block(1, width))
-            else:
-                below = WIDTHS[level - 1]
-                self.down.append(nn.Sequential(_block(below, width, 2), _block(width, width)))
-        self.up = nn.ModuleList(_block(here + below, here) for here, below in pairwise(WIDTHS))
-        self.head = nn.Conv3d(WIDTHS[0], 1, 1)
+        self.down = nn.ModuleList([_pair(8, WIDTHS[0])])
+        self.down.extend(_pair(below, here, 2) for below, here in pairwise(WIDTHS))
+        self.up = nn.ModuleList(_pair(here + below, here) for here, below in pairwise(WIDTHS))
+        self.head = nn.Conv3d(WIDTHS[0], 8 * 4, 1)
+        self.border = nn.Sequential(
+            nn.Conv3d(4 + 1, 8, 3, padding=1), nn.LeakyReLU(0.1, inplace=True), nn.Conv3d(8, 1, 1)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute logits.
@@ -45,22 +47,41 @@ class StripNet(nn.Module):
             Standardised by `standardise`, sides divisible by 16.
         """
         features = []
+        values = _blocks_to_channels(image)
         for down in self.down:
-            image = down(image)
-            features.append(image)
+            values = down(values)
+            features.append(values)
         for level in reversed(range(len(self.up))):
-            image = interpolate(image, scale_factor=2, mode="trilinear", align_corners=False)
-            image = self.up[level](torch.cat([image, features[level]], dim=1))
-        logits: Tensor = self.head(image)
+            values = interpolate(values, scale_factor=2, mode="trilinear", align_corners=False)
+            values = self.up[level](torch.cat([values, features[level]], dim=1))
+        values = _channels_to_blocks(self.head(values))
+        logits: Tensor = values[:, :1] + self.border(torch.cat([values, image], dim=1))
         return logits
 
 
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False),
-        nn.InstanceNorm3d(outputs, affine=True),
-        nn.LeakyReLU(0.1, inplace=True),
-    )
+def _pair(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, step in ((inputs, stride), (outputs, 1)):
+        layers += [
+            nn.Conv3d(before, outputs, 3, step, 1, bias=False),
+            nn.InstanceNorm3d(outputs, affine=True),
+            nn.LeakyReLU(0.1, inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+def _blocks_to_channels(image: Tensor) -> Tensor:
+    """Return each block of 2 x 2 x 2 voxels of (N, 1, S, P, L) as eight channels of one."""
+    n, _, s, p, l = image.shape
+    halves = image.reshape(n, s // 2, 2, p // 2, 2, l // 2, 2)
+    return halves.permute(0, 2, 4, 6, 1, 3, 5).reshape(n, 8, s // 2, p // 2, l // 2)
+
+
+def _channels_to_blocks(values: Tensor) -> Tensor:
+    """Return each eight channels of one voxel as a block of 2 x 2 x 2."""
+    n, channels, s, p, l = values.shape
+    blocks = values.reshape(n, channels // 8, 2, 2, 2, s, p, l).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return blocks.reshape(n, channels // 8, 2 * s, 2 * p, 2 * l)
 
 
 def standardise(image: Tensor) -> Tensor:
