@@ -257,8 +257,8 @@ def check_modalities(case: Case, info: BundleInfo) -> None:
     if missing:
         names = " and ".join(m.title for m in missing)
         raise CaseError(
-            f'Case "{case.name}" has no {names}, which the bundle "{info.name}" needs; '
-            "add the file or name the modality in the panel."
+            f'Case "{case.name}" has no {names}, which the bundle "{info.name}" needs; add the '
+            "file, name the modality in the panel, or take a bundle that was trained without it."
         )
 
 

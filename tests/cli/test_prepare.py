@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from napari_gliocam.cli.main import app
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.targets import TARGETS
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("pydicom", "highdicom", "SimpleITK"))),
@@ -103,7 +104,16 @@ def test_an_examination_is_segmented_and_labels_come_back_as_dicom(
     out = tmp_path / "out"
     done = run(
         *("segment", examination, "--out", out, "--bundle", tiny_bundle, "--refine", "none"),
-        *("--no-components", "--no-gate", "--back", "t2", "--dicom", "flair", "--json"),
+        *(
+            "--no-components",
+            "--no-gate",
+            "--back",
+            "t2",
+            "--save-maps",
+            "--dicom",
+            "flair",
+            "--json",
+        ),
     )
     assert done.exit_code == 0, done.output
     (facts,) = [json.loads(line) for line in done.stdout.splitlines()]
@@ -112,6 +122,7 @@ def test_an_examination_is_segmented_and_labels_come_back_as_dicom(
         "night_seg.nii.gz",
         "night.json",
         "night_on_t2_gliocam_seg.nii.gz",
+        *(f"night{on}_{t}_map.nii.gz" for on in ("", "_on_t2") for t in TARGETS),
         "night_flair_seg.dcm",
         "night_flair_report.dcm",
     }

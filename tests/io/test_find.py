@@ -329,7 +329,7 @@ def test_a_modality_in_another_format_is_asked_for(tmp_path, end):
     touch(tmp_path, "P01_flair.nii", "P01_t1.nii", "P01_t1ce.nii", f"P01_t2{end}")
     (files,) = find_cases(tmp_path)
     assert f"P01_t2{end}" in files.problem
-    assert "convert it" in files.problem
+    assert "napari-gliocam prepare" in files.problem
     touch(tmp_path, "P01_t2.nii")
     assert find_case(tmp_path).problem is None
 

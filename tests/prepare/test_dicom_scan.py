@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -10,10 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
+from napari_gliocam.prepare import prepare
 from napari_gliocam.prepare.examination import find_examination, read_series
 from napari_gliocam.prepare.images import itk_affine
 
 from .dicom_files import write_series
+from .heads import AFFINE, brain_volume
 
 SHAPE = (10, 12, 8)
 
@@ -253,3 +256,33 @@ def test_a_folder_without_any_brain_series_says_why(tmp_path):
     write_series(tmp_path, array(), affine(), Modality="CT")
     with pytest.raises(CaseError, match=r"no series that shows a brain.*CT"):
         find_examination(tmp_path)
+
+
+def test_images_of_another_format_beside_dicom_are_left_out_by_name(tmp_path):
+    write_series(tmp_path, array(), affine(), description="t1")
+    nib.Nifti1Image(array(), affine()).to_filename(tmp_path / "P1_t2.nii")
+    found = find_examination(tmp_path)
+    assert set(found.chosen) == {Modality.T1}
+    assert "P1_t2.nii" in found.left_out[-1]
+
+
+def test_images_are_taken_where_no_dicom_series_shows_a_brain(tmp_path):
+    write_series(tmp_path, array(), affine(), description="localizer")
+    nib.Nifti1Image(array(), affine()).to_filename(tmp_path / "P1_t2.nii")
+    found = find_examination(tmp_path)
+    assert set(found.chosen) == {Modality.T2}
+    assert "localiser" in found.left_out[0]
+
+
+def test_files_that_only_begin_as_dicom_are_named(tmp_path):
+    write_series(tmp_path, array(), affine(), description="t1")
+    (tmp_path / "torn").write_bytes(bytes(128) + b"DICM" + bytes(range(200)))
+    assert "1 file cannot be read, the first is torn" in find_examination(tmp_path).left_out[0]
+
+
+def test_nothing_of_a_header_is_among_the_warnings_that_are_saved(tmp_path):
+    write_series(tmp_path / "a", brain_volume(0).astype(np.int16), AFFINE, description="t1 Doe")
+    write_series(tmp_path / "b", array(), affine(), description="adc Doe", SeriesNumber=2)
+    case = prepare(find_examination(tmp_path))
+    assert "1 of the series or files in its folder were left out" in " ".join(case.warnings)
+    assert "Doe" not in " ".join((*case.warnings, *case.preparation.steps))

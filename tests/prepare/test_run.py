@@ -88,12 +88,13 @@ def test_alignment_can_be_left_out_and_grids_can_be_required(examination):
         prepare(examination, steps=Steps(resample=False))
 
 
-def test_a_background_that_is_not_0_is_recognised(examination):
+@pytest.mark.parametrize("strip", [True, False])
+def test_a_background_that_is_not_0_is_recognised(examination, strip):
     for name, offset in (("t1ce", -300.0), ("flair", 40.0)):
         path = examination / f"P1_{name}.nii"
         image = nib.load(path)
         nib.Nifti1Image(image.get_fdata() + offset, image.affine).to_filename(path)
-    case, brain = prepare(examination), brain_volume(0) > 0
+    case, brain = prepare(examination, steps=Steps(strip=strip)), brain_volume(0) > 0
     share = np.count_nonzero(case.brain) * case.grid.voxel_ml / (brain.sum() * GRID.voxel_ml)
     assert share == pytest.approx(1.0, abs=0.05)
 
@@ -105,6 +106,17 @@ def test_the_choice_of_series_is_kept(examination):
     assert "The case has no T2." in prepare(without).warnings
     with pytest.raises(CaseError, match='no series called "dwi"'):
         found.find_series("dwi")
+
+
+def test_a_head_that_is_cut_off_at_the_vertex_is_said(examination):
+    assert not any("vertex" in warning for warning in prepare(examination).warnings)
+    image = nib.load(examination / "P1_flair.nii")
+    nib.Nifti1Image(image.get_fdata()[..., :21], image.affine).to_filename(
+        examination / "P1_flair.nii"
+    )
+    said = [warning for warning in prepare(examination).warnings if "vertex" in warning]
+    assert len(said) == 1
+    assert said[0].startswith("FLAIR ends at the vertex")
 
 
 def test_a_prepared_case_reads_as_any_other(examination, tmp_path):

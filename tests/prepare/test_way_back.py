@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
+from nibabel import Nifti1Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from napari_gliocam.case import Case, Grid, Modality, OriginalSeries
 from napari_gliocam.errors import SaveError
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.prepare.resample import case_grid, even_grid, resample
-from napari_gliocam.prepare.way_back import case_on_original, labels_on_original
+from napari_gliocam.prepare.way_back import (
+    case_on_original,
+    labels_on_original,
+    pack_maps_on_original,
+)
 
 from .heads import prepared_case, segmented
 
@@ -39,6 +47,27 @@ def test_labels_come_back_to_the_place_they_were_in():
         assert np.linalg.norm(centre_mm(back, other, value) - there[:3]) < 0.3
         volume = (labels == value).sum() * GRID.voxel_ml
         assert (back == value).sum() * other.voxel_ml == pytest.approx(volume, rel=0.04)
+
+
+def test_maps_come_back_with_their_values(tmp_path):
+    other = even_grid(GRID, 1.3)
+    case = prepared_case(OriginalSeries("T1ce", other, movement(), ()), GRID)
+    labels = segmented(case).labels
+    maps = ClassMaps.of_targets(
+        GRID, {"core": gaussian_filter((labels == 1).astype(np.float32), 1)}, provenance={}
+    )
+    packed = pack_maps_on_original(maps, case, Modality.T1CE, tmp_path)
+    assert [path.name for path in packed] == [
+        f"case_on_t1ce_{target}_map.nii.gz" for target in ("tumour", "core", "edema")
+    ]
+    core = Nifti1Image.from_bytes(
+        gzip.decompress(packed[tmp_path / "case_on_t1ce_core_map.nii.gz"])
+    )
+    values = other.from_file(np.asarray(core.dataobj))
+    assert values.dtype == np.float32
+    assert 0.9 < values.max() <= 1
+    back = labels_on_original(labels, case, Modality.T1CE)
+    assert values[back == 1].mean() > 10 * values[back == 0].mean()
 
 
 def test_the_same_grid_without_movement_gives_the_same_labels():

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_gliocam.case import Modality
     from napari_gliocam.prepare import Examination, Steps
 
+#: Series that are left out and named, while a case is made.
+_NAMED = 5
 _SERIES = "Take this series, by its name or a part of it, for {}."
 
 
@@ -134,11 +136,15 @@ def _make(found: Examination, steps: Steps, out: Path, overwrite: bool) -> dict[
         raise
     made = case.preparation
     told = [f"{found.name}: {m.title} is {series.name}" for m, series in found.chosen.items()]
-    said = [*told, *(made.steps if made else ()), *case.warnings, f"{written[0].parent}"]
+    left_out = found.left_out[:_NAMED]
+    if len(found.left_out) > _NAMED:
+        left_out += (f"{len(found.left_out) - _NAMED} more are left out, see --list.",)
+    steps_done = made.steps if made else ()
+    said = [*told, *left_out, *steps_done, *case.warnings, f"{written[0].parent}"]
     return {
         "case": found.name,
         "series": {m.value: series.name for m, series in found.chosen.items()},
-        "steps": list(made.steps if made else ()),
+        "steps": list(steps_done),
         "warnings": list(case.warnings),
         "files": [str(path) for path in written],
         "said": said,

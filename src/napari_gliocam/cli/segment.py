@@ -156,13 +156,22 @@ class ResultFolder:
 
     def files_of(self, name: str) -> list[Path]:
         """Return every file that a case of this name gets: the labels, the json, the maps."""
-        from napari_gliocam.io.naming import dicom_names, map_name, safe_name
+        from napari_gliocam.io.naming import (
+            dicom_names,
+            labels_name_on,
+            map_name,
+            name_on,
+            safe_name,
+        )
 
         stem = safe_name(name)
         names = [f"{stem}_seg.nii.gz", f"{stem}.json"]
         if self.save_maps:
             names += [map_name(name, target) for target in TARGETS]
-        names += [f"{stem}_on_{series}_gliocam_seg.nii.gz" for series in self.back]
+        for series in self.back:
+            names.append(labels_name_on(name, series))
+            if self.save_maps:
+                names += [map_name(name_on(name, series), target) for target in TARGETS]
         if self.dicom:
             names += dicom_names(name, self.dicom)
         return [self.out / stem / name for name in names]
@@ -239,14 +248,18 @@ class ResultFolder:
         if not self.back and not self.dicom:
             return {}
         from napari_gliocam.case import Modality
+        from napari_gliocam.io.naming import labels_name_on
         from napari_gliocam.prepare.dicom_out import dicom_result
-        from napari_gliocam.prepare.way_back import pack_on_original
+        from napari_gliocam.prepare.way_back import pack_maps_on_original, pack_on_original
 
         every = self.files_of(case.name)
         contents: dict[Path, bytes] = {}
-        for series in self.back:
-            path = next(path for path in every if f"_on_{series}_" in path.name)
-            contents[path] = pack_on_original(segmentation.labels, case, Modality(series), path)
+        for series in map(Modality, self.back):
+            path = every[0].with_name(labels_name_on(case.name, series))
+            contents[path] = pack_on_original(segmentation.labels, case, series, path)
+            if self.save_maps:
+                maps = segmentation.maps
+                contents |= pack_maps_on_original(maps, case, series, path.parent)
         if self.dicom and segmentation.labels.any():
             result = dicom_result(segmentation, case, Modality(self.dicom))
             contents[every[-2]], contents[every[-1]] = result.segmentation, result.report
@@ -258,7 +271,7 @@ def _segmenting(
 ) -> Generator[Progress, None, Saved]:
     from napari_gliocam.io import read_case
     from napari_gliocam.segmentation import segmenting
-    from napari_gliocam.trust.statement import little_evidence
+    from napari_gliocam.trust.statement import outside_of_training
 
     yield Progress(0, 1, "reading")
     # Nobody looks at expert labels here, so their troubles stop nothing.
@@ -290,7 +303,8 @@ def _segmenting(
         "device": provenance.get("device"),
     }
     worse = bundle.info.worse_without(case.volumes)
-    warnings = (*case.warnings, *filter(None, (worse, little_evidence(segmentation))))
+    warnings = (*case.warnings, *([worse] if worse else ()))
+    warnings += outside_of_training(case, segmentation)
     if target.dicom and not segmentation.labels.any():
         warnings = (*warnings, "No tumour was found, so no DICOM was written; the NIfTI says so.")
     return Saved(tuple(written), said, warnings)

@@ -414,7 +414,8 @@ def _converted(files: CaseFiles) -> CaseFiles:
     return replace(
         files,
         problem=f"{files.name} has no {title.title} that can be read, and {there[0].name} lies "
-        "beside its files; convert it to .nii.gz, or move it out of the folder.",
+        'beside its files; make a case of both with "napari-gliocam prepare", or move it out of '
+        "the folder.",
     )
 
 

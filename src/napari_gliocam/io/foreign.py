@@ -14,6 +14,7 @@ _BY_SUFFIX = {
     ".mha": ("MetaImage", f"{_PREPARE} with SimpleITK"),
     ".mhd": ("MetaImage", f"{_PREPARE} with SimpleITK"),
     ".nrrd": ("NRRD", f"{_PREPARE} with SimpleITK"),
+    ".nhdr": ("NRRD", f"{_PREPARE} with SimpleITK"),
     ".hdr": ("Analyze or two-part NIfTI", f"{_PREPARE} with nib-convert"),
     ".mgz": ("FreeSurfer", f"{_PREPARE} with mri_convert"),
     ".mgh": ("FreeSurfer", f"{_PREPARE} with mri_convert"),
@@ -25,8 +26,10 @@ _BY_SUFFIX = {
     ".7z": ("7z", "unpack them"),
 }
 _LOOKED_AT = 400
-#: What `napari_gliocam.prepare` reads.
-_READABLE = {".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh", ".dcm", ".ima"}
+#: What `napari_gliocam.prepare` reads with SimpleITK, with nibabel, and in all.
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NIBABEL_SUFFIXES = (".mgz", ".mgh", ".hdr")
+READABLE_SUFFIXES = (*ITK_SUFFIXES, *NIBABEL_SUFFIXES, ".dcm", ".ima")
 
 
 def is_foreign_image(path: Path) -> bool:
@@ -66,11 +69,11 @@ def holds_other_images(path: Path) -> bool:
         Of a folder, its own files and those one level below are looked at.
     """
     if not path.is_dir():
-        return path.is_file() and (_is_dicom(path) or path.suffix.lower() in _READABLE)
+        return path.is_file() and (_is_dicom(path) or path.suffix.lower() in READABLE_SUFFIXES)
     files = _some_files(path.expanduser())
     if any(is_nifti(file.name) for file in files):
         return False
-    return any(file.suffix.lower() in _READABLE or _is_dicom(file) for file in files)
+    return any(file.suffix.lower() in READABLE_SUFFIXES or _is_dicom(file) for file in files)
 
 
 def _some_files(folder: Path) -> list[Path]:

@@ -193,6 +193,16 @@ def dicom_report_name(segmentation: str) -> str:
     return f"{name.removesuffix('_seg')}_report.dcm"
 
 
+def name_on(case: str, series: str) -> str:
+    """Return what a case is called in names of results on the grid of one of its series."""
+    return f"{case}_on_{series}"
+
+
+def labels_name_on(case: str, series: str) -> str:
+    """Return the name of the labels of a case on the grid of one of its series."""
+    return f"{safe_name(name_on(case, series))}_{RESULT_WORD}_seg.nii.gz"
+
+
 def map_name(case: str, target: str) -> str:
     """Return the name of the file that the map of a target is saved in.
 

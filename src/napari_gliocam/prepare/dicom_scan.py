@@ -16,6 +16,7 @@ from napari_gliocam.prepare.dicom_geometry import Frame, Stack, stack_frames
 from napari_gliocam.prepare.dicom_kind import parameters_of, tell_modality, why_not
 from napari_gliocam.prepare.extras import import_pydicom
 from napari_gliocam.prepare.series import Series, SeriesVolume, volume_of
+from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,6 +53,8 @@ _TAGS = [
     "PerFrameFunctionalGroupsSequence",
     "EncryptedAttributesSequence",
 ]
+#: SOP class of a DICOMDIR.
+_DIRECTORY = "1.2.840.10008.1.3.10"
 _MOST_COVER_MM = 170.0
 #: No series with fewer slices shows a brain.
 _FEWEST = 5
@@ -102,10 +105,9 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
 
     with ThreadPoolExecutor(8) as pool:
         headers = list(pool.map(read, paths))
-    broken = [path for path, header in headers if isinstance(header, Exception)]
-    good = [(path, h) for path, h in headers if getattr(h, "SOPClassUID", None) is not None]
-    directories = {"1.2.840.10008.1.3.10"}
-    good = [(path, h) for path, h in good if str(h.SOPClassUID) not in directories]
+    classes = [_class_of(header) for _, header in headers]
+    broken = [path for (path, _), kind in zip(headers, classes, strict=True) if not kind]
+    good = [one for one, kind in zip(headers, classes, strict=True) if kind not in ("", _DIRECTORY)]
     _refuse_two([header for _, header in good], where)
     groups: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
     for path, header in good:
@@ -114,8 +116,8 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
     left_out: list[str] = []
     if broken:
         left_out.append(
-            f"{len(broken)} files cannot be read, the first is {readable(broken[0].name)}; copy "
-            "or export them again."
+            f"{counted(len(broken), 'file')} cannot be read, the first is "
+            f"{readable(broken[0].name)}; copy or export them again."
         )
     for files in sorted(groups.values(), key=_number):
         name = _name(files[0][1])
@@ -130,6 +132,13 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
         except CaseError as error:
             left_out.append(f"{name} is left out: {error}.")
     return ScannedSeries(tuple(series), tuple(left_out))
+
+
+def _class_of(header: Any) -> str:
+    """Return the SOP class of a file, empty where it has none and where it could not be read."""
+    meta = getattr(header, "file_meta", None)
+    found = getattr(header, "SOPClassUID", None)
+    return str(found or getattr(meta, "MediaStorageSOPClassUID", None) or "")
 
 
 def _refuse_two(headers: Sequence[Any], where: str) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles
@@ -17,6 +15,7 @@ from napari_gliocam.io.naming import Role, parse_names, readable, stem
 from napari_gliocam.prepare.dicom_scan import read_dicom, scan_dicom
 from napari_gliocam.prepare.images import is_image, read_image
 from napari_gliocam.prepare.series import Series, SeriesVolume
+from napari_gliocam.wording import counted
 
 #: Files of one folder beyond which it is no study but an archive.
 _MOST_FILES = 60_000
@@ -126,18 +125,24 @@ def find_examination(source: str | Path | CaseFiles) -> Examination:
     files = _files(folder, deep=path.is_dir())
     images = [file for file in files if is_image(file)]
     others = [file for file in files if not is_image(file) and looks_like_dicom(file)]
+    left_out: tuple[str, ...] = ()
     if others:
         found = scan_dicom(others, where)
-        if not found.series and not images:
-            raise CaseError(
-                f"{where} holds no series that shows a brain: {' '.join(found.left_out[:3])}"
-            )
-        return _proposed(Examination(where, found.series, left_out=found.left_out))
+        left_out = found.left_out
+        if found.series:
+            if images:
+                left_out += (
+                    f"{counted(len(images), 'image')} of another format beside the DICOM, such as "
+                    f"{readable(images[0].name)}, left out.",
+                )
+            return _proposed(Examination(where, found.series, left_out=left_out))
+        if not images:
+            raise CaseError(f"{where} holds no series that shows a brain: {' '.join(left_out[:3])}")
     if not images:
         raise CaseError(
             f"{where} holds no image and no DICOM; choose the folder of an examination."
         )
-    return _proposed(_of_images(where, images))
+    return _proposed(replace(_of_images(where, images), left_out=left_out))
 
 
 def _files(folder: Path, *, deep: bool) -> list[Path]:
@@ -203,6 +208,4 @@ def read_series(series: Series) -> SeriesVolume:
     if series.is_dicom:
         return read_dicom(series)
     (path,) = series.paths
-    volume = read_image(path)
-    assert volume.data.dtype == np.float32
-    return volume
+    return read_image(path)

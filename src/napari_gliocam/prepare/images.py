@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.foreign import ITK_SUFFIXES, NIBABEL_SUFFIXES
 from napari_gliocam.io.naming import is_nifti
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.prepare.extras import import_simpleitk
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-NIBABEL_SUFFIXES = (".mgz", ".mgh", ".hdr")
 #: LPS, as ITK and DICOM count, to RAS, and back.
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from napari_gliocam.prepare.series import SeriesVolume
 
 
+#: The uppermost slice of 5 mm through a whole brain shows less.
+_VERTEX_CM2 = 25.0
+
+
 @dataclass(frozen=True)
 class Steps:
     """Which steps of a preparation are done where they are needed.
@@ -46,18 +50,19 @@ class Steps:
 
 
 @dataclass(eq=False)
-class _Head:
-    """A series on its way: its voxels, and its brain as far as it is known."""
+class _Head(Brain):
+    """A series on its way to the case.
 
-    volume: SeriesVolume
-    brain: NDArray[np.bool_]
-    grid: Grid
+    Parameters
+    ----------
+    logits : ndarray of float32, or None
+        Of the network that found its brain; None where it was stripped already.
+    movement : ndarray, shape (4, 4), or None
+        From the case to the series, RAS+ mm; None where it was not aligned.
+    """
+
     logits: NDArray[np.float32] | None = None
     movement: NDArray[np.float64] | None = None
-
-    @property
-    def whole(self) -> Brain:
-        return Brain(self.volume, self.brain, self.grid)
 
     @property
     def to_here(self) -> NDArray[np.float64]:
@@ -108,7 +113,9 @@ def preparing(
     for number, modality in enumerate(order):
         yield Progress(number, len(order), "reading")
         volume = read_series(examination.chosen[modality])
-        brain = stripped_brain(volume) if steps.strip else volume.data != 0
+        brain = stripped_brain(volume)
+        if brain is None and not steps.strip:
+            brain = volume.data != 0
         if brain is not None:
             heads[modality] = _Head(volume, brain, volume.grid)
             continue
@@ -129,7 +136,7 @@ def preparing(
             )
         if steps.align:
             yield Progress(number - 1, len(order) - 1, f"aligning {modality.title}")
-            found_movement = align(fixed.whole, moving.whole)
+            found_movement = align(fixed, moving)
             moving.movement = found_movement.movement
             said.append(_aligned(modality, reference, found_movement))
     grid = case_grid(fixed.volume.grid) if steps.resample else fixed.volume.grid
@@ -158,7 +165,7 @@ def preparing(
         grid=grid,
         sources={m: s.paths[0] for m, s in examination.chosen.items() if not s.is_dicom},
         header=_header(fixed.volume, grid),
-        warnings=_warnings(heads),
+        warnings=_warnings(heads, examination.left_out),
         preparation=Preparation(
             tuple(said),
             {
@@ -214,10 +221,39 @@ def _header(volume: SeriesVolume, grid: Grid) -> object:
     return volume.header.copy() if volume.header is not None and grid is volume.grid else None
 
 
-def _warnings(heads: dict[Modality, _Head]) -> tuple[str, ...]:
-    notes = [note for head in heads.values() for note in head.volume.notes]
+def _ends_in_brain(head: _Head) -> bool:
+    """Return True if the uppermost slice of a series shows much brain: the vertex is cut off."""
+    pixel_cm2 = head.grid.spacing[1] * head.grid.spacing[2] / 100
+    area_cm2 = np.count_nonzero(head.brain, axis=(1, 2)) * pixel_cm2
+    broad = np.flatnonzero(area_cm2 > _VERTEX_CM2)
+    if not broad.size:
+        return False
+    middle = np.argwhere(head.brain[broad[-1]]).mean(axis=0)
+    own = head.volume.grid
+    place = head.grid.canonical_affine @ np.array([broad[-1], *middle, 1])
+    index = float((np.linalg.inv(own.canonical_affine) @ place)[0])
+    return index > own.shape[0] - 1 - max(1.0, head.grid.spacing[0] / own.spacing[0])
+
+
+def _warnings(heads: dict[Modality, _Head], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    # They are saved with results, where no series description of a patient's file belongs.
+    notes = [
+        note.replace(head.volume.name, modality.title)
+        for modality, head in heads.items()
+        for note in head.volume.notes
+    ]
+    notes += [
+        f"{modality.title} ends at the vertex within the brain; nothing is found beyond it."
+        for modality, head in heads.items()
+        if _ends_in_brain(head)
+    ]
     if missing := [m.title for m in NEEDED if m not in heads]:
         notes.append(f"The case has no {' and no '.join(missing)}.")
+        if left_out:
+            notes.append(
+                f"{len(left_out)} of the series or files in its folder were left out; "
+                '"napari-gliocam prepare --list" says why.'
+            )
     if any(head.logits is not None for head in heads.values()):
         notes.append("Skull and skin were removed by a network; check the border of the brain.")
     return tuple(notes)

@@ -22,6 +22,7 @@ from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.targets import BOTH, Target
 from napari_gliocam.threshold import Segmentation
+from napari_gliocam.trust.cavity import cavity_warning
 from napari_gliocam.trust.statement import TrustStatement, state_trust
 
 if TYPE_CHECKING:  # it would load torch
@@ -205,6 +206,8 @@ def reading_segmentation(
                 "edema": case_volumes.edema_ml,
             },
         )
+        if cavity := cavity_warning(case):
+            warnings += (cavity,)
     divided = None
     if enhancing:
         yield Progress(0, 1, "measuring what enhances")

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.case import Case
 from napari_gliocam.nets.bundle import TrustFigures
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
+from napari_gliocam.trust.cavity import cavity_warning
 from napari_gliocam.trust.doubt import LesionDoubt, VolumeRange, doubt_of_maps
 from napari_gliocam.wording import counted
 
@@ -50,6 +52,24 @@ def little_evidence(segmentation: Segmentation) -> str:
         f"No slice is sure to show a tumour (p = {mean:.2f} where it is most probable, 0.99 and "
         "more in patients); the voxels that are marked may be healthy tissue."
     )
+
+
+def outside_of_training(case: Case, segmentation: Segmentation) -> tuple[str, ...]:
+    """Return warnings where a case is unlike those that the networks learned from.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    segmentation : Segmentation
+        Its labels.
+
+    Returns
+    -------
+    tuple of str
+        Those of `little_evidence` and of `napari_gliocam.trust.cavity.cavity_warning`.
+    """
+    return tuple(filter(None, (little_evidence(segmentation), cavity_warning(case))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,9 +41,15 @@ def test_a_case_as_it_was_read_has_one_grid(tmp_path):
 def test_labels_come_back_to_the_grid_of_a_series(tmp_path):
     original = Grid(np.diag([2.0, 2.0, 2.0, 1.0]), (30, 42, 28))
     case = case_of(original)
-    *_, way = ways_to_save(case)
+    *_, way, with_maps = ways_to_save(case)
     assert way.title == "NIfTI on the grid of the T1ce series"
+    assert with_maps.title == f"{way.title}, and the maps"
     (path,) = way.write(segmented(case), case, tmp_path / "a.nii.gz")
+    written = with_maps.write(segmented(case), case, tmp_path / "a.nii.gz")
+    assert [one.name for one in written[1:]] == [
+        f"case_on_t1ce_{target}_map.nii.gz" for target in ("tumour", "core", "edema")
+    ]
+    assert all(nib.load(one).shape == original.file_shape for one in written)
     image = nib.load(path)
     assert image.shape == original.file_shape
     assert np.allclose(image.affine, original.affine)

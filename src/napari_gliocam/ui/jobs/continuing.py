@@ -13,6 +13,7 @@ from napari_gliocam.io.saved_maps import read_maps_and_slices
 from napari_gliocam.io.sidecar import read_choices, read_sidecar, sidecar_path
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import SegmentRequest
+from napari_gliocam.trust.statement import outside_of_training
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.model.result import Result
 
@@ -75,4 +76,5 @@ def continuing(
         result.painted.take_strokes(base, exclusive=settings.exclusive)
         result.painted.saved = result.painted.strokes_copy()
     result.count(None if case.expert is None else case.expert.labels)
+    result.warnings = outside_of_training(case, result.segmentation)
     return result

@@ -139,6 +139,8 @@ class Result:
     dice : mapping of target to float, or None
         Volume Dice with the expert labels, in [0, 1], as last counted; None without an expert,
         empty where it is not known yet.
+    warnings : tuple of str
+        Said at the end of the run that made it, one sentence each.
     """
 
     case: Case
@@ -151,6 +153,7 @@ class Result:
     flipped: bool = False
     volumes_ml: dict[str, float] = field(default_factory=dict)
     dice: Mapping[Target, float] | None = None
+    warnings: tuple[str, ...] = ()
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 

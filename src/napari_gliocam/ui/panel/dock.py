@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_gliocam.cams.methods.registry import SEGMENTER
 from napari_gliocam.case import Modality
 from napari_gliocam.io import suggested_name
-from napari_gliocam.io.naming import safe_name
+from napari_gliocam.io.foreign import READABLE_SUFFIXES
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, safe_name
 from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.io.unsaved import UnsavedWork
 from napari_gliocam.maps.class_maps import Row
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 WIDTH = 340
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
+_ENDS = " ".join(f"*{end}" for end in (*NIFTI_SUFFIXES, *READABLE_SUFFIXES))
+_IMAGE_FILTER = f"Images ({_ENDS});;All files (*)"
 
 
 class Workspace(Dock):
@@ -207,7 +210,7 @@ class Workspace(Dock):
             self.open(folder)
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "File of a case", "", _NIFTI_FILTER)
+        path, _ = QFileDialog.getOpenFileName(self, "File of a case", "", _IMAGE_FILTER)
         if path:
             self.open(path)
 

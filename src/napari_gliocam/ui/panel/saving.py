@@ -60,13 +60,15 @@ def _save_with_maps(segmentation: Segmentation, case: Case, path: Path) -> list[
 
 
 def _save_on_series(
-    modality: Modality, segmentation: Segmentation, case: Case, path: Path
+    modality: Modality, segmentation: Segmentation, case: Case, path: Path, *, maps: bool = False
 ) -> list[Path]:
-    from napari_gliocam.prepare.way_back import pack_on_original
+    from napari_gliocam.prepare.way_back import pack_maps_on_original, pack_on_original
 
-    content = pack_on_original(segmentation.labels, case, modality, path)
-    write_files({path: content}, overwrite=True)
-    return [path]
+    contents = {path: pack_on_original(segmentation.labels, case, modality, path)}
+    if maps:
+        contents |= pack_maps_on_original(segmentation.maps, case, modality, path.parent)
+    write_files(contents, overwrite=True)
+    return list(contents)
 
 
 def _save_dicom(
@@ -96,8 +98,10 @@ def ways_to_save(case: Case) -> tuple[WayToSave, ...]:
     ways = [LABELS, WayToSave("NIfTI, and the maps", _save_with_maps)]
     originals = {} if case.preparation is None else case.preparation.originals
     for modality, original in originals.items():
+        title = f"NIfTI on the grid of the {modality.title} series"
         on_series = partial(_save_on_series, modality)
-        ways.append(WayToSave(f"NIfTI on the grid of the {modality.title} series", on_series))
+        ways.append(WayToSave(title, on_series))
+        ways.append(WayToSave(f"{title}, and the maps", partial(on_series, maps=True)))
         if original.is_dicom:
             title = f"DICOM segmentation and report on the {modality.title} series"
             ways.append(WayToSave(title, partial(_save_dicom, modality), (".dcm",)))

@@ -12,6 +12,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.trust.statement import outside_of_training
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.continuing import continuing
 from napari_gliocam.ui.jobs.engine import Job, Work
@@ -127,18 +128,20 @@ class SegmentRun:
             return  # the case left the viewer meanwhile
         opened.follow(usual)
         opened.take(case, segmented.maps, segmented.refined, cut)
+        assert opened.result is not None
+        opened.result.warnings = cut.warnings
         self._layers.show_result(opened)
         self.finished.emit(opened)
-        if segmented.failure:
-            self._state.say(f"The result is not refined. {segmented.failure}", "warning")
 
 
 def _cut(
     segmented: work.SegmentOutcome, case: Case, settings: Thresholds, refinement: Refinement
 ) -> Result:
-    """Cut the maps and count voxels, which would hold up the window's thread."""
+    """Cut the maps, count voxels and look for warnings, which would hold up the window's thread."""
     cut = Result.of(case, segmented.maps, settings, refinement)
     if segmented.refined is not None:
         cut.take(segmented.refined)
     cut.count(None if case.expert is None else case.expert.labels)
+    failed = (f"The result is not refined. {segmented.failure}",) if segmented.failure else ()
+    cut.warnings = (*failed, *outside_of_training(case, cut.segmentation))
     return cut

@@ -20,7 +20,6 @@ from napari_gliocam.prepare import Examination
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
-from napari_gliocam.trust.statement import little_evidence
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.open_path import LabelsAlone, load_source, read_expert, read_path
@@ -346,8 +345,8 @@ class Session(DockSession):
             self.say("No tumour was found at these thresholds.")
         elif index is None or not result.lesion_voxels()[index]:
             self.go_to(best)
-        if result is not None and (unsure := little_evidence(result.segmentation)):
-            self.say(unsure, "warning")
+        if result is not None and result.warnings:
+            self.say(" ".join(result.warnings), "warning")
 
     # ---- work of before
 
