@@ -13,7 +13,7 @@ from napari_gliocam.io.naming import map_name, name_on
 from napari_gliocam.io.volume import difference
 from napari_gliocam.io.write import pack_volume
 from napari_gliocam.prepare.resample import resample
-from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS, mask_of
+from napari_gliocam.targets import BOTH, CORE, EDEMA, mask_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def pack_maps_on_original(
     """
     original, there = original_of(case, modality), case_on_original(case, modality)
     contents = {}
-    for target in TARGETS:
+    for target, values in (("tumour", maps.tumour), ("core", maps.core), ("edema", maps.edema)):
         path = folder / map_name(name_on(case.name, modality), target)
-        contents[path] = pack_volume(_brought(maps.of(target), case, original), there, path)
+        contents[path] = pack_volume(_brought(values, case, original), there, path)
     return contents
