@@ -218,7 +218,7 @@ def test_cancelled_scorecam_keeps_what_it_has(
 
     def on_progress(progress: Any, place: Any, left: Any) -> None:
         told.append(dock.choice_view.run.stage.toolTip())
-        if progress.done >= 3:
+        if progress is not None and progress.done >= 3:
             dock.session.jobs.cancel("compare")
 
     dock.session.runs.progressed.connect(on_progress)

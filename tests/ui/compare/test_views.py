@@ -64,7 +64,6 @@ def test_choices_are_the_request(qtbot: Any) -> None:
 def test_progress_counts_channels_and_slices(qtbot: Any) -> None:
     view = ChoiceView()
     qtbot.addWidget(view)
-    view.set_running(True)
     view.set_progress(Progress(12, 512, "ScoreCAM"), Place(1, 2, 12, 256), 8.0)
     words = view.run.stage.toolTip()
     assert "ScoreCAM: 8 s left" in words, "the end of a line is cut where the dock is narrow"

@@ -51,10 +51,16 @@ def jobs(qtbot: Any, owner: Owner) -> Iterator[Jobs]:
     parent.deleteLater()
 
 
+QUEUED, WAITING = Progress(0, 1, "queued"), Progress(0, 1, "waiting")
+ENDED = ("shown", None)
+
+
 def _reports(owner: Owner) -> dict[str, Any]:
-    return {word: owner.note(word) for word in ("progressed", "cancelled")} | {
-        "ended": lambda: owner.heard.append("ended")
-    }
+    return {word: owner.note(word) for word in ("shown", "cancelled")}
+
+
+def _without_progress(owner: Owner) -> list[object]:
+    return [one for one in owner.heard if one not in (("shown", QUEUED), ("shown", WAITING))]
 
 
 @pytest.mark.parametrize("torch", [False, True])
@@ -63,16 +69,17 @@ def test_a_job_reports_its_end_before_its_result(
 ) -> None:
     job = jobs.run("work", owner.wait, owner.note("done"), torch=torch, **_reports(owner))
     assert jobs.running("work") is job
-    qtbot.waitUntil(lambda: bool(owner.heard))
+    assert owner.heard == [("shown", QUEUED)]
+    qtbot.waitUntil(lambda: len(owner.heard) > 1)
     owner.gate.set()
     qtbot.waitUntil(lambda: job.ended)
-    assert owner.heard[-2:] == ["ended", ("done", "waited")]
-    assert owner.heard[0] == ("progressed", Progress(0, 1, "waiting"))
+    assert owner.heard[-2:] == [ENDED, ("done", "waited")]
+    assert owner.heard[1] == ("shown", WAITING)
     assert jobs.running("work") is None
 
 
 def test_cancel_and_failure_end_it_too(qtbot: Any, jobs: Jobs, owner: Owner) -> None:
-    reports = _reports(owner) | {"progressed": None}
+    reports = _reports(owner)
     job = jobs.run("work", owner.wait, owner.note("done"), **reports)
     jobs.cancel("work")
     jobs.cancel("nothing of this kind")
@@ -82,19 +89,19 @@ def test_cancel_and_failure_end_it_too(qtbot: Any, jobs: Jobs, owner: Owner) -> 
     qtbot.waitUntil(lambda: job.ended)
     job = jobs.run("work", owner.refuse, quiet=True)
     qtbot.waitUntil(lambda: job.ended)
-    assert owner.heard == ["ended", ("cancelled",), "ended", ("failed", "No; try again.")]
+    failed = ("failed", "No; try again.")
+    assert _without_progress(owner) == [ENDED, ("cancelled",), ENDED, failed]
 
 
 def test_a_newer_job_takes_the_place_of_an_older_one_of_its_kind(
     qtbot: Any, jobs: Jobs, owner: Owner
 ) -> None:
-    reports = _reports(owner) | {"progressed": None}
-    jobs.run("work", owner.wait, owner.note("old"), **reports)
+    jobs.run("work", owner.wait, owner.note("old"), **_reports(owner))
     jobs.run(("work", 2), lambda: 2, owner.note("other"))
     jobs.run("work", lambda: 1, owner.note("new"))
-    assert owner.heard == ["ended"], "the state of the older one is taken back at once"
-    qtbot.waitUntil(lambda: len(owner.heard) == 3)
-    assert set(owner.heard[1:]) == {("other", 2), ("new", 1)}
+    assert _without_progress(owner) == [ENDED], "the state of the older one is taken back at once"
+    qtbot.waitUntil(lambda: len(_without_progress(owner)) == 3)
+    assert set(_without_progress(owner)[1:]) == {("other", 2), ("new", 1)}
 
 
 def test_nothing_is_reported_after_close(
@@ -103,10 +110,10 @@ def test_nothing_is_reported_after_close(
     monkeypatch.setattr(
         module, "begin_task", lambda viewer, text, cancel: owner.note(f"end of {text}")
     )
-    job = jobs.run("work", owner.wait, owner.note("done"), ended=owner.note("ended"), task="work")
+    job = jobs.run("work", owner.wait, owner.note("done"), shown=owner.note("shown"), task="work")
     timer = jobs.timer(1, owner.note("rested"))
     timer.start()
     jobs.close()
     qtbot.wait(50)
     assert job.cancelling
-    assert owner.heard == [("end of work",)], "napari need not ask any more"
+    assert _without_progress(owner) == [("end of work",)], "napari need not ask any more"

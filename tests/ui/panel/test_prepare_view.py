@@ -56,7 +56,6 @@ def test_the_steps_that_are_switched_on_are_asked_for(view: PrepareView) -> None
     view.steps["strip"].setChecked(False)
     view.run.button.click()
     assert asked == [Steps(), Steps(strip=False)]
-    view.set_running(True)
     view.set_progress(Progress(1, 4, "reading"))
     assert view.run.stage.text() == "Reading: 1 of 4 series"
     assert not view.close_button.isEnabled()

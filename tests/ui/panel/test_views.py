@@ -90,11 +90,11 @@ def test_run_view(qtbot: Any) -> None:
     view.set_devices(["auto", "cpu"], ["Automatic", "CPU"], "cpu")
     assert view.devices.currentText() == "CPU"
     assert_plain(view)
-    view.set_running(True)
+    view.set_progress(Progress(0, 1, "queued"))
     assert view.stage.text() == "Queued"
     view.set_progress(Progress(3, 9, "preparing slices"))
     assert view.stage.text() == "Preparing slices: 3 of 9 slices"
-    view.set_running(False)
+    view.set_progress(None)
     asked = heard(view.device_requested)
     view.devices.activated.emit(0)
     assert asked == ["auto"]

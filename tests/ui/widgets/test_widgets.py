@@ -40,7 +40,7 @@ def test_a_run_button_turns_into_a_bar_and_back(qtbot: Any) -> None:
     button.set_ready(True)
     with qtbot.waitSignal(button.requested):
         button.button.click()
-    button.set_running(True)
+    button.set_progress(Progress(0, 1, "queued"))
     assert button.stage.text() == "Queued"
     button.set_progress(Progress(3, 12, "running the networks"))
     assert (button.bar.value(), button.bar.maximum()) == (3, 12)
@@ -48,7 +48,7 @@ def test_a_run_button_turns_into_a_bar_and_back(qtbot: Any) -> None:
     with qtbot.waitSignal(button.cancel_requested):
         button.cancel_button.click()
     assert not button.cancel_button.isEnabled()
-    button.set_running(False)
+    button.set_progress(None)
     assert button.currentWidget() is button.button
 
 

@@ -175,14 +175,22 @@ class ChoiceView(Section):
         on_slice = self.this_slice and index is not None
         self.run.button.setText(f"Run on slice {index}" if on_slice else "Run")
 
-    def set_running(self, running: bool) -> None:
-        """Show the bar and Cancel instead of Run."""
-        self.run.set_running(running)
+    def set_progress(
+        self, progress: Progress | None, place: Place | None = None, left: float | None = None
+    ) -> None:
+        """Show real counts, such as "ScoreCAM: channel 12 of 256, 8 s left".
 
-    def set_progress(self, progress: Progress, place: Place | None, left: float | None) -> None:
-        """Show real counts, such as "ScoreCAM: channel 12 of 256, 8 s left"."""
+        Parameters
+        ----------
+        progress : Progress or None
+            None while nothing runs.
+        place : Place, optional
+            Slice and channel of a slow method.
+        left : float, optional
+            Seconds that the method still takes.
+        """
         self.run.set_progress(progress)
-        if place is None:
+        if progress is None or place is None:
             return
         words = [f"channel {place.channel} of {place.channels}"]
         if place.slices > 1:

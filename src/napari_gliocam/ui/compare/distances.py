@@ -52,7 +52,7 @@ class Distances:
             "distances",
             lambda: measuring(figures.case, wanted, found),
             name="Measuring",
-            progressed=take,
+            shown=take,
         )
 
 

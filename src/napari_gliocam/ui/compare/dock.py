@@ -74,7 +74,6 @@ class CompareDock(Dock):
         figures.search.threshold_requested.connect(thresholds.set_threshold)
         session.searched.connect(figures.search.set_result)
         self._connect_trust()
-        session.runs.running.connect(choice.set_running)
         session.runs.progressed.connect(choice.set_progress)
         session.said.connect(self.message_view.set_message)
         session.tables_changed.connect(self._on_tables)
@@ -85,8 +84,7 @@ class CompareDock(Dock):
         view.test_requested.connect(self.session.test)
         view.cancel_requested.connect(partial(self.session.jobs.cancel, "test"))
         view.step_requested.connect(self.session.look)
-        run.running.connect(view.set_running)
-        run.progressed.connect(view.set_progress)
+        run.progressed.connect(view.run.set_progress)
         run.found.connect(view.set_rows)
         run.pictured.connect(view.set_picture)
 

@@ -31,8 +31,9 @@ class CompareRun:
         Those of the dock.
     """
 
-    running = Signal(bool)
+    #: `Progress`, `Place` and the seconds left; None for each at the end.
     progressed = Signal(object, object, object)
+    ended = Signal()
     said = Signal(object)
     #: OpenCase, `Comparing` and the maps that are new.
     brought = Signal(object, object, object)
@@ -82,15 +83,13 @@ class CompareRun:
             self._on_finished,
             name="Compare CAMs",
             torch=True,
-            progressed=self._on_progress,
-            ended=self._on_ended,
+            shown=self._show,
             cancelled=self._on_cancelled,
         )
         self._comparing, self._opened = comparing, opened
         self._taken, self._looked = 0, time.monotonic()
         self._announced.clear()
         self.said.emit(None)
-        self.running.emit(True)
         return job
 
     def _take(self) -> None:
@@ -103,18 +102,20 @@ class CompareRun:
             self.brought.emit(self._opened, comparing, fresh)
         self._looked = time.monotonic()
 
-    def _on_ended(self) -> None:
-        """Hand over what has come by now, also of a run that failed."""
-        self._take()
-        self._comparing = self._opened = None
-        self.running.emit(False)
-
     def _say(self, text: str) -> None:
         self.said.emit(Message(text))
 
-    def _on_progress(self, progress: Progress) -> None:
+    def _show(self, progress: Progress | None) -> None:
+        """Show progress, and at the end what has come by then, also of a run that failed."""
         comparing = self._comparing
         if comparing is None:
+            self.progressed.emit(progress, None, None)
+            return
+        if progress is None:
+            self._take()
+            self._comparing = self._opened = None
+            self.progressed.emit(None, None, None)
+            self.ended.emit()
             return
         if time.monotonic() - self._looked > _PAUSE:
             self._take()

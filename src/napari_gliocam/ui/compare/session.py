@@ -62,7 +62,7 @@ class CompareSession(DockSession):
         self.grid = CompareGrid(self.layers, self._on_waiting)
         self.runs = CompareRun(self.state, self.jobs)
         self.runs.brought.connect(self._on_brought)
-        self.runs.running.connect(self._on_running)
+        self.runs.ended.connect(self._on_ended)
         self.runs.said.connect(self.said.emit)
         self.trust = TrustRun(self.jobs)
         self.trust.found.connect(self._on_tested)
@@ -232,11 +232,10 @@ class CompareSession(DockSession):
         self.grid.open(opened, comparing.keys)
         self._follow(opened)
 
-    def _on_running(self, running: bool) -> None:
+    def _on_ended(self) -> None:
         """Finish the comparison at the end of a run: remove old maps, combine the new ones."""
-        if not running:
-            self.grid.drop_stale()
-            self.set_ensemble(self._rule)
+        self.grid.drop_stale()
+        self.set_ensemble(self._rule)
 
     # ---- the comparison that is shown
 

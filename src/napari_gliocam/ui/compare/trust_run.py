@@ -25,7 +25,7 @@ class TrustRun:
         Those of the dock.
     """
 
-    running = Signal(bool)
+    #: `Progress`; None at the end.
     progressed = Signal(object)
     #: Rows, and the slices that they are of in words.
     found = Signal(object, object)
@@ -55,27 +55,17 @@ class TrustRun:
         if self._jobs.running("test"):
             return None
         tests = self._tests = MapTests(comparing, maps, scope)
-        job = self._jobs.run(
-            "test",
-            tests.run,
-            name="Tests of the maps",
-            torch=True,
-            progressed=self._on_progress,
-            ended=self._on_ended,
+        return self._jobs.run(
+            "test", tests.run, name="Tests of the maps", torch=True, shown=self._show
         )
-        self.running.emit(True)
-        return job
 
-    def _on_ended(self) -> None:
-        self.running.emit(False)
-        if self._tests is not None:
+    def _show(self, progress: Progress | None) -> None:
+        self.progressed.emit(progress)
+        if progress is None and self._tests is not None:
             slices = self._tests.slices
             one = f"Slice {slices[0]}. " if slices else ""
             words = f"Mean of {len(slices)} slices, {slices[0]} to {slices[-1]}. " if slices else ""
             self.found.emit(self._tests.rows, one if len(slices) == 1 else words)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.progressed.emit(progress)
 
     def look(
         self,

@@ -14,7 +14,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QComboBox, QLabel
 
-from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.widgets.chart import ChartView
@@ -97,14 +96,6 @@ class TrustView(ChartView):
     def set_ready(self, ready: bool) -> None:
         """Show whether there are maps to test."""
         self.run.set_ready(ready)
-
-    def set_running(self, running: bool) -> None:
-        """Show the bar and Cancel instead of the button."""
-        self.run.set_running(running)
-
-    def set_progress(self, progress: Progress) -> None:
-        """Show the test under way."""
-        self.run.set_progress(progress)
 
     def set_rows(self, rows: Sequence[TrustRow], where: str) -> None:
         """Show what was found; nothing clears the view.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.engine import Job, Work, engine, files
 from napari_gliocam.ui.jobs.tasks import begin_task
 
@@ -46,8 +47,7 @@ class Jobs:
         name: str = "",
         torch: bool = False,
         urgent: bool = False,
-        progressed: Call | None = None,
-        ended: Call | None = None,
+        shown: Call | None = None,
         cancelled: Call | None = None,
         quiet: bool = False,
         task: str = "",
@@ -68,10 +68,9 @@ class Jobs:
             True for the thread that owns torch; it runs on that of the files by default.
         urgent : bool
             See `Engine.submit`.
-        progressed : callable, optional
-            Called with each `Progress`.
-        ended : callable, optional
-            Called without arguments however the job ends, before the other calls; not by `close`.
+        shown : callable, optional
+            Called at once and then with each `Progress`, and with None however the job ends, before
+            the other calls; not by `close`.
         cancelled : callable, optional
             Called without arguments when the job was cancelled.
         quiet : bool
@@ -83,12 +82,13 @@ class Jobs:
         title = name or str(kind).capitalize()
         job = (engine() if torch else files()).submit(work, title, urgent=urgent)
         close_task = begin_task(self._viewer, task, job.cancel) if task else None
+        ended: Call | None = None if shown is None else lambda: shown(None)
         for signal in (job.succeeded, job.failed, job.cancelled):
             for call in (close_task, ended):
                 if call is not None:
                     signal.connect(call, max_args=0)
         for signal, call in (
-            (job.progressed, progressed),
+            (job.progressed, shown),
             (job.succeeded, done),
             (job.failed, None if quiet else self._failed),
             (job.cancelled, cancelled),
@@ -97,6 +97,8 @@ class Jobs:
                 signal.connect(call)
         self._running = {k: known for k, known in self._running.items() if not known[0].ended}
         self._running[kind] = job, close_task, ended
+        if shown is not None:
+            shown(Progress(0, 1, "queued"))
         return job
 
     def running(self, kind: Hashable) -> Job | None:

@@ -10,9 +10,10 @@ import numpy as np
 from napari_gliocam.refine.parameters import ClusterParameters
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.jobs import Jobs
-from napari_gliocam.ui.model.state import OpenCase
+from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layer_data import OVERLAYS, Overlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,23 +21,17 @@ if TYPE_CHECKING:
     from napari_gliocam.refine.clusters import Clustering
 
 
-class ClusterOverlay:
+class ClusterOverlay(CaseRun):
     """Draws the borders of a slice's pieces into overlay layers, each slice when it is looked at.
 
-    Parameters
-    ----------
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    ingredients : Ingredients
-        Where the refinement keeps its clusters: none is made twice.
-    jobs : Jobs
-        Those of the panel.
+    It shares the ingredients of the refinement: no clusters are made twice.
     """
 
-    def __init__(self, layers: CaseLayers, ingredients: work.Ingredients, jobs: Jobs) -> None:
-        self._layers = layers
+    def __init__(
+        self, state: State, layers: CaseLayers, jobs: Jobs, ingredients: work.Ingredients
+    ) -> None:
+        super().__init__(state, layers, jobs)
         self._ingredients = ingredients
-        self._jobs = jobs
         self._waiting: tuple[OpenCase, int] | None = None
         self._drawn: tuple[OpenCase, ClusterParameters, set[tuple[Overlay, int]]] | None = None
 

@@ -23,7 +23,6 @@ from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.io.unsaved import UnsavedWork
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
-from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Networks, Thresholds
 from napari_gliocam.targets import Target
@@ -32,7 +31,7 @@ from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.result import Result, gate_limit, hidden_by_gate, sentence_of
-from napari_gliocam.ui.model.state import Message, OpenCase
+from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
 from napari_gliocam.ui.panel.prepare_run import compared
@@ -152,7 +151,6 @@ class Workspace(Dock):
         prepare.dismissed.connect(self._on_examination_dismissed)
         prepare.checkerboard_requested.connect(self._on_checkerboard_requested)
         prepare.head_requested.connect(self._on_head_requested)
-        preparing.running_changed.connect(prepare.set_running)
         preparing.progressed.connect(prepare.set_progress)
         run = self.run_view
         run.device_requested.connect(self._on_device_requested)
@@ -340,23 +338,21 @@ class Workspace(Dock):
         events.bundle.connect(self._on_bundle)
         events.bundle.connect(self._show_case)
         events.device.connect(self._show_run)
-        events.running.connect(self._show_running)
-        events.progress.connect(self._show_progress)
-        events.refining.connect(self._show_refining)
-        events.refining_progress.connect(self._show_refining_progress)
-        events.message.connect(self._show_message)
+        events.progress.connect(self.run_view.set_progress)
+        events.refining_progress.connect(self.refine_view.run.set_progress)
+        events.message.connect(self.message_view.set_message)
         events.outline.connect(self.results_view.set_outline)
         self.session.maps_shown.connect(self._show_shown_maps)
         self.session.slice_changed.connect(self._show_slice)
         self.session.layers_changed.connect(self._show_case)
 
     def _show_everything(self) -> None:
-        self._show_message(self.state.message)
+        self.message_view.set_message(self.state.message)
         self.results_view.set_outline(self.state.outline)
         self.prepare_view.set_examination(self.state.examination)
         self._show_run()
-        self._show_running(self.state.running)
-        self._show_refining(self.state.refining)
+        self.run_view.set_progress(self.state.progress)
+        self.refine_view.run.set_progress(self.state.refining_progress)
         self._on_current(self.state.current)
 
     def _on_current(self, opened: OpenCase | None) -> None:
@@ -439,23 +435,6 @@ class Workspace(Dock):
         """Segment as the new bundle was made."""
         self.state.networks, self._beside = "bundle", False
         self._show_run()
-
-    def _show_running(self, running: OpenCase | None) -> None:
-        self.run_view.set_running(running is not None)
-
-    def _show_progress(self, progress: Progress | None) -> None:
-        if progress is not None:
-            self.run_view.set_progress(progress)
-
-    def _show_refining(self, refining: OpenCase | None) -> None:
-        self.refine_view.run.set_running(refining is not None)
-
-    def _show_refining_progress(self, progress: Progress | None) -> None:
-        if progress is not None:
-            self.refine_view.run.set_progress(progress)
-
-    def _show_message(self, message: Message | None) -> None:
-        self.message_view.set_message(message)
 
     def _show_usual(self) -> None:
         if self._opened is not None:

@@ -21,28 +21,18 @@ from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer import layer_data
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 
-class PrepareRun:
-    """Prepares one examination at a time; a failure or Cancel leaves the layers as they are.
+class PrepareRun(CaseRun):
+    """Prepares one examination at a time; a failure or Cancel leaves the layers as they are."""
 
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    jobs : Jobs
-        Those of the panel.
-    turns : Turns
-        Adds the layers of the case one after the other.
-    """
-
-    running_changed = Signal(bool)
+    #: `Progress`; None at the end.
     progressed = Signal(object)
 
     def __init__(self, state: State, layers: CaseLayers, jobs: Jobs, turns: Turns) -> None:
-        self._state, self._layers, self._jobs, self._turns = state, layers, jobs, turns
+        super().__init__(state, layers, jobs)
+        self._turns = turns
 
     def choose(self, modality: Modality, index: int) -> None:
         """Take another series for a modality.
@@ -91,13 +81,11 @@ class PrepareRun:
             preparing,
             partial(self._on_prepared, before),
             torch=True,
-            progressed=lambda progress: self.progressed.emit(progress),
-            ended=lambda: self.running_changed.emit(False),
+            shown=self.progressed.emit,
             cancelled=lambda: self._state.say("Prepare was cancelled; nothing changed."),
             task="An examination is being prepared",
         )
         self._state.message = None
-        self.running_changed.emit(True)
         return job
 
     def show_checkerboard(self, opened: OpenCase, other: Modality | None) -> None:

@@ -132,15 +132,11 @@ class PrepareView(QWidget):
             choice.setToolTip(tooltip(f"Proposed by {reason}" if reason else "Choose a series"))
         self.run.set_ready(bool(examination.chosen), "Choose at least one series.")
 
-    def set_running(self, running: bool) -> None:
-        """Show the bar and Cancel instead of the button."""
-        self.run.set_running(running)
-        for widget in (self.close_button, *self.series.values(), *self.steps.values()):
-            widget.setEnabled(not running)
-
-    def set_progress(self, progress: Progress) -> None:
-        """Show real counts."""
+    def set_progress(self, progress: Progress | None) -> None:
+        """Show the bar and Cancel instead of the button; None while nothing runs."""
         self.run.set_progress(progress)
+        for widget in (self.close_button, *self.series.values(), *self.steps.values()):
+            widget.setEnabled(progress is None)
 
     def set_prepared(self, made: Preparation | None, modalities: Sequence[Modality]) -> None:
         """Offer the checks of a prepared case; None where the case in work was not prepared.

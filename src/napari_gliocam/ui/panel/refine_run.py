@@ -15,6 +15,7 @@ from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel.cluster_overlay import ClusterOverlay
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
+from napari_gliocam.ui.viewer.session import CaseRun
 
 #: A preview is made when nothing was changed for so long.
 PAUSE_MS = 150
@@ -22,29 +23,15 @@ PAUSE_MS = 150
 REST_MS = 600
 
 
-class RefineRun:
-    """Refines one case at a time; a failure or Cancel leaves the layers as they are.
-
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    ingredients : Ingredients
-        Shared with Segment, which refines as well.
-    jobs : Jobs
-        Those of the panel.
-    """
+class RefineRun(CaseRun):
+    """Refines one case at a time; a failure or Cancel leaves the layers as they are."""
 
     def __init__(
-        self, state: State, layers: CaseLayers, ingredients: work.Ingredients, jobs: Jobs
+        self, state: State, layers: CaseLayers, jobs: Jobs, ingredients: work.Ingredients
     ) -> None:
-        self._state = state
-        self._layers = layers
+        super().__init__(state, layers, jobs)
         self._ingredients = ingredients
-        self._jobs = jobs
-        self.overlay = ClusterOverlay(layers, ingredients, jobs)
+        self.overlay = ClusterOverlay(state, layers, jobs, ingredients)
         #: Whether the refinement under way, or the last one, was not asked for.
         self._following = False
         self._pause = jobs.timer(PAUSE_MS, self._preview)
@@ -150,12 +137,10 @@ class RefineRun:
             partial(self._on_applied, opened),
             name=name[:1].upper() + name[1:],
             torch=True,
-            progressed=self._on_progress,
-            ended=self._on_ended,
-            cancelled=self._on_cancelled,
+            shown=self._show,
+            cancelled=lambda: self._state.say("The refinement was cancelled; nothing changed."),
             task="A refinement is under way",
         )
-        self._state.refining_progress = None
         self._state.refining = opened
         return job
 
@@ -165,15 +150,10 @@ class RefineRun:
         wanted, device, kept = opened.refinement, self._state.device, self._ingredients
         return partial(work.refine, cut, case, wanted, device, slices=slices, ingredients=kept)
 
-    def _on_ended(self) -> None:
-        self._state.refining = None
-        self._state.refining_progress = None
-
-    def _on_progress(self, progress: Progress) -> None:
+    def _show(self, progress: Progress | None) -> None:
         self._state.refining_progress = progress
-
-    def _on_cancelled(self) -> None:
-        self._state.say("The refinement was cancelled; nothing changed.")
+        if progress is None:
+            self._state.refining = None
 
     def _on_applied(self, opened: OpenCase, made: Segmentation) -> None:
         result = opened.result

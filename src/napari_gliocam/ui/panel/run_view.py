@@ -125,16 +125,11 @@ class RunView(Section):
         self.worse.setText(sentence)
         self.worse.setVisible(bool(sentence))
 
-    def set_running(self, running: bool) -> None:
-        """Show the bar and Cancel instead of the button."""
-        self.run.set_running(running)
-        self.devices.setEnabled(not running)
-        self.bundle_button.setEnabled(not running)
-        self.networks.setEnabled(not running)
-
-    def set_progress(self, progress: Progress) -> None:
-        """Show real counts."""
+    def set_progress(self, progress: Progress | None) -> None:
+        """Show the bar and Cancel instead of the button; None while nothing runs."""
         self.run.set_progress(progress)
+        for widget in (self.devices, self.bundle_button, self.networks):
+            widget.setEnabled(progress is None)
 
     def _on_device(self, index: int) -> None:
         self.device_requested.emit(self._device_names[index])

@@ -20,36 +20,19 @@ from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 
-class SegmentRun:
-    """Makes the result of one case at a time; a failure or Cancel leaves the layers as they are.
-
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    ingredients : Ingredients
-        Shared with the refinement of the same panel.
-    jobs : Jobs
-        Those of the panel.
-    """
+class SegmentRun(CaseRun):
+    """Makes the result of one case at a time; a failure or Cancel leaves the layers as they are."""
 
     finished = Signal(OpenCase)
 
     def __init__(
-        self,
-        state: State,
-        layers: CaseLayers,
-        ingredients: work.Ingredients,
-        jobs: Jobs,
+        self, state: State, layers: CaseLayers, jobs: Jobs, ingredients: work.Ingredients
     ) -> None:
-        self._state = state
-        self._layers = layers
+        super().__init__(state, layers, jobs)
         self._ingredients = ingredients
-        self._jobs = jobs
 
     def start(self, opened: OpenCase) -> Job | None:
         """Run the networks on a case; None while another run is under way."""
@@ -93,22 +76,18 @@ class SegmentRun:
             done,
             name=name,
             torch=True,
-            progressed=self._on_progress,
-            ended=self._on_ended,
+            shown=self._show,
             cancelled=lambda: self._state.say(f"{name} was cancelled; nothing changed."),
             task=f"{name} is under way",
         )
         self._state.message = None
-        self._state.progress = None
         self._state.running = opened
         return job
 
-    def _on_ended(self) -> None:
-        self._state.running = None
-        self._state.progress = None
-
-    def _on_progress(self, progress: Progress) -> None:
+    def _show(self, progress: Progress | None) -> None:
         self._state.progress = progress
+        if progress is None:
+            self._state.running = None
 
     def _on_continued(self, opened: OpenCase, result: Result) -> None:
         if opened in self._layers.open_cases():

@@ -11,26 +11,17 @@ from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.plugin import preference
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 #: Work is written when nothing was changed for so long.
 REST_MS = 1000
 
 
-class UnsavedRun:
-    """Follows the case in work.
-
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    jobs : Jobs
-        Those of the panel.
-    """
+class UnsavedRun(CaseRun):
+    """Follows the case in work."""
 
     def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
-        self._layers, self._jobs = layers, jobs
+        super().__init__(state, layers, jobs)
         self._rest = jobs.timer(REST_MS, self._keep)
         self._opened: OpenCase | None = None
         self._following = Connections()

@@ -17,28 +17,17 @@ from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 
-class AgreementRun:
-    """Compares the result with an expert's labels, or with labels from a file.
-
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    jobs : Jobs
-        Those of the dock.
-    """
+class AgreementRun(CaseRun):
+    """Compares the result with an expert's labels, or with labels from a file."""
 
     compared = Signal(object)
     others_changed = Signal()
 
     def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
-        self._state = state
-        self._layers = layers
-        self._jobs = jobs
+        super().__init__(state, layers, jobs)
         self._opened: OpenCase | None = None
         self._result: Segmentation | None = None
         self.others: list[ExpertLabels] = []

@@ -135,8 +135,7 @@ class ReadingDock(Dock):
         view.discard_requested.connect(session.discard_strokes)
         view.sequences.requested.connect(session.share_sequences)
         view.sequences.cancel_requested.connect(partial(session.jobs.cancel, "sequences"))
-        session.sharing.connect(view.sequences.set_running)
-        session.shared.connect(view.sequences.set_progress)
+        session.sharing.connect(view.sequences.set_progress)
         session.sequences_changed.connect(view.set_sequences)
         view.enhancing_requested.connect(session.divide_core)
 

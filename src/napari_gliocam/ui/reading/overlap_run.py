@@ -18,6 +18,7 @@ from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.work import OWN, own_rows
 from napari_gliocam.ui.viewer.layers import CaseLayers
+from napari_gliocam.ui.viewer.session import CaseRun
 
 _FIRST = next(iter(OWN.values()))
 
@@ -29,18 +30,8 @@ def addable(bundle: BundleInfo | None) -> dict[str, str]:
     return {OF_SEGMENTER.title: SEGMENTER, **methods} if there else methods
 
 
-class OverlapRun:
-    """Draws core, edema and overlap of one method, and counts the overlap of every method.
-
-    Parameters
-    ----------
-    state : State
-        The viewer's state that all docks share.
-    layers : CaseLayers
-        The layers of the viewer's cases.
-    jobs : Jobs
-        Those of the dock.
-    """
+class OverlapRun(CaseRun):
+    """Draws core, edema and overlap of one method, and counts the overlap of every method."""
 
     overlaps = Signal(object)
     methods_changed = Signal()
@@ -48,9 +39,7 @@ class OverlapRun:
     stage_changed = Signal(str)
 
     def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
-        self._state = state
-        self._layers = layers
-        self._jobs = jobs
+        super().__init__(state, layers, jobs)
         self._opened: OpenCase | None = None
         self._added: dict[str, ClassMaps] = {}
         self._drawn: ClassMaps | None = None
@@ -157,13 +146,16 @@ class OverlapRun:
             lambda: reading_work.explaining(case, bundle, device, method, title),
             partial(self._on_added, opened),
             torch=True,
-            progressed=lambda progress: self.stage_changed.emit(_stage(progress)),
-            ended=self._on_ended,
+            shown=partial(self._show, title),
         )
-        self.stage_changed.emit(f"{title}: queued")
 
-    def _on_ended(self) -> None:
-        self.stage_changed.emit("")
+    def _show(self, title: str, progress: Progress | None) -> None:
+        if progress is None:
+            self.stage_changed.emit("")
+        elif progress.total > 1:
+            self.stage_changed.emit(f"{progress.what}: {progress.done} of {progress.total}")
+        else:
+            self.stage_changed.emit(f"{title}: {progress.what}")
 
     def _on_added(self, opened: OpenCase, maps: ClassMaps) -> None:
         if opened is self._opened:
@@ -171,7 +163,3 @@ class OverlapRun:
             self.choose(maps.name)
             self.methods_changed.emit()
             self.tabulate()
-
-
-def _stage(progress: Progress) -> str:
-    return f"{progress.what}: {progress.done} of {progress.total}"

@@ -14,7 +14,6 @@ from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
 from napari_gliocam.measure.classes.voxel import VoxelReading, read_voxel
-from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
@@ -51,8 +50,8 @@ class ReadingSession(DockSession):
     trust_changed = Signal(object)
     #: Number, class and `Shares` of each lesion.
     sequences_changed = Signal(object, str)
-    sharing = Signal(bool)
-    shared = Signal(object)
+    #: `Progress` of the shares; None at the end.
+    sharing = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
@@ -270,20 +269,14 @@ class ReadingSession(DockSession):
         def done(sequences: CaseSequences) -> None:
             opened.sequences = sequences
 
-        job = self.jobs.run(
+        return self.jobs.run(
             "sequences",
             lambda: reading_work.sharing(case, maps, bundle, device),
             done,
             name="Sequences",
             torch=True,
-            progressed=self._on_sharing,
-            ended=lambda: self.sharing.emit(False),
+            shown=self.sharing.emit,
         )
-        self.sharing.emit(True)
-        return job
-
-    def _on_sharing(self, progress: Progress) -> None:
-        self.shared.emit(progress)
 
     def _on_sequences(self, sequences: CaseSequences | None = None) -> None:
         """Show the shares of each lesion of the labels in view."""

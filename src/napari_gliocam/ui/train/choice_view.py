@@ -92,7 +92,7 @@ class TrainChoiceView(Section):
         )
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.check = RunButton(
-            "Check", "Count cases and slices and time a few steps; nothing is trained"
+            "Check", "Count cases and slices and time a few steps; nothing is trained", counted=""
         )
         self.check.requested.connect(self.check_requested)
         self.check.cancel_requested.connect(self.cancel_requested)
@@ -217,12 +217,7 @@ class TrainChoiceView(Section):
 
     def set_checking(self, progress: Progress | None) -> None:
         """Show the progress of the check; None while nothing runs."""
-        if (progress is not None) != (self.check.currentIndex() == 1):
-            self.check.set_running(progress is not None)
-        if progress is not None:
-            self.check.set_progress(progress)
-            counts = f": {progress.done} of {progress.total}" if progress.total > 1 else ""
-            self.check.stage.set_text(progress.what[:1].upper() + progress.what[1:] + counts)
+        self.check.set_progress(progress)
         self._enable()
 
     def set_summary(self, summary: Summary) -> None:

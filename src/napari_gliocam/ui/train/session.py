@@ -19,7 +19,6 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.nets.segmenters.design import Architecture
-from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
@@ -262,7 +261,7 @@ class TrainSession(DockSession):
         if self.jobs.running("work") or not self._ready(choices):
             return None
         request = self.request(choices)
-        return self._work(partial(train_work.summarise, request), "Checking", self._on_summarised)
+        return self._work(partial(train_work.summarise, request), "Checking", self.summarised.emit)
 
     def show_mask(self, choices: Choices) -> Job | None:
         """Show the mask that the case in view would teach by; make it where it is missing."""
@@ -366,25 +365,14 @@ class TrainSession(DockSession):
     def _work(self, what: Work, name: str, done: Callable[..., object]) -> Job:
         """Run something long on the engine; one at a time."""
         self.said.emit(None)
-        self.working.emit(Progress(0, 1, "queued" if not engine().idle else name.lower()))
         return self.jobs.run(
             "work",
             what,
             done,
             name=name,
             torch=True,
-            progressed=self._on_progress,
-            ended=self._on_worked,
+            shown=self.working.emit,
         )
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.working.emit(progress)
-
-    def _on_summarised(self, summary: train_work.Summary) -> None:
-        self.summarised.emit(summary)
-
-    def _on_worked(self) -> None:
-        self.working.emit(None)
 
     # ---- the newest result on the open case
 

@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
+class CaseRun:
+    """A kind of work on the cases of a viewer, carried out by jobs.
+
+    Parameters
+    ----------
+    state : State
+        The viewer's state that all docks share.
+    layers : CaseLayers
+        The layers of the viewer's cases.
+    jobs : Jobs
+        Those of the dock that asks for the work.
+    """
+
+    def __init__(self, state: State, layers: CaseLayers, jobs: Jobs) -> None:
+        self._state, self._layers, self._jobs = state, layers, jobs
+
+
 class DockSession(ABC):
     """Carries out the requests of a dock's views; knows no widget.
 

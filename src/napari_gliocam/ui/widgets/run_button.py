@@ -68,20 +68,20 @@ class RunButton(QStackedWidget):
         self.button.setEnabled(ready)
         self.button.setToolTip(tooltip(reason or self._tip))
 
-    def set_running(self, running: bool) -> None:
-        """Show the bar and Cancel instead of the button."""
-        self.setCurrentIndex(1 if running else 0)
-        self.cancel_button.setEnabled(running)
-        self.bar.setRange(0, 0)
-        self.stage.set_text("Queued" if running else "")
-
-    def set_progress(self, progress: Progress) -> None:
-        """Show real counts."""
-        self.bar.setRange(0, max(progress.total, 1))
+    def set_progress(self, progress: Progress | None) -> None:
+        """Show the bar with real counts and Cancel; the button for None, where nothing runs."""
+        running = progress is not None
+        if running != bool(self.currentIndex()):
+            self.setCurrentIndex(int(running))
+            self.cancel_button.setEnabled(running)
+        if progress is None:
+            return
+        counts = progress.total > 1
+        self.bar.setRange(0, progress.total if counts else 0)
         self.bar.setValue(progress.done)
         what = progress.what[:1].upper() + progress.what[1:]
-        if progress.total > 1:
-            what += f": {progress.done} of {progress.total} {self._counted}"
+        if counts:
+            what += f": {progress.done} of {progress.total} {self._counted}".rstrip()
         self.stage.set_text(what)
 
     def _on_cancel(self) -> None:
