@@ -13,6 +13,9 @@ from napari_gliocam.wording import no_such
 #: How two sets of directed distances become one HD95.
 HD95 = Literal["pooled", "max-directed"]
 
+#: Devices that networks can run on; auto: the fastest there is.
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
 #: Networks of a bundle that segment, see `SegmentRequest`.
 Networks = Literal["bundle", "maps", "segmenter"]
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,13 +52,22 @@ class Cluster:
     Parameters
     ----------
     scheduler : str
-        Address of a Dask scheduler, such as "tcp://10.0.0.1:8786".
+        Run the cases on the Dask cluster of this scheduler, such as tcp://10.0.0.1:8786.
     workers : int
-        Worker processes to start on this machine instead; 0 for none.
+        Run so many cases at a time in processes of this machine; 0: one after the other.
+
+    Raises
+    ------
+    GliocamError
+        Both are given.
     """
 
     scheduler: str = ""
-    workers: int = 0
+    workers: int = field(default=0, metadata={"min": 0})
+
+    def __post_init__(self) -> None:
+        if self.scheduler and self.workers:
+            raise GliocamError("--scheduler and --workers exclude each other; leave one out.")
 
     def __bool__(self) -> bool:
         return bool(self.scheduler or self.workers)

@@ -25,9 +25,6 @@ from napari_gliocam.cli.console import (
     INTERRUPTED,
     AsJson,
     Debug,
-    LabelScheme,
-    NoNames,
-    Overwrite,
     say,
     sentences,
     uninterrupted,
@@ -48,26 +45,64 @@ if TYPE_CHECKING:
     from napari_gliocam.nets.bundle import Bundle
 
 
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Options of ``evaluate``.
+
+    Parameters
+    ----------
+    out : Path
+        Where the json and csv go.
+    segment : SegmentRequest
+        How cases without a saved result are segmented.
+    settings : EvaluationSettings
+        How figures are computed.
+    results : Path or None
+        Score labels saved earlier; no network runs.
+    against : Path or None
+        Compare with an earlier evaluation.json.
+    label_scheme : str or None
+        Of the expert labels; else detected.
+    no_names : bool
+        Number the cases instead of naming them, and leave out sentences of failures, which name
+        files.
+    overwrite : bool
+        Replace the results of an earlier run.
+    """
+
+    out: Path
+    segment: SegmentRequest
+    settings: EvaluationSettings
+    results: Path | None = None
+    against: Path | None = None
+    label_scheme: str | None = None
+    no_names: bool = False
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Refuse what would fail at the end before anything runs.
+
+        Raises
+        ------
+        GliocamError
+        """
+        from napari_gliocam.io.schemes import get_scheme
+        from napari_gliocam.measure.evaluation.report import FILE_NAMES, load_evaluation
+
+        refuse_existing((self.out / name for name in FILE_NAMES), overwrite=self.overwrite)
+        if self.results is not None and not self.results.is_dir():
+            raise CaseError(f"{self.results} is no folder of results; check --results.")
+        if self.label_scheme is not None:
+            get_scheme(self.label_scheme)
+        if self.against is not None:
+            load_evaluation(self.against, self.settings)
+
+
 @with_shared_options
 def evaluate(
     sources: Sources,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the json and csv go.")
-    ],
-    request: SegmentRequest,
-    settings: EvaluationSettings,
+    request: EvaluationRequest,
     cluster: Cluster,
-    results: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Score labels saved earlier; no network runs."),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Compare with an earlier evaluation.json."),
-    ] = None,
-    label_scheme: LabelScheme = None,
-    no_names: NoNames = False,
-    overwrite: Overwrite = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print every convention and measure.")
     ] = False,
@@ -78,15 +113,14 @@ def evaluate(
 
     Writes evaluation.json, cases.csv and summary.csv. A case that fails does not stop the others.
     """
-    asked = EvaluationRequest(request, settings, results, against, label_scheme)
     with sentences(debug):
-        asked.check(out, overwrite=overwrite)
+        request.check()
         planned = plan(sources, lambda files: None)
         done, stopped = run_cases(
             each_case(
                 planned,
-                lambda files, bundle: measuring(files, asked, bundle),
-                None if results else request,
+                lambda files, bundle: measuring(files, request, bundle),
+                None if request.results else request.segment,
                 cluster,
             ),
             _say_warnings,
@@ -97,59 +131,16 @@ def evaluate(
             say("Stopped; nothing was written.")
             raise typer.Exit(INTERRUPTED)
         done = in_order(planned, done)
-        evaluation = evaluation_of(done, asked, no_names=no_names)
+        evaluation = evaluation_of(done, request)
         files = []
         if evaluation.records:
             with uninterrupted():
-                files = evaluation.save(out, overwrite=overwrite)
+                files = evaluation.save(request.out, overwrite=request.overwrite)
         if as_json:
             typer.echo(json.dumps(evaluation.to_json(), allow_nan=False))
         elif evaluation.records:
             _print(evaluation, files, verbose=verbose)
     end(done)
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What to score, and how.
-
-    Parameters
-    ----------
-    segment : SegmentRequest
-        How cases without a saved result are segmented.
-    settings : EvaluationSettings
-        How figures are computed.
-    results : Path or None
-        A folder of labels that were saved before, which are scored instead.
-    against : Path or None
-        An earlier evaluation to compare with.
-    label_scheme : str or None
-        Of the expert labels, where it is not to be detected.
-    """
-
-    segment: SegmentRequest
-    settings: EvaluationSettings
-    results: Path | None
-    against: Path | None
-    label_scheme: str | None
-
-    def check(self, out: Path, *, overwrite: bool) -> None:
-        """Refuse what would fail at the end before anything runs.
-
-        Raises
-        ------
-        GliocamError
-        """
-        from napari_gliocam.io.schemes import get_scheme
-        from napari_gliocam.measure.evaluation.report import FILE_NAMES, load_evaluation
-
-        refuse_existing((out / name for name in FILE_NAMES), overwrite=overwrite)
-        if self.results is not None and not self.results.is_dir():
-            raise CaseError(f"{self.results} is no folder of results; check --results.")
-        if self.label_scheme is not None:
-            get_scheme(self.label_scheme)
-        if self.against is not None:
-            load_evaluation(self.against, self.settings)
 
 
 @dataclass(frozen=True)
@@ -238,9 +229,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     return read.expert.labels, read.warnings
 
 
-def evaluation_of(
-    outcomes: Sequence[Outcome[Scored]], request: EvaluationRequest, *, no_names: bool = False
-) -> Evaluation:
+def evaluation_of(outcomes: Sequence[Outcome[Scored]], request: EvaluationRequest) -> Evaluation:
     """Put the cases of a run together.
 
     Parameters
@@ -248,9 +237,7 @@ def evaluation_of(
     outcomes : sequence of Outcome
         Cases that were done or failed.
     request : EvaluationRequest
-        What was asked for.
-    no_names : bool
-        Whether cases are numbered and the sentences of failures left out, for they name files.
+        The options.
 
     Raises
     ------
@@ -269,7 +256,7 @@ def evaluation_of(
         for one in outcomes
         if one.error
     ]
-    if no_names:
+    if request.no_names:
         numbers = range(1, len(every) + 1)
         every = [
             tuple(replace(record, case=f"case {number}") for record in records)

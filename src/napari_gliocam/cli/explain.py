@@ -9,9 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
-
-import typer
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cli.batch import (
@@ -29,19 +27,17 @@ from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
-    Device,
-    Out,
-    Overwrite,
     bar,
     echo,
     say,
     sentences,
 )
-from napari_gliocam.cli.explain_tests import AskedTests, run_tests
+from napari_gliocam.cli.explain_tests import Baseline, names_of, run_tests
 from napari_gliocam.cli.explain_tests import lines as test_lines
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.settings import DeviceName
 from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
@@ -59,20 +55,55 @@ Bar = Callable[[str, str], AbstractContextManager[Callable[[Progress], None]]]
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What one call is asked for; the options of `explain`, checked."""
+    """Options of ``explain``.
+
+    Parameters
+    ----------
+    out : Path
+        Each case gets a folder in it.
+    compare : CompareRequest
+        Methods to compare, and the way their maps are made.
+    threshold : float
+        A voxel counts where a map exceeds this.
+    ensembles : tuple of str
+        Combine all maps: union, intersection, smaller, larger ("or", "and", "<", ">"), or a number
+        of votes.
+    member_thresholds : tuple of float
+        Threshold of one member of the ensembles; one for each map, in order.
+    bundles : tuple of Path
+        Use the weights in these folders instead of the ones that ship.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the networks run.
+    tests : str
+        Put the maps to the test: faithfulness, randomisation, repeatability (needs two bundles),
+        localisation, sequence, doubt, with commas between them; or all.
+    test_slices : int
+        Test on no more slices than this, at even distances; 0: on all.
+    baseline : {"mean", "blur", "mirror"}
+        Content that takes the place of deleted pixels: mean of the brain, blur, or the other side.
+    overwrite : bool
+        Replace the results of an earlier run.
+
+    Raises
+    ------
+    GliocamError
+        An ensemble or a test needs more maps than there are.
+    """
 
     out: Path
     compare: CompareRequest
-    threshold: float = 0.5
-    ensembles: list[str] = field(default_factory=list)
-    member_thresholds: list[float] = field(default_factory=list)
-    bundles: list[Path | None] = field(default_factory=lambda: [None])
-    device: str = "auto"
+    threshold: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0})
+    ensembles: tuple[str, ...] = ()
+    member_thresholds: tuple[float, ...] = field(default=(), metadata={"min": 0.0, "max": 1.0})
+    bundles: tuple[Path, ...] = ()
+    device: DeviceName = "auto"
+    tests: str = ""
+    test_slices: int = field(default=12, metadata={"min": 0})
+    baseline: Baseline = "mean"
     overwrite: bool = False
-    tests: AskedTests = field(default_factory=AskedTests)
 
     def __post_init__(self) -> None:
-        members = self.compare.map_count * len(self.bundles)
+        members = self.compare.map_count * len(self.every_bundle)
         for words in self.ensembles:
             least = make_ensemble(words).least
             if members < least:
@@ -86,63 +117,24 @@ class ExplainRequest:
                 f"There are {members} maps and {counted(len(self.member_thresholds), 'value')} of "
                 "--member-threshold; give one for each map."
             )
+        _ = self.test_names
+
+    @property
+    def every_bundle(self) -> tuple[Path | None, ...]:
+        """The bundles; None stands for the one that ships."""
+        return self.bundles or (None,)
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """The tests that are asked for."""
+        return names_of(self.tests, len(self.every_bundle))
 
 
 @with_shared_options
 def explain(
     sources: Sources,
     cluster: Cluster,
-    out: Out,
-    compare: CompareRequest,
-    threshold: Annotated[
-        float,
-        typer.Option(
-            metavar="X", min=0.0, max=1.0, help="A voxel counts where a map exceeds this."
-        ),
-    ] = 0.5,
-    ensemble: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help='Combine all maps: union, intersection, smaller, larger ("or", "and", "<", ">"), '
-            "or a number of votes. Repeatable.",
-        ),
-    ] = None,
-    member_threshold: Annotated[
-        list[float] | None,
-        typer.Option(
-            metavar="X",
-            min=0.0,
-            max=1.0,
-            help="Threshold of one member of the ensembles; repeat it, one for each map in order.",
-        ),
-    ] = None,
-    bundle: Annotated[
-        list[Path] | None,
-        typer.Option("--bundle", metavar="DIR", help="Other weights; repeat it for an ensemble."),
-    ] = None,
-    tests: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="Put the maps to the test: faithfulness, randomisation, repeatability (needs two "
-            "bundles), localisation, sequence, doubt, with commas between them; or all.",
-        ),
-    ] = "",
-    test_slices: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Test on no more slices than this; 0: on all."),
-    ] = 12,
-    baseline: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Content that takes the place of deleted pixels: mean of the brain, blur, or "
-            "mirror (the other side).",
-        ),
-    ] = "mean",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
+    request: ExplainRequest,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -152,19 +144,10 @@ def explain(
     does not stop the others.
     """
     with sentences(debug):
-        planned = plan(sources, lambda files: _refuse(out, files, overwrite=overwrite))
-        bundles: list[Path | None] = [*bundle] if bundle else [None]
-        request = ExplainRequest(
-            out=out,
-            compare=compare if compare.layers else replace(compare, layers=(_last_layer(bundles),)),
-            threshold=threshold,
-            ensembles=list(dict.fromkeys(ensemble or [])),
-            member_thresholds=member_threshold or [],
-            bundles=bundles,
-            device=device,
-            overwrite=overwrite,
-            tests=AskedTests.read(tests, test_slices, baseline, bundles=len(bundles)),
-        )
+        planned = plan(sources, lambda files: _refuse(request, files))
+        if not request.compare.layers:
+            layers = (_last_layer(request.every_bundle),)
+            request = replace(request, compare=replace(request.compare, layers=layers))
         # What is there was refused; a case that is done again after a lost worker is not.
         again = replace(request, overwrite=True)
         outcomes = (
@@ -191,10 +174,10 @@ def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
     return table, sheet, described
 
 
-def _refuse(out: Path, files: CaseFiles, *, overwrite: bool) -> str | None:
+def _refuse(request: ExplainRequest, files: CaseFiles) -> str | None:
     """Say why the results of a case could not be written, as far as can be told now."""
     try:
-        refuse_existing(_files_of(out, files.name), overwrite=overwrite)
+        refuse_existing(_files_of(request.out, files.name), overwrite=request.overwrite)
     except SaveError as error:
         return str(error)
     return None
@@ -280,7 +263,7 @@ def run(
     if stopped and request.member_thresholds:  # they belong to all members
         ensembles = {}
     # One threshold for each map, so that no ensemble is a member of the next.
-    cuts = request.member_thresholds or [request.threshold] * len(comparison.maps)
+    cuts = [*request.member_thresholds] or [request.threshold] * len(comparison.maps)
     for name, ensemble in ensembles.items():
         if len(cuts) >= ensemble.least:  # fewer where the user stopped it
             comparison.add_ensemble(name, ensemble, cuts)
@@ -289,18 +272,16 @@ def run(
             keep(name, target, maps.of(target) > 0 if maps.is_mask else maps.of(target))
     figures = comparison.figures()
     findings: list[Finding] = []
-    if request.tests.names and not stopped:
-        findings, stopped = run_tests(
-            request.tests, works, comparison.maps, request.compare.scope, request.device, bar
-        )
-    if request.tests.names:
+    if request.tests and not stopped:
+        findings, stopped = run_tests(request, works, comparison.maps, bar)
+    if request.tests:
         contents[folder / f"{stem}_tests.csv"] = tests_csv(findings).encode()
     facts = {
         "case": case.name,
         "threshold": request.threshold,
         "maps": made,
-        "ensembles": request.ensembles,
-        "member_thresholds": request.member_thresholds or None,
+        "ensembles": list(request.ensembles),
+        "member_thresholds": list(request.member_thresholds) or None,
         "figures": [
             {k: _plain(v) for k, v in vars(figure).items()} | {"words": figure.words}
             for figure in figures
@@ -321,7 +302,7 @@ def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str,
     from napari_gliocam.cams.run.prepare import asking, preparing
     from napari_gliocam.nets.bundle import load_bundle
 
-    for number, path in enumerate(request.bundles, start=1):
+    for number, path in enumerate(request.every_bundle, start=1):
         with bar(case.name, "slices") as report:
             prepared = finish(preparing(case, load_bundle(path), request.device), report)
             works = request.compare.explainings(prepared)
@@ -329,7 +310,7 @@ def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str,
                 prepared = finish(asking(prepared, request.compare.targets), report)
         for work in works:
             work.prepared = prepared
-            yield work.name + (f", bundle {number}" if len(request.bundles) > 1 else ""), work
+            yield work.name + (f", bundle {number}" if len(request.every_bundle) > 1 else ""), work
 
 
 def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.wording import no_such
@@ -13,90 +12,62 @@ from napari_gliocam.wording import no_such
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.cli.explain import ExplainRequest
     from napari_gliocam.maps.class_maps import ClassMaps
     from napari_gliocam.progress import Progress
     from napari_gliocam.trust.run import Finding
 
 #: Names of tests, as `napari_gliocam.trust.run.TESTS`, which would load torch.
 NAMES = ("faithfulness", "randomisation", "repeatability", "localisation", "sequence", "doubt")
-#: Names of contents that take the place of deleted pixels.
-BASELINES = ("mean", "blur", "mirror")
+#: Contents that take the place of deleted pixels, as `napari_gliocam.trust.fills.Fill`.
+Baseline = Literal["mean", "blur", "mirror"]
 
 
-@dataclass(frozen=True)
-class AskedTests:
-    """What is asked for; the options of `explain`, checked.
+def names_of(words: str, bundles: int) -> tuple[str, ...]:
+    """Return the tests that are asked for.
 
     Parameters
     ----------
-    names : tuple of str
-        Which tests; empty for none.
-    slices : int
-        Look at no more slices than this, at even distances; 0 for all.
-    baseline : str
-        Content that takes the place of deleted pixels: mean, blur, mirror.
+    words : str
+        Names with commas between them, or "all".
+    bundles : int
+        How many there are; repeatability needs two.
+
+    Raises
+    ------
+    GliocamError
+        If there is no such test, or a bundle is missing.
     """
-
-    names: tuple[str, ...] = ()
-    slices: int = 12
-    baseline: str = "mean"
-
-    @classmethod
-    def read(cls, words: str, slices: int, baseline: str, *, bundles: int) -> AskedTests:
-        """Check the options of the command line.
-
-        Parameters
-        ----------
-        words : str
-            Names with commas between them, or "all".
-        slices, baseline
-            As the fields.
-        bundles : int
-            How many there are; repeatability needs two.
-
-        Raises
-        ------
-        GliocamError
-            If there is no such test or baseline, or a bundle is missing.
-        """
-        names = tuple(dict.fromkeys(filter(None, (word.strip() for word in words.split(",")))))
-        if "all" in names:
-            names = tuple(n for n in NAMES if n != "repeatability" or bundles > 1)
-        for name in names:
-            if name not in NAMES:
-                raise GliocamError(no_such(name, ("all", *NAMES), "test"))
-        if baseline not in BASELINES:
-            raise GliocamError(no_such(baseline, BASELINES, "baseline"))
-        if "repeatability" in names and bundles < 2:
-            raise GliocamError(
-                "Repeatability compares two bundles; name a second one (--bundle), or leave the "
-                "test out."
-            )
-        return cls(names, slices, baseline)
+    names = tuple(dict.fromkeys(filter(None, (word.strip() for word in words.split(",")))))
+    if "all" in names:
+        names = tuple(n for n in NAMES if n != "repeatability" or bundles > 1)
+    for name in names:
+        if name not in NAMES:
+            raise GliocamError(no_such(name, ("all", *NAMES), "test"))
+    if "repeatability" in names and bundles < 2:
+        raise GliocamError(
+            "Repeatability compares two bundles; name a second one (--bundle), or leave the test "
+            "out."
+        )
+    return names
 
 
 def run_tests(
-    options: AskedTests,
+    request: ExplainRequest,
     works: Mapping[str, Explaining],
     maps: Mapping[str, ClassMaps],
-    scope: Any,
-    device: str,
     bar: Callable[[str, str], AbstractContextManager[Callable[[Progress], None]]],
 ) -> tuple[list[Finding], bool]:
     """Put the methods of the first bundle, and ensembles, to the tests.
 
     Parameters
     ----------
-    options : AskedTests
-        Which tests.
+    request : ExplainRequest
+        Which tests, on which slices and device.
     works : mapping of str to Explaining
         The work of each method, by the name of its maps.
     maps : mapping of str to ClassMaps
         The maps of methods and ensembles.
-    scope : "lesion", "case" or int
-        Slices that count.
-    device : str
-        Where the networks run.
     bar : callable
         Opens a bar of progress with a title and a unit.
 
@@ -108,7 +79,6 @@ def run_tests(
         Whether the user stopped it.
     """
     from napari_gliocam.trust.faithfulness import FaithfulnessSettings
-    from napari_gliocam.trust.fills import Fill
     from napari_gliocam.trust.randomisation import MapRecipe
     from napari_gliocam.trust.run import Assessing, Test, TrustRequest
 
@@ -124,13 +94,13 @@ def run_tests(
         prepared,
         methods,
         TrustRequest(
-            cast("tuple[Test, ...]", options.names),
-            scope=scope,
-            most=options.slices or None,
-            settings=FaithfulnessSettings(fill=cast("Fill", options.baseline)),
+            cast("tuple[Test, ...]", request.test_names),
+            scope=cast("Any", request.compare.scope),
+            most=request.test_slices or None,
+            settings=FaithfulnessSettings(fill=request.baseline),
         ),
         others=others,
-        device=device,
+        device=request.device,
     )
     try:
         with bar("tests", "") as report:

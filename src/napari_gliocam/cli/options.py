@@ -18,29 +18,27 @@ import typer
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cli.batch import Sources
-from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, one_of
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
-from napari_gliocam.settings import (
-    EvaluationSettings,
-    Networks,
-    SegmentRequest,
-    Thresholds,
-    field_docs,
-)
+from napari_gliocam.settings import Networks, SegmentRequest, Thresholds, field_docs
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.wording import no_such
 
 #: Words for a switch that is off, where "--no-..." would not say it.
 _OFF = {"exclusive": "--overlapping", "volume": "--crf-slices", "case_names": "--no-names"}
 #: Names of options that can be repeated, and of others that differ from their field.
-_NAMES = {"methods": "method", "targets": "class", "layers": "layer"}
+_NAMES = {
+    **{"methods": "method", "targets": "class", "layers": "layer", "bundles": "bundle"},
+    **{"ensembles": "ensemble", "member_thresholds": "member-threshold"},
+}
 #: What an option's value is called in its help.
 _METAVARS = {
     **dict.fromkeys(("labels", "split"), "CSV"),
-    **dict.fromkeys(("cases", "out", "bundle", "cache", "work", "anatomies"), "DIR"),
-    **dict.fromkeys(("masks", "second_masks"), "DIR"),
+    **dict.fromkeys(("cases", "out", "bundle", "bundles", "cache", "work", "anatomies"), "DIR"),
+    **dict.fromkeys(("masks", "second_masks", "results"), "DIR"),
+    **{"against": "FILE", "result": "PATH", "label_scheme": "NAME", "min_lesion": "ML"},
+    **{"ensembles": "NAME", "tests": "NAMES", "scheduler": "ADDRESS"},
 }
 #: Which parameters a command gets, and how their values become one.
 _Maker = tuple[Callable[[], list[inspect.Parameter]], Callable[[Mapping[str, Any]], Any]]
@@ -68,7 +66,7 @@ def options_of(
         A dataclass with a numpy docstring and plain fields: bool, int, float, str or Literal, or
         tuples of them, whose options can be repeated.  The metadata of a field may hold
         ``choices``, names for its help text, ``words``, which stand for values that are no
-        numbers, and ``min``.
+        numbers, ``min`` and ``max``.
     part : str
         The parameters are called ``part__field``, see `given_for`.
     prefix : str
@@ -97,8 +95,10 @@ def options_of(
         metavar = _METAVARS.get(field.name) or {int: "N", float: "X"}.get(one)
         name, parser = f"--{stem}", None
         if one is bool:
-            name += f"/{_OFF.get(field.name, f'--no-{stem}')}"
-            shown = None if default is None else "on" if default else "off"
+            shown = None
+            if default is not False or field.name in _OFF:  # else there is nothing to switch off
+                name += f"/{_OFF.get(field.name, f'--no-{stem}')}"
+                shown = None if default is None else "on" if default else "off"
         elif choices := field.metadata.get("choices", ()):
             text, metavar = f"{text}: {', '.join(choices)}", "NAME"
             parser = None if several else one_of(*choices)
@@ -128,6 +128,7 @@ def options_of(
             show_default=False,
             parser=parser,
             min=field.metadata.get("min"),
+            max=field.metadata.get("max"),
         )
         required = field.default is MISSING and field.default_factory is MISSING
         taken: Any = list[one] if several else one  # type: ignore[valid-type]
@@ -167,17 +168,16 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     command : callable
-        A command with parameters of the types `Sources`, `SegmentRequest`, `EvaluationSettings`,
-        `CompareRequest`, `MapTraining`, `MaskTraining` or `Cluster`, one of each at most.
+        A command with parameters of the types `Sources`, `SegmentRequest`, `MapTraining`,
+        `MaskTraining`, or of other dataclasses, whose fields may be of such types, too.
 
     Returns
     -------
     callable
-        The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1``; and
-        with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
-        refinement; with the conventions of figures; with methods and their maps; with all
-        that trainings have in common; and with ``--scheduler`` and ``--workers``.  A value out of
-        its range is a wrong usage.
+        The command with CASE and the options ``--flair``, ``--t1ce``, ``--t2`` and ``--t1`` for
+        `Sources`; with ``--bundle``, ``--device``, ``--like``, the thresholds and every part of a
+        refinement for `SegmentRequest`; else with an option for each field.  A value out of its
+        range is a wrong usage.
     """
     signature = inspect.signature(command, eval_str=True)
     makers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
@@ -185,8 +185,8 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     first: list[inspect.Parameter] = []
     added: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        if parameter.annotation in _SHARED:
-            parameters, makers[parameter.name] = _SHARED[parameter.annotation]
+        if (maker := _maker(parameter.annotation, parameter.name)) is not None:
+            parameters, makers[parameter.name] = maker
             # A training's folders, or the methods, are what the command is about: they come first.
             leads = parameter.annotation in (MapTraining, MaskTraining, CompareRequest)
             place = first if leads else added
@@ -374,34 +374,6 @@ def _request_parameters() -> list[inspect.Parameter]:
     return parameters
 
 
-def _cluster_parameters() -> list[inspect.Parameter]:
-    scheduler = typer.Option(
-        "--scheduler", metavar="ADDRESS", help="Run the cases on this Dask cluster."
-    )
-    workers = typer.Option(
-        "--workers", metavar="N", min=1, help="Run N cases at a time in processes of this machine."
-    )
-    return [_parameter("scheduler", str, scheduler), _parameter("workers", int, workers)]
-
-
-def cluster_of(values: Mapping[str, Any]) -> Cluster:
-    """Return the cluster that the options name.
-
-    Parameters
-    ----------
-    values : mapping of str to value
-        ``scheduler`` and ``workers``, each None where it is not given.
-
-    Raises
-    ------
-    GliocamError
-        Both were given.
-    """
-    if values["scheduler"] and values["workers"]:
-        raise GliocamError("--scheduler and --workers exclude each other; leave one out.")
-    return Cluster(values["scheduler"] or "", values["workers"] or 0)
-
-
 def _parameter(name: str, hint: Any, option: Any, *, required: bool = False) -> inspect.Parameter:
     return inspect.Parameter(
         name,
@@ -419,21 +391,35 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
+def _maker(kind: Any, part: str) -> _Maker | None:
+    """Return the options that stand for a value, and how they become one; None for a plain type."""
+    if kind in _SHARED:
+        return _SHARED[kind]
+    return _from_fields(kind, part) if is_dataclass(kind) and isinstance(kind, type) else None
+
+
 def _from_fields(kind: type, part: str, *without: str) -> _Maker:
     """Return options for the fields of a dataclass, and how they become a value of it."""
-    return (
-        partial(options_of, kind, part, without=without),
-        lambda values: kind(**given_for(part, values)),
-    )
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in without}
+    nested = {name: made for name, hint in hints.items() if (made := _maker(hint, name))}
+
+    def parameters() -> list[inspect.Parameter]:
+        own = options_of(kind, part, without=(*without, *nested))
+        return [*own, *(one for inner, _ in nested.values() for one in inner())]
+
+    def value(values: Mapping[str, Any]) -> Any:
+        inner = {name: make(values) for name, (_, make) in nested.items()}
+        return kind(**given_for(part, values), **inner)
+
+    return parameters, value
 
 
 #: Parameters of a command that stand for options: which, and how they become one value.
 _SHARED: dict[Any, _Maker] = {
     Sources: (_sources_parameters, sources_of),
     SegmentRequest: (_request_parameters, request_of),
-    EvaluationSettings: _from_fields(EvaluationSettings, "figures"),
-    CompareRequest: _from_fields(CompareRequest, "compare"),
+}
+_SHARED |= {
     MapTraining: _from_fields(TrainingRequest, "training", *_NO_OPTIONS, "masks", "second_masks"),
     MaskTraining: _from_fields(TrainingRequest, "training", *_NO_OPTIONS, "split"),
-    Cluster: (_cluster_parameters, cluster_of),
 }

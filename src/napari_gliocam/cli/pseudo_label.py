@@ -59,7 +59,7 @@ def pseudo_label(
         if second_out is not None and second_out.resolve() == out.resolve():
             raise SaveError(f"{out} is given twice; choose another folder as --second-out.")
         tags = _tags(labels)
-        first = ResultFolder(out, save_maps=False, overwrite=overwrite)
+        first = ResultFolder(out, overwrite=overwrite)
         second = replace(first, out=second_out) if second_out else None
         work = _Work(request, tags, method, first, second)
         done, stopped = run_cases(

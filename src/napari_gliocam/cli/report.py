@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from napari_gliocam.cli.batch import (
     Outcome,
@@ -24,10 +22,6 @@ from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
-    LabelScheme,
-    NoNames,
-    Out,
-    Overwrite,
     echo,
     say,
     sentences,
@@ -44,134 +38,45 @@ if TYPE_CHECKING:
     from napari_gliocam.nets.bundle import Bundle
 
 
-@with_shared_options
-def report(
-    sources: Sources,
-    out: Out,
-    request: SegmentRequest,
-    cluster: Cluster,
-    result: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Report saved labels instead of segmenting: a file for one case, or the folder "
-            "that segment wrote.",
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Compare one case with these labels, not with its expert labels."
-        ),
-    ] = None,
-    min_lesion: Annotated[
-        float, typer.Option(metavar="ML", min=0.0, help="Smaller parts are no lesions, in ml.")
-    ] = MIN_LESION_ML,
-    enhancing: Annotated[
-        bool,
-        typer.Option(
-            "--enhancing",
-            help="Divide the core into what enhances and what does not, by a rule of intensity.",
-        ),
-    ] = False,
-    label_scheme: LabelScheme = None,
-    heading: Annotated[
-        str, typer.Option(metavar="TEXT", help="Print a line of your own on top of each page.")
-    ] = "",
-    no_names: NoNames = False,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Report cases: DIR/CASE/CASE_report.html, .csv and .json, and DIR/measures.csv for all.
-
-    The page needs no network and prints on A4. Names on it are those of the files, and what you
-    type as --heading. A case that fails does not stop the others.
-    """
-    from napari_gliocam.report.save import TABLE_NAME, save_table
-
-    asked = ReportRequest(
-        out,
-        request,
-        result,
-        against,
-        label_scheme,
-        min_lesion,
-        enhancing,
-        heading,
-        no_names,
-        overwrite,
-    )
-    with sentences(debug):
-        planned = asked.plan(sources)
-        numbers = {item.name: number for number, item in enumerate(planned, start=1)}
-        # What is there was refused; a case that is done again after a lost worker is not.
-        into = replace(asked, overwrite=True) if cluster else asked
-        done, stopped = run_cases(
-            each_case(
-                planned,
-                lambda files, bundle: reporting(files, into, bundle, numbers[files.name]),
-                None if result else request,
-                cluster,
-            ),
-            _show,
-            facts=Reported.facts if as_json else None,
-            debug=debug,
-        )
-        done = in_order(planned, done)
-        rows = [row for one in done if one.result for row in one.result.rows]
-        if rows:  # also of what was done before a stop
-            with uninterrupted():
-                table = save_table(rows, out, overwrite=overwrite)
-            if not as_json:
-                echo_files("All cases", [table])
-        if stopped:
-            finished = sum(one.error is None for one in done)
-            say(
-                f"Stopped with {finished} of {len(planned)} cases reported; "
-                f"{TABLE_NAME} holds those."
-            )
-        end(done, stopped=stopped)
-
-
 @dataclass(frozen=True)
 class ReportRequest:
-    """What to report, and how.
+    """Options of ``report``.
 
     Parameters
     ----------
     out : Path
-        Gets the reports.
+        Each case gets a folder in it.
     segment : SegmentRequest
         How cases without a saved result are segmented.
     result : Path or None
-        Labels that were saved before, or a folder of them; then no network runs.
+        Report saved labels instead of segmenting: a file for one case, or the folder that segment
+        wrote.
     against : Path or None
-        Labels to compare with instead of the case's expert labels.
-    label_scheme : str or None
-        Of the expert labels, where it is not to be detected.
-    min_ml : float
-        Smaller parts are no lesions.
+        Compare one case with these labels, not with its expert labels.
+    min_lesion : float
+        Smaller parts are no lesions, in ml.
     enhancing : bool
-        Whether the core is divided by intensity.
+        Divide the core into what enhances and what does not, by a rule of intensity.
+    label_scheme : str or None
+        Of the expert labels; else detected.
     heading : str
-        On top of each page.
+        Print a line of your own on top of each page.
     no_names : bool
-        Whether cases are numbered and pictures left out.
+        Number the cases instead of naming them, and leave out pictures.
     overwrite : bool
-        Whether earlier reports are replaced.
+        Replace the results of an earlier run.
     """
 
     out: Path
     segment: SegmentRequest
-    result: Path | None
-    against: Path | None
-    label_scheme: str | None
-    min_ml: float
-    enhancing: bool
-    heading: str
-    no_names: bool
-    overwrite: bool
+    result: Path | None = None
+    against: Path | None = None
+    min_lesion: float = field(default=MIN_LESION_ML, metadata={"min": 0.0})
+    enhancing: bool = False
+    label_scheme: str | None = None
+    heading: str = ""
+    no_names: bool = False
+    overwrite: bool = False
 
     def folder_of(self, name: str) -> Path:
         """Return where the report of a case goes."""
@@ -212,6 +117,53 @@ class ReportRequest:
                     f"{path.name} fits one case, and {len(planned)} were given; name one."
                 )
         return planned
+
+
+@with_shared_options
+def report(
+    sources: Sources,
+    request: ReportRequest,
+    cluster: Cluster,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Report cases: DIR/CASE/CASE_report.html, .csv and .json, and DIR/measures.csv for all.
+
+    The page needs no network and prints on A4. Names on it are those of the files, and what you
+    type as --heading. A case that fails does not stop the others.
+    """
+    from napari_gliocam.report.save import TABLE_NAME, save_table
+
+    with sentences(debug):
+        planned = request.plan(sources)
+        numbers = {item.name: number for number, item in enumerate(planned, start=1)}
+        # What is there was refused; a case that is done again after a lost worker is not.
+        into = replace(request, overwrite=True) if cluster else request
+        done, stopped = run_cases(
+            each_case(
+                planned,
+                lambda files, bundle: reporting(files, into, bundle, numbers[files.name]),
+                None if request.result else request.segment,
+                cluster,
+            ),
+            _show,
+            facts=Reported.facts if as_json else None,
+            debug=debug,
+        )
+        done = in_order(planned, done)
+        rows = [row for one in done if one.result for row in one.result.rows]
+        if rows:  # also of what was done before a stop
+            with uninterrupted():
+                table = save_table(rows, request.out, overwrite=request.overwrite)
+            if not as_json:
+                echo_files("All cases", [table])
+        if stopped:
+            finished = sum(one.error is None for one in done)
+            say(
+                f"Stopped with {finished} of {len(planned)} cases reported; "
+                f"{TABLE_NAME} holds those."
+            )
+        end(done, stopped=stopped)
 
 
 @dataclass(frozen=True)
@@ -280,7 +232,7 @@ def reporting(
         case,
         result,
         expert=expert,
-        min_ml=request.min_ml,
+        min_ml=request.min_lesion,
         enhancing=request.enhancing,
         used=used,
         source=source,

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,8 +15,6 @@ from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
     Debug,
-    Out,
-    Overwrite,
     echo,
     one_of,
     say,
@@ -34,76 +32,6 @@ if TYPE_CHECKING:
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.threshold import Segmentation
-
-
-#: Names of series that labels are brought back to.
-_series = one_of("flair", "t1ce", "t2", "t1")
-
-
-@with_shared_options
-def segment(
-    sources: Sources,
-    out: Out,
-    request: SegmentRequest,
-    cluster: Cluster,
-    save_maps: Annotated[
-        bool, typer.Option("--save-maps", help="Write the tumour, core and edema maps, too.")
-    ] = False,
-    prepare: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            parser=one_of("auto", "none"),
-            help="auto: align, resample and strip where a case needs it; none: take it as it is.",
-        ),
-    ] = "auto",
-    back: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            parser=_series,
-            help="Write labels on the grid of this series, too: flair, t1ce, t2 or t1. Repeatable.",
-        ),
-    ] = None,
-    dicom: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            parser=_series,
-            help="Write a DICOM segmentation that opens on this series, and a measurement report.",
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Segment cases: DIR/CASE/CASE_seg.nii.gz (1 core, 2 edema) and CASE.json for each.
-
-    CASE may be a folder of DICOM, NRRD, MHA or MGZ files, and its series may lie on different
-    grids or show the skull: it is prepared first, see "napari-gliocam prepare".  A case that
-    fails does not stop the others.
-    """
-    target = ResultFolder(out, save_maps, overwrite, tuple(back or ()), dicom)
-    auto = prepare == "auto"
-    with sentences(debug):
-        planned = plan(sources, target.refuse, examinations=auto)
-        # What is there was refused; a case that is done again after a lost worker is not.
-        into = replace(target, overwrite=True) if cluster else target
-        done, stopped = run_cases(
-            each_case(
-                planned,
-                lambda files, bundle: _segmenting(files, bundle, request, into, auto=auto),
-                request,
-                cluster,
-            ),
-            _show,
-            facts=Saved.facts if as_json else None,
-            debug=debug,
-        )
-        if stopped:
-            saved = sum(one.error is None for one in done)
-            say(f"Stopped with {saved} of the cases saved; nothing was written for the others.")
-        end(done, stopped=stopped)
 
 
 @dataclass(frozen=True)
@@ -130,6 +58,10 @@ class Saved:
         return {"files": files, **self.segmentation, "warnings": list(self.warnings)}
 
 
+#: Series that labels are brought back to.
+Series = Literal["flair", "t1ce", "t2", "t1"]
+
+
 @dataclass(frozen=True)
 class ResultFolder:
     """Where results go.
@@ -139,20 +71,20 @@ class ResultFolder:
     out : Path
         Each case gets a folder in it.
     save_maps : bool
-        Whether the three maps are written, too.
+        Write the tumour, core and edema maps, too.
     overwrite : bool
-        Whether results of an earlier run are replaced.
-    back : tuple of str
-        Modalities whose own grid gets labels, too.
-    dicom : str or None
-        Modality whose series gets a DICOM segmentation and a report.
+        Replace the results of an earlier run.
+    back : tuple of {"flair", "t1ce", "t2", "t1"}
+        Write labels on the grid of this series, too.
+    dicom : {"flair", "t1ce", "t2", "t1"}, optional
+        Write a DICOM segmentation that opens on this series, and a measurement report.
     """
 
     out: Path
-    save_maps: bool
-    overwrite: bool
-    back: tuple[str, ...] = ()
-    dicom: str | None = None
+    save_maps: bool = False
+    overwrite: bool = False
+    back: tuple[Series, ...] = ()
+    dicom: Series | None = None
 
     def files_of(self, name: str) -> list[Path]:
         """Return every file that a case of this name gets: the labels, the json, the maps."""
@@ -264,6 +196,51 @@ class ResultFolder:
             result = dicom_result(segmentation, case, Modality(self.dicom))
             contents[every[-2]], contents[every[-1]] = result.segmentation, result.report
         return contents
+
+
+@with_shared_options
+def segment(
+    sources: Sources,
+    target: ResultFolder,
+    request: SegmentRequest,
+    cluster: Cluster,
+    prepare: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=one_of("auto", "none"),
+            help="auto: align, resample and strip where a case needs it; none: take it as it is.",
+        ),
+    ] = "auto",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Segment cases: DIR/CASE/CASE_seg.nii.gz (1 core, 2 edema) and CASE.json for each.
+
+    CASE may be a folder of DICOM, NRRD, MHA or MGZ files, and its series may lie on different
+    grids or show the skull: it is prepared first, see "napari-gliocam prepare".  A case that
+    fails does not stop the others.
+    """
+    auto = prepare == "auto"
+    with sentences(debug):
+        planned = plan(sources, target.refuse, examinations=auto)
+        # What is there was refused; a case that is done again after a lost worker is not.
+        into = replace(target, overwrite=True) if cluster else target
+        done, stopped = run_cases(
+            each_case(
+                planned,
+                lambda files, bundle: _segmenting(files, bundle, request, into, auto=auto),
+                request,
+                cluster,
+            ),
+            _show,
+            facts=Saved.facts if as_json else None,
+            debug=debug,
+        )
+        if stopped:
+            saved = sum(one.error is None for one in done)
+            say(f"Stopped with {saved} of the cases saved; nothing was written for the others.")
+        end(done, stopped=stopped)
 
 
 def _segmenting(
