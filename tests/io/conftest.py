@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Case, Grid, Modality
+from napari_gliocam.errors import CaseError
+from napari_gliocam.io import read_case
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.threshold import apply_thresholds
 
@@ -123,3 +125,37 @@ def real_case(request):
     if not folder.is_dir():
         pytest.skip(f"the real case {request.param} is not at ../shared/cases")
     return folder
+
+
+@pytest.fixture
+def one(tmp_path, write_nifti):
+    """Write one FLAIR and read it; returns volume and case."""
+
+    def read(array=None, **options):
+        path = write_nifti(tmp_path / "P1_flair.nii.gz", array, **options)
+        case = read_case(path)
+        return case.volumes[Modality.FLAIR], case
+
+    return read
+
+
+@pytest.fixture
+def fails(tmp_path, write_nifti):
+    """Write one FLAIR, expect one sentence that names it; returns the sentence."""
+
+    def read(array=None, **options):
+        path = write_nifti(tmp_path / "P1_flair.nii.gz", array, **options)
+        return sentence(path)
+
+    return read
+
+
+def sentence(path, names=None):
+    with pytest.raises(CaseError) as caught:
+        read_case(path)
+    message = str(caught.value)
+    for name in names or ["P1_flair.nii.gz"]:
+        assert name in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message

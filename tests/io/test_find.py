@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -334,42 +333,6 @@ def test_a_modality_in_another_format_is_asked_for(tmp_path, end):
     assert find_case(tmp_path).problem is None
 
 
-def make_nnunet(root, described=True, case="P01", channels=4):
-    folder = touch(root / "imagesTr", *(f"{case}_{n:04d}.nii.gz" for n in range(channels)))
-    touch(root / "labelsTr", f"{case}.nii.gz")
-    if described:
-        content = {"channel_names": {"0": "T2w", "1": "FLAIR", "2": "T1", "3": "T1ce"}}
-        (root / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
-    return folder
-
-
-def test_nnunet_layout(tmp_path):
-    folder = make_nnunet(tmp_path)
-    make_nnunet(tmp_path, case="flair_02")
-    one, two = find_cases(tmp_path)
-    assert (one.name, two.name) == ("P01", "flair_02")
-    assert names(one) == {
-        "t1": "P01_0002.nii.gz",
-        "t1ce": "P01_0003.nii.gz",
-        "t2": "P01_0000.nii.gz",
-        "flair": "P01_0001.nii.gz",
-    }
-    assert one.labels == tmp_path / "labelsTr" / "P01.nii.gz"
-    assert find_case(folder / "P01_0003.nii.gz") == one == find_case(one.labels)
-
-
-def test_nnunet_channels_that_cannot_be_told_are_refused(tmp_path):
-    make_nnunet(tmp_path / "a", described=False)
-    (files,) = find_cases(tmp_path / "a")
-    assert "P01_0000.nii.gz" in files.problem
-    assert "dataset.json" in files.problem
-    assert "--flair" in files.problem
-    assert len(files.unknown) == 4
-    make_nnunet(tmp_path / "b", channels=3)
-    (files,) = find_cases(tmp_path / "b")
-    assert "lists 4 channels" in files.problem
-
-
 def test_patterns_name_what_the_names_do_not_tell(tmp_path):
     for case in ("P01", "P02"):
         touch(tmp_path / case, f"{case}_flair.nii", f"{case}_a.nii", f"{case}_t2.nii", "t1.nii")
@@ -614,50 +577,6 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     (root / "a").symlink_to(tmp_path / "data" / "a")
     (root / "circle").symlink_to(root)
     assert [files.name for files in find_cases(root)] == ["a"]
-
-
-def make_msd(root: Path, channels=None) -> Path:
-    touch(root / "imagesTr", "BRATS_001.nii.gz", "BRATS_002.nii.gz", "._BRATS_001.nii.gz")
-    touch(root / "labelsTr", "BRATS_001.nii.gz")
-    if channels is not None:
-        (root / "dataset.json").write_text(json.dumps({"modality": channels}), encoding="utf-8")
-    return root
-
-
-def test_msd_layout(tmp_path):
-    make_msd(tmp_path, {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"})
-    one, two = find_cases(tmp_path)
-    assert (one.name, two.name) == ("BRATS_001", "BRATS_002")
-    assert one.volume_4d == tmp_path / "imagesTr" / "BRATS_001.nii.gz"
-    assert list(one.modalities) == [FLAIR, T1, T1CE, T2]
-    assert set(one.modalities.values()) == {one.volume_4d}
-    assert one.labels == tmp_path / "labelsTr" / "BRATS_001.nii.gz"
-    assert two.labels is None
-    for path in (one.volume_4d, one.labels):
-        assert find_case(path) == one
-
-
-def test_msd_order_is_the_known_one_without_a_description(tmp_path):
-    files = find_case(make_msd(tmp_path) / "imagesTr" / "BRATS_002.nii.gz")
-    assert list(files.modalities) == [FLAIR, T1, T1CE, T2]
-    alone = find_case(touch(tmp_path / "x", "BRATS_007.nii.gz"))
-    assert list(alone.modalities) == [FLAIR, T1, T1CE, T2]
-
-
-@pytest.mark.parametrize(
-    "channels", [{"0": "FLAIR", "1": "DWI"}, {"0": "T1", "1": "T1"}, {}, {"a": "FLAIR"}, "x"]
-)
-def test_msd_channels_that_cannot_be_told(tmp_path, channels):
-    make_msd(tmp_path, channels)
-    with pytest.raises(CaseError, match=r"dataset\.json"):
-        find_case(tmp_path / "imagesTr" / "BRATS_001.nii.gz")
-
-
-def test_labels_of_the_msd_alone(tmp_path):
-    folder = touch(tmp_path / "labelsTr", "BRATS_001.nii.gz")
-    files = find_case(folder / "BRATS_001.nii.gz")
-    assert files.labels == folder / "BRATS_001.nii.gz"
-    assert not files.modalities
 
 
 def test_a_real_folder(real_case):
