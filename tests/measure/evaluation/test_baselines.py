@@ -3,7 +3,8 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.measure import baselines, intensity_threshold
+from napari_gliocam.measure import baselines
+from napari_gliocam.measure.evaluation.baselines import intensity_threshold
 
 
 def test_the_three_baselines(make_case):

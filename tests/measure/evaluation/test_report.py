@@ -4,9 +4,14 @@ import json
 import pytest
 
 from napari_gliocam.errors import GliocamError, SaveError
-from napari_gliocam.measure import Evaluation, EvaluationSettings, compare_with, load_evaluation
+from napari_gliocam.measure import Evaluation, EvaluationSettings
 from napari_gliocam.measure.evaluation.record import Key
-from napari_gliocam.measure.evaluation.report import FILE_NAMES, saved_figures
+from napari_gliocam.measure.evaluation.report import (
+    FILE_NAMES,
+    compare_with,
+    load_evaluation,
+    saved_figures,
+)
 
 DICE = Key("volume", "core", "dice")
 

@@ -5,7 +5,7 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
-from napari_gliocam.measure import enhancing_core
+from napari_gliocam.measure.lesion.enhancing import enhancing_core
 
 
 def test_bright_core_enhances_and_dark_core_does_not(make_case):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io import read_case
-from napari_gliocam.measure import FIGURES, brain_depth, find_lesions, measure_labels
+from napari_gliocam.measure import FIGURES, brain_depth, measure_labels
+from napari_gliocam.measure.lesion.lesions import find_lesions
 
 SHAPE = (8, 20, 18)
 
