@@ -44,7 +44,6 @@ from napari_gliocam.ui.panel.session import Session
 from napari_gliocam.ui.panel.threshold_view import ThresholdView
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate, planes
-from napari_gliocam.ui.viewer.planes import Plane
 from napari_gliocam.ui.viewer.side_views import toggle_side_views
 from napari_gliocam.ui.widgets.dock import Dock
 from napari_gliocam.ui.widgets.question import confirms
@@ -130,8 +129,8 @@ class Workspace(Dock):
     # ---- what the views ask for
 
     def _connect_views(self) -> None:
-        session = self.session
-        self.message_view.dismissed.connect(self._on_dismissed)
+        session, state = self.session, self.state
+        self.message_view.dismissed.connect(partial(setattr, state, "message", None))
         case = self.case_view
         case.open_folder_requested.connect(self.ask_folder)
         case.open_file_requested.connect(self._ask_file)
@@ -141,19 +140,19 @@ class Workspace(Dock):
         case.modality_requested.connect(self._on_modality_requested)
         case.scheme_requested.connect(session.set_scheme)
         case.close_requested.connect(self.ask_close)
-        case.plane_requested.connect(self._on_plane_requested)
-        case.side_views_requested.connect(self._on_side_views_requested)
-        case.one_contrast_requested.connect(self._on_one_contrast_requested)
+        case.plane_requested.connect(partial(planes.show_plane, session.viewer))
+        case.side_views_requested.connect(partial(toggle_side_views, session.viewer))
+        case.one_contrast_requested.connect(partial(setattr, state, "one_contrast"))
         prepare, preparing = self.prepare_view, session.prepare_run
         prepare.series_requested.connect(preparing.choose)
         prepare.prepare_requested.connect(preparing.start)
         prepare.cancel_requested.connect(lambda: session.jobs.cancel("prepare"))
-        prepare.dismissed.connect(self._on_examination_dismissed)
+        prepare.dismissed.connect(partial(setattr, state, "examination", None))
         prepare.checkerboard_requested.connect(self._on_checkerboard_requested)
         prepare.head_requested.connect(self._on_head_requested)
         preparing.progressed.connect(prepare.set_progress)
         run = self.run_view
-        run.device_requested.connect(self._on_device_requested)
+        run.device_requested.connect(partial(setattr, state, "device"))
         run.set_bundles({i.info.name: i.path for i in list_bundles() if i.ships})
         run.bundle_requested.connect(self._choose_bundle)
         run.networks_requested.connect(self._on_networks)
@@ -164,7 +163,7 @@ class Workspace(Dock):
         self.threshold_view.drag_ended.connect(session.settle)
         refine = self.refine_view
         refine.refinement_requested.connect(session.set_refinement)
-        refine.refused.connect(partial(self.state.say, level="warning"))
+        refine.refused.connect(partial(state.say, level="warning"))
         refine.apply_requested.connect(session.refine)
         refine.cancel_requested.connect(partial(session.jobs.cancel, "refine"))
         refine.flip_requested.connect(self._on_flip_requested)
@@ -197,9 +196,6 @@ class Workspace(Dock):
         from napari_gliocam.ui.reading.dock import open_dock as open_reading  # needs pyqtgraph
 
         open_reading(self.session.viewer)
-
-    def _on_dismissed(self) -> None:
-        self.state.message = None
 
     def ask_folder(self) -> None:
         """Ask for the folder of a case and open it."""
@@ -297,23 +293,8 @@ class Workspace(Dock):
         if index < len(self.state.open_cases):
             self.session.select(self.state.open_cases[index])
 
-    def _on_plane_requested(self, plane: Plane) -> None:
-        planes.show_plane(self.session.viewer, plane)
-
-    def _on_side_views_requested(self, planes_too: bool) -> None:
-        toggle_side_views(self.session.viewer, planes_too)
-
-    def _on_one_contrast_requested(self, shared: bool) -> None:
-        self.state.one_contrast = shared
-
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
         self.session.set_modality(modality, self._sources[index] if index >= 0 else None)
-
-    def _on_device_requested(self, name: str) -> None:
-        self.state.device = name
-
-    def _on_examination_dismissed(self) -> None:
-        self.state.examination = None
 
     def _on_checkerboard_requested(self, other: Modality | None) -> None:
         if self._opened is not None:

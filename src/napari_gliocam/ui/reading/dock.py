@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QTabWidget
 
 from napari_gliocam.measure.classes.voxel import VoxelReading
-from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.agreement_view import AgreementView
@@ -110,7 +109,7 @@ class ReadingDock(Dock):
 
     def _connect(self) -> None:
         session = self.session
-        self.message_view.dismissed.connect(lambda: setattr(self.state, "message", None))
+        self.message_view.dismissed.connect(partial(setattr, self.state, "message", None))
         self.state.events.message.connect(self.message_view.set_message)
         self.state.events.bundle.connect(self._show_addable)
         self._show_addable(self.state.bundle)
@@ -157,7 +156,7 @@ class ReadingDock(Dock):
         view.other_requested.connect(run.choose)
         view.file_requested.connect(self._ask_other)
         view.shown_requested.connect(run.show)
-        view.target_requested.connect(self._on_target)
+        view.target_requested.connect(run.set_target)
         run.others_changed.connect(self._show_others)
         run.compared.connect(view.set_comparison)
 
@@ -170,9 +169,6 @@ class ReadingDock(Dock):
     def _on_threshold(self, threshold: float) -> None:
         self.session.overlap.set_threshold(threshold, self.session.part())
         self.session.refresh()
-
-    def _on_target(self, target: Target) -> None:
-        self.session.agreement.set_target(target)
 
     def _ask_other(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Labels to compare with", "", _NIFTI_FILTER)

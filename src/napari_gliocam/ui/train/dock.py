@@ -80,7 +80,7 @@ class TrainDock(Dock):
         tags.case_requested.connect(session.open_by_name)
         tags.answered.connect(session.tagging.answer)
         tags.rest_requested.connect(session.tagging.rest_shows_nothing)
-        tags.advance_requested.connect(self._on_advance)
+        tags.advance_requested.connect(partial(setattr, session.tagging, "advance"))
         session.tagging.changed.connect(self._show_tags)
         session.tagging.here_changed.connect(self._show_here)
         session.derived.connect(self._ask_overwrite)
@@ -88,7 +88,7 @@ class TrainDock(Dock):
         choice.cancel_requested.connect(partial(session.jobs.cancel, "work"))
         choice.start_requested.connect(lambda: session.train(choice.choices()))
         choice.resume_requested.connect(session.resume)
-        choice.device_requested.connect(self._on_device)
+        choice.device_requested.connect(partial(setattr, session.state, "device"))
         choice.masks_requested.connect(self._ask_masks)
         choice.mask_requested.connect(lambda: session.show_mask(choice.choices()))
         session.working.connect(choice.set_checking)
@@ -103,7 +103,7 @@ class TrainDock(Dock):
         )
         progress = self.progress_view
         progress.stop_requested.connect(session.stop)
-        progress.follow_requested.connect(self._on_follow)
+        progress.follow_requested.connect(partial(setattr, session, "preview"))
         progress.use_requested.connect(self._use_newest)
         session.running.connect(progress.set_running)
         session.event_received.connect(progress.show_event)
@@ -132,9 +132,6 @@ class TrainDock(Dock):
         folder = QFileDialog.getExistingDirectory(self, "Folder of masks")
         if folder:
             self.choice_view.set_masks(Path(folder))
-
-    def _on_advance(self, advance: bool) -> None:
-        self.session.tagging.advance = advance
 
     def _ask_overwrite(self, tags: Tags, different: int) -> None:
         """Ask which labels count where those from masks differ from those that are there."""
@@ -170,12 +167,6 @@ class TrainDock(Dock):
         box.exec()
         if box.clickedButton() is resume:
             self.session.resume_anyway(request)
-
-    def _on_device(self, name: str) -> None:
-        self.session.state.device = name
-
-    def _on_follow(self, follow: bool) -> None:
-        self.session.preview = follow
 
     def _use_newest(self) -> None:
         request = self.session.process.request
