@@ -74,7 +74,7 @@ class ChoiceView(Section):
         self.score.fill(list(_SCORES), 0)
         self.scales = Choice("Four: at 0.5, 1, 1.5 and 2 times the size, averaged (paper 3)")
         self.scales.fill(list(_SCALES), 0)
-        self.scales.activated.connect(self._on_scales)
+        self.scales.activated.connect(lambda index: self.alike.setEnabled(index > 0))
         self.normalise = Choice(
             "Bring maps into [0, 1] slice by slice, which leaves probabilities as they are, or by "
             "the extremes of the whole volume"
@@ -199,9 +199,6 @@ class ChoiceView(Section):
             words.insert(0, f"{duration(left)} left")
         title = progress.what.partition(" (")[0]
         self.run.stage.set_text(f"{title}: {', '.join(words)}")
-
-    def _on_scales(self, index: int) -> None:
-        self.alike.setEnabled(index > 0)
 
     def _on_modality(self, index: int) -> None:
         self.modality_requested.emit(None if index == 0 else list(Modality)[index - 1])

@@ -125,7 +125,8 @@ class _Errand:
 
     def execute(self) -> None:
         try:
-            self.result = drain(self.work())
+            outcome = self.work()
+            self.result = finish(outcome) if isinstance(outcome, Generator) else outcome
         except BaseException as error:
             self.error = error
         finally:
@@ -327,11 +328,6 @@ class Engine:
                     self._execute(self._urgent.popleft())
         finally:
             outcome.close()
-
-
-def drain(outcome: object) -> object:
-    """Return the value of a job's outcome: a generator is run to its end."""
-    return finish(outcome) if isinstance(outcome, Generator) else outcome
 
 
 def _sentence(name: str, error: BaseException) -> str:

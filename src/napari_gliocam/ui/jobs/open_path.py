@@ -74,7 +74,7 @@ def _read(files: CaseFiles, path: Path) -> OpenCase | LabelsAlone:
     own = files.labels is not None and path.name == files.labels.name and written_here(path)
     if own or (files.labels and not files.modalities and not files.unknown):
         assert files.labels is not None
-        return _labels_alone(files.labels, files.name)
+        return LabelsAlone(files.name, read_labels(files.labels), load_nifti(files.labels).header)
     if not files.modalities:
         return _record_of_unknown(files)
     # A choice is offered in the panel, and its sentence shown, so that nothing is left out unseen.
@@ -84,10 +84,6 @@ def _read(files: CaseFiles, path: Path) -> OpenCase | LabelsAlone:
     later = tuple(Source(p.name, None, p) for p in files.unknown)
     examination = find_examination(replace(files, problem=None)) if has_skull(case) else None
     return OpenCase(case, files=files, pool=(*sources_of(case), *later), to_prepare=examination)
-
-
-def _labels_alone(path: Path, name: str) -> LabelsAlone:
-    return LabelsAlone(name, read_labels(path), load_nifti(path).header)
 
 
 def _record_of_unknown(files: CaseFiles) -> OpenCase:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,12 @@ class Session(DockSession):
             self.set_bundle(defaults.bundle or None)
             self.state.device = defaults.device
         if len(self.state.devices) == 1:
-            self.jobs.run("looking for devices", work.devices, self._on_devices, torch=True)
+            self.jobs.run(
+                "looking for devices",
+                work.devices,
+                partial(setattr, self.state, "devices"),
+                torch=True,
+            )
         self.jobs.run(
             "warm up networks", work.warm_up, self._spare_libraries, torch=True, quiet=True
         )
@@ -128,9 +134,6 @@ class Session(DockSession):
         for layer, tag in self.layers.tagged():
             if tag.role == "map" and id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
-
-    def _on_devices(self, devices: tuple[tuple[str, str], ...]) -> None:
-        self.state.devices = devices
 
     def _spare_libraries(self, _: object = None) -> None:
         """Keep the libraries, 650,000 objects that never go, out of garbage collections.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from psygnal import Signal
 
 from napari_gliocam.case import ExpertLabels
-from napari_gliocam.measure.scores.confusion import LabelComparison, confusion
+from napari_gliocam.measure.scores.confusion import confusion
 from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.engine import Job
@@ -101,10 +100,9 @@ class AgreementRun(CaseRun):
             self.compared.emit({})
             return
         labels = self.other.labels
-        self._jobs.run("compare", lambda: reading_work.comparing(result, labels), self._on_compared)
-
-    def _on_compared(self, comparison: Mapping[Target, LabelComparison]) -> None:
-        self.compared.emit(comparison)
+        self._jobs.run(
+            "compare", lambda: reading_work.comparing(result, labels), self.compared.emit
+        )
 
     def show(self, shown: bool) -> None:
         """Show or hide true positives, false positives and false negatives."""

@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from napari_gliocam.cams.methods.registry import METHODS, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.maps.class_maps import ClassMaps, Row
-from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of
+from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs.jobs import Jobs
@@ -127,11 +127,8 @@ class OverlapRun(CaseRun):
             return
         settings = replace(opened.settings, class_threshold=self.threshold)
         self._jobs.run(
-            "table", lambda: reading_work.overlapping(maps, more, settings), self._on_counted
+            "table", lambda: reading_work.overlapping(maps, more, settings), self.overlaps.emit
         )
-
-    def _on_counted(self, rows: tuple[MethodOverlap, ...]) -> None:
-        self.overlaps.emit(rows)
 
     def add(self, title: str) -> None:
         """Make the class maps of a method that needs the networks."""

@@ -51,7 +51,10 @@ class TrainDock(Dock):
         self._connect()
         self._keys = CanvasKeys(
             self.session.viewer,
-            {answer: (key, partial(_answer, self.session, answer)) for answer, key in KEYS.items()},
+            {
+                answer: (key, lambda _, answer=answer: self.session.tagging.answer(answer))
+                for answer, key in KEYS.items()
+            },
         )
         self.end_with(partial(self.session.close, restore=False))
         self.session.start()
@@ -107,7 +110,7 @@ class TrainDock(Dock):
         progress.use_requested.connect(self._use_newest)
         session.running.connect(progress.set_running)
         session.event_received.connect(progress.show_event)
-        session.pictures_made.connect(progress.show_pictures)
+        session.pictures_made.connect(progress.pictures.show_folder)
         session.resume_asked.connect(self._ask_resume)
         bundles = self.bundle_view
         bundles.use_requested.connect(session.use)
@@ -202,7 +205,3 @@ class TrainDock(Dock):
     def _show_bundles(self, bundles: list[Listed]) -> None:
         bundle = self.session.state.bundle
         self.bundle_view.set_bundles(bundles, None if bundle is None else bundle.path)
-
-
-def _answer(session: TrainSession, answer: str, provider: object) -> None:
-    session.tagging.answer(answer)

@@ -147,10 +147,6 @@ class TrainProgressView(Section):
             self.stage.set_text(_ENDS[event.state])
             self.use_button.setVisible(event.state != "failed")
 
-    def show_pictures(self, folder: Path) -> None:
-        """Show the pictures that a training left in a folder."""
-        self.pictures.show_folder(folder)
-
     def _step(self, what: str, done: int, total: int, unit: str) -> None:
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)

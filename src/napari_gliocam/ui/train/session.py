@@ -20,6 +20,7 @@ from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.train.labels.tag_file import FILE_NAME
 from napari_gliocam.train.labels.tags import Tags
 from napari_gliocam.train.recipe.choice import TrainingChoice, recipe_of_choice
 from napari_gliocam.train.recipe.segmenter import SegmenterRecipe, read_segmenter_recipe
@@ -147,7 +148,7 @@ class TrainSession(DockSession):
     def open_folder(self, folder: str | Path, labels: str | Path | None = None) -> Job:
         """Look through a folder of cases; tags go to ``labels``, beside the cases by default."""
         folder = Path(folder)
-        file = Path(labels) if labels is not None else self.tagging.usual_file(folder)
+        file = Path(labels) if labels is not None else folder / FILE_NAME
         self.say(f"Looking for cases in {folder.name}…")
         return self.jobs.run(
             "open the cases", partial(train_work.look_through, folder, file), self._on_found
@@ -429,7 +430,7 @@ class TrainSession(DockSession):
 
     def remove(self, folder: Path) -> None:
         """Delete a bundle; the one that ships is used where it was in use."""
-        used = self._in_use(folder)
+        used = self.state.bundle is not None and self.state.bundle.path == folder
         request = self.process.request if self.process.running else None
         if request is not None and request.out_dir == folder:
             self.fail("This bundle is being trained; stop that first.")
@@ -437,9 +438,6 @@ class TrainSession(DockSession):
         if self._change(lambda: remove_bundle(folder), folder) and used:
             self.use(bundled_path())
         self._look_for_unfinished()
-
-    def _in_use(self, folder: Path) -> bool:
-        return self.state.bundle is not None and self.state.bundle.path == folder
 
     def _change(self, act: Callable[[], object], folder: Path) -> bool:
         try:

@@ -68,7 +68,7 @@ class TagView(Section):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.list.itemActivated.connect(self._on_activated)
+        self.list.itemActivated.connect(lambda item: self.case_requested.emit(item.text(0)))
         self.slice = Elided()
         self.buttons: dict[str, QPushButton] = {}
         for answer in ANSWERS:
@@ -162,6 +162,3 @@ class TagView(Section):
             known = "no label yet" if tag is None else ""
             words = [_TITLES[a].lower() for a, on in states.items() if on]
             self.slice.set_text(f"{here.case}, slice {here.number}: {known or ' and '.join(words)}")
-
-    def _on_activated(self, item: QTreeWidgetItem) -> None:
-        self.case_requested.emit(item.text(0))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_gliocam.io.find import CaseFiles
-from napari_gliocam.train.labels.tag_file import FILE_NAME, save_tags
+from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.labels.tags import SKIPPED, Tag, Tags, file_slices
 from napari_gliocam.ui.jobs.engine import Job, files
 from napari_gliocam.ui.model.connections import Connections
@@ -114,11 +114,6 @@ class Tagging:
         for job in self._jobs:
             job.succeeded.disconnect()
             job.failed.disconnect()
-
-    @staticmethod
-    def usual_file(folder: Path) -> Path:
-        """Return the file that tags go to by default."""
-        return folder / FILE_NAME
 
     def take(self, found: Found) -> None:
         """Work on the cases of this folder."""
@@ -285,10 +280,7 @@ class Tagging:
             file = self.file
             tags = Tags({case: dict(slices) for case, slices in self.tags.cases.items()})
             job = files().submit(lambda: save_tags(tags, file), "Save tags")
-            job.failed.connect(self._on_failed)
+            job.failed.connect(lambda sentence: self.said.emit(sentence, "error"))
             self._jobs = [*(j for j in self._jobs if not j.ended), job]
         self.changed.emit()
         self.here_changed.emit(self.here())
-
-    def _on_failed(self, sentence: str) -> None:
-        self.said.emit(sentence, "error")

@@ -79,6 +79,7 @@ class Form(QWidget, Generic[T]):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(SPACING)
         layout.setVerticalSpacing(2)
+        calm = _Calm(self)
         self._value = value
         self.fields: dict[str, ValueWidget[object] | _Part] = {}
         for field in dataclasses.fields(value):
@@ -99,7 +100,7 @@ class Form(QWidget, Generic[T]):
                 native = cast(QWidget, widget.native)
                 native.setToolTip(tooltip(tip))
                 native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-                native.installEventFilter(_calm(self))
+                native.installEventFilter(calm)
                 widget.changed.connect(self._on_changed)
                 self.fields[field.name] = widget
                 layout.addRow(row_label(title, tooltip(tip), fixed=False), native)
@@ -229,7 +230,3 @@ class _Calm(QObject):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
-
-
-def _calm(parent: QWidget) -> _Calm:
-    return parent.findChild(_Calm) or _Calm(parent)
