@@ -41,7 +41,7 @@ def is_msd_volume(path: Path, role: Role) -> bool:
 
 
 def is_msd_labels(path: Path) -> bool:
-    """Whether a file lies where the Decathlon keeps its labels."""
+    """Return True if a file lies where the Decathlon keeps its labels."""
     return path.parent.name.lower() == _LABELS
 
 

@@ -221,7 +221,7 @@ def _chosen(files: CaseFiles, modalities: Mapping[Modality, Path] | None) -> dic
 def _read_volumes(
     path: Path, chosen: Mapping[Modality, Path], files: CaseFiles
 ) -> dict[Modality, Volume]:
-    """One file's modalities: several where it is the 4-D file, else one."""
+    """Read one file's modalities: several where it is the 4-D file, else one."""
     wanted = [modality for modality, other in chosen.items() if other == path]
     file = load_nifti(path)
     shape = " × ".join(map(str, file.array.shape))

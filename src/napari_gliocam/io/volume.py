@@ -136,7 +136,7 @@ def filled_ml_of(data: NDArray[Any], voxel_ml: float) -> float:
 
 
 def is_oblique(grid: Grid) -> bool:
-    """Whether the grid's axes are turned against the axes of the body."""
+    """Return True if the grid's axes are turned against the axes of the body."""
     return bool(np.max(obliquity(grid.affine)) > OBLIQUE)
 
 

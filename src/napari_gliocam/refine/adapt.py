@@ -231,7 +231,7 @@ def _check_finite(maps: ClassMaps) -> None:
 
 
 def _neighbourhood(maps: ClassMaps, case: Case) -> NDArray[np.bool_] | None:
-    """Voxels around the tumour map, shape (S, P, L); None without any tumour."""
+    """Return the voxels around the tumour map, shape (S, P, L); None without any tumour."""
     from scipy.ndimage import maximum_filter1d
 
     near = maps.tumour > REGION_ABOVE

@@ -77,7 +77,7 @@ def clustering_slice(
     *,
     spacing: tuple[float, float] = (1.0, 1.0),
 ) -> Generator[Progress, None, Clustering]:
-    """As `cluster_slice`, with progress after each iteration, and with the superpixels."""
+    """Cluster as `cluster_slice` does; yield after each iteration, return the superpixels, too."""
     from napari_gliocam.refine.components import bounding_box
 
     parameters = parameters or ClusterParameters()
@@ -141,7 +141,7 @@ def connected(labels: NDArray[np.integer], brain: NDArray[np.bool_]) -> NDArray[
 
 
 def edge_map(clusters: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels that have another cluster below or to the right of them (paper 4's boundaries)."""
+    """Return the pixels with another cluster below or to the right (paper 4's boundaries)."""
     edges = np.zeros(clusters.shape, dtype=np.bool_)
     edges[:-1] |= clusters[:-1] != clusters[1:]
     edges[:, :-1] |= clusters[:, :-1] != clusters[:, 1:]
@@ -195,7 +195,7 @@ def _learning(
 
 
 def _layers(channels: int, parameters: ClusterParameters) -> list[list[Tensor]]:
-    """Weights of two 3 x 3 layers and a 1 x 1 layer: kernel, scale and shift of each."""
+    """Draw the weights of two 3 x 3 layers and a 1 x 1 layer: kernel, scale and shift of each."""
     import torch
 
     random = torch.Generator().manual_seed(parameters.seed)
@@ -212,7 +212,7 @@ def _layers(channels: int, parameters: ClusterParameters) -> list[list[Tensor]]:
 
 
 def _respond(layers: list[list[Tensor]], data: Tensor) -> Tensor:
-    """Responses of the network, (1, max_labels, P, L)."""
+    """Return the responses of the network, (1, max_labels, P, L)."""
     import torch
     from torch.nn import functional as F
 

@@ -70,7 +70,7 @@ def kept_components(
 
 
 def holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Voxels that the mask encloses, in its own slice or in space, shape of the mask."""
+    """Return the voxels that a mask encloses, in its own slice or in space, as a mask."""
     from scipy import ndimage
 
     filled = ndimage.binary_fill_holes(mask)

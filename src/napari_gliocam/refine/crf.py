@@ -158,7 +158,7 @@ def mean_field(
 
 
 def to_bytes(volume: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Intensities as 0 to 255: the 0.5 and 99.5 percentiles of the brain become the ends.
+    """Scale intensities to 0 to 255: the 0.5 and 99.5 percentiles of the brain become the ends.
 
     The papers stretch the whole volume from its minimum to its maximum; percentiles keep one
     bright voxel from deciding what ``intensity_width`` means.

@@ -105,7 +105,7 @@ def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
 def making_lattice(
     features: Tensor, group: Tensor | None = None
 ) -> Generator[Progress, None, Lattice]:
-    """As `make_lattice`, with progress after each step; a step of a million points takes 0.3 s."""
+    """Make the lattice as `make_lattice` does; yield after each step."""
     d, count = features.shape
     steps = d + 5
     vertex, rank = _nearest_vertex(features)
@@ -178,7 +178,7 @@ def _nearest_vertex(features: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
 
 
 def _barycentric(vertex: tuple[Tensor, Tensor], rank: Tensor) -> Tensor:
-    """Weights of the d + 1 corners, (d + 1, N), each in [0, 1], summing to 1."""
+    """Return the weights of the d + 1 corners, (d + 1, N), each in [0, 1], summing to 1."""
     elevated, origin = vertex
     d = len(rank) - 1
     delta = elevated / (d + 1) - origin
@@ -229,7 +229,7 @@ def _wrap(value: int) -> int:
 
 
 def _neighbours(keys: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """Which vertices lie one step ahead and one step behind; the last entry is for padding."""
+    """Return the vertices one step ahead and one step behind; the last entry is for padding."""
     count = len(keys)
     wanted = keys + step
     if keys.device.type == "cpu":  # NumPy makes use of the order of what is sought: half the time

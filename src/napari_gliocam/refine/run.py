@@ -229,7 +229,7 @@ class _Job:
         mask: NDArray[np.bool_],
         device: str,
     ) -> Generator[Progress, None, NDArray[np.bool_]]:
-        """Where the CRF finds the first of two classes, inside a mask."""
+        """Return the voxels of a mask where the CRF finds the first of two classes."""
         marginals = yield from running_crf(
             np.stack([probability, 1 - probability]),
             self.image[(slice(None), *index)],
@@ -244,7 +244,7 @@ class _Job:
 
 
 def _towards(mask: NDArray[np.bool_], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values on the mask's side of one half, at least as far as a mask alone is trusted."""
+    """Move values to the mask's side of one half, at least as far as a mask alone is trusted."""
     high = np.maximum(values, MASK_PROBABILITY)
     low = np.minimum(values, 1 - MASK_PROBABILITY)
     return np.where(mask, high, low)

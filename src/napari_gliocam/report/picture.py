@@ -85,7 +85,7 @@ def _within(crop: tuple[slice, slice], case: Case) -> tuple[slice, slice]:
 
 
 def _overlaid(picture: Image, key: KeySlice, labels: NDArray[np.uint8]) -> Image:
-    """Each label as a tint with a firm edge."""
+    """Draw each label as a tint with a firm edge."""
     from PIL import Image
     from scipy.ndimage import binary_erosion
 

@@ -94,7 +94,7 @@ class CaseRecord:
                 yield Key(CLASS_OVERLAP, CLASSES, metric), value
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: figures by group, target and metric, and what they were counted from."""
+        """Return plain values: figures by group, target and metric, and the counts behind them."""
         figures: dict[str, dict[str, dict[str, float | None]]] = {}
         for (group, target, metric), value in self.figures():
             figures.setdefault(group, {}).setdefault(target, {})[metric] = value

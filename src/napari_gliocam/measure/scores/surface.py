@@ -36,7 +36,7 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def surface_distances(
     a: NDArray[np.bool_], b: NDArray[np.bool_], spacing: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From every surface voxel of one mask to the nearest of the other, in both directions.
+    """Return the distance of every surface voxel of each mask to the nearest of the other, in mm.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def surface_distances(
 def _to_nearest(
     points: NDArray[np.bool_], goals: NDArray[np.bool_], spacing: Sequence[float]
 ) -> NDArray[np.float64]:
-    """From each point to the nearest goal, in mm."""
+    """Return the distance from each point to the nearest goal, in mm."""
     from scipy.ndimage import distance_transform_edt
 
     # Only where the nearest goal lies is asked for: distances of all voxels take as long again.

@@ -53,7 +53,7 @@ class CompareDock(Dock):
         self._show_ready()
 
     def undocked(self) -> None:
-        """Layers and grid are as they were."""
+        """Bring layers and grid back to what they were."""
         self.session.close(restore=True)
 
     def _connect(self) -> None:

@@ -246,7 +246,7 @@ class Figures:
 
 
 def _masks(labels: NDArray[np.uint8] | None) -> dict[Target, _Mask]:
-    """Which voxels show each class; empty where there are no labels."""
+    """Return the voxels that show each class; empty where there are no labels."""
     return {} if labels is None else masks_of(labels)
 
 

@@ -124,7 +124,7 @@ class CompareGrid:
         self._layers.remove_cells()
 
     def lay_out(self, keys: Sequence[Key]) -> None:
-        """Rows and columns for these cells; zoom on the brain where they change."""
+        """Arrange these cells in rows and columns; zoom on the brain where these change."""
         if self._opened is None or not keys:
             return
         methods, classes = len({method for method, _ in keys}), len({t for _, t in keys})
@@ -292,7 +292,7 @@ class CompareGrid:
             self._set_aside(event.value)
 
     def _on_ndisplay(self, event: object = None) -> None:
-        """Outlines are drawn in two dimensions only."""
+        """Show outlines in two dimensions only."""
         for layer, tag in self._layers.tagged():
             if tag.role == "cell" and tag.what[1] in ("expert", "outline"):
                 layer.visible = self._viewer.dims.ndisplay == 2
@@ -305,7 +305,7 @@ class CompareGrid:
         return self._layers.find(self._opened, "cell", (key, part))
 
     def _brain_box(self) -> NDArray[np.float64]:
-        """Lowest and highest corner of the brain on the displayed axes, in mm, (2, 2)."""
+        """Return the lowest and highest corner of the brain on the axes in view, in mm, (2, 2)."""
         assert self._opened is not None
         grid = self._opened.case.grid
         box = compare_layout.box_of(self._opened.case.brain) * grid.spacing + grid.origin

@@ -15,7 +15,7 @@ _MARGIN = 0.92
 
 
 def shape_for(methods: int, classes: int, room: Size, picture: Size) -> tuple[int, int]:
-    """Rows and columns in which the pictures are largest.
+    """Return the rows and columns in which the pictures are largest.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def shape_for(methods: int, classes: int, room: Size, picture: Size) -> tuple[in
 
 
 def zoom_for(shape: tuple[int, int], room: Size, picture: Size) -> float:
-    """Pixels a mm at which a picture fills a cell."""
+    """Return the pixels per mm at which a picture fills a cell."""
     heights, widths = room[0] / shape[0] / picture[0], room[1] / shape[1] / picture[1]
     return _MARGIN * min(heights, widths)
 
@@ -57,7 +57,7 @@ def centre_for(shape: tuple[int, int], room: Size, box: NDArray[np.float64], nam
 
 
 def font_size(shape: tuple[int, int], room: Size, longest: int) -> int:
-    """Points at which a line of so many letters fits into a cell; a letter is a pixel a point."""
+    """Return the font size at which a line of so many letters fits into a cell."""
     return int(np.clip((room[1] / shape[1] - 16) / max(longest, 1), 5, 9))
 
 
@@ -68,7 +68,7 @@ def canvas_size(viewer: ViewerModel) -> Size:
 
 
 def box_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Lowest and highest index that is set on each axis, (2, n); the whole of an empty mask."""
+    """Return the lowest and highest index set on each axis, (2, n); the ends for an empty mask."""
     if not mask.any():
         return np.array([np.zeros(mask.ndim), np.array(mask.shape) - 1.0])
     ends = []

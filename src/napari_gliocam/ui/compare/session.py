@@ -319,7 +319,7 @@ class CompareSession(DockSession):
         self.measure()
 
     def measure(self, event: object = None) -> None:
-        """Figures at the present thresholds, in the tables and on the pictures."""
+        """Compute the figures at the present thresholds for tables and pictures."""
         figures, opened = self.figures, self.grid.opened
         if figures is None or opened is None:
             return

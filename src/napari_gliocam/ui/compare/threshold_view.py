@@ -131,7 +131,7 @@ class MethodThresholds(Section):
             self.sliders[method].setValue(threshold)
 
     def _offer_rules(self, methods: int) -> None:
-        """Rules for so many methods; the one that was chosen stays where it still makes sense."""
+        """Offer rules for so many methods; the chosen one stays where it still makes sense."""
         index = self.ensemble.currentIndex()
         chosen = self._rules[index - 1] if index > 0 else None
         self._rules = choices(methods)

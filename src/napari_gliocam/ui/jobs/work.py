@@ -121,7 +121,7 @@ def prepare(examination: Examination, steps: Steps) -> Generator[Progress, None,
 
 
 def devices() -> tuple[tuple[str, str], ...]:
-    """Name and title of each device there is; "auto" first."""
+    """Return name and title of each device there is; "auto" comes first."""
     keep_triton_out()
     from napari_gliocam.device import describe, list_devices
 

@@ -265,7 +265,7 @@ class OpenCase:
         result.count(None if self.case.expert is None else self.case.expert.labels)
 
     def assignment(self) -> dict[Modality, Source | None]:
-        """Which volume of the pool is which modality."""
+        """Return the volume of the pool that is each modality, or None."""
         return {
             modality: next(
                 (

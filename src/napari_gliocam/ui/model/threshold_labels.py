@@ -106,7 +106,7 @@ class ThresholdLabels:
         return None if self.expert is None else dice_of(self._counts.sum(axis=0))
 
     def lesion_voxels(self) -> NDArray[np.int64]:
-        """Voxels of any class per slice."""
+        """Return the number of voxels of any class on each slice."""
         self.finish()
         voxels: NDArray[np.int64] = self._counts[:, 1:].sum(axis=(1, 2))
         return voxels

@@ -133,7 +133,7 @@ class CaseView(Section):
             button.setChecked(plane == shown)
 
     def _fold(self) -> None:
-        """Files are out of the way while it is clear which is which."""
+        """Hide the files while it is clear which is which."""
         self.files.setVisible(self.files_button.isChecked() or self._unclear)
         self.files_button.setVisible(not self._unclear)
 

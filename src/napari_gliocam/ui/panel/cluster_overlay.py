@@ -77,7 +77,7 @@ class ClusterOverlay(CaseRun):
 
 
 def borders(pieces: Clustering, overlay: Overlay) -> NDArray[np.bool_]:
-    """Where pieces meet: superpixels, or the clusters of the network."""
+    """Return the borders of the superpixels, or of the clusters that the network made."""
     from napari_gliocam.refine.clusters import edge_map
 
     return edge_map(pieces.superpixels if overlay == "superpixels" else pieces.clusters)

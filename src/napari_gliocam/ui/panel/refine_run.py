@@ -52,7 +52,7 @@ class RefineRun(CaseRun):
             opened.count()
 
     def changed(self) -> None:
-        """Thresholds or parameters moved: preview, then follow, when they have come to rest."""
+        """Preview, then follow, when thresholds or parameters have come to rest."""
         if self._following:
             self._jobs.drop("refine")
         self.look()

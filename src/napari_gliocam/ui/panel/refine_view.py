@@ -150,7 +150,7 @@ class RefineView(Section):
         self.refinement_requested.emit(wanted)
 
     def _on_method(self, index: int) -> None:
-        """None is nothing at all; parts are cleaned after a method unless that is switched off."""
+        """Choose a method; parts are cleaned after all but "none", unless switched off."""
         before, method = self._refinement, METHODS[index]
         components = before.components
         if "none" in (before.method, method):

@@ -154,7 +154,7 @@ class ResultsView(Section):
                 label.setVisible(there)
 
     def set_origin(self, text: str) -> None:
-        """Name the method that the result comes from, where the networks of Segment are not it."""
+        """Name the method that the result comes from, unless it is that of Segment."""
         self.origin.set_text(text)
         self.origin.setVisible(bool(text))
 

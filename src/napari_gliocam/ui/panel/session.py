@@ -268,7 +268,7 @@ class Session(DockSession):
     # ---- which volume is which
 
     def sources(self) -> tuple[Source, ...]:
-        """Volumes to choose from: those of the case, then image layers of others."""
+        """Return the volumes to choose from: those of the case, then image layers of others."""
         opened = self.state.current
         pool = () if opened is None else opened.pool
         return (*pool, *self.layers.others.sources())

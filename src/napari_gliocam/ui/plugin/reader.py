@@ -49,7 +49,7 @@ def get_reader(path: Paths | None = None) -> Callable[[Paths], list[LayerData]] 
 
 
 def read(path: Paths) -> list[LayerData]:
-    """Layers of a case, or of labels alone.
+    """Return the layers of a case, or of labels alone.
 
     The four files of a case dropped at once give one case: what is already in the viewer is
     not opened again, only what is missing of it.
@@ -174,7 +174,7 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
 
 
 def _show(text: str, level: Literal["error", "warning"]) -> bool:
-    """In the panel where one is open, else as napari's notification; False without a window."""
+    """Show a sentence in the panel, else as napari's notification; False without a window."""
     from napari import current_viewer
     from napari.utils.notifications import show_error, show_warning
 

@@ -109,7 +109,7 @@ def _as_uint8(labels: NDArray[np.generic], path: str) -> NDArray[np.uint8]:
 
 
 def _grid_of_layer(labels: NDArray[np.uint8], meta: dict[str, Any]) -> Grid:
-    """Axes taken as slices from feet to head, rows to the back, columns to the left."""
+    """Return the grid of a layer whose axes run from feet to head, to the back, to the left."""
     s, p, l = (float(v) for v in meta.get("scale", (1.0, 1.0, 1.0)))
     z, y, x = (float(v) for v in meta.get("translate", (0.0, 0.0, 0.0)))
     affine = np.array(

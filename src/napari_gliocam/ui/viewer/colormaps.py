@@ -24,7 +24,7 @@ BORDER_COLOURS = {"superpixels": "#999999", "edge map": "#FFFFFF"}
 
 
 def border_colormap(overlay: str) -> DirectLabelColormap:
-    """One colour for 1, clear elsewhere."""
+    """Return a colormap with one colour for 1, clear elsewhere."""
     colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
     return DirectLabelColormap(
         color_dict=colours | {1: BORDER_COLOURS[overlay]}, name=f"gliocam {overlay}"
@@ -39,19 +39,19 @@ def contour_colormap() -> DirectLabelColormap:
 
 
 def labels_colormap() -> DirectLabelColormap:
-    """Colours of core, edema and voxels that both claim; anything else is clear."""
+    """Return the colours of core, edema and voxels that both claim; anything else is clear."""
     colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
     return DirectLabelColormap(color_dict=colours | CLASS_COLOURS, name="gliocam classes")
 
 
 def confusion_colormap() -> DirectLabelColormap:
-    """Colours of right and wrong; what neither side claims is clear."""
+    """Return the colours of right and wrong; voxels that neither side claims are clear."""
     colours: dict[int | None, str] = {0: "transparent", None: "transparent"}
     return DirectLabelColormap(color_dict=colours | CONFUSION_COLOURS, name="gliocam agreement")
 
 
 def map_colormap(target: Target) -> Colormap:
-    """From clear to the class's colour: a map lies over the image without hiding it."""
+    """Return a colormap from clear to the class's colour, which does not hide the image below."""
     red, green, blue = (channel / 255 for channel in rgb(TARGET_COLOURS[target]))
     ramp = np.array([[red, green, blue, 0.0], [red, green, blue, 1.0]], dtype=np.float32)
     return Colormap(ramp, name=f"gliocam {target}", display_name=f"gliocam {target}")

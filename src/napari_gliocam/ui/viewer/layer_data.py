@@ -100,7 +100,7 @@ def tag_of(layer: Layer) -> LayerTag | None:
 
 
 def placement(grid: Grid) -> dict[str, object]:
-    """Where a layer of this grid lies in the viewer."""
+    """Return the scale and translation of a layer of this grid."""
     return {
         "scale": grid.spacing,
         "translate": grid.origin,
@@ -155,7 +155,7 @@ def volume_data(opened: OpenCase, source: Source, *, visible: bool) -> LayerData
 
 
 def unassigned(opened: OpenCase) -> list[Source]:
-    """Volumes that were read and are no modality."""
+    """Return the volumes that were read and are no modality."""
     used = [id(volume) for volume in opened.case.volumes.values()]
     return [s for s in opened.pool if s.volume is not None and id(s.volume) not in used]
 
@@ -270,7 +270,7 @@ def contour_data(opened: OpenCase) -> LayerData:
 
 
 def overlay_data(opened: OpenCase, overlay: Overlay) -> LayerData:
-    """Borders of BoundaryFit's pieces, empty: 1 where two of them meet."""
+    """Return an empty layer for the borders of BoundaryFit's pieces: 1 where two of them meet."""
     arguments = {
         "name": overlay,
         "colormap": border_colormap(overlay),
@@ -338,7 +338,7 @@ def diameters_data(opened: OpenCase, measures: Measures) -> LayerData:
 
 
 def case_data(opened: OpenCase) -> list[LayerData]:
-    """Every layer of a case that was just read, bottom first, FLAIR on top of the images."""
+    """Return the layers of a case that was just read, bottom first, FLAIR on top of the images."""
     present = [m for m in STACKING if m in opened.case.volumes]
     layers = [volume_data(opened, s, visible=not present) for s in unassigned(opened)]
     layers += [image_data(opened, m, visible=m is present[-1]) for m in present]
@@ -382,12 +382,12 @@ def warm_up() -> None:
 
 
 def data_of(found: OpenCase | LabelsAlone) -> list[LayerData]:
-    """Every layer of what was read, bottom first."""
+    """Return the layers of what was read, bottom first."""
     return case_data(found) if isinstance(found, OpenCase) else [labels_alone_data(found)]
 
 
 def labels_alone_data(labels: LabelsAlone) -> LayerData:
-    """Labels without their case, such as a result that was saved before."""
+    """Return the layer of labels without their case, such as a result saved before."""
     grid = labels.file.grid
     arguments = {
         "name": f"{labels.name} segmentation",

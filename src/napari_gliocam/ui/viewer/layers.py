@@ -54,7 +54,7 @@ class CaseLayers:
     # ---- finding
 
     def tagged(self) -> Iterator[tuple[Layer, LayerTag]]:
-        """Every layer of ours with its tag, bottom first."""
+        """Return the layers of ours with their tags, bottom first."""
         for layer in list(self.viewer.layers):
             tag = tag_of(layer)
             if tag is not None:
@@ -169,7 +169,7 @@ class CaseLayers:
             self._update_expert(opened)
 
     def _update_volumes(self, opened: OpenCase) -> None:
-        """Volumes without a modality have a hidden layer each, so that they can be looked at."""
+        """Give each volume without a modality a hidden layer, so that it can be looked at."""
         left = layer_data.unassigned(opened)
         for layer, tag in self.tagged():
             if tag.opened is opened and tag.role == "volume" and tag.what not in left:
@@ -226,7 +226,7 @@ class CaseLayers:
         return present[-1] if present else None
 
     def name_apart(self) -> None:
-        """With several cases in the viewer, say in the layers' names whose they are."""
+        """Name the case in the names of its layers, where several cases are in the viewer."""
         open_cases = self.open_cases()
         if len(open_cases) < 2:
             return

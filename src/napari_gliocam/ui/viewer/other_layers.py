@@ -73,7 +73,7 @@ class OtherLayers:
 
 
 def _upright(layer: Layer) -> bool:
-    """Whether scale and translation alone place a layer."""
+    """Return True if scale and translation alone place a layer."""
     return bool(
         np.allclose(layer.rotate, np.eye(layer.ndim))
         and not np.any(layer.shear)

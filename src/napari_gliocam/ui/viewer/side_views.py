@@ -106,7 +106,7 @@ class SideView(QWidget):
         self._cross = (0.5, 0.5)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """As large as a glance needs."""
+        """Return a size as large as a glance needs."""
         return QSize(240, 240)
 
     def show_picture(

@@ -137,7 +137,7 @@ class Dock(ViewerWidget):
                 return
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """As wide as its views want, as high as a small screen allows."""
+        """Return the width that its views want, and a height that a small screen allows."""
         return QSize(self._width, HEIGHT)
 
 

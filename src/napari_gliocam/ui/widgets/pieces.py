@@ -159,7 +159,7 @@ class Elided(QElidingLabel):
         self.setToolTip(tooltip("\n".join(part for part in (text, more) if part)))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """As narrow as the panel wants it."""
+        """Return a width that every panel has room for."""
         return QSize(40, int(super().minimumSizeHint().height()))
 
 
