@@ -62,7 +62,7 @@ class EvaluationRequest:
     against : Path or None
         Compare with an earlier evaluation.json.
     label_scheme : str or None
-        Of the expert labels; else detected.
+        Label scheme of the expert labels; else detected.
     no_names : bool
         Number the cases instead of naming them, and leave out sentences of failures, which name
         files.

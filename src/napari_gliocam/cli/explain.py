@@ -80,7 +80,7 @@ class ExplainRequest:
     test_slices : int
         Test on no more slices than this, at even distances; 0: on all.
     baseline : {"mean", "blur", "mirror"}
-        Content that takes the place of deleted pixels: mean of the brain, blur, or the other side.
+        Content that takes the place of deleted pixels; mirror is the other side of the brain.
     overwrite : bool
         Replace the results of an earlier run.
 

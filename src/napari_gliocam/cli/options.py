@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cli.batch import Sources
+from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, one_of
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
@@ -37,8 +37,8 @@ _METAVARS = {
     **dict.fromkeys(("labels", "split"), "CSV"),
     **dict.fromkeys(("cases", "out", "bundle", "bundles", "cache", "work", "anatomies"), "DIR"),
     **dict.fromkeys(("masks", "second_masks", "results"), "DIR"),
-    **{"against": "FILE", "result": "PATH", "label_scheme": "NAME", "min_lesion": "ML"},
-    **{"ensembles": "NAME", "tests": "NAMES", "scheduler": "ADDRESS"},
+    **{"against": "FILE", "result": "PATH", "label_scheme": "NAME", "heading": "TEXT"},
+    **{"min_lesion": "ML", "ensembles": "NAME", "tests": "NAMES", "scheduler": "ADDRESS"},
 }
 #: Which parameters a command gets, and how their values become one.
 _Maker = tuple[Callable[[], list[inspect.Parameter]], Callable[[Mapping[str, Any]], Any]]
@@ -187,8 +187,8 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in signature.parameters.values():
         if (maker := _maker(parameter.annotation, parameter.name)) is not None:
             parameters, makers[parameter.name] = maker
-            # A training's folders, or the methods, are what the command is about: they come first.
-            leads = parameter.annotation in (MapTraining, MaskTraining, CompareRequest)
+            # What the command is about comes first, what many commands share comes last.
+            leads = parameter.annotation not in (Sources, SegmentRequest, Cluster)
             place = first if leads else added
             place += parameters()
         else:

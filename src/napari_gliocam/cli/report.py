@@ -58,7 +58,7 @@ class ReportRequest:
     enhancing : bool
         Divide the core into what enhances and what does not, by a rule of intensity.
     label_scheme : str or None
-        Of the expert labels; else detected.
+        Label scheme of the expert labels; else detected.
     heading : str
         Print a line of your own on top of each page.
     no_names : bool
