@@ -46,7 +46,7 @@ class Modality(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where the voxels of a case lie, in the file and in memory.
+    """The position of the voxels of a case, in the file and in memory.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class ExpertLabels:
-    """What an expert outlined, in the classes of this project.
+    """The outlines of an expert, in the classes of this project.
 
     Parameters
     ----------

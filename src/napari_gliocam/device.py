@@ -1,4 +1,4 @@
-"""Where torch runs: CUDA, MPS or CPU."""
+"""Devices that torch runs on: CUDA, MPS or CPU."""
 
 from __future__ import annotations
 

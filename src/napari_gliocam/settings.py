@@ -1,4 +1,4 @@
-"""What a user can set for a segmentation; window and commands fill the same dataclasses."""
+"""Settings of a segmentation; window and commands fill the same dataclasses."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """How cases are segmented.
+    """Settings with which cases are segmented.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done with each case."""
+    """The work on each case."""
 
     request: SegmentRequest
     tags: Mapping[str, Mapping[int, Tag]]

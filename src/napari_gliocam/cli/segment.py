@@ -64,7 +64,7 @@ Series = Literal["flair", "t1ce", "t2", "t1"]
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """Where results go.
+    """The folder that results go to, and the files in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which files make a case: told from their names and places, without opening them.
+"""Search for the files of a case, by names and places, without opening them.
 
 A case is never cut in two in silence.  Files of one folder that show different modalities are one
 case, or the case has a ``problem`` that names them.
@@ -283,7 +283,7 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
 
 
 def _tell(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[FileName]:
-    """Read the names; what a pattern tells of a file counts more."""
+    """Read the names; a pattern that names a file counts more."""
     told = parse_names(path.name for path in niftis)
     by_folder: dict[Path, list[int]] = {}
     for index, path in enumerate(niftis):
@@ -485,7 +485,7 @@ def _files_of_modality_folders(folder: Path, least: int = 2) -> list[Path]:
 
 
 def _is_modality_folder(folder: Path) -> bool:
-    """Return True if a folder's name tells a modality or labels."""
+    """Return True if a folder's name states a modality or labels."""
     if not folder.is_dir() or folder.name.startswith(".") or folder.name.lower() == "labelstr":
         return False
     return parse_name(folder.name).role in (Role.MODALITY, Role.LABELS)

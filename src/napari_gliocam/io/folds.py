@@ -1,4 +1,4 @@
-"""Which case belongs to which part of a split or fold, as csv."""
+"""Parts of a split and folds of a cross-validation by case, as csv."""
 
 from __future__ import annotations
 

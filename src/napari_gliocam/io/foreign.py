@@ -1,4 +1,4 @@
-"""What lies in a folder that holds no NIfTI, and what to do with it."""
+"""Images of other formats in a folder without NIfTI, and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file name says: the case it belongs to and what it shows.
+"""Reading of file names: the case of a file and its role.
 
 A name is split into words.  A word, or several beside each other, names a modality or labels;
 words of processing and acquisition say nothing; the rest is the identifier (ID) of the case.  An
@@ -32,7 +32,7 @@ RESULT_WORD = "gliocam"
 
 
 class Role(StrEnum):
-    """What a file is for."""
+    """The role of a file."""
 
     MODALITY = "modality"
     LABELS = "labels"
@@ -47,7 +47,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class FileName:
-    """What a file name tells.
+    """The case and role that a file name states.
 
     Parameters
     ----------

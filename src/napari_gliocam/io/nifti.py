@@ -227,7 +227,7 @@ def _opposed(header: Any, path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the voxels lie in a file.
+    """The position of the voxels in a file.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class NumberedCase:
     labels: Path | None = None
 
     def modalities(self) -> tuple[dict[Modality, Path], str | None]:
-        """Tell the modality of each channel, or why it cannot be told, in one sentence."""
+        """Return the modality of each channel, or a sentence on why it is not known."""
         listed = ", ".join(path.name for path in self.channels)
         try:
             order = msd.described_order(self.channels[0])

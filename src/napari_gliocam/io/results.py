@@ -1,4 +1,4 @@
-"""Where the results of a case lie."""
+"""Search for the saved results of a case."""
 
 from __future__ import annotations
 

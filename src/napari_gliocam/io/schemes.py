@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """What the values of a label file mean; 0 is the background in each.
+    """The meaning of the values of a label file; 0 is the background in each.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known about a label file besides its values.
+    """Facts about a label file besides its values.
 
     Parameters
     ----------

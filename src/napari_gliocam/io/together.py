@@ -1,4 +1,4 @@
-"""Which images of one folder belong together, by the IDs in their names."""
+"""Grouping of the images of one folder by the IDs in their names."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Group:
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """What the files show."""
+        """The modalities that the files show."""
         return frozenset(name.modality for name in self.files.values() if name.modality)
 
     def has_id(self, name: FileName) -> bool:

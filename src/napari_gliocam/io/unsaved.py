@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class UnsavedWork:
-    """What was made by hand on a case.
+    """Work by hand on a case.
 
     Parameters
     ----------

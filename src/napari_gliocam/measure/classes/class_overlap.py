@@ -1,4 +1,4 @@
-"""How much core and edema claim each other's voxels before the higher map decides.
+"""Overlap of core and edema before the higher map decides.
 
 `claims` and `claims_of` make an array of who claims what from the maps of any method; the rest
 counts in it.

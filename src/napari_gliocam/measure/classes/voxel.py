@@ -19,7 +19,7 @@ from napari_gliocam.threshold import apply_thresholds
 
 @dataclass(frozen=True)
 class ExitReading:
-    """What one exit says of a voxel, and how much of the aggregate comes from it.
+    """The value of one exit at a voxel, and its share of the aggregate.
 
     Parameters
     ----------

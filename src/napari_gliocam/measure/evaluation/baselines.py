@@ -1,4 +1,4 @@
-"""What a segmentation has to beat to be worth anything: three baselines without any network."""
+"""Three baselines without a network, which a segmentation has to beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each measure of a lesion is called, in which unit and with how many digits; said once."""
+"""Names, units and digits of the measures of a lesion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How deep in the brain a voxel lies."""
+"""Depth of voxels below the surface of the brain."""
 
 from __future__ import annotations
 

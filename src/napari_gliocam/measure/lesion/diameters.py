@@ -71,7 +71,7 @@ class Diameters:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """What there is to draw."""
+        """The lines to draw."""
         return tuple(line for line in (self.long, self.perpendicular) if line)
 
 

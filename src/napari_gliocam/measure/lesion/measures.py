@@ -1,4 +1,4 @@
-"""What a radiologist measures of a segmentation: of each lesion and of the case."""
+"""Measures that a radiologist takes of a segmentation, of each lesion and of the case."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Measures:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was found, in words."""
+        """The findings in words."""
         small = (
             f"{_count(self.small, 'part')} smaller than {self.min_ml:g} ml "
             f"({self.small_ml:.3g} ml together)"

@@ -1,4 +1,4 @@
-"""How much of each class every slice shows: for a chart, and to go from slice to slice."""
+"""Areas of each class on every slice: for a chart, and to go from slice to slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where labels agree with others: an expert's, or another result's."""
+"""Agreement of labels with a reference, voxel by voxel and in figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONFUSION_NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class LabelComparison:
-    """How well one class agrees.
+    """Agreement of one class.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from napari_gliocam.settings import EvaluationSettings
 
 
 class Convention(StrEnum):
-    """What is averaged over what; the value is the name in files."""
+    """Conventions for averages over slices and volumes; the value is the name in files."""
 
     #: Each slice that shows the class by the expert, then the mean (paper 2).
     PRESENT_SLICES = "present-slices"
@@ -42,7 +42,7 @@ class Convention(StrEnum):
 
 @dataclass(frozen=True)
 class Overlap:
-    """How well one class of one case agrees, under one convention.
+    """Agreement of one class of one case under one convention.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class BySlice:
-    """How well one class of one case agrees on each slice.
+    """Agreement of one class of one case on each slice.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class SliceCalls:
-    """What the expert and what we say about slices, for one class.
+    """Calls of slices by the expert and by us, for one class.
 
     Parameters
     ----------

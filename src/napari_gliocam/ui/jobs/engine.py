@@ -86,7 +86,7 @@ class Job:
         self._cancel.set()
 
     def forget(self) -> None:
-        """Cancel, and tell nobody: whoever asked for it is gone."""
+        """Cancel without a signal: the owner of the job is gone."""
         self.cancel()
         for signal in (self.progressed, self.succeeded, self.failed, self.cancelled):
             signal.disconnect()

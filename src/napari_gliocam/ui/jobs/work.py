@@ -1,4 +1,4 @@
-"""What runs on the engine's thread: the only functions here that import torch."""
+"""Work of the engine's thread: the only functions of this room that import torch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def refine(
 
 @dataclass(frozen=True)
 class SegmentOutcome:
-    """What Segment made.
+    """The outcome of Segment.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which volume is which modality: what can be chosen, and the case that a choice makes.
+"""Assignment of volumes to modalities: the sources to choose from, and the case of a choice.
 
 Names tell it in most cases.  What they leave open is asked for, never guessed.
 """

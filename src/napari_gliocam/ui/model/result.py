@@ -65,7 +65,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Change:
-    """What a refinement changed, before and after, for ``tumour``, ``core`` and ``edema``.
+    """Figures before and after a refinement, for ``tumour``, ``core`` and ``edema``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the panels share about a viewer: its cases, the choices made, what runs.  No Qt here."""
+"""State of a viewer that its docks share: cases, choices, running work.  No Qt here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What Segment found, kept while another method's maps are the result.
+    """The result of Segment, kept while another method's maps are the result.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class OpenCase:
 
     @property
     def open_choice(self) -> str:
-        """What has to be chosen before the case is segmented, in a sentence; empty if nothing.
+        """The choice that is open before the case can be segmented, as a sentence; empty for none.
 
         Half of a case must not be segmented because a name was not understood.
         """

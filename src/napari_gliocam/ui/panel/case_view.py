@@ -1,4 +1,4 @@
-"""Which case, which volume is which modality, what the expert's numbers mean.  Viewer-agnostic."""
+"""Choice of the case, its modalities and the scheme of its expert labels.  Viewer-agnostic."""
 
 from __future__ import annotations
 

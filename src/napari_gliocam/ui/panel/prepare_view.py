@@ -1,4 +1,4 @@
-"""Which series is which modality, the steps of a preparation, its checks.  Viewer-agnostic."""
+"""Choice of series and steps of a preparation, and its checks.  Viewer-agnostic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where it runs, with which weights, Segment, progress and Cancel.  Viewer-agnostic."""
+"""Device, bundle, the button Segment, progress and Cancel.  Viewer-agnostic."""
 
 from __future__ import annotations
 

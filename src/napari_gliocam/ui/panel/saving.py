@@ -1,4 +1,4 @@
-"""What Save can write of a result: the filters of its dialog, each with what it does."""
+"""Ways to save a result: the filters of the dialog, each with its function."""
 
 from __future__ import annotations
 

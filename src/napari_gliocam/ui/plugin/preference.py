@@ -1,4 +1,4 @@
-"""Which reader napari takes for a NIfTI file or a case's folder.
+"""Preference of the reader that napari takes for a NIfTI file or a case's folder.
 
 napari's built-in reader claims these too, without being able to read them, so a drop would
 ask which reader to use each time.  Opening the panel says enough: from then on the case reader
@@ -32,7 +32,7 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a window starts with; set in napari's preferences, since napari 0.9.
+    """Defaults of a new window; set in napari's preferences, since napari 0.9.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What our docks have in common: a strip for messages, a column that scrolls, how they end."""
+"""Base of our docks: a strip for messages, a column that scrolls, an end of their work."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class RunButton(QStackedWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def set_ready(self, ready: bool, reason: str = "") -> None:
-        """Show whether there is something to do; the tooltip tells why there is not."""
+        """Show whether there is something to do; the tooltip says why there is not."""
         self.button.setEnabled(ready)
         self.button.setToolTip(tooltip(reason or self._tip))
 

@@ -1,4 +1,4 @@
-"""A small table that shows texts and tells which row is chosen."""
+"""A small table of texts, in which a row can be chosen."""
 
 from __future__ import annotations
 
