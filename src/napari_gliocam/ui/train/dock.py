@@ -51,10 +51,7 @@ class TrainDock(Dock):
         self._connect()
         self._keys = CanvasKeys(
             self.session.viewer,
-            {
-                answer: (key, lambda _, answer=answer: self.session.tagging.answer(answer))
-                for answer, key in KEYS.items()
-            },
+            {name: (key, partial(self._on_key, name)) for name, key in KEYS.items()},
         )
         self.end_with(partial(self.session.close, restore=False))
         self.session.start()
@@ -119,6 +116,9 @@ class TrainDock(Dock):
         session.bundles_changed.connect(self._show_bundles)
 
     # ---- what is asked for
+
+    def _on_key(self, answer: str, provider: object) -> None:
+        self.session.tagging.answer(answer)
 
     def _ask_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of cases")
