@@ -235,7 +235,7 @@ def test_earlier_results_are_kept_unless_asked(run, case, tmp_path):
             "--ensemble 4 needs 4 maps and there are 3",
         ),
         (("--tests", "faithfulnes"), 'no test "faithfulnes"; did you mean "faithfulness"?'),
-        (("--baseline", "blurr"), 'no baseline "blurr"; did you mean "blur"?'),
+        (("--baseline", "blurr"), '"blurr" is no choice; did you mean "blur"?'),
         (("--normalise", "none"), "no scale of their own"),
     ],
 )
@@ -365,7 +365,7 @@ def test_tests_of_one_slice_in_words(run, case, tmp_path):
     ("options", "word"),
     [
         (("--tests", "beauty"), "no test"),
-        (("--tests", "faithfulness", "--baseline", "black"), "no baseline"),
+        (("--tests", "faithfulness", "--baseline", "black"), '"black" is no choice'),
         (("--tests", "repeatability"), "two bundles"),
     ],
 )
