@@ -99,9 +99,11 @@ def prepare(
 
 def _find(path: Path, choices: dict[Modality, str]) -> Examination:
     from napari_gliocam.prepare import find_examination
-    from napari_gliocam.prepare.opening import choose
 
-    return choose(find_examination(path), choices)
+    found = find_examination(path)
+    for modality, words in choices.items():
+        found = found.choosing(modality, found.find_series(words))
+    return found
 
 
 def _listed(found: Examination) -> dict[str, Any]:

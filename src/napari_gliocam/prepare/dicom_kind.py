@@ -44,7 +44,7 @@ _DERIVED = {
     kind: re.compile(rf"(?:^|[^a-z0-9])(?:{words})(?:$|[^a-z0-9])", re.IGNORECASE)
     for kind, words in _WORDS.items()
 }
-_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."
 _NATIVE = re.compile(
     r"(?:^|[^a-z])(?:pre|native|nativ|ohne|without|non|no|plain)(?:$|[^a-z])", re.I
 )
@@ -76,11 +76,13 @@ def parameters_of(header: Any) -> Parameters:
     shared = _groups(header)
 
     def of(name: str, *places: tuple[str, str]) -> float | None:
-        values = [getattr(header, name, None)]
+        values = [_one(getattr(header, name, None))]
         values += [
-            getattr(group, key, None) for sequence, key in places for group in shared(sequence)
+            _one(getattr(group, key, None))
+            for sequence, key in places
+            for group in shared(sequence)
         ]
-        return next((float(_one(value)) for value in values if _one(value) is not None), None)
+        return next((float(value) for value in values if value is not None), None)
 
     words = [getattr(header, "SeriesDescription", ""), getattr(header, "ProtocolName", "")]
     named = str(getattr(header, "ContrastBolusAgent", "") or "").strip().lower()
@@ -129,7 +131,7 @@ def why_not(header: Any) -> str | None:
         Of one instance.
     """
     modality = str(getattr(header, "Modality", "") or "")
-    if str(getattr(header, "SOPClassUID", "")).startswith(_CAPTURE):
+    if f"{getattr(header, 'SOPClassUID', '')}.".startswith(_CAPTURE):
         return "a secondary capture"
     if modality != "MR":
         return f"of the modality {modality}" if modality.isalnum() else "of no known modality"
@@ -143,9 +145,7 @@ def why_not(header: Any) -> str | None:
             return _TYPES[value]
     description = parameters_of(header).description
     for kind, words in _DERIVED.items():
-        if words.search(description.replace("_", " ").replace("-", " ")) or words.search(
-            description
-        ):
+        if words.search(description):
             return f"{'an' if kind[0] in 'aA' else 'a'} {kind}"
     return None
 
@@ -180,7 +180,7 @@ def tell_modality(told: Parameters) -> tuple[Modality | None, str]:
     if kind is Modality.T1:
         if by_name is Modality.T1CE:
             return Modality.T1CE, "the description"
-        if told.agent and not _NATIVE.search(told.description.replace("_", " ")):
+        if told.agent and not _NATIVE.search(told.description):
             return Modality.T1CE, "a contrast agent is named"
     return kind, reason if kind else ""
 

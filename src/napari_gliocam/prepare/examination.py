@@ -43,11 +43,6 @@ class Examination:
     left_out: tuple[str, ...] = ()
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """Every file of every series."""
-        return tuple(path for one in self.series for path in one.paths)
-
-    @property
     def reference(self) -> Modality:
         """The modality that the others are aligned to: T1ce, else FLAIR, T2, T1.
 

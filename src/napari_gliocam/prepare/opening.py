@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case
 from napari_gliocam.errors import UnpreparedError
 from napari_gliocam.io.read import read_case
 from napari_gliocam.io.volume import LARGEST_BRAIN_ML, filled_ml_of
-from napari_gliocam.prepare.examination import Examination, find_examination
-from napari_gliocam.prepare.run import Steps, preparing
+from napari_gliocam.prepare.examination import find_examination
+from napari_gliocam.prepare.run import preparing
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:
     from napari_gliocam.io.find import CaseFiles
 
 
-def opening(
-    files: CaseFiles, *, choices: Mapping[Modality, str] | None = None
-) -> Generator[Progress, None, Case]:
+def opening(files: CaseFiles) -> Generator[Progress, None, Case]:
     """Read a case, and prepare it where its files do not fit together as they are.
 
     Parameters
     ----------
     files : CaseFiles
         NIfTI files, or the folder of an examination.
-    choices : mapping of Modality to str, optional
-        Which series is which, by name or a part of it, where the proposal is not wanted.
 
     Yields
     ------
@@ -52,23 +48,8 @@ def opening(
         else:
             if not has_skull(case):
                 return case
-    examination = choose(find_examination(files.to_prepare or files), choices or {})
-    prepared = yield from preparing(examination, steps=Steps())
+    prepared = yield from preparing(find_examination(files.to_prepare or files))
     return prepared
-
-
-def choose(examination: Examination, choices: Mapping[Modality, str]) -> Examination:
-    """Return an examination with series that were named for some modalities.
-
-    Raises
-    ------
-    CaseError
-        A name fits no series, or several.
-    """
-    for modality, words in choices.items():
-        series = examination.find_series(words)
-        examination = examination.choosing(modality, series)
-    return examination
 
 
 def has_skull(case: Case) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,11 +74,16 @@ class SeriesVolume:
     data: NDArray[np.float32]
     grid: Grid
     header: Any = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def volume_of(
-    name: str, array: NDArray[Any], affine: NDArray[np.float64], **more: Any
+    name: str,
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    *,
+    header: Any = None,
+    notes: tuple[str, ...] = (),
 ) -> SeriesVolume:
     """Check an array in the file's axes and bring it into canonical ones.
 
@@ -90,8 +95,8 @@ def volume_of(
         In the file's axes.
     affine : ndarray, shape (4, 4)
         Voxel index in the file to RAS+ mm.
-    **more
-        Further fields of `SeriesVolume`.
+    header, notes
+        As in `SeriesVolume`.
 
     Raises
     ------
@@ -105,11 +110,10 @@ def volume_of(
     grid = Grid(np.asarray(affine, dtype=np.float64), (x, y, z))
     data = grid.from_file(array).astype(np.float32)
     bad = ~np.isfinite(data)
-    notes = more.pop("notes", ())
     if bad.any():
         data[bad] = 0
         count = int(np.count_nonzero(bad))
         notes = (*notes, f"{name} is NaN or infinite in {count:,} voxels, which count as 0.")
     if data.min() == data.max():
         raise CaseError(f"{name} is constant; choose a series that holds an image.")
-    return SeriesVolume(name, data, grid, notes=notes, **more)
+    return SeriesVolume(name, data, grid, header, notes)
