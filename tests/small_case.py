@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from napari_gliocam.targets import TARGETS
 
 SHAPE = (20, 48, 40)
 SPACING = (5.0, 3.0, 3.0)
+
+
+def on_disk(name: str) -> str:
+    """Return a name as Python spells it on this disk: an ASCII locale escapes other letters."""
+    return os.fsdecode(name.encode())
 
 
 def make_case(name: str = "small", seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> Case:

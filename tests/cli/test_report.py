@@ -150,6 +150,7 @@ def test_comparing_with_another_result(cases, results, tmp_path):
     text = (out / "BraTS2021_00001" / "BraTS2021_00001_report.json").read_text(encoding="utf-8")
     content = json.loads(text)
     assert content["compared_with"] == "BraTS2021_00002_seg.nii.gz"
+    assert "seems to belong to BraTS2021_00002, not to BraTS2021_00001" in done.stderr
     shared, every = 14 * 20 * 3, 15 * 20 * 3
     assert content["comparison"]["tumour"]["volume"]["dice"] == pytest.approx(shared / every)
 

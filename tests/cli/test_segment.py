@@ -24,6 +24,8 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 
+from ..small_case import on_disk
+
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 SHAPE = (50, 60, 12)  # as in the file: L, P, S
 MODALITIES = ("flair", "t1ce", "t2")
@@ -52,7 +54,7 @@ def write_case(folder: Path, name: str, *, modalities=MODALITIES, seed=0) -> Pat
 
 @pytest.fixture
 def case(tmp_path):
-    return write_case(tmp_path / "cases" / "Anna Müller [1]", "one")
+    return write_case(tmp_path / "cases" / on_disk("Anna Müller [1]"), "one")
 
 
 @pytest.fixture

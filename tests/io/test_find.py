@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles, case_of_files, find_case, find_cases, look_up
+from napari_gliocam.io.naming import readable
+
+from ..small_case import on_disk
 
 FLAIR, T1, T1CE, T2 = Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2
 
@@ -51,10 +54,12 @@ def test_any_file_of_a_case_leads_to_the_case(tmp_path, name):
 
 
 def test_the_folder_names_a_case_of_plain_names(tmp_path):
-    folder = touch(tmp_path / "Pat. Müller 7", "FLAIR.nii.gz", "T1-CE.nii", "t2.nii.gz", "seg.nii")
+    folder = touch(
+        tmp_path / on_disk("Pat. Müller 7"), "FLAIR.nii.gz", "T1-CE.nii", "t2.nii.gz", "seg.nii"
+    )
     for path in (folder, folder / "t2.nii.gz", str(folder)):
         files = find_case(path)
-        assert files.name == "Pat. Müller 7"
+        assert files.name == readable(on_disk("Pat. Müller 7"))
         assert names(files) == {"flair": "FLAIR.nii.gz", "t1ce": "T1-CE.nii", "t2": "t2.nii.gz"}
         assert files.labels.name == "seg.nii"
 

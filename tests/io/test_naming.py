@@ -189,8 +189,14 @@ def test_safe_name_is_one_part_of_a_path(text):
     assert safe_name(name) == name
 
 
-def test_safe_name_keeps_letters_and_spaces():
+def test_safe_name_keeps_letters_and_spaces(monkeypatch):
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "utf-8")
     assert safe_name("Fall 7 Müller") == "Fall 7 Müller"
+
+
+def test_safe_name_fits_an_ascii_locale(monkeypatch):
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")
+    assert safe_name("Fall 7 Müller") == "Fall 7 M_ller"
 
 
 def test_hidden_files_are_no_nifti():

@@ -14,6 +14,7 @@ from napari_gliocam.case import Grid, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import find_case, find_cases, read_case, read_labels
 
+from ..small_case import on_disk
 from .conftest import sentence
 
 FLAIR, T1, T1CE, T2 = Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2
@@ -21,7 +22,7 @@ FLAIR, T1, T1CE, T2 = Modality.FLAIR, Modality.T1, Modality.T1CE, Modality.T2
 
 def test_a_whole_case(tmp_path, write_case):
     parts = ("flair", "t1", "t1ce", "t2", "seg")
-    folder = write_case(tmp_path / "Ordner mit Umlaut ä 中", parts=parts)
+    folder = write_case(tmp_path / on_disk("Ordner mit Umlaut ä 中"), parts=parts)
     case = read_case(folder)
     assert case.name == "BraTS2021_00001"
     assert list(case.volumes) == [T1, T1CE, T2, FLAIR]

@@ -30,6 +30,8 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.sidecar import read_sidecar, written_here
 from napari_gliocam.settings import Thresholds
 
+from ..small_case import on_disk
+
 ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
 
 
@@ -202,8 +204,11 @@ def test_the_same_result_gives_the_same_bytes(tmp_path, saved):
 def test_maps(tmp_path, saved):
     case, segmentation, _ = saved
     segmentation.maps.core[0, 0, 0] = 1.0000001
-    files = save_maps(segmentation.maps, case, tmp_path / "Ordner ä")
-    names = [f"Fall 7 Müller_{target}_map.nii.gz" for target in ("tumour", "core", "edema")]
+    files = save_maps(segmentation.maps, case, tmp_path / on_disk("Ordner ä"))
+    names = [
+        f"{safe_name('Fall 7 Müller')}_{target}_map.nii.gz"
+        for target in ("tumour", "core", "edema")
+    ]
     assert [file.name for file in files] == names
     for file, target in zip(files, ("tumour", "core", "edema"), strict=True):
         image = nib.load(file)
@@ -213,8 +218,10 @@ def test_maps(tmp_path, saved):
         assert values.max() <= 1
         np.testing.assert_allclose(values, getattr(segmentation.maps, target), atol=1e-6)
     with pytest.raises(SaveError, match=r"tumour_map\.nii\.gz exists"):
-        save_maps(segmentation.maps, case, tmp_path / "Ordner ä")
-    assert len(save_maps(segmentation.maps, case, tmp_path / "Ordner ä", overwrite=True)) == 3
+        save_maps(segmentation.maps, case, tmp_path / on_disk("Ordner ä"))
+    assert (
+        len(save_maps(segmentation.maps, case, tmp_path / on_disk("Ordner ä"), overwrite=True)) == 3
+    )
 
 
 def test_a_name_that_is_no_file_name(tmp_path, saved):

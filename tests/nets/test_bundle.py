@@ -20,6 +20,8 @@ from napari_gliocam.nets.bundle import (
 from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.gliocam import GliocamNet
 
+from ..small_case import on_disk
+
 #: What the shipped bundle says of the slices below.
 GOLDEN_MEANS = [0.00088, 0.01470, 0.02267]
 GOLDEN_LOGITS = [[-5.44530, -7.47317, -4.78754], [-5.78145, -7.90988, -5.53424]]
@@ -32,8 +34,8 @@ def bundle(tmp_path):
     info = BundleInfo(
         "tiny", "random numbers", "CC0-1.0", width=8, optional_modalities=(Modality.T2,)
     )
-    save_bundle(net, info, tmp_path / "tiny bündle")
-    return net, tmp_path / "tiny bündle"
+    save_bundle(net, info, tmp_path / on_disk("tiny bündle"))
+    return net, tmp_path / on_disk("tiny bündle")
 
 
 def test_round_trip(bundle):

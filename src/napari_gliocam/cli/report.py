@@ -34,7 +34,7 @@ from napari_gliocam.settings import MIN_LESION_ML, SegmentRequest
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case, ExpertLabels
-    from napari_gliocam.io import CaseFiles
+    from napari_gliocam.io import CaseFiles, LabelFile
     from napari_gliocam.nets.bundle import Bundle
 
 
@@ -266,22 +266,29 @@ def _read_case(files: CaseFiles, request: ReportRequest) -> tuple[Case, tuple[st
 
 def _expert(case: Case, request: ReportRequest) -> tuple[ExpertLabels | None, tuple[str, ...]]:
     """Return what the labels are compared with, and what is doubtful about it."""
-    from napari_gliocam.io import read_labels
-
     if request.against is None:
         return case.expert, ()
-    read = read_labels(request.against, case.grid, scheme=request.label_scheme, case_name=case.name)
+    read = _named_labels(case, request.against, request.label_scheme)
     return read.expert, read.warnings
+
+
+def _named_labels(case: Case, path: Path, scheme: str | None = None) -> LabelFile:
+    """Read labels that were named for a case; say where they seem to be those of another."""
+    from napari_gliocam.io import read_labels
+    from napari_gliocam.io.results import doubt_of_case
+
+    read = read_labels(path, case.grid, scheme=scheme, case_name=case.name)
+    doubt = doubt_of_case(path, case.name)
+    return replace(read, warnings=(*read.warnings, doubt)) if doubt else read
 
 
 def _result(case: Case, path: Path) -> tuple[Path, Any, tuple[str, ...]]:
     """Read labels that were saved before, on the case's grid."""
-    from napari_gliocam.io import read_labels
     from napari_gliocam.io.results import find_result
 
     if path.is_dir():
         path = find_result(path, case.name)
-    read = read_labels(path, case.grid, case_name=case.name)
+    read = _named_labels(case, path)
     return path, read.expert.labels, read.warnings
 
 

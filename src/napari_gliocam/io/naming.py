@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -162,10 +163,12 @@ def stem(name: str) -> str:
 def safe_name(name: str) -> str:
     """Make a name fit for a file name.
 
-    Characters that a system forbids become ``_``; a long name is cut and gets a checksum, so that
-    endings such as ``_tumour_map.nii.gz`` still fit.
+    Characters that a system forbids, or that its encoding lacks, become ``_``; a long name is cut
+    and gets a checksum, so that endings such as ``_tumour_map.nii.gz`` still fit.
     """
-    safe = _FORBIDDEN.sub("_", readable(name)).strip(" .") or "case"
+    encoding = sys.getfilesystemencoding()
+    known = readable(name).encode(encoding, "replace").decode(encoding)
+    safe = _FORBIDDEN.sub("_", known).strip(" .") or "case"
     raw = safe.encode()
     if len(raw) <= _LONGEST_NAME:
         return safe

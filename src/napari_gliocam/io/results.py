@@ -1,11 +1,16 @@
-"""Search for the saved results of a case."""
+"""Search for the saved results of a case, and whether labels are those of another."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.find import look_up
 from napari_gliocam.io.naming import RESULT_WORD, safe_name
+from napari_gliocam.io.sidecar import read_sidecar
 
 
 def find_result(folder: Path, name: str) -> Path:
@@ -37,4 +42,33 @@ def find_result(folder: Path, name: str) -> Path:
     raise CaseError(
         f'There is no result of "{name}" in {folder}; segment it into that folder '
         f"first, or name the file {candidates[0].relative_to(folder)}."
+    )
+
+
+def doubt_of_case(path: Path, name: str) -> str:
+    """Return in a sentence why labels seem to be those of another case; empty where they do not.
+
+    Their case is the one that the json beside them names, else the one that files and folders tell.
+    Its name counts where it differs from that of the case in nothing but numbers: labels may be
+    called anything, such as ``rater.nii.gz``.
+
+    Parameters
+    ----------
+    path : Path
+        The label file.
+    name : str
+        Of the case that the labels are meant for.
+    """
+    own = read_sidecar(path).get("case")
+    if not isinstance(own, str):
+        with suppress(CaseError):
+            own = look_up(path).name
+    if not isinstance(own, str):
+        return ""
+    own, name = (unicodedata.normalize("NFC", text) for text in (own, name))
+    alike = re.sub(r"\d+", "0", own) == re.sub(r"\d+", "0", name)
+    if own == name or not alike:
+        return ""
+    return (
+        f"{path.name} belongs to {own} by its name, not to {name}; check that it is the right one."
     )

@@ -16,7 +16,9 @@ from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
 from napari_gliocam.ui.compare.dock import open_dock
-from napari_gliocam.ui.model.state import OpenCase, state_of
+from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.plugin import commands
+from napari_gliocam.ui.viewer.side_views import SideViews
 
 from ...small_case import make_case, make_maps
 
@@ -502,3 +504,23 @@ def test_map_has_a_colour_bar_and_the_contour_of_its_threshold(segmented: Any) -
     assert result.contour == 0
     panel.results_view.outline.click()
     assert result.contour == 1
+
+
+def test_buttons_of_the_side_views_look_pressed_while_they_are_on(opened: Any, qtbot: Any) -> None:
+    buttons = opened.panel.case_view.side_views
+
+    def pressed() -> list[str]:
+        return [kind for kind, button in buttons.items() if button.isChecked()]
+
+    buttons["planes"].click()
+    assert pressed() == ["planes"]
+    buttons["modality"].click()
+    assert pressed() == ["modality"]
+    commands.show_three_planes(opened.viewer)
+    assert pressed() == ["planes"]
+    buttons["planes"].click()
+    assert pressed() == []
+    commands.show_side_by_side(opened.viewer)
+    views = unwrap(opened.viewer).window._qt_window.findChildren(SideViews)
+    next(one for one in views if one.holder is not None).holder.destroyOnClose()
+    assert pressed() == []

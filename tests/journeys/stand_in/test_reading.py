@@ -17,7 +17,7 @@ from napari_gliocam.ui.plugin.reader import get_reader, read
 from napari_gliocam.ui.plugin.writer import write_labels
 from napari_gliocam.ui.viewer.layer_data import KEY, LayerTag
 
-from ...small_case import make_case, write_case
+from ...small_case import make_case, on_disk, write_case
 
 
 def names(layers: Any) -> list[str]:
@@ -125,7 +125,7 @@ def test_result_is_saved_by_napari_and_opens_alone(
     viewer = segmented.viewer
     segmented.panel.session.settle()
     labels = viewer.layers["segmentation"]
-    path = tmp_path / "späte Bilder" / "small_seg.nii.gz"
+    path = tmp_path / on_disk("späte Bilder") / "small_seg.nii.gz"
     path.parent.mkdir()
     written = viewer.layers.selection
     written.active = labels

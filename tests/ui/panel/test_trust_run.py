@@ -14,6 +14,7 @@ from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.panel import trust_run
 from napari_gliocam.ui.panel.trust_run import CaseTrust
+from napari_gliocam.ui.viewer.navigate import MEASURING
 
 from ...small_case import make_case, make_maps
 
@@ -42,7 +43,9 @@ def run(qtbot: Any, opened: OpenCase, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_it_is_measured_at_rest_and_again_for_other_labels(
     qtbot: Any, run: CaseTrust, opened: OpenCase
 ) -> None:
+    run._state.message = MEASURING
     qtbot.waitUntil(lambda: opened.trust is not None, timeout=20_000)
+    assert run._state.message is None, "it is measured now"
     first = opened.trust
     assert first is not None
     assert opened.result is not None

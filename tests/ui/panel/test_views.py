@@ -63,10 +63,12 @@ def test_case_view(case_view: CaseView) -> None:
     assert_plain(view)
     planes, beside = heard(view.plane_requested), heard(view.side_views_requested)
     view.planes["coronal"].click()
-    view.three_button.click()
-    view.beside_button.click()
+    for button in view.side_views.values():
+        button.click()
     assert planes == ["coronal"]
-    assert beside == [True, False]
+    assert beside == ["planes", "modality"]
+    view.set_side_views("modality")
+    assert [kind for kind, one in view.side_views.items() if one.isChecked()] == ["modality"]
     assert [plane for plane, button in view.planes.items() if button.isChecked()] == ["coronal"]
     view.set_geometry((), ())
     assert view.view_row.isHidden()

@@ -63,7 +63,7 @@ def test_labels_lie_over_the_image_filled_or_as_outline(viewer: Any) -> None:
 
 
 def test_views_follow_the_canvas_and_a_click_moves_it(viewer: Any, qtbot: Any) -> None:
-    views = SideViews(viewer, planes=True)
+    views = SideViews(viewer, "planes")
     qtbot.addWidget(views)
     views.resize(500, 250)
     views.refresh()
@@ -88,7 +88,7 @@ def test_views_follow_the_canvas_and_a_click_moves_it(viewer: Any, qtbot: Any) -
 
 
 def test_another_modality_beside_the_canvas(viewer: Any, qtbot: Any) -> None:
-    views = SideViews(viewer, planes=False)
+    views = SideViews(viewer, "modality")
     qtbot.addWidget(views)
     titles = [views.modalities.itemText(i) for i in range(views.modalities.count())]
     assert titles == [m.title for m in Modality]
@@ -103,3 +103,17 @@ def test_another_modality_beside_the_canvas(viewer: Any, qtbot: Any) -> None:
     views.refresh()
     assert views.views[0].picture is None
     views.close_views()
+
+
+def test_state_says_what_is_beside_the_canvas(viewer: Any, qtbot: Any) -> None:
+    state = state_of(viewer)
+    views = SideViews(viewer, "modality")
+    qtbot.addWidget(views)
+    assert state.side_views == "modality"
+    views.show()
+    views.hide()
+    assert state.side_views is None
+    views.show()
+    assert state.side_views == "modality"
+    views.undocked()
+    assert state.side_views is None

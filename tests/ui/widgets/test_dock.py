@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -47,3 +48,14 @@ def test_docks_that_a_menu_opens_share_their_tabs(qtbot: Any) -> None:
     first, *others = holders
     qtbot.waitUntil(lambda: set(window.tabifiedDockWidgets(first)) == set(others))
     assert not others[-1].visibleRegion().isEmpty(), "the last one is in front"
+
+
+def test_a_dock_that_was_collected_is_closed_safely(qtbot: Any) -> None:
+    holder = QDockWidget("Gliocam")
+    dock = Empty("gliocam-empty", 300)
+    dock.end_with(dock.undocked)
+    holder.setWidget(dock)
+    del dock
+    holder.deleteLater()
+    gc.collect()
+    qtbot.wait(20)  # the window goes now; a call of something collected would end the process

@@ -48,7 +48,7 @@ class CompareDock(Dock):
         )
         self.session = CompareSession(viewer, self)
         self._connect()
-        self.end_with(partial(self.session.close, restore=False))
+        self.end_with(self.session.end)
         self.session.start()
         self._show_ready()
 

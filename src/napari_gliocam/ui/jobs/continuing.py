@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import read_labels
+from napari_gliocam.io.results import doubt_of_case
 from napari_gliocam.io.saved_maps import read_maps_and_slices
 from napari_gliocam.io.sidecar import read_choices, read_sidecar, sidecar_path
 from napari_gliocam.progress import Progress
@@ -47,7 +48,8 @@ def continuing(
     Raises
     ------
     CaseError
-        The labels are not there, lie on another grid, or were not saved by this program.
+        The labels are not there, lie on another grid, are those of another case, or were not saved
+        by this program.
     """
     if not path.exists():
         raise CaseError(f"{path} is not there; check its name, or choose another result.")
@@ -56,6 +58,8 @@ def continuing(
         raise CaseError(
             f"{path.name} has no json of this program that belongs to it; open it as labels."
         )
+    if doubt := doubt_of_case(path, case.name):
+        raise CaseError(doubt)
     settings, refinement = read_choices(sidecar_path(path))
     saved = read_labels(path, case.grid, scheme="gliocam").expert.labels
     maps = read_maps_and_slices(path.parent, case, content.get("provenance") or {})

@@ -281,6 +281,8 @@ class OpenCase:
 
 
 Level = Literal["error", "warning", "info"]
+#: What a dock beside the canvas shows: the two other planes, or another modality.
+SideKind = Literal["planes", "modality"]
 
 
 @dataclass(frozen=True)
@@ -327,6 +329,8 @@ class State:
         Whether segmentations are drawn as outlines.
     one_contrast : bool
         Whether a modality has the same contrast in all cases.
+    side_views : {"planes", "modality"} or None
+        What is shown beside the canvas.
     panels : int
         How many panels show it.
     """
@@ -346,6 +350,7 @@ class State:
     under: Modality | None = None
     outline: bool = False
     one_contrast: bool = False
+    side_views: SideKind | None = None
     panels: int = 0
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_gliocam.case import Modality
+from napari_gliocam.ui.model.state import SideKind
 from napari_gliocam.ui.viewer.planes import PLANES, Plane
 from napari_gliocam.ui.widgets.pieces import (
     Choice,
@@ -29,6 +30,10 @@ _TIPS = {
     Modality.T2: "Shows fluid, edema and core bright.",
     Modality.T1: "T1 before contrast.",
 }
+_SIDE_VIEWS: tuple[tuple[SideKind, str, str], ...] = (
+    ("planes", "3 planes", "Show the two other planes below the canvas, linked"),
+    ("modality", "Beside", "Show another modality beside the canvas, linked"),
+)
 
 
 class CaseView(Section):
@@ -43,7 +48,7 @@ class CaseView(Section):
     scheme_requested = Signal(str)
     close_requested = Signal()
     plane_requested = Signal(str)
-    side_views_requested = Signal(bool)
+    side_views_requested = Signal(str)
     one_contrast_requested = Signal(bool)
 
     def __init__(self, cycle_key: str) -> None:
@@ -92,19 +97,13 @@ class CaseView(Section):
             )
             for plane in PLANES
         }
-        self.three_button = push_button(
-            "3 planes",
-            lambda: self.side_views_requested.emit(True),
-            "Show the two other planes below the canvas, linked",
-        )
-        self.beside_button = push_button(
-            "Beside",
-            lambda: self.side_views_requested.emit(False),
-            "Show another modality beside the canvas, linked",
-        )
-        self.view_row = in_row(
-            *self.planes.values(), self.three_button, self.beside_button, spacing=2
-        )
+        self.side_views: dict[SideKind, QPushButton] = {
+            kind: push_button(
+                title, partial(self.side_views_requested.emit, kind), tip, checkable=True
+            )
+            for kind, title, tip in _SIDE_VIEWS
+        }
+        self.view_row = in_row(*self.planes.values(), *self.side_views.values(), spacing=2)
         self.one_contrast = check_box(
             "One contrast for all cases",
             "A modality has the same contrast in every open case, relative to the grey values of "
@@ -131,6 +130,11 @@ class CaseView(Section):
         """Show which plane the canvas shows."""
         for plane, button in self.planes.items():
             button.setChecked(plane == shown)
+
+    def set_side_views(self, shown: SideKind | None) -> None:
+        """Show what is beside the canvas."""
+        for kind, button in self.side_views.items():
+            button.setChecked(kind == shown)
 
     def _fold(self) -> None:
         """Hide the files while it is clear which is which."""

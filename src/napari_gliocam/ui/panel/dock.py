@@ -102,7 +102,7 @@ class Workspace(Dock):
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
-        self.end_with(partial(self.session.close, restore=False))
+        self.end_with(self.session.end)
         self.session.start()
         self._show_everything()
 
@@ -323,6 +323,7 @@ class Workspace(Dock):
         events.refining_progress.connect(self.refine_view.run.set_progress)
         events.message.connect(self.message_view.set_message)
         events.outline.connect(self.results_view.set_outline)
+        events.side_views.connect(self.case_view.set_side_views)
         self.session.maps_shown.connect(self._show_shown_maps)
         self.session.slice_changed.connect(self._show_slice)
         self.session.layers_changed.connect(self._show_case)
@@ -330,6 +331,7 @@ class Workspace(Dock):
     def _show_everything(self) -> None:
         self.message_view.set_message(self.state.message)
         self.results_view.set_outline(self.state.outline)
+        self.case_view.set_side_views(self.state.side_views)
         self.prepare_view.set_examination(self.state.examination)
         self._show_run()
         self.run_view.set_progress(self.state.progress)

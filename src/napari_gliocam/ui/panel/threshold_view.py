@@ -67,7 +67,7 @@ class ThresholdView(Section):
             slider.sliderReleased.connect(self._on_released)
             self.numbers[slider].valueChanged.connect(partial(self._on_typed, slider))
         for box in (self.exclusive, self.gate):
-            box.toggled.connect(self._on_toggled)
+            box.toggled.connect(self._on_released)
 
     def _slider(self, tip: str) -> QDoubleSlider:
         slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
@@ -158,6 +158,3 @@ class ThresholdView(Section):
     def _on_released(self) -> None:
         self._emit()
         self.drag_ended.emit()
-
-    def _on_toggled(self) -> None:
-        self._on_released()

@@ -6,6 +6,7 @@ from napari_gliocam.trust.statement import TrustStatement, state_trust
 from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.connections import Connections
 from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.viewer.navigate import MEASURING
 
 #: The range follows when nothing was changed for so long; labels and volumes come first.
 REST_MS = 600
@@ -23,7 +24,7 @@ class CaseTrust:
     """
 
     def __init__(self, state: State, jobs: Jobs) -> None:
-        self._jobs = jobs
+        self._state, self._jobs = state, jobs
         self._rest = jobs.timer(REST_MS, self._measure)
         self._opened: OpenCase | None = None
         self._current = Connections((state.events.current, self._follow))
@@ -66,5 +67,6 @@ class CaseTrust:
         def done(trust: TrustStatement | None) -> None:
             if opened.revision == revision:
                 opened.trust = trust
+                self._state.withdraw(MEASURING)
 
         self._jobs.run("doubt", lambda: state_trust(segmentation, volumes), done)

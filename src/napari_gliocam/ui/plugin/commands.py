@@ -15,6 +15,8 @@ from napari_gliocam.ui.viewer.keys import bind_key
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_gliocam.ui.model.state import SideKind
+
 NEXT_LESION = "N"
 PREVIOUS_LESION = "Shift-N"
 TOGGLE_OVERLAY = "T"
@@ -131,13 +133,13 @@ def show_sagittal(viewer: ViewerModel) -> None:
 @_command
 def show_three_planes(viewer: ViewerModel) -> None:
     """Show the two other planes below the canvas, or hide them."""
-    _side_views(viewer, planes=True)
+    _side_views(viewer, "planes")
 
 
 @_command
 def show_side_by_side(viewer: ViewerModel) -> None:
     """Show another modality beside the canvas, or hide it."""
-    _side_views(viewer, planes=False)
+    _side_views(viewer, "modality")
 
 
 @_command
@@ -158,10 +160,10 @@ def save_labels(viewer: ViewerModel) -> None:
     _panel(viewer).ask_save()
 
 
-def _side_views(viewer: ViewerModel, *, planes: bool) -> None:
+def _side_views(viewer: ViewerModel, kind: SideKind) -> None:
     from napari_gliocam.ui.viewer.side_views import toggle_side_views
 
-    toggle_side_views(viewer, planes)
+    toggle_side_views(viewer, kind)
 
 
 class _Panel(Protocol):

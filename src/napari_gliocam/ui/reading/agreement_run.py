@@ -13,7 +13,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.jobs import Jobs
-from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.model.state import Message, OpenCase, State
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.session import CaseRun
@@ -84,9 +84,10 @@ class AgreementRun(CaseRun):
             partial(self._on_opened, opened),
         )
 
-    def _on_opened(self, opened: OpenCase, labels: ExpertLabels) -> None:
+    def _on_opened(self, opened: OpenCase, read: tuple[ExpertLabels, str]) -> None:
         if opened is self._opened:
-            self._state.message = None
+            labels, doubt = read
+            self._state.message = Message(doubt, "warning") if doubt else None
             self.others.append(labels)
             self.index = len(self.others) - 1
             self.others_changed.emit()

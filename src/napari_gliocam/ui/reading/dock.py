@@ -60,7 +60,7 @@ class ReadingDock(Dock):
         self.session = ReadingSession(viewer, self)
         self.state = self.session.state
         self._connect()
-        self.end_with(partial(self.session.close, restore=False))
+        self.end_with(self.session.end)
         self.session.start()
         self.message_view.set_message(self.state.message)
 

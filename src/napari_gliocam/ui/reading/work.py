@@ -134,11 +134,13 @@ def comparing(
     return compare_labels(result.labels, other, result.grid.spacing)
 
 
-def read_other(path: str | Path, case: Case) -> ExpertLabels:
-    """Read labels of another reader, or another result, on the grid of the case."""
+def read_other(path: str | Path, case: Case) -> tuple[ExpertLabels, str]:
+    """Read labels of another reader, or another result, and what is doubtful about them."""
     from napari_gliocam.io.read import read_labels
+    from napari_gliocam.io.results import doubt_of_case
 
-    return read_labels(path, case.grid, case_name=case.name).expert
+    read = read_labels(path, case.grid, case_name=case.name)
+    return read.expert, " ".join((*read.warnings, doubt_of_case(Path(path), case.name))).strip()
 
 
 def reporting(

@@ -53,7 +53,7 @@ class TrainDock(Dock):
             self.session.viewer,
             {name: (key, partial(self._on_key, name)) for name, key in KEYS.items()},
         )
-        self.end_with(partial(self.session.close, restore=False))
+        self.end_with(self.session.end)
         self.session.start()
         self._show_devices()
         self._show_theme()

@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid, Modality
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.measure.lesion.slice_areas import slice_areas, step_slice
-from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.model.state import Message, OpenCase, state_of, unwrap
 from napari_gliocam.ui.viewer.layer_data import tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_gliocam.trust.statement import TrustStatement
+
+#: Shown until the doubt of the case in work is known.
+MEASURING = Message("The doubt is being measured; press the key again in a moment.")
 
 
 def part_in_view(viewer: ViewerModel, grid: Grid) -> tuple[slice, ...] | None:
@@ -71,38 +75,18 @@ def largest_lesion_slice(opened: OpenCase) -> int | None:
     return int(np.argmax(voxels)) if voxels.any() else None
 
 
-def next_lesion_slice(opened: OpenCase, current: int, step: int) -> int | None:
-    """Return the nearest slice with tumour beyond ``current``, up (1) or down (-1).
-
-    Without a result the expert labels are followed, where the case has them.
-    """
-    if opened.result is not None:
-        lesion = np.asarray(opened.result.lesion_voxels() > 0)
-    elif opened.case.expert is not None:
-        lesion = np.asarray(opened.case.expert.labels.any(axis=(1, 2)))
-    else:
-        return None
-    slices = np.flatnonzero(lesion)
-    beyond = slices[slices > current] if step > 0 else slices[slices < current]
-    if not beyond.size:
-        return None
-    return int(beyond[0] if step > 0 else beyond[-1])
-
-
 def step_lesion(viewer: ViewerModel, step: int) -> None:
-    """Go to the next or previous slice that shows tumour."""
+    """Go to the next or previous slice that shows tumour; before Segment, in the expert labels."""
     opened = case_in_work(viewer)
     if opened is None:
         return
-    grid = opened.case.grid
-    current = slice_in_view(viewer, grid)
-    start = current if current is not None else (-1 if step > 0 else grid.shape[0])
-    index = next_lesion_slice(opened, start, step)
-    if index is None:
-        word = "above" if step > 0 else "below"
-        state_of(viewer).say(f"No slice {word} this one shows tumour.")
+    if opened.result is not None:
+        voxels = opened.result.lesion_voxels()
+    elif opened.case.expert is not None:
+        voxels = np.count_nonzero(opened.case.expert.labels, axis=(1, 2))
     else:
-        go_to_slice(viewer, grid, index)
+        voxels = np.zeros(0, dtype=np.int64)
+    _step(viewer, opened, np.flatnonzero(voxels), step, "shows tumour")
 
 
 def step_conflict(viewer: ViewerModel, step: int) -> None:
@@ -113,14 +97,23 @@ def step_conflict(viewer: ViewerModel, step: int) -> None:
     if opened.result is None:
         state_of(viewer).say("Click Segment first; it finds where core and edema overlap.")
         return
-    grid = opened.case.grid
     claimed = claims_of(opened.result.maps, settings=opened.settings)
+    slices = slice_areas(claimed, opened.case.grid).conflict_slices
+    _step(viewer, opened, slices, step, "has overlap of core and edema")
+
+
+def _step(
+    viewer: ViewerModel, opened: OpenCase, slices: NDArray[np.integer], step: int, what: str
+) -> None:
+    """Go to the nearest of some slices above (1) or below (-1); say where there is none."""
+    grid = opened.case.grid
     current = slice_in_view(viewer, grid)
-    start = current if current is not None else (-1 if step > 0 else grid.shape[0])
-    index = step_slice(slice_areas(claimed, grid).conflict_slices, start, step)
+    if current is None:
+        current = -1 if step > 0 else grid.shape[0]
+    index = step_slice(slices, current, step)
     if index is None:
         word = "above" if step > 0 else "below"
-        state_of(viewer).say(f"No slice {word} this one has overlap of core and edema.")
+        state_of(viewer).say(f"No slice {word} this one {what}.")
     else:
         go_to_slice(viewer, grid, index)
 
@@ -159,18 +152,14 @@ def step_doubtful_lesion(viewer: ViewerModel) -> None:
 
 def _trust_of(viewer: ViewerModel, opened: OpenCase) -> TrustStatement | None:
     """Return how far the result can be trusted; say why that is not known."""
-    say = state_of(viewer).say
+    state = state_of(viewer)
     if opened.result is None:
-        say("Click Segment first; its exits show where they disagree.")
+        state.say("Click Segment first; its exits show where they disagree.")
+    elif not opened.result.maps.from_exits:
+        state.say("These maps have no exits that could disagree, so their doubt is not known.")
     elif opened.trust is None:
-        say(
-            "The doubt is being measured; press the key again in a moment."
-            if opened.result.maps.from_exits
-            else "These maps have no exits that could disagree, so their doubt is not known."
-        )
-    else:
-        return opened.trust
-    return None
+        state.message = MEASURING
+    return opened.trust
 
 
 def toggle_overlay(viewer: ViewerModel) -> None:
@@ -217,10 +206,8 @@ def cycle_modality(viewer: ViewerModel) -> None:
         return
     layers = CaseLayers(viewer)
     if layers.cells():
-        state, choices = (
-            state_of(viewer),
-            (None, *(m for m in Modality if m in opened.case.volumes)),
-        )
+        state = state_of(viewer)
+        choices = (None, *(m for m in Modality if m in opened.case.volumes))
         known = state.under if state.under in choices else None
         state.under = choices[(choices.index(known) + 1) % len(choices)]
         return

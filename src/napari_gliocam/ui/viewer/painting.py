@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
-
-if TYPE_CHECKING:
-    pass
 
 #: As in napari's history: how much can be undone, how much redone.
 _History = tuple[int, int]

@@ -77,6 +77,10 @@ class DockSession(ABC):
             self._connections.close()
             self.on_close(restore)
 
+    def end(self) -> None:
+        """Stop everything; the viewer is gone with the dock."""
+        self.close(restore=False)
+
     @abstractmethod
     def on_close(self, restore: bool) -> None:
         """Undo what the session did to the viewer; for ``restore`` see `close`."""

@@ -13,13 +13,13 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtGui import QColor, QHideEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
 
 from napari_gliocam.case import Modality
 from napari_gliocam.ui.model.connections import Connections, Emitter
-from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
+from napari_gliocam.ui.model.state import OpenCase, SideKind, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, marks_of, plane_of
@@ -179,14 +179,16 @@ class SideViews(ViewerWidget):
     ----------
     viewer : napari.viewer.Viewer
         The viewer that the dock belongs to.
-    planes : bool
-        True: the two other planes; False: the plane of the canvas in another modality.
+    kind : {"planes", "modality"}
+        The two other planes, or the plane of the canvas in another modality.
     """
 
-    def __init__(self, viewer: ViewerModel, planes: bool) -> None:
+    def __init__(self, viewer: ViewerModel, kind: SideKind) -> None:
         super().__init__()
         self.setObjectName("gliocam-side-views")
+        planes = kind == "planes"
         self._viewer = unwrap(viewer)
+        self._state, self._kind = state_of(viewer), kind
         self._layers = CaseLayers(viewer)
         self._planes = planes
         self._closed = False
@@ -210,15 +212,28 @@ class SideViews(ViewerWidget):
             (dims.order, self._on_changed),
             (layers.inserted, self._on_layers),
             (layers.removed, self._on_layers),
-            (state_of(self._viewer).events.current, self._on_layers),
+            (self._state.events.current, self._on_layers),
         )
         self._watching = Connections()
         self._on_layers()
+        self._state.side_views = kind
         self.end_with(self.close_views)
 
     def undocked(self) -> None:
         """Look away from the viewer."""
         self.close_views()
+        self._state.side_views = None
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Say that they are shown."""
+        super().showEvent(event)
+        self._state.side_views = self._kind
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
+        """Say that they are hidden, unless the whole window is."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous():
+            self._state.side_views = None
 
     def close_views(self) -> None:
         """Hear nothing of the viewer any more."""
@@ -238,7 +253,7 @@ class SideViews(ViewerWidget):
                 for signal in _changes(layer)
             )
         )
-        opened = state_of(self._viewer).current
+        opened = self._state.current
         there = [] if opened is None else [m for m in Modality if m in opened.case.volumes]
         chosen = self.modalities.currentText()
         titles = [m.title for m in there]
@@ -258,7 +273,7 @@ class SideViews(ViewerWidget):
         """Draw all views at the point of the canvas."""
         if self._closed:
             return
-        opened, dims = state_of(self._viewer).current, self._viewer.dims
+        opened, dims = self._state.current, self._viewer.dims
         if opened is None or dims.ndim != 3:
             for view in self.views:
                 view.show_picture(None)
@@ -283,7 +298,7 @@ class SideViews(ViewerWidget):
             )
 
     def _on_pointed(self, number: int, down: float, right: float) -> None:
-        opened = state_of(self._viewer).current
+        opened = self._state.current
         if opened is None:
             return
         grid = opened.case.grid
@@ -300,23 +315,23 @@ def _changes(layer: Image | Labels) -> list[Emitter]:
     )
 
 
-def toggle_side_views(viewer: ViewerModel, planes: bool) -> None:
+def toggle_side_views(viewer: ViewerModel, kind: SideKind) -> None:
     """Open the dock of the other planes or of another modality, or close it again."""
     window = getattr(unwrap(viewer), "window", None)
     if window is None:
         return
     QTimer.singleShot(RESIZED_MS, partial(_fit, ref(unwrap(viewer))))
-    main = window._qt_window
+    main, planes, shown = window._qt_window, kind == "planes", state_of(viewer).side_views
     open_one = next((w for w in _open_views(window)), None)
     panels = [d for d in main.findChildren(QDockWidget) if _on_the_right(main, d, open_one)]
     widths = [panel.width() for panel in panels]
     if open_one is not None:
         window.remove_dock_widget(open_one)
         main.resizeDocks(panels, widths, Qt.Orientation.Horizontal)
-        if open_one._planes == planes:
-            return
+    if shown == kind:
+        return
     area = "bottom" if planes else "right"
-    widget, half = SideViews(viewer, planes), main.centralWidget().width() // 2
+    widget, half = SideViews(viewer, kind), main.centralWidget().width() // 2
     if not planes:  # Qt gives a new dock no more than it needs
         widget.setMinimumWidth(min(half, WIDTH_BESIDE))
     dock = window.add_dock_widget(widget, name=TITLE, area=area, tabify=False)

@@ -11,8 +11,8 @@ from qtpy.QtGui import QColor, QPalette, QShowEvent
 from napari_gliocam.ui.widgets.pieces import Page
 
 _AXES = ("left", "right", "bottom")
-#: Else the letters of the label below the chart lose their lower ends.
-_FOOT_PX = 4
+#: Else the number at the top and the letters of the label below lose half of their height.
+_EDGE_PX = 5
 
 
 class ChartView(Page):
@@ -31,7 +31,7 @@ class ChartView(Page):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.getPlotItem().setContentsMargins(0, 0, 0, _FOOT_PX)
+        self.plot.getPlotItem().setContentsMargins(0, _EDGE_PX, 0, _EDGE_PX)
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Follow napari's theme."""

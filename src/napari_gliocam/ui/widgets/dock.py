@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakMethod
 
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
@@ -30,8 +31,12 @@ class ViewerWidget(QWidget):
         self._docked = False
 
     def end_with(self, close: Callable[[], None]) -> None:
-        """Call this when the window is gone: nothing may report to the widget any more."""
-        self.destroyed.connect(partial(_end, close))
+        """Call a method when the window is gone: nothing may report to the widget any more.
+
+        Qt keeps it weakly: the garbage collector empties what is in a cycle with the widget, and
+        Qt would then call something empty, which ends the process.
+        """
+        self.destroyed.connect(partial(_end, WeakMethod(close)))
 
     def event(self, event: QEvent | None) -> bool:
         """Taken out of its dock, it is closed; napari itself does not notify it."""
@@ -141,8 +146,10 @@ class Dock(ViewerWidget):
         return QSize(self._width, HEIGHT)
 
 
-def _end(close: Callable[[], None], dock: object = None) -> None:
-    close()
+def _end(method: WeakMethod[Callable[[], None]], dock: object = None) -> None:
+    close = method()
+    if close is not None:
+        close()
 
 
 def open_dock(viewer: ViewerModel, title: str, kind: type[T]) -> T:
