@@ -42,7 +42,7 @@ def phantom(
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Write synthetic cases with their truth as BraTS folders.
+    """Write synthetic cases with reference labels as BraTS folders.
 
     DIR/phantom_S_0000/phantom_S_0000_{t1,t1ce,t2,flair,seg}.nii.gz and so on; seg has 1 for
     core that does not enhance, 2 for edema, 4 for enhancing core.

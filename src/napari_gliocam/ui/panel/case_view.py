@@ -98,9 +98,7 @@ class CaseView(Section):
             for plane in PLANES
         }
         self.side_views: dict[SideKind, QPushButton] = {
-            kind: push_button(
-                title, partial(self.side_views_requested.emit, kind), tip, checkable=True
-            )
+            kind: push_button(title, partial(self._on_side_views, kind), tip, checkable=True)
             for kind, title, tip in _SIDE_VIEWS
         }
         self.view_row = in_row(*self.planes.values(), *self.side_views.values(), spacing=2)
@@ -125,6 +123,9 @@ class CaseView(Section):
     def _on_plane(self, plane: Plane, checked: bool = False) -> None:
         self.set_plane(plane)
         self.plane_requested.emit(plane)
+
+    def _on_side_views(self, kind: SideKind, checked: bool = False) -> None:
+        self.side_views_requested.emit(kind)
 
     def set_plane(self, shown: Plane | None) -> None:
         """Show which plane the canvas shows."""
