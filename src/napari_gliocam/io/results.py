@@ -69,6 +69,4 @@ def doubt_of_case(path: Path, name: str) -> str:
     alike = re.sub(r"\d+", "0", own) == re.sub(r"\d+", "0", name)
     if own == name or not alike:
         return ""
-    return (
-        f"{path.name} belongs to {own} by its name, not to {name}; check that it is the right one."
-    )
+    return f"{path.name} seems to belong to {own}, not to {name}; check whose labels they are."

@@ -47,9 +47,7 @@ def test_volumes_are_voxels_times_spacing():
     assert (second.tumour.ml, second.core.ml, second.edema_ml) == (0.006, 0.006, 0)
     assert case.tumour.ml == pytest.approx(115 * 0.001, abs=1e-15)
     assert (found.small, found.small_ml) == (1, 0.001)
-    assert found.sentences[0] == (
-        "2 lesions, and 1 part smaller than 0.002 ml (0.001 ml together)."
-    )
+    assert found.sentences[0] == ("2 lesions, and 1 part smaller than 0.002 ml (0.001 ml).")
 
 
 def test_where_lesions_are():

@@ -121,9 +121,10 @@ class Measures:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The findings in words."""
+        together = " together" if self.small > 1 else ""
         small = (
             f"{_count(self.small, 'part')} smaller than {self.min_ml:g} ml "
-            f"({self.small_ml:.3g} ml together)"
+            f"({self.small_ml:.3g} ml{together})"
         )
         if not self.lesions:
             first = f"No lesion found; {small}." if self.small else "No lesion found."

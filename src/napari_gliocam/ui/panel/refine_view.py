@@ -195,7 +195,9 @@ class RefineView(Section):
         form.refused.connect(self.refused)
         self.forms[name] = form
         heading = QLabel(_PART_TITLES.get(name, field_title(name)))
-        heading.setEnabled(False)
+        font = heading.font()
+        font.setItalic(True)
+        heading.setFont(font)
         self._boxes[name] = box = in_column(heading, form)
         parts = self.parameters.layout()
         assert parts is not None

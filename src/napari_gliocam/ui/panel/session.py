@@ -48,6 +48,8 @@ from napari_gliocam.ui.viewer.session import DockSession
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+_END = object()
+
 
 class Session(DockSession):
     """Works on the case that is current; it belongs to the panel, the state to the viewer."""
@@ -73,6 +75,7 @@ class Session(DockSession):
         self._live = LiveUpdate(self.viewer, self.layers, parent)
         self._activate = self.jobs.timer(0, self._on_activate)
         self._centring = False
+        self._at_rest = True
         self._title = str(self.viewer.title)
         self._end_strokes: Callable[[], None] | None = None
         self._watched: set[int] = set()
@@ -184,10 +187,24 @@ class Session(DockSession):
             self.select(same)
             self.say(f"{found.case.name} is open already.")
         else:
-            yield from self.layers.adding_case(found, made)
+            yield from self._adding(found, made)
             if found.case.warnings and found in self.state.open_cases:
                 self.say(" ".join(found.case.warnings), "warning")
         self.state.withdraw(opening)
+
+    def _adding(self, opened: OpenCase, made: list[Layer]) -> Iterator[None]:
+        """Add a layer in one step and follow it in the next: both at once hold up the window."""
+        steps = self.layers.adding_case(opened, made)
+        more = True
+        while more:
+            self._at_rest = False
+            try:
+                more = next(steps, _END) is not _END
+            finally:
+                self._at_rest = True
+            yield
+            self._on_layers()
+            yield
 
     def select(self, opened: OpenCase | None) -> None:
         """Work on this case."""
@@ -224,6 +241,8 @@ class Session(DockSession):
             self._centring = False
 
     def _on_layers(self, event: object = None) -> None:
+        if not self._at_rest:
+            return
         open_cases, known = self.layers.open_cases(), self.state.open_cases
         self.state.open_cases = open_cases
         if set(self._frozen) - set(open_cases):
