@@ -134,6 +134,7 @@ class CaseLayers:
                     self.viewer.layers.insert(self.viewer.layers.index(seen), layer)
                 else:
                     self.viewer.add_layer(layer)
+        yield
         self.activate(opened)
 
     def activate(self, opened: OpenCase) -> None:
