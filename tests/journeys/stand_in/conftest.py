@@ -100,8 +100,8 @@ def press_on_canvas(viewer: Any, key: str) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
-    shift, _, letter = key.rpartition("-")
-    modifier = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+    held, _, letter = key.rpartition("-")
+    modifier = getattr(Qt.KeyboardModifier, f"{held or 'No'}Modifier")
     viewer = getattr(viewer, "__wrapped__", viewer)
     canvas = viewer.window._qt_viewer.canvas.native
     failures: list[Any] = []

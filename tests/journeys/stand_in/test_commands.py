@@ -6,6 +6,7 @@ from dataclasses import asdict
 from fnmatch import fnmatchcase
 from importlib.resources import files as resources
 from pathlib import Path
+from string import ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,17 @@ def test_keys_of_the_canvas_work_beside_every_dock(opened: Any, dock: str) -> No
     navigate.go_to_slice(viewer, opened.opened.case.grid, 0)
     press_on_canvas(viewer, commands.NEXT_LESION)
     assert navigate.slice_in_view(viewer, opened.opened.case.grid) > 0
+
+
+@pytest.mark.parametrize("dock", [w.display_name for w in MANIFEST.contributions.widgets])
+def test_every_key_holds_beside_every_dock(segmented: Any, dock: str) -> None:
+    if dock == "Train":
+        pytest.importorskip("lightning")
+    segmented.viewer.window.add_plugin_dock_widget("napari-gliocam", dock)
+    bound = {getattr(commands, name) for name in dir(commands) if name.isupper()} - {True, False}
+    for key in sorted({*bound, *ascii_uppercase, *digits}):
+        press_on_canvas(segmented.viewer, key)
+    assert segmented.state.open_cases == (segmented.opened,)
 
 
 def test_keys_do_nothing_without_a_case(make_napari_viewer_proxy: Any) -> None:
