@@ -235,7 +235,7 @@ def test_what_tools_and_scanners_write_is_one_case(tmp_path, written, end):
 
 
 TOOLS = ["", "brain", "bet", "reg", "N4", "stripped", "r2s", "to_SRI_brain", "bet_reg", "1mm"]
-IDS = ["t1", "t2", "seg", "flair", "t1ce", "mask", "P07", "study", "0012", "Jörg"]
+IDS = ["t1", "t2", "seg", "flair", "t1ce", "mask", "P07", "study", "0012", on_disk("Jörg")]
 SPELLINGS = {
     FLAIR: ["flair", "FLAIR", "t2f", "T2_FLAIR"],
     T1: ["t1", "T1w", "t1n", "T1_pre"],
