@@ -13,7 +13,7 @@ import napari
 import numpy as np
 from make_pictures import until
 
-from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.demo import PLUGIN, dock_panel
 
 FOUR = ("gradcam", "layercam", "exit", "guided")
@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
     assert opened is not None
     assert opened.case.expert is not None
     panel.session.go_to(int(np.argmax((opened.case.expert.labels > 0).sum(axis=(1, 2)))))
-    dock = open_dock(viewer)
+    dock = CompareDock.show_in(viewer)
     choice = dock.choice_view
 
     def run(*methods: str, classes: tuple[str, ...]) -> None:

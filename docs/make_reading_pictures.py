@@ -14,7 +14,7 @@ import numpy as np
 from make_pictures import until
 
 from napari_gliocam.ui.demo import PLUGIN, dock_panel
-from napari_gliocam.ui.reading.dock import open_dock
+from napari_gliocam.ui.reading.dock import ReadingDock
 
 
 def main(folder: Path, case: str = "") -> None:
@@ -39,7 +39,7 @@ def main(folder: Path, case: str = "") -> None:
     opened = panel.state.current
     assert opened is not None
     assert opened.result is not None
-    dock = open_dock(viewer)
+    dock = ReadingDock.show_in(viewer)
     session = dock.session
     until(lambda: session.last is not None and session.last.measures.case.core_depth_mm is not None)
     dock.measures_view.diameters_button.click()

@@ -12,7 +12,7 @@ import pytest
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare import work as compare_work
-from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.compare.figures import Figures
 from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
 from napari_gliocam.ui.jobs.engine import engine
@@ -47,7 +47,7 @@ def compare(opened: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(compare_work.work, "loaded", lambda path: _tiny())
     opened.state.device = "cpu"
     opened.panel.session.go_to(11)
-    opened.dock = open_dock(opened.viewer)
+    opened.dock = CompareDock.show_in(opened.viewer)
     qtbot.waitUntil(lambda: opened.dock.choice_view.run.button.isEnabled(), timeout=20_000)
 
     def run(*methods: str) -> Any:

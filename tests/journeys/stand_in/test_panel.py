@@ -15,7 +15,7 @@ from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds
-from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.viewer.side_views import SideViews
@@ -79,7 +79,7 @@ def test_a_segmentation_network_is_achoice_of(opened: Any, qtbot: Any) -> None:
     assert state.request_for(state.current).networks == "bundle"
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended)
-    compare = open_dock(viewer)  # it is open already
+    compare = CompareDock.show_in(viewer)  # it is open already
     assert compare.choice_view.request().methods == ("segmenter", "guided")
     state.bundle = replace(state.bundle, segmenter=None)
     assert state.networks == "bundle"

@@ -17,7 +17,7 @@ from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.ui.plugin import commands
-from napari_gliocam.ui.reading.dock import open_dock
+from napari_gliocam.ui.reading.dock import ReadingDock
 from napari_gliocam.ui.reading.work import OWN
 
 from .conftest import press_on_canvas
@@ -28,7 +28,7 @@ PATIENCE_MS = 120_000
 @pytest.fixture
 def reading(segmented: Any, qtbot: Any) -> Any:
     """The panel with a segmented case and the dock, measured."""
-    dock = open_dock(segmented.viewer)
+    dock = ReadingDock.show_in(segmented.viewer)
     made = SimpleNamespace(**vars(segmented), dock=dock, session=dock.session)
     settle(made, qtbot)
     return made
@@ -89,7 +89,7 @@ def test_measures_follow_thresholds_and_brush(reading: Any, qtbot: Any) -> None:
 def test_old_figures_are_marked_at_once_until_the_new_ones_are_there(
     segmented: Any, qtbot: Any
 ) -> None:
-    dock = open_dock(segmented.viewer)
+    dock = ReadingDock.show_in(segmented.viewer)
     assert dock.measures_view.sentence.text() == "Measuring…"  # not "click Segment"
     assert dock.status.text() == "Measuring…"
     reading = SimpleNamespace(**vars(segmented), dock=dock, session=dock.session)
@@ -304,7 +304,7 @@ def test_it_follows_the_case_and_leaves_nothing(reading: Any, qtbot: Any) -> Non
 
 
 def test_without_a_case_it_waits(gliocam: Any) -> None:
-    dock = open_dock(gliocam.viewer)
+    dock = ReadingDock.show_in(gliocam.viewer)
     assert "click Segment in the panel" in dock.measures_view.sentence.text()
     assert not dock.report_button.isEnabled()
     assert not dock.overlap_view.show_button.isEnabled()

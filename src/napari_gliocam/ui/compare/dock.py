@@ -17,14 +17,11 @@ from napari_gliocam.ui.compare.table_view import FiguresView
 from napari_gliocam.ui.compare.threshold_view import MethodThresholds
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
-from napari_gliocam.ui.widgets import dock
 from napari_gliocam.ui.widgets.dock import Dock
 
 if TYPE_CHECKING:
     import napari
-    from napari.components import ViewerModel
 
-TITLE = "Compare CAMs"
 WIDTH = 380
 
 
@@ -37,6 +34,8 @@ class CompareDock(Dock):
         The viewer that the dock belongs to.
     """
 
+    TITLE = "Compare CAMs"
+
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__("gliocam-compare", WIDTH)
         commands.bind_keys()
@@ -48,13 +47,8 @@ class CompareDock(Dock):
         )
         self.session = CompareSession(viewer, self)
         self._connect()
-        self.end_with(self.session.end)
-        self.session.start()
+        self.begin(self.session)
         self._show_ready()
-
-    def undocked(self) -> None:
-        """Bring layers and grid back to what they were."""
-        self.session.close(restore=True)
 
     def _connect(self) -> None:
         session, choice = self.session, self.choice_view
@@ -121,8 +115,3 @@ class CompareDock(Dock):
         bundle = session.state.bundle
         self.choice_view.set_segmenter(bundle is not None and bundle.segmenter is not None)
         self.choice_view.set_ready(bool(volumes), session.slice)
-
-
-def open_dock(viewer: ViewerModel) -> CompareDock:
-    """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    return dock.open_dock(viewer, TITLE, CompareDock)

@@ -26,7 +26,7 @@ from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Networks, Thresholds
 from napari_gliocam.targets import Target
-from napari_gliocam.ui.compare.dock import open_dock
+from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.connections import Connections
@@ -102,13 +102,8 @@ class Workspace(Dock):
         self._sources: tuple[Source, ...] = ()
         self._connect_views()
         self._connect_state()
-        self.end_with(self.session.end)
-        self.session.start()
+        self.begin(self.session)
         self._show_everything()
-
-    def undocked(self) -> None:
-        """Stop what would report to it."""
-        self.session.close()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         """Take files and folders."""
@@ -169,7 +164,7 @@ class Workspace(Dock):
         refine.flip_requested.connect(self._on_flip_requested)
         refine.overlay_requested.connect(session.show_overlay)
         self.maps_view.map_requested.connect(session.show_map)
-        self.maps_view.compare_requested.connect(lambda: open_dock(session.viewer))
+        self.maps_view.compare_requested.connect(lambda: CompareDock.show_in(session.viewer))
         self.results_view.outline_requested.connect(lambda: navigate.toggle_outline(session.viewer))
         self.results_view.save_requested.connect(self.ask_save)
         self.results_view.reading_requested.connect(self._open_reading)
@@ -193,9 +188,9 @@ class Workspace(Dock):
         return self.session.save(path)
 
     def _open_reading(self) -> None:
-        from napari_gliocam.ui.reading.dock import open_dock as open_reading  # needs pyqtgraph
+        from napari_gliocam.ui.reading.dock import ReadingDock  # needs pyqtgraph
 
-        open_reading(self.session.viewer)
+        ReadingDock.show_in(self.session.viewer)
 
     def ask_folder(self) -> None:
         """Ask for the folder of a case and open it."""
@@ -241,7 +236,7 @@ class Workspace(Dock):
     def _on_segmented(self, opened: OpenCase) -> None:
         """Compare the segmentation network and the maps of the case, if that was chosen."""
         if self._beside and self._networks() and opened is self.state.current:
-            compare = open_dock(self.session.viewer)
+            compare = CompareDock.show_in(self.session.viewer)
             compare.choice_view.choose(SEGMENTER, "guided")
             compare.run()
 

@@ -175,9 +175,9 @@ class _Panel(Protocol):
 
 
 def _panel(viewer: ViewerModel) -> _Panel:
-    from napari_gliocam.ui.widgets.dock import Dock, open_dock
+    from napari_gliocam.ui.widgets.dock import Dock
 
-    return cast(_Panel, open_dock(viewer, "Gliocam", Dock))
+    return cast(_Panel, Dock.show_in(viewer))
 
 
 @lru_cache(maxsize=1)

@@ -104,12 +104,12 @@ def _offer(examination: Examination) -> None:
     from napari import current_viewer
 
     from napari_gliocam.ui.model.state import state_of
-    from napari_gliocam.ui.widgets.dock import Dock, open_dock
+    from napari_gliocam.ui.widgets.dock import Dock
 
     viewer = current_viewer()
     if viewer is None:
         raise CaseError(f"{examination.name} has to be prepared; open it in napari's window.")
-    open_dock(viewer, "Gliocam", Dock)
+    Dock.show_in(viewer)
     state_of(viewer).examination = examination
 
 

@@ -23,18 +23,15 @@ from napari_gliocam.ui.reading.slice_chart import SliceChart
 from napari_gliocam.ui.reading.voxel_view import VoxelView
 from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
-from napari_gliocam.ui.widgets import dock
 from napari_gliocam.ui.widgets.dock import Dock
 from napari_gliocam.ui.widgets.pieces import Section, in_row, plain_label, push_button
 from napari_gliocam.ui.widgets.question import confirms
 
 if TYPE_CHECKING:
     import napari
-    from napari.components import ViewerModel
 
     from napari_gliocam.nets.bundle import BundleInfo
 
-TITLE = "Reading"
 WIDTH = 360
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"
 
@@ -48,6 +45,8 @@ class ReadingDock(Dock):
         The viewer that the dock belongs to.
     """
 
+    TITLE = "Reading"
+
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__("gliocam-reading", WIDTH)
         commands.bind_keys()
@@ -60,8 +59,7 @@ class ReadingDock(Dock):
         self.session = ReadingSession(viewer, self)
         self.state = self.session.state
         self._connect()
-        self.end_with(self.session.end)
-        self.session.start()
+        self.begin(self.session)
         self.message_view.set_message(self.state.message)
 
     def _make_frame(self) -> None:
@@ -102,10 +100,6 @@ class ReadingDock(Dock):
         )
         report.add(in_row(self.heading, self.report_button, grow=self.heading))
         self.lay_out(slices, self.tabs, report, growing=self.tabs)
-
-    def undocked(self) -> None:
-        """Remove everything that was drawn."""
-        self.session.close()
 
     def _connect(self) -> None:
         session = self.session
@@ -231,8 +225,3 @@ class ReadingDock(Dock):
         self.measures_view.diameters_button.setChecked("diameters" in drawn)
         self.overlap_view.show_button.setChecked("claims" in drawn)
         self.agreement_view.show_button.setChecked("agreement" in drawn)
-
-
-def open_dock(viewer: ViewerModel) -> ReadingDock:
-    """Open the dock behind the other panels of a viewer, or bring it to the front."""
-    return dock.open_dock(viewer, TITLE, ReadingDock)

@@ -27,7 +27,6 @@ from napari_gliocam.wording import counted
 if TYPE_CHECKING:
     import napari
 
-PLUGIN, TITLE = "napari-gliocam", "Train"
 WIDTH = 380
 
 
@@ -39,6 +38,8 @@ class TrainDock(Dock):
     viewer : napari.viewer.Viewer
         The viewer that the dock belongs to.
     """
+
+    TITLE = "Train"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__("gliocam-train", WIDTH)
@@ -53,8 +54,7 @@ class TrainDock(Dock):
             self.session.viewer,
             {name: (key, partial(self._on_key, name)) for name, key in KEYS.items()},
         )
-        self.end_with(self.session.end)
-        self.session.start()
+        self.begin(self.session)
         self._show_devices()
         self._show_theme()
         if find_spec("lightning") is None:
@@ -68,7 +68,7 @@ class TrainDock(Dock):
         """Look away from the viewer; a training works on."""
         self._keys.close()
         self._connections.close()
-        self.session.close()
+        super().undocked()
 
     def _connect(self) -> None:
         session, tags, choice = self.session, self.tag_view, self.choice_view

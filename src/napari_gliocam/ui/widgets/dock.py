@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakMethod
 
 from qtpy.QtCore import QEvent, QSize, QTimer
@@ -16,8 +16,6 @@ from napari_gliocam.ui.widgets.pieces import SPACING, Column
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-T = TypeVar("T")
 
 PLUGIN = "napari-gliocam"
 HEIGHT = 820
@@ -67,6 +65,19 @@ class ViewerWidget(QWidget):
         raise NotImplementedError
 
 
+class DockWork(Protocol):
+    """The work behind a dock."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def close(self) -> None:
+        """Stop: the dock is closed, the viewer lives on."""
+
+    def end(self) -> None:
+        """Stop: the viewer is gone, too."""
+
+
 class Dock(ViewerWidget):
     """A dock of one viewer.
 
@@ -78,12 +89,35 @@ class Dock(ViewerWidget):
         That it would like to have, in pixels.
     """
 
+    #: The name of the widget in the manifest.
+    TITLE = "Gliocam"
+
     def __init__(self, name: str, width: int) -> None:
         super().__init__()
         self._width = width
         self._placed = False
         self.setObjectName(name)
         self.message_view = MessageView()
+
+    def begin(self, work: DockWork) -> None:
+        """Start the work behind the dock; it ends when the dock is closed, or the window."""
+        self._work = work
+        self.end_with(work.end)
+        work.start()
+
+    def undocked(self) -> None:
+        """Stop the work: the user closed the dock."""
+        self._work.close()
+
+    @classmethod
+    def show_in(cls, viewer: ViewerModel) -> Self:
+        """Open the dock behind the other panels of a viewer, or bring it to the front."""
+        dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, cls.TITLE, tabify=True)
+        dock.show()
+        dock.raise_()
+        found = getattr(widget, "__wrapped__", widget)
+        assert isinstance(found, cls)
+        return found
 
     def lay_out(
         self, *views: QWidget, growing: QWidget | None = None, foot: QWidget | None = None
@@ -150,23 +184,3 @@ def _end(method: WeakMethod[Callable[[], None]], dock: object = None) -> None:
     close = method()
     if close is not None:
         close()
-
-
-def open_dock(viewer: ViewerModel, title: str, kind: type[T]) -> T:
-    """Open a dock behind the other panels of a viewer, or bring it to the front.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        The viewer that the dock belongs to.
-    title : str
-        The name of the widget in the manifest.
-    kind : type
-        Its class.
-    """
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title, tabify=True)
-    dock.show()
-    dock.raise_()
-    found = getattr(widget, "__wrapped__", widget)
-    assert isinstance(found, kind)
-    return found
