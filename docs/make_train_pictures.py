@@ -16,7 +16,7 @@ from make_pictures import until
 
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.train import session as train_session
-from napari_gliocam.ui.train.dock import PLUGIN, TITLE
+from napari_gliocam.ui.train.dock import TrainDock
 
 
 def write_cases(folder: Path) -> None:
@@ -52,8 +52,7 @@ def main(folder: Path, width: int = 1280, height: int = 900) -> None:
 
     train_session.recipe_of_choice = quick
     viewer = napari.Viewer()
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
-    dock = getattr(dock, "__wrapped__", dock)
+    dock = TrainDock.show_in(viewer)
     viewer.window.resize(width, height)
     session = dock.session
 
