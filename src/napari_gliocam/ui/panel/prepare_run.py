@@ -81,7 +81,7 @@ class PrepareRun(CaseRun):
             preparing,
             partial(self._on_prepared, before),
             torch=True,
-            shown=self.progressed.emit,
+            shown=lambda progress: self.progressed.emit(progress),
             cancelled=lambda: self._state.say("Prepare was cancelled; nothing changed."),
             task="An examination is being prepared",
         )

@@ -102,7 +102,9 @@ class AgreementRun(CaseRun):
             return
         labels = self.other.labels
         self._jobs.run(
-            "compare", lambda: reading_work.comparing(result, labels), self.compared.emit
+            "compare",
+            lambda: reading_work.comparing(result, labels),
+            lambda made: self.compared.emit(made),
         )
 
     def show(self, shown: bool) -> None:

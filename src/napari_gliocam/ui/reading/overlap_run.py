@@ -127,7 +127,9 @@ class OverlapRun(CaseRun):
             return
         settings = replace(opened.settings, class_threshold=self.threshold)
         self._jobs.run(
-            "table", lambda: reading_work.overlapping(maps, more, settings), self.overlaps.emit
+            "table",
+            lambda: reading_work.overlapping(maps, more, settings),
+            lambda made: self.overlaps.emit(made),
         )
 
     def add(self, title: str) -> None:

@@ -275,7 +275,7 @@ class ReadingSession(DockSession):
             done,
             name="Sequences",
             torch=True,
-            shown=self.sharing.emit,
+            shown=lambda progress: self.sharing.emit(progress),
         )
 
     def _on_sequences(self, sequences: CaseSequences | None = None) -> None:

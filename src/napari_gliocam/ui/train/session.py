@@ -262,7 +262,11 @@ class TrainSession(DockSession):
         if self.jobs.running("work") or not self._ready(choices):
             return None
         request = self.request(choices)
-        return self._work(partial(train_work.summarise, request), "Checking", self.summarised.emit)
+        return self._work(
+            partial(train_work.summarise, request),
+            "Checking",
+            lambda summary: self.summarised.emit(summary),
+        )
 
     def show_mask(self, choices: Choices) -> Job | None:
         """Show the mask that the case in view would teach by; make it where it is missing."""
@@ -372,7 +376,7 @@ class TrainSession(DockSession):
             done,
             name=name,
             torch=True,
-            shown=self.working.emit,
+            shown=lambda progress: self.working.emit(progress),
         )
 
     # ---- the newest result on the open case
