@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import Field, asdict, fields, is_dataclass
@@ -45,7 +46,7 @@ def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
     """Return all values of a recipe, a dataclass of any kind, as plain nested dicts, for json."""
-    return _plain(asdict(recipe))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(asdict(recipe)))  # type: ignore[no-any-return]
 
 
 def differences(a: Any, b: Any, key: str = "") -> list[str]:
@@ -176,9 +177,3 @@ def _is(value: Any, hint: type) -> bool:
     if isinstance(value, bool) or hint is bool:
         return isinstance(value, bool) and hint is bool
     return isinstance(value, (int, float) if hint is float else hint)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return list(value) if isinstance(value, tuple) else value

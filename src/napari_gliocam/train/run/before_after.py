@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,21 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.read import read_case
 from napari_gliocam.measure.scores.image_level import auc
 from napari_gliocam.measure.scores.overlap import score
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import Progress
+from napari_gliocam.report.key_slices import KeySlice
+from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.segmentation import segmenting
-from napari_gliocam.targets import CORE, EDEMA, TARGETS
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.labels.tags import Tag, file_slices
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow
 
 #: Stands for the name of a case where a figure is of all cases together.
 ALL = "all"
-_COLOURS = {CORE: (230, 159, 0), EDEMA: (86, 180, 233)}
 #: Labels (n, 3) and probabilities (n, 3) before and after of some slices.
 _Slices = tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]
 
@@ -85,7 +88,8 @@ def comparing(
         scores = old.maps.probabilities[places], new.maps.probabilities[places]
         slices.append((present, *scores))
         if pictures is not None:
-            _picture(case, old.labels, new.labels, pictures / f"{done:02d}.png")
+            picture = draw_before_after(case, old.labels, new.labels)
+            write_files({pictures / f"{done:02d}.png": picture}, overwrite=True)
     return BeforeAfter(
         (*_areas(slices), *_means(rows), *rows), tuple(names), problems=tuple(problems)
     )
@@ -116,21 +120,29 @@ def _means(rows: Sequence[BeforeAfterRow]) -> list[BeforeAfterRow]:
     return means
 
 
-def _picture(case: Case, old: NDArray[np.uint8], new: NDArray[np.uint8], file: Path) -> None:
-    """Draw scan, before and after side by side, on the slice with most tumour in either."""
+def draw_before_after(case: Case, old: NDArray[np.uint8], new: NDArray[np.uint8]) -> bytes:
+    """Draw scan, before and after side by side, on the slice with most tumour in either.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    old, new : ndarray of uint8, (S, P, L)
+        Labels before and after.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
     from PIL import Image
 
     index = int(((old > 0) | (new > 0)).sum(axis=(1, 2)).argmax())
-    volume = case.volumes.get(Modality.FLAIR, next(iter(case.volumes.values())))
-    scan = volume[index].astype(np.float32)
-    high = float(np.percentile(scan[scan > 0], 99)) if (scan > 0).any() else 1.0
-    grey = np.repeat(np.clip(scan / high, 0, 1)[..., None] * 255, 3, axis=2)
-    panels = [grey]
-    for labels in (old, new):
-        panel = grey.copy()
-        for value, colour in _COLOURS.items():
-            shown = labels[index] == value
-            panel[shown] = 0.5 * panel[shown] + 0.5 * np.array(colour)
-        panels.append(panel)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(panels, axis=1).astype(np.uint8)).save(file)
+    modality = Modality.FLAIR if Modality.FLAIR in case.volumes else next(iter(case.volumes))
+    panels = []
+    for labels, overlay in ((old, False), (old, True), (new, True)):
+        drawn = draw_slice(case, KeySlice("", "", index, modality, labels[index]), overlay=overlay)
+        panels.append(np.asarray(Image.open(BytesIO(drawn)).convert("RGB")))
+    out = BytesIO()
+    Image.fromarray(np.concatenate(panels, axis=1)).save(out, "PNG")
+    return out.getvalue()

@@ -23,6 +23,7 @@ from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow, Plan
 from napari_gliocam.train.run.gathered import Gathered
 from napari_gliocam.train.run.request import DONE_FILE
 from napari_gliocam.train.run.segmenter_training import SLICES
+from napari_gliocam.wording import figure
 
 TABLE_FILE, CURVES_FILE, CARD_FILE, PICTURES = (
     "before-after.csv",
@@ -161,7 +162,7 @@ def _figures_text(compared: BeforeAfter, plan: Plan) -> str:
         "| | before | after |",
         "| --- | --- | --- |",
         *(
-            f"| {row.measure}, {row.target} | {_number(row.before)} | {_number(row.after)} |"
+            f"| {row.measure}, {row.target} | {figure(row.before, 3)} | {figure(row.after, 3)} |"
             for row in together
         ),
         "",
@@ -174,10 +175,6 @@ def _seeds(recipe: Mapping[str, Any]) -> str:
     """Return the words for further seeds; recipes of earlier versions have one."""
     count = recipe.get("seeds", 1)
     return "" if count == 1 else f" and on ({count} seeds, the mean of their weights)"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _plain_text(text: Any) -> str:
@@ -193,7 +190,7 @@ def _table_text(rows: Iterable[BeforeAfterRow], names: Mapping[str, str]) -> str
             names[row.case],
             row.measure,
             row.target,
-            *("" if v is None else f"{v:.4f}" for v in (row.before, row.after)),
+            *(figure(v, 4, "") for v in (row.before, row.after)),
         )
         for row in rows
     ]
