@@ -101,6 +101,15 @@ def test_without_t2_or_t1ce_the_other_is_looked_at():
     assert cavity_warning(alone) == ""
 
 
+def test_nothing_is_said_of_a_head_with_its_eyes():
+    case = brain(spheres=[((10, 20, 44), 14)])
+    larger = replace(
+        case, grid=Grid(case.grid.affine @ np.diag([2, 2, 2, 1.0]), case.grid.file_shape)
+    )
+    assert cavity_warning(case)
+    assert cavity_warning(larger) == ""
+
+
 def test_the_warning_is_among_those_of_a_result():
     case = brain(spheres=[((10, 20, 44), 14)])
     assert outside_of_training(case, segmented(case)) == (cavity_warning(case),)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.io.volume import LARGEST_BRAIN_ML
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.lesions import lesion_box
 
@@ -33,10 +34,12 @@ def cavity_warning(case: Case) -> str:
     Parameters
     ----------
     case : Case
-        With FLAIR and at least one of T2 and T1ce; nothing is said of others.
+        With FLAIR and at least one of T2 and T1ce, without skull; nothing is said of others.
     """
     if Modality.FLAIR not in case.volumes or len(FLUID.keys() & case.volumes.keys()) < 2:
         return ""
+    if np.count_nonzero(case.brain) * case.grid.voxel_ml > LARGEST_BRAIN_ML:
+        return ""  # the eyes of a head are fluid at the surface, too
     found = find_cavity(case)
     if found is None:
         return ""
