@@ -407,5 +407,6 @@ def test_stopping_a_test_writes_what_is_there(run, case, tmp_path, monkeypatch):
     )
     done = run(*line, "--tests", "faithfulness,randomisation")
     assert done.exit_code == 130
+    assert "the last test counts only the slices that were done" in done.stderr
     rows = list(csv.DictReader((tmp_path / "one" / "one_tests.csv").read_text().splitlines()))
     assert {"deletion", "insertion"} <= {r["test"] for r in rows}

@@ -14,7 +14,7 @@ from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.trust.faithfulness import FaithfulnessSettings
+from napari_gliocam.trust.faithfulness import Faithfulness, FaithfulnessSettings
 from napari_gliocam.trust.run import TESTS, Assessing, TrustRequest, assessing_map, to_csv
 
 QUICK = FaithfulnessSettings(steps=4)
@@ -84,10 +84,24 @@ def test_closing_keeps_what_is_there(asked, maps_of, recipe_of, unchanged):
     running = work.run()
     for _ in running:
         one = work.tested.get(("gradcam", "tumour"))
-        if one and one.faithfulness and one.faithfulness.slices:
+        done = one and one.result(Faithfulness)
+        if done and done.slices:
             running.close()
     assert {f.test for f in work.findings} >= {"deletion", "insertion"}
     assert {f.method for f in work.findings} == {"gradcam"}
+
+
+@pytest.mark.parametrize("test", ["faithfulness", "randomisation", "repeatability", "sequence"])
+def test_a_test_that_was_stopped_at_once_gives_no_wrong_reason(
+    asked, other, maps_of, recipe_of, unchanged, test
+):
+    methods = {"guided": (maps_of("guided"), recipe_of("guided"))}
+    work = Assessing(asked, methods, TrustRequest((test,)), others=[replace(asked, bundle=other)])
+    running = work.run()
+    next(running)
+    running.close()
+    assert work.findings == []
+    assert work.tested == {}
 
 
 def test_wrong_requests_are_refused(asked):

@@ -274,6 +274,8 @@ def run(
     findings: list[Finding] = []
     if request.tests and not stopped:
         findings, stopped = run_tests(request, works, comparison.maps, bar)
+        if stopped:
+            say("Stopped; the last test counts only the slices that were done, the others all.")
     if request.tests:
         contents[folder / f"{stem}_tests.csv"] = tests_csv(findings).encode()
     facts = {

@@ -7,7 +7,7 @@ increase in confidence (Chattopadhay et al. 2018), on pixels of the brain alone.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -369,14 +369,3 @@ class _Versions(Sequence[Tensor]):
         first = self.rank < count
         before, after = (self.image, self.fill)[:: 1 if direction == "deletion" else -1]
         return torch.where(first, after, before)
-
-
-#: Name of each test to what it says, for tables and tooltips.
-FAITHFULNESS_WORDS: Mapping[str, str] = {
-    "deletion": "area under the probability while the map's pixels are deleted; lower is better",
-    "insertion": "area under the probability while they are restored; higher is better",
-    "road-most": "change of the probability, most relevant pixels imputed; lower is better",
-    "road-least": "change of the probability, least relevant imputed; nearer to 0 is better",
-    "average-drop": "part of the probability lost with the map's pixels alone; lower is better",
-    "increase-in-confidence": "part of the slices on which it rises instead; higher is better",
-}

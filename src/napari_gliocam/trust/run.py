@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from napari_gliocam.trust.faithfulness import (
     FaithfulnessSettings,
     measuring_faithfulness,
 )
-from napari_gliocam.trust.localisation import Localisation, localise
+from napari_gliocam.trust.localisation import localise
 from napari_gliocam.trust.randomisation import MapRecipe, Randomisation, randomising
 from napari_gliocam.trust.repeatability import Repeatability, repeating
 from napari_gliocam.trust.scoring import MOST_SLICES, choose_slices
@@ -44,6 +44,9 @@ TESTS: tuple[Test, ...] = get_args(Test)
 
 #: Lines of the table that name the slices with the most doubt.
 _DOUBTFUL_SLICES = 5
+
+
+_R = TypeVar("_R")
 
 
 class _Result(Protocol):
@@ -140,6 +143,27 @@ class TrustRequest:
         return f"slice {self.scope}" if isinstance(self.scope, int) else self.scope
 
 
+@dataclass(frozen=True)
+class Untested:
+    """In the place of a result: why there is none.
+
+    Parameters
+    ----------
+    why : str
+        The reason.
+    """
+
+    why: str
+
+    def figures(self) -> dict[str, float]:
+        """Return nothing."""
+        return {}
+
+    def reason(self) -> str:
+        """Return the reason."""
+        return self.why
+
+
 @dataclass(eq=False)
 class Tested:
     """Everything that was found about one method's map of one target.
@@ -158,20 +182,9 @@ class Tested:
     target: Target
     results: dict[Test, Any] = field(default_factory=dict)
 
-    @property
-    def faithfulness(self) -> Faithfulness | None:
-        """Deletion, insertion and ROAD."""
-        return self.results.get("faithfulness")
-
-    @property
-    def randomisation(self) -> Randomisation | None:
-        """The map without what was learned."""
-        return self.results.get("randomisation")
-
-    @property
-    def sequences(self) -> SequenceShares | None:
-        """Contributions of the sequences."""
-        return self.results.get("sequence")
+    def result(self, kind: type[_R]) -> _R | None:
+        """Return the result of a kind, such as `Faithfulness`; None where there is none."""
+        return next((one for one in self.results.values() if isinstance(one, kind)), None)
 
 
 class Assessing:
@@ -249,8 +262,16 @@ class Assessing:
             for target in maps.targets:
                 one = self.tested[name, target] = Tested(name, target)
                 for test in tests:
-                    if test != "doubt":
+                    if test == "doubt":
+                        continue
+                    try:
                         yield from self._testing(test, one, maps, recipe)
+                    except BaseException:  # stopped: what is finished stays
+                        if test in one.results and not one.results[test].figures():
+                            del one.results[test]  # its reason would be wrong
+                        if not one.results:
+                            del self.tested[name, target]
+                        raise
         if "doubt" in tests:
             yield from self._doubting()
         return self.findings
@@ -268,13 +289,15 @@ class Assessing:
             yield Progress(1, 1, f"localisation, {target}")
             return
         slices_ = choose_slices(prepared, maps, target, scope=request.scope, most=request.most)
-        if test == "faithfulness":
+        if recipe is None and test != "faithfulness":
+            one.results[test] = Untested("the map cannot be made again")
+        elif not slices_:
+            one.results[test] = Untested(f"the networks see no {target} on these slices")
+        elif test == "faithfulness" or recipe is None:
             one.results[test] = faithful = Faithfulness(target)
             yield from measuring_faithfulness(
                 prepared, maps, target, slices_, request.settings, into=faithful
             )
-        elif recipe is None:
-            one.results[test] = Localisation(target, why_not="the map cannot be made again")
         elif test == "randomisation":
             one.results[test] = randomisation = Randomisation(target)
             yield from randomising(
@@ -317,6 +340,7 @@ class Assessing:
             others=[other.bundle for other in self.others],
             device=self.device,
         )
+        yield Progress(1, 1, "doubt")
         self._more += doubt_findings(self.doubt, bundle_thresholds(bundle.info))
 
     @property
