@@ -5,7 +5,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
+from napari_gliocam.case import Modality
+from napari_gliocam.colours import (
+    CLASS_COLOURS,
+    CONFUSION_COLOURS,
+    MODALITY_COLOURS,
+    TARGET_COLOURS,
+    rgb,
+)
 from napari_gliocam.measure import CONFUSION_NAMES
 from napari_gliocam.targets import CLASS_NAMES
 
@@ -42,7 +49,7 @@ def lab(colour, sight):
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-@pytest.mark.parametrize("group", [CLASS_COLOURS, CONFUSION_COLOURS])
+@pytest.mark.parametrize("group", [CLASS_COLOURS, CONFUSION_COLOURS, MODALITY_COLOURS])
 def test_colours_of_a_group_differ_for_every_reader(sight, group):
     for one, other in combinations(group.values(), 2):
         assert np.linalg.norm(lab(one, sight) - lab(other, sight)) > 40, (one, other)
@@ -51,5 +58,6 @@ def test_colours_of_a_group_differ_for_every_reader(sight, group):
 def test_everything_that_has_a_name_has_a_colour():
     assert set(CLASS_COLOURS) == set(CLASS_NAMES)
     assert set(CONFUSION_COLOURS) == set(CONFUSION_NAMES)
+    assert set(MODALITY_COLOURS) == set(Modality)
     assert set(TARGET_COLOURS) == {"tumour", "core", "edema"}
     assert rgb("#0A10FF") == (10, 16, 255)

@@ -6,6 +6,7 @@ it), and so do those who see all colours.
 
 from __future__ import annotations
 
+from napari_gliocam.case import Modality
 from napari_gliocam.targets import BOTH, CORE, EDEMA, Target
 
 #: Orange and sky blue are Okabe and Ito's; what both claim is violet.
@@ -15,6 +16,14 @@ TARGET_COLOURS: dict[Target, str] = {
     "tumour": "#CC79A7",
     "core": CLASS_COLOURS[CORE],
     "edema": CLASS_COLOURS[EDEMA],
+}
+
+#: Sequences in a bar of their shares; never without name and number.
+MODALITY_COLOURS: dict[Modality, str] = {
+    Modality.T1: "#BBBBBB",
+    Modality.T1CE: "#F0E442",
+    Modality.T2: "#117733",
+    Modality.FLAIR: "#5D3A9B",
 }
 
 #: An expert's outline beside the white one of a map.

@@ -48,6 +48,11 @@ def figure(value: float | None, digits: int, nothing: str = "–") -> str:
     return nothing if value is None or isnan(value) else f"{value:.{digits}f}"
 
 
+def percent(share: float) -> str:
+    """Return a share as text, such as ``"71 %"`` or ``"−4 %"``; 1 is the whole."""
+    return f"{100 * share:z.0f} %".replace("-", "−")
+
+
 def nearest(text: object, names: Iterable[object]) -> str:
     """Return the name that is spelt most like a text, in any case; empty where none is close."""
     folded = {str(name).casefold(): str(name) for name in names}

@@ -15,8 +15,9 @@ from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.targets import TARGETS
-from napari_gliocam.trust.scoring import ImageScore
+from napari_gliocam.trust.scoring import ImageScore, choose_slices
 from napari_gliocam.trust.sequences import (
+    CaseSequences,
     Shares,
     attribute,
     attributing,
@@ -135,7 +136,17 @@ def test_closing_keeps_the_slices_that_are_finished(asked, recipe_of, unchanged)
 def test_a_case_is_shared_out_by_voxel_and_by_lesion(case, bundle):
     maps = finish(compute_maps(case, bundle=bundle, device="cpu"))
     maps = replace(maps, probabilities=np.ones_like(maps.probabilities))  # no class is denied
-    found = finish(sharing_case(case, maps, bundle=bundle, device="cpu"))
+    prepared = prepare(case, bundle, "cpu")
+    asked = {target: choose_slices(prepared, maps, target) for target in ("core", "edema")}
+    found = CaseSequences.of(prepared, asked)
+    assert found.is_empty
+    for _ in (work := sharing_case(prepared, into=found)):
+        if len(found.classes["core"].logits) == 1:
+            work.close()
+    assert f"core from 1 of {len(asked['core'])}, edema from 0 of" in found.caution
+    assert not found.is_empty
+    found = CaseSequences.of(prepared, asked)
+    finish(sharing_case(prepared, into=found))
     index = found.frame.indices[len(found.frame) // 2]
     voxel = (index, case.grid.shape[1] // 2, case.grid.shape[2] // 2)
     at = found.at(voxel)
@@ -153,8 +164,9 @@ def test_a_case_is_shared_out_by_voxel_and_by_lesion(case, bundle):
     assert [line[:2] for line in lines] == [(1, "core"), (1, "edema")]
     for _, _, one in lines:
         assert sum(map(abs, one.shares.values())) == pytest.approx(1)
-        assert one.most in one.words
-    denied = replace(maps, probabilities=maps.probabilities * 0)
-    nothing = finish(sharing_case(case, denied, bundle=bundle, device="cpu"))
+    nothing = CaseSequences.of(prepared, {"core": [], "edema": []})  # both are denied
+    finish(sharing_case(prepared, into=nothing))
+    assert nothing.is_empty
+    assert "Stopped" not in nothing.caution
     assert nothing.at(voxel) == {}
     assert nothing.by_lesion(labels) == []

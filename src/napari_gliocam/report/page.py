@@ -24,6 +24,7 @@ from napari_gliocam.report.key_slices import KeySlice, agreement_slices, in_word
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
 from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
+from napari_gliocam.wording import percent
 
 #: More lesions than this stand in the csv alone.
 MOST_LESIONS = 5
@@ -74,7 +75,7 @@ def make_page(reading: Reading) -> str:
         measures=_measures(reading),
         enhancing=_enhancing(reading),
         sequences=[
-            [f"lesion {number}", target, *(f"{100 * s:z.0f} %" for s in one.shares.values())]
+            [f"lesion {number}", target, *map(percent, one.shares.values())]
             for number, target, one in reading.sequences
         ],
         sequence_names=[m.title for m in reading.sequences[0][2].values]

@@ -23,13 +23,11 @@ from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.slices import SliceFrame, area_matrix
 from napari_gliocam.targets import Target, mask_of
-from napari_gliocam.trust.scoring import ImageScore, choose_slices
+from napari_gliocam.trust.scoring import ImageScore
+from napari_gliocam.wording import percent
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.prepare import Prepared
-    from napari_gliocam.case import Case
-    from napari_gliocam.maps.class_maps import ClassMaps
-    from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.trust.randomisation import MapRecipe
 
 Subset = tuple[Modality, ...]
@@ -98,18 +96,10 @@ class Shares:
     @property
     def words(self) -> str:
         """The shares as a reader sees them, such as ``"FLAIR 71 %, T2 24 %, T1ce 5 %"``."""
-        return ", ".join(self._named()) or "no sequence contributes"
-
-    @property
-    def most(self) -> str:
-        """The sequence that contributes most, and its share; empty where none does."""
-        return next(iter(self._named()), "")
-
-    def _named(self) -> list[str]:
         if not any(self.shares.values()):
-            return []
+            return "no sequence contributes"
         ordered = sorted(self.shares.items(), key=lambda item: -item[1])
-        return [f"{m.title} {100 * s:z.0f} %".replace("-", "−") for m, s in ordered]
+        return ", ".join(f"{m.title} {percent(s)}" for m, s in ordered)
 
 
 @dataclass(eq=False)
@@ -129,6 +119,8 @@ class SequenceShares:
         Shapley values of the image-level logit, by slice of the case.
     maps : dict of int to dict of Modality to ndarray of float64, (h, w)
         Shapley values of the method's raw map, by slice of the case.
+    marked : dict of int to ndarray of float64, (h, w)
+        The raw map itself, where it is above 0.
     """
 
     target: Target
@@ -136,6 +128,7 @@ class SequenceShares:
     never_missing: tuple[Modality, ...] = ()
     logits: dict[int, dict[Modality, float]] = field(default_factory=dict)
     maps: dict[int, dict[Modality, NDArray[np.float64]]] = field(default_factory=dict)
+    marked: dict[int, Floats] = field(default_factory=dict)
 
     def of_logit(self, slices: Sequence[int] | None = None) -> Shares | None:
         """Return the mean contributions to the logit over slices; None where none is finished."""
@@ -149,25 +142,24 @@ class SequenceShares:
         slices: Sequence[int] | None = None,
         where: Mapping[int, Floats] | None = None,
     ) -> Shares | None:
-        """Return the contributions to the map, summed over slices or over a part of them.
+        """Return the contributions to what the map marks, summed over slices or a part of them.
 
         Parameters
         ----------
         slices : sequence of int, optional
             Slices of the case; all by default.
         where : mapping of int to ndarray, (h, w), optional
-            Weight of each pixel of a slice's map, such as the part of it that is lesion.
+            Weight of each pixel of a slice's map, such as the part of it that is lesion; by
+            default the map itself: elsewhere a sequence only keeps the map low.
         """
-        chosen = [i for i in slices or self.maps if i in self.maps]
-        if where is not None:
-            chosen = [i for i in chosen if i in where]
+        where = self.marked if where is None else where
+        chosen = [i for i in slices or self.maps if i in self.maps and i in where]
         if not chosen:
             return None
         totals = dict.fromkeys(self.sequences, 0.0)
         for index in chosen:
-            weight = 1.0 if where is None else where[index]
             for modality in self.sequences:
-                totals[modality] += float((self.maps[index][modality] * weight).sum())
+                totals[modality] += float((self.maps[index][modality] * where[index]).sum())
         return Shares(totals)
 
     def figures(self) -> dict[str, float]:
@@ -258,6 +250,7 @@ def attributing(
                 yield Progress(done - 1, len(slices), what)
             yield Progress(done - 1, len(slices), what)
         into.logits[index] = {m: float(v[0]) for m, v in shapley_values(logits).items()}
+        into.marked[index] = np.maximum(maps[into.sequences], 0.0)
         into.maps[index] = shapley_values(maps)
         yield Progress(done, len(slices), what)
 
@@ -327,17 +320,37 @@ class CaseSequences:
     voxel_ml : float
         Volume of a voxel in ml.
     classes : dict of Target to SequenceShares
-        Core and edema, on the slices that were looked at.
+        Core and edema, on the slices that are done.
+    asked : dict of Target to sequence of int
+        Slices that were asked for.
     """
 
     frame: SliceFrame
     voxel_ml: float
     classes: Mapping[Target, SequenceShares]
+    asked: Mapping[Target, Sequence[int]]
+
+    @classmethod
+    def of(cls, prepared: Prepared, asked: Mapping[Target, Sequence[int]]) -> CaseSequences:
+        """Return contributions without any slice yet, which `sharing_case` fills."""
+        classes = {target: sequence_shares(prepared, target) for target in asked}
+        return cls(prepared.stack.frame, prepared.case.grid.voxel_ml, classes, asked)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no slice is done."""
+        return not any(shares.logits for shares in self.classes.values())
 
     @property
     def caution(self) -> str:
-        """What a reader must know of the shares, or nothing; the same for every class."""
-        return next((shares.caution for shares in self.classes.values()), "")
+        """What a reader must know of the shares, or nothing."""
+        done = {target: len(shares.logits) for target, shares in self.classes.items()}
+        stopped = ""
+        if any(done[target] < len(slices) for target, slices in self.asked.items()):
+            parts = (f"{t} from {done[t]} of {len(slices)}" for t, slices in self.asked.items())
+            stopped = f"Stopped early, slices that count: {', '.join(parts)}."
+        known = next((shares.caution for shares in self.classes.values()), "")
+        return " ".join(filter(None, (stopped, known)))
 
     def at(self, voxel: Sequence[int]) -> dict[Target, Shares]:
         """Return the contributions to the map at a voxel (S, P, L); empty where none are known."""
@@ -364,38 +377,23 @@ class CaseSequences:
         return sorted(found, key=lambda line: line[:2])
 
 
-def sharing_case(
-    case: Case, maps: ClassMaps, *, bundle: Bundle | None = None, device: str = "auto"
-) -> Generator[Progress, None, CaseSequences]:
-    """Share out core and edema of a case.
-
-    Of the slices on which the networks see a class, those that
-    `napari_gliocam.trust.scoring.choose_slices` takes.
+def sharing_case(prepared: Prepared, *, into: CaseSequences) -> Generator[Progress, None, None]:
+    """Share out the classes of a case; can be closed at any yield.
 
     Parameters
     ----------
-    case : Case
-        The case that the maps are of.
-    maps : ClassMaps
-        Of the case by ``bundle``, as *Segment* makes them.
-    bundle : Bundle, optional
-        The one that ships with the package by default.
-    device : {"auto", "cpu", "cuda", "mps"}
-        Where torch runs.
+    prepared : Prepared
+        The case on the device, with the networks.
+    into : CaseSequences
+        Takes each slice that it asks for as soon as that is finished.
 
     Yields
     ------
     Progress
     """
     from napari_gliocam.cams.methods.registry import make_method
-    from napari_gliocam.cams.run.prepare import preparing
     from napari_gliocam.trust.randomisation import MapRecipe
 
-    prepared = yield from preparing(case, bundle, device, maps=maps)
     recipe = MapRecipe(make_method("guided"))
-    names: tuple[Target, ...] = ("core", "edema")
-    classes = {target: sequence_shares(prepared, target) for target in names}
-    for target, shares in classes.items():
-        slices = choose_slices(prepared, maps, target)
-        yield from attributing(prepared, recipe, slices, into=shares)
-    return CaseSequences(prepared.stack.frame, case.grid.voxel_ml, classes)
+    for target, shares in into.classes.items():
+        yield from attributing(prepared, recipe, into.asked[target], into=shares)

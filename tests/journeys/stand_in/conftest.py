@@ -6,6 +6,7 @@ import gc
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,22 @@ class StandIn:
             self.closed += 1
             raise
         return make_maps(case, seed=self.runs)
+
+
+@lru_cache(maxsize=1)
+def tiny_bundle() -> Any:
+    """Random weights; made on the engine's thread, which owns torch."""
+    import torch
+
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.gliocam import GliocamNet
+
+    torch.manual_seed(0)
+    net = GliocamNet(width=8)
+    with torch.no_grad():
+        for exit_ in [*net.tumour.exits, *net.classes.exits]:
+            exit_.weight.uniform_(-0.1, 0.4)  # else a ReLU may leave nothing of a map
+    return Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net.eval())
 
 
 @pytest.fixture

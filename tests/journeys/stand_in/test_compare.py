@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.ui.compare import work as compare_work
 from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.compare.figures import Figures
 from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
+from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.planes import show_plane
 
 from ...small_case import make_case
+from .conftest import tiny_bundle
 
 #: Image, map, the expert's outline, the map's outline.
 STRIDE = 4
 
 
-@lru_cache(maxsize=1)
-def _tiny() -> Any:
-    """Random weights; made on the engine's thread, which owns torch."""
-    import torch
-
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
-    from napari_gliocam.nets.gliocam import GliocamNet
-
-    torch.manual_seed(0)
-    net = GliocamNet(width=8)
-    with torch.no_grad():
-        for exit_ in [*net.tumour.exits, *net.classes.exits]:
-            exit_.weight.uniform_(-0.1, 0.4)  # else a ReLU may leave nothing of a map
-    return Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net.eval())
-
-
 @pytest.fixture
 def compare(opened: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A case, the panel and the dock beside it."""
-    monkeypatch.setattr(compare_work.work, "loaded", lambda path: _tiny())
+    monkeypatch.setattr(work, "loaded", lambda path: tiny_bundle())
     opened.state.device = "cpu"
     opened.panel.session.go_to(11)
     opened.dock = CompareDock.show_in(opened.viewer)
@@ -241,7 +227,7 @@ def test_error_is_one_sentence_and_changes_nothing(
     def fail(bundle: Any) -> None:
         raise DeviceError("The device is gone; choose another.")
 
-    monkeypatch.setattr(compare_work.work, "loaded", fail)
+    monkeypatch.setattr(work, "loaded", fail)
     before = looks(compare.viewer)
     job = compare.run("gradcam")
     qtbot.waitUntil(lambda: job.ended, timeout=30_000)
@@ -495,3 +481,65 @@ def test_another_run_keeps_zoom_and_what_was_before(compared: Any, qtbot: Any) -
     assert all(m.spoken_for == (10,) for m in compared.dock.session.maps)
     compared.dock.figures_view.close_button.click()
     assert not compared.viewer.canvas.grid.enabled
+
+
+@pytest.fixture
+def tested(compared: Any, qtbot: Any) -> Any:
+    """Every map of the comparison put to the test on the slice in view."""
+    job = compared.dock.session.test("slice")
+    qtbot.waitUntil(lambda: job.ended, timeout=60_000)
+    return compared
+
+
+def bars(dock: Any) -> dict[Any, Any]:
+    """The bar on each picture."""
+    return dock.session.grid._bars._bars
+
+
+def test_shares_of_the_sequences_are_drawn_in_each_cell(tested: Any) -> None:
+    dock = tested.dock
+    assert bars(dock).keys() == {(m.name, t) for m in dock.session.maps for t in m.targets}
+    keys = list(bars(dock))
+    canvas = bars(dock)[keys[0]].parentWidget()
+    for place, key in enumerate(keys):  # two methods below each other, core and edema beside
+        bar, (row, column) = bars(dock)[key], divmod(place, 2)
+        assert not bar.isHidden()
+        assert {words.split()[0] for words in bar.words} == {"class", "map"}
+        assert all(f" {m} " in words for words in bar.words for m in ("T1c", "T2", "F"))
+        cell = canvas.height() // 2, canvas.width() // 2
+        assert row * cell[0] < bar.y() < bar.geometry().bottom() <= (row + 1) * cell[0]
+        assert column * cell[1] < bar.x() < bar.geometry().right() <= (column + 1) * cell[1]
+    before = bars(dock)[keys[-1]].pos()
+    size = canvas.size()
+    canvas.resize(size.width() - 60, size.height() - 80)
+    QApplication.sendEvent(canvas, QResizeEvent(canvas.size(), size))  # it was never shown
+    assert bars(dock)[keys[-1]].pos() != before
+    dock.session.close_comparison()
+    assert not bars(dock)
+
+
+def test_cancel_of_the_tests_keeps_what_is_there(tested: Any, qtbot: Any) -> None:
+    dock = tested.dock
+    rows = dock.session.trust.rows
+    assert len(rows) == 4
+    dock.session.test("case")
+    assert dock.session.trust.rows == rows, "those before, until there are others"
+    job = dock.session.jobs.running("test")
+    dock.figures_view.trust.run.cancel_button.click()
+    qtbot.waitUntil(lambda: job.ended, timeout=60_000)
+    assert dock.session.trust.rows
+    assert dock.figures_view.trust.rows == dock.session.trust.rows
+    assert dock.figures_view.trust.run.currentIndex() == 0
+    assert bars(dock)
+
+
+def test_a_case_closed_while_its_maps_are_tested_leaves_nothing(tested: Any, qtbot: Any) -> None:
+    dock = tested.dock
+    job = dock.session.test("case")
+    tested.viewer.layers.clear()
+    qtbot.waitUntil(lambda: engine().idle, timeout=60_000)
+    assert job.cancelling
+    assert dock.session.trust.rows == []
+    assert not bars(dock)
+    assert dock.figures_view.trust.run.currentIndex() == 0
+    assert not dock.figures_view.trust.run.button.isEnabled()

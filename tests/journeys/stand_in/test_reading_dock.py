@@ -16,11 +16,12 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import measure_labels
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.dock import ReadingDock
 from napari_gliocam.ui.reading.work import OWN
 
-from .conftest import press_on_canvas
+from .conftest import press_on_canvas, tiny_bundle
 
 PATIENCE_MS = 120_000
 
@@ -310,3 +311,81 @@ def test_without_a_case_it_waits(gliocam: Any) -> None:
     assert not dock.overlap_view.show_button.isEnabled()
     assert dock.report("nowhere") is None
     press_on_canvas(gliocam.viewer, commands.NEXT_CONFLICT)
+
+
+@pytest.fixture
+def sequences(reading: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The dock with a small network behind *Which sequence said so?*."""
+    monkeypatch.setattr(work, "loaded", lambda path: tiny_bundle())
+    reading.state.device = "cpu"
+    return reading
+
+
+def click_on(reading: Any, voxel: Any, *, drag: float = 0.0) -> None:
+    """Press and release the mouse on the canvas, as napari passes it on."""
+    at = reading.viewer.layers["segmentation"].data_to_world(voxel)
+    event = SimpleNamespace(position=at, pos=np.array([50.0, 50.0]), type="mouse_press")
+    steps = reading.session._on_press(reading.viewer, event)
+    next(steps)
+    event.type, event.pos = "mouse_move", event.pos + drag
+    next(steps)
+    event.type = "mouse_release"
+    assert next(steps, None) is None
+
+
+def test_sequences_of_a_voxel_are_computed_at_a_click(sequences: Any, qtbot: Any) -> None:
+    session, view = sequences.session, sequences.dock.voxel_view
+    voxel = tuple(np.argwhere(sequences.opened.result.painted.labels == 1)[0])
+    click_on(sequences, voxel)
+    assert not session.jobs.running("voxel"), "the tab is not in view"
+    sequences.dock.tabs.setCurrentWidget(view)
+    session.voxel = session.read(sequences.viewer.layers["segmentation"].data_to_world(voxel))
+    session.voxel_changed.emit(session.voxel)
+    assert "Click on a voxel" in view.note.text()
+    click_on(sequences, voxel, drag=40.0)
+    assert not session.jobs.running("voxel"), "a drag moves the picture"
+    click_on(sequences, voxel, drag=1.0)
+    assert view.note.text() == f"Sequences on slice {voxel[0]}: computing…"
+    qtbot.waitUntil(lambda: bool(view.shares.words), timeout=PATIENCE_MS)
+    assert [words.split()[0] for words in view.shares.words] == ["core", "edema"]
+    assert view.note.isHidden()
+    click_on(sequences, voxel)
+    assert not session.jobs.running("voxel"), "it is known"
+    assert sequences.opened.sequences is None, "one slice says nothing of a lesion"
+    session.sequences.follow(sequences.opened)
+    assert "Click on a voxel" in view.note.text()
+
+
+def test_cancelled_sequences_keep_the_slices_that_are_done(sequences: Any, qtbot: Any) -> None:
+    session, view, opened = sequences.session, sequences.dock.measures_view, sequences.opened
+    qtbot.waitUntil(view.sequences.button.isEnabled, timeout=PATIENCE_MS)
+    view.sequences.button.click()
+    job = session.jobs.running("sequences")
+    job.progressed.connect(
+        lambda progress: progress.done and view.sequences.cancel_button.click(),
+    )
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert job.cancelling
+    assert not opened.sequences.is_empty
+    assert "Stopped early" in view.caution.text()
+    assert view.shares.words
+    kept = opened.sequences
+    job = session.sequences.start()
+    view.sequences.cancel_button.click()
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert opened.sequences is kept
+
+
+def test_sequences_are_refused_in_a_sentence(sequences: Any) -> None:
+    maps = sequences.opened.result.maps
+    maps.provenance["bundle"] = {"name": "another"}
+    assert sequences.session.sequences.start() is None
+    assert "of the bundle another" in sequences.state.message.text
+
+
+def test_a_case_closed_while_sequences_are_shared_out(sequences: Any, qtbot: Any) -> None:
+    sequences.session.sequences.start()
+    sequences.viewer.layers.clear()
+    assert sequences.session.jobs.running("sequences") is None
+    assert sequences.dock.measures_view.sequences.currentIndex() == 0
+    assert sequences.dock.voxel_view.note.isHidden()

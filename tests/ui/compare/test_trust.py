@@ -9,23 +9,24 @@ import numpy as np
 import pytest
 
 from napari_gliocam.cams.compare.request import CompareRequest
-from napari_gliocam.case import Case
+from napari_gliocam.case import Case, Modality
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.compare.trust_work import MapTests, TrustRow
-from napari_gliocam.ui.compare.work import Comparing, Ready
+from napari_gliocam.ui.compare.work import Comparing
+from napari_gliocam.ui.jobs.work import Ready
 
 from ...small_case import make_case
 
 FRACTIONS = np.linspace(0, 1, 5)
 
 
-def row(method: str, height: float, passed: bool | None = True) -> TrustRow:
+def row(method: str, height: float, passed: bool = True) -> TrustRow:
     falling = height * (1 - FRACTIONS)
     lines = {"deletion": (FRACTIONS, falling), "insertion": (FRACTIONS, height - falling)}
-    areas = {"deletion": height / 2, "insertion": height / 2}
-    return TrustRow(method, "core", lines, areas, passed, "FLAIR 71 %, T2 29 %")  # type: ignore[arg-type]
+    figures = {"deletion": height / 2, "insertion": height / 2, "randomisation": float(passed)}
+    return TrustRow(method, "core", lines, figures, "FLAIR 71 %, T2 29 %")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -44,14 +45,19 @@ def test_nothing_is_shown_before_a_test(view: TrustView) -> None:
 def test_curves_verdicts_and_sequences(view: TrustView) -> None:
     view.set_rows([row("GradCAM 4", 0.8), row("Exit map 4", 0.4, passed=False)], "Slice 7. ")
     assert len(view.plot.getPlotItem().curves) == 4
-    texts = [view.table.item(1, column).text() for column in range(5)]
-    assert texts == ["Exit map 4", "0.20", "0.20", "failed", "–"]
+    assert view.table.horizontalHeaderItem(2).text() == "Exit map 4"
+    lines = [[view.table.item(line, column).text() for column in range(3)] for line in range(3)]
+    assert lines == [
+        ["Deletion", "0.40", "0.20"],
+        ["Insertion", "0.40", "0.20"],
+        ["Randomisation", "passed", "failed"],
+    ]
     assert view.note.text().count("comes from FLAIR 71 %, T2 29 %") == 1
     assert "Slice 7" in view.note.text()
     assert "Exit map 4; do not rely on it" in view.note.text()
-    nothing = TrustRow("LayerCAM 4", "edema", {}, {}, None, "", ("The map is empty.",))
+    nothing = TrustRow("LayerCAM 4", "edema", {}, {}, "", ("The map is empty.",))
     view.set_rows([nothing], "Slice 7. ")
-    assert view.table.item(0, 1).text() == "–"
+    assert view.table.rowCount() == 0
     assert "The map is empty." in view.note.text()
     view.set_rows([], "")
     assert view.plot.isHidden()
@@ -108,8 +114,11 @@ def test_every_map_of_a_comparison_is_tested(tests: MapTests) -> None:
         assert one.sequences
         assert bool(one.lines) or "ranks no pixel" in " ".join(one.reasons)
         assert "without T1ce and T2 and FLAIR" in one.reasons[-1]
-        assert one.most
         assert one.lesions == ()  # a slice by itself
+        shares = one.portions(None)
+        assert shares.keys() == {"class", "map"}
+        assert shares == one.portions(tests.slices[0]) == one.portions(0)
+        assert all(sum(map(abs, part.values())) == pytest.approx(1) for part in shares.values())
     shown, (index,) = next(r for r in tests.rows if r.lines), tests.slices
     whole = tests.picture(shown.method, shown.target, "deletion", 0.0, index)
     half = tests.picture(shown.method, shown.target, "deletion", 0.5, index)
@@ -118,6 +127,20 @@ def test_every_map_of_a_comparison_is_tested(tests: MapTests) -> None:
     np.testing.assert_array_equal(
         whole, tests.picture(shown.method, shown.target, "insertion", 1.0, index)
     )
+
+
+def test_an_ensemble_is_tested_as_far_as_it_goes(tests: MapTests) -> None:
+    index = tests.scope
+    union = replace(tests._comparing.maps[0], name="Union")
+    tests = MapTests(tests._comparing, [union], index)
+    list(tests.run())
+    for one in tests.rows:
+        assert "randomisation" not in one.figures
+        assert not one.fails
+        assert one.shares is None
+        assert one.portions(index) == {}
+        assert "The map cannot be made again." in one.reasons
+    assert any(one.lines for one in tests.rows)
 
 
 @pytest.mark.parametrize("scope", ["lesion", "case"])
@@ -131,22 +154,32 @@ def test_several_slices_are_tested_as_one(tests: MapTests, scope: str) -> None:
     assert scope == "lesion" or len(tests.slices) > 1
     assert {"deletion", "insertion"} == set(row.lines) or "see no core" in " ".join(row.reasons)
     for _, shares in row.lesions:
-        assert set(shares) == {"T1ce", "T2", "FLAIR"}
+        assert set(shares) == {Modality.T1CE, Modality.T2, Modality.FLAIR}
         assert sum(map(abs, shares.values())) == pytest.approx(1)
+    if len(tests.slices) > 1:
+        index = tests.slices[1]
+        assert row.portions(index).keys() == {f"class slice {index}", f"map slice {index}"}
+        mean = row.portions(None)
+        assert mean == row.portions(-1)
+        assert mean.keys() == {f"{w} of {len(row.shares.logits)} slices" for w in ("class", "map")}
+        assert row.portions(index)[f"class slice {index}"] == row.shares.of_logit([index]).shares
 
 
 def test_the_view_names_lesions_and_asks_for_a_scope(view: TrustView) -> None:
     asked: list[str] = []
-    view.test_requested.connect(asked.append)
+    view.test_requested.connect(lambda *words: asked.extend(words))
     view.set_ready(True)
     view.scope.setCurrentIndex(1)
+    view.fill.setCurrentIndex(2)
     view.run.button.click()
-    assert asked == ["lesion"]
-    one = replace(row("GradCAM 4", 0.8, False), lesions=((1, {"T1ce": 0.9, "FLAIR": -0.1}),))
+    assert asked == ["lesion", "mirror"]
+    one = replace(
+        row("GradCAM 4", 0.8, False), lesions=((1, {Modality.T1CE: 0.9, Modality.FLAIR: -0.1}),)
+    )
     assert one.verdict == "fails randomisation"
     view.set_rows([one], "Mean of 12 slices, 60 to 90. ")
     texts = [view.lesions.item(0, column).text() for column in range(4)]
-    assert texts == ["Lesion 1", "GradCAM 4", "90 %", "-10 %"]
+    assert texts == ["Lesion 1", "GradCAM 4", "90 %", "−10 %"]
     assert "12 slices" in view.note.text()
 
 

@@ -129,9 +129,13 @@ def test_voxel_is_plain_text(qtbot: Any) -> None:
         read_voxel(case, voxel, labels=labels, maps=maps),
         {"core": Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})},
     )
-    rows = {texts(view.maps, line)[0]: texts(view.maps, line) for line in range(9)}
-    assert rows["from T1ce"][1:] == ["–", "75 %", "–"]
-    assert rows["from FLAIR"][1:] == ["–", "-25 %", "–"]
+    assert view.shares.words == ["core T1ce 75 % FLAIR −25 %"]
+    assert view.note.isHidden()
+    view.set_voxel(read_voxel(case, voxel), {}, "Sequences on slice 3: computing…")
+    assert view.shares.isHidden()
+    assert "computing" in view.note.text()
+    view.set_voxel(None, {}, "")
+    assert view.note.isHidden()
 
 
 def test_how_far_to_trust_the_result(qtbot: Any) -> None:
@@ -147,11 +151,8 @@ def test_how_far_to_trust_the_result(qtbot: Any) -> None:
     assert view.shares.isHidden()
     one = Shares({Modality.T1CE: 3.0, Modality.FLAIR: -1.0})
     view.set_sequences([(1, "core", one)])
-    assert texts(view.shares, 0) == ["Lesion 1", "core", "75 %", "-25 %"]
+    assert view.shares.words == ["Lesion 1, core T1ce 75 % FLAIR −25 %"]
     assert view.caution.isHidden()
-    little = Shares({Modality.T1CE: 400.0, Modality.FLAIR: -1.0})
-    view.set_sequences([(1, "core", little)])
-    assert texts(view.shares, 0)[2:] == ["100 %", "0 %"]
     view.set_sequences([(1, "core", one)], "The networks never learned to do without FLAIR.")
     assert not view.caution.isHidden()
     assert "without FLAIR" in view.caution.text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from napari_gliocam.colours import EXPERT_COLOUR
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.ui.compare import layout as compare_layout
+from napari_gliocam.ui.compare.bars import CellBars
 from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.ui.model.state import OpenCase, state_of
 from napari_gliocam.ui.viewer import layer_data
@@ -25,6 +26,7 @@ from napari_gliocam.ui.viewer.layer_data import KEY, LayerData, LayerTag, placem
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.navigate import part_in_view
 from napari_gliocam.ui.viewer.planes import camera_of
+from napari_gliocam.ui.widgets.share_bar import Portions
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -53,6 +55,7 @@ class CompareGrid:
         self._layers = layers
         self._viewer = layers.viewer
         self._waits = waits
+        self._bars = CellBars(layers.viewer)
         self._visible: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._before: dict[str, dict[str, object]] | None = None
         self._opened: OpenCase | None = None
@@ -121,6 +124,7 @@ class CompareGrid:
         self._masks.clear()
         self._experts.clear()
         self._stale.clear()
+        self._bars.show({})
         self._layers.remove_cells()
 
     def lay_out(self, keys: Sequence[Key]) -> None:
@@ -131,6 +135,7 @@ class CompareGrid:
         grid, viewer = _grid(self._viewer), self._viewer
         room, brain = compare_layout.canvas_size(viewer), self._brain_size()
         shape = compare_layout.shape_for(methods, classes, room, brain)
+        self._bars.lay_out(keys, shape)
         longest = max(max(len(method), len(target) + _FIGURE) for method, target in keys)
         self._font_size = compare_layout.font_size(shape, room, longest)
         for key in self._cells:
@@ -234,6 +239,10 @@ class CompareGrid:
         name = "\n".join(filter(None, (method, ", ".join(filter(None, words)), verdict)))
         if layer is not None and layer.name != name:
             layer.name = name
+
+    def show_shares(self, rows: Mapping[Key, Mapping[str, Portions]]) -> None:
+        """Draw the shares of the sequences on pictures, a bar for each title; others get none."""
+        self._bars.show({key: one for key, one in rows.items() if key in self._cells})
 
     def show_under(self) -> None:
         """Lay the maps over the modality that is chosen."""

@@ -8,9 +8,10 @@ from psygnal import Signal
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.progress import Progress
-from napari_gliocam.ui.compare.work import Comparing, Place, Ready
+from napari_gliocam.ui.compare.work import Comparing, Place
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.jobs import Jobs
+from napari_gliocam.ui.jobs.work import Ready
 from napari_gliocam.ui.model.state import Message, OpenCase, State
 from napari_gliocam.wording import counted, duration
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.utils.events import Event
 
+    from napari_gliocam.trust.fills import Fill
+
 #: Figures follow a threshold when it has rested for so long.
 _REST_MS = 200
 
@@ -332,13 +334,17 @@ class CompareSession(DockSession):
             self._distances.measure(figures)
 
     def _write_captions(self) -> None:
-        """Write the figure of the axial slice in view on each picture, else that of all slices."""
-        verdicts = {(row.method, row.target): row.verdict for row in self.trust.rows}
-        if self.figures is not None and self.grid.opened is not None:
-            index = self._axial_slice
-            for key in self.figures.keys:
-                caption = self.figures.caption(key, index)
-                self.grid.set_caption(key, caption, verdicts.get(key, ""))
+        """Write on each picture what is known of the axial slice in view, else of all slices."""
+        if self.figures is None or self.grid.opened is None:
+            return
+        index, tested = (
+            self._axial_slice,
+            {(row.method, row.target): row for row in self.trust.rows},
+        )
+        for key in self.figures.keys:
+            verdict = tested[key].verdict if key in tested else ""
+            self.grid.set_caption(key, self.figures.caption(key, index), verdict)
+        self.grid.show_shares({key: row.portions(index) for key, row in tested.items()})
 
     def _on_distances(self) -> None:
         if self.figures is not None:
@@ -386,19 +392,21 @@ class CompareSession(DockSession):
 
     # ---- tests
 
-    def test(self, scope: str) -> Job | None:
+    def test(self, scope: str, fill: Fill = "mean") -> Job | None:
         """Put the maps of the comparison to the test.
 
         Parameters
         ----------
         scope : {"slice", "lesion", "case"}
             The slice in view, the slices with lesion, or all.
+        fill : {"mean", "blur", "mirror"}
+            Content that takes the place of deleted pixels.
         """
         comparing, index = self.comparing, self.slice
         if comparing is None or self.runs.busy:
             return None
         if scope != "slice":
-            return self.trust.start(comparing, self._all_maps(), scope)
+            return self.trust.start(comparing, self._all_maps(), scope, fill)
         if index is None:
             self.say("The slice in view lies outside the case; go to one of its slices.")
             return None
@@ -406,14 +414,14 @@ class CompareSession(DockSession):
         if not maps:
             self.say(f"No map of the comparison speaks of slice {index}; go to one of its slices.")
             return None
-        return self.trust.start(comparing, maps, index)
+        return self.trust.start(comparing, maps, index, fill)
 
     def look(self, method: str, target: Target, direction: Direction, fraction: float) -> None:
         """Show the slice in view at a point of a curve, see `TrustRun.look`."""
         self.trust.look(method, target, direction, fraction, self.slice)
 
     def _on_tested(self, rows: list[TrustRow], where: str) -> None:
-        """Mark the maps that random networks draw, too."""
+        """Mark the maps that random networks draw, too, and draw the shares of the sequences."""
         self._write_captions()
 
     # ---- a method as the result

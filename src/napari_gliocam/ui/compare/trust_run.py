@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
@@ -14,6 +15,9 @@ from napari_gliocam.ui.compare.trust_work import Direction, MapTests, TrustRow
 from napari_gliocam.ui.compare.work import Comparing
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.jobs.jobs import Jobs
+
+if TYPE_CHECKING:  # it would load torch
+    from napari_gliocam.trust.fills import Fill
 
 
 class TrustRun:
@@ -35,37 +39,44 @@ class TrustRun:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._tests: MapTests | None = None
+        self._under_way: MapTests | None = None  # written to by another thread
+        self.rows: list[TrustRow] = []
 
     def clear(self) -> None:
         """Forget what was found: the comparison is another one."""
-        self._tests = None
+        self._tests, self._under_way, self.rows = None, None, []
         self._jobs.drop("test")
         self._jobs.drop("picture")
         self.found.emit([], "")
 
-    @property
-    def rows(self) -> list[TrustRow]:
-        """What is found by now."""
-        return [] if self._tests is None else self._tests.rows
-
     def start(
-        self, comparing: Comparing, maps: Sequence[ClassMaps], scope: str | int
+        self,
+        comparing: Comparing,
+        maps: Sequence[ClassMaps],
+        scope: str | int,
+        fill: Fill = "mean",
     ) -> Job | None:
         """Test the maps on some slices, see `MapTests`; None while tests run."""
         if self._jobs.running("test"):
             return None
-        tests = self._tests = MapTests(comparing, maps, scope)
+        tests = self._under_way = MapTests(comparing, maps, scope, fill)
         return self._jobs.run(
             "test", tests.run, name="Tests of the maps", torch=True, shown=self._show
         )
 
     def _show(self, progress: Progress | None) -> None:
+        """Show what was found, at the end; tests that were stopped at once leave those before."""
         self.progressed.emit(progress)
-        if progress is None and self._tests is not None:
-            slices = self._tests.slices
-            one = f"Slice {slices[0]}. " if slices else ""
-            words = f"Mean of {len(slices)} slices, {slices[0]} to {slices[-1]}. " if slices else ""
-            self.found.emit(self._tests.rows, one if len(slices) == 1 else words)
+        tests = self._under_way
+        if progress is not None or tests is None:  # dropped, and may not have noticed yet
+            return
+        self._under_way = None
+        if not tests.rows:
+            return
+        self._tests, self.rows, slices = tests, tests.rows, tests.slices
+        one = f"Slice {slices[0]}. " if slices else ""
+        words = f"Mean of {len(slices)} slices, {slices[0]} to {slices[-1]}. " if slices else ""
+        self.found.emit(self.rows, one if len(slices) == 1 else words)
 
     def look(
         self,
@@ -91,7 +102,7 @@ class TrustRun:
         tests = self._tests
         if tests is None or self._jobs.running("test"):
             return
-        (row,) = (r for r in tests.rows if (r.method, r.target) == (method, target))
+        (row,) = (r for r in self.rows if (r.method, r.target) == (method, target))
         slices = tests.slices
         index = in_view if in_view in slices else slices[len(slices) // 2]
         probability = float(np.interp(fraction, *row.lines[direction]))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_gliocam.ui.widgets.chart import ChartView
 from napari_gliocam.ui.widgets.pieces import Choice, in_row, plain_label
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
-from napari_gliocam.wording import figure
+from napari_gliocam.wording import figure, percent
 
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -30,14 +31,60 @@ HEIGHT, WIDTH = 150, 96
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
 #: What can be tested, by the words of the choice.
 _SCOPES = {"This slice": "slice", "With lesion": "lesion", "Whole case": "case"}
-_VERDICTS = {True: "passed", False: "failed", None: "–"}
+#: Content that takes the place of deleted pixels, by the words of the choice.
+_FILLS = {"Brain's mean": "mean", "Blur": "blur", "Mirrored side": "mirror"}
+#: Title and meaning of each figure.
+_FIGURES = {
+    "deletion": (
+        "Deletion",
+        "Area under the probability while the map's pixels are deleted; lower is better",
+    ),
+    "insertion": (
+        "Insertion",
+        "Area under the probability while they are restored; higher is better",
+    ),
+    "road-most": (
+        "ROAD, most",
+        "Change of the probability with the most relevant pixels imputed; lower is better",
+    ),
+    "road-least": (
+        "ROAD, least",
+        "Change of the probability with the least relevant imputed; nearer to 0 is better",
+    ),
+    "average-drop": (
+        "Average drop",
+        "Part of the probability that is lost with the map's pixels alone; lower is better",
+    ),
+    "increase-in-confidence": (
+        "Increase",
+        "Part of the slices on which it rises instead; higher is better",
+    ),
+    "randomisation": (
+        "Randomisation",
+        "Whether networks with random weights draw another map (passed) or much the same (failed)",
+    ),
+    "repeatability-rank": (
+        "Repeatability",
+        "Rank correlation with the map by the other bundle; higher is better",
+    ),
+    "auprc": (
+        "AUPRC",
+        "Area under precision and recall with the expert's outline, without a threshold",
+    ),
+    "prevalence": ("AUPRC by chance", "That of a map that knows nothing"),
+    "mass-accuracy": ("Mass accuracy", "Share of the map's sum inside the outline"),
+    "rank-accuracy": (
+        "Rank accuracy",
+        "Part of as many highest values as the outline has voxels that lies inside it",
+    ),
+}
 
 
 class TrustView(ChartView):
     """Show tests; emit requests to run them and to see the slice at a point of a curve."""
 
-    #: "slice", "lesion" or "case".
-    test_requested = Signal(str)
+    #: "slice", "lesion" or "case"; "mean", "blur" or "mirror".
+    test_requested = Signal(str, str)
     cancel_requested = Signal()
     #: Method, target, "deletion" or "insertion", fraction.
     step_requested = Signal(str, str, str, float)
@@ -50,10 +97,14 @@ class TrustView(ChartView):
             "same, would another bundle, which sequence said so? Seconds for each map and slice",
         )
         self.run.requested.connect(
-            lambda: self.test_requested.emit(_SCOPES[self.scope.currentText()])
+            lambda: self.test_requested.emit(
+                _SCOPES[self.scope.currentText()], _FILLS[self.fill.currentText()]
+            )
         )
         self.scope = Choice("Slices that are tested; of many no more than 12, at even distances")
         self.scope.fill(list(_SCOPES), 0)
+        self.fill = Choice("Baseline: what takes the place of deleted pixels")
+        self.fill.fill(list(_FILLS), 0)
         self.run.cancel_requested.connect(self.cancel_requested)
         self.target = QComboBox()
         self.target.setToolTip("Class of the curves")
@@ -71,17 +122,14 @@ class TrustView(ChartView):
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.caption, self.note = plain_label(wrap=True), plain_label(wrap=True)
         self.table = TextTable()
-        self.table.setToolTip(
-            "Areas under the curves; whether networks with random weights draw another map "
-            "(passed) or much the same (failed); rank correlation with the map by the other bundle"
-        )
         self.lesions = TextTable()
         self.lesions.setToolTip(
             "Share of each sequence in the map of a lesion (Shapley value), below 0 where it "
             "speaks against the class; lesions are numbered from the largest"
         )
         self.lay_out(
-            in_row(self.scope, self.run, self.target, grow=self.run),
+            in_row(self.scope, self.fill, self.target),
+            self.run,
             in_row(self.plot, self.picture, grow=self.plot, spacing=2),
             self.caption,
             self.table,
@@ -127,21 +175,21 @@ class TrustView(ChartView):
         rows = self._shown()
         for widget in (self.plot, self.table, self.target):
             widget.setVisible(bool(rows))
-        texts = []
-        for row, colour in zip(rows, _COLOURS * (len(rows) // len(_COLOURS) + 1), strict=False):
+        known = [n for n in _FIGURES if any(n in row.figures for row in rows)]
+        self.table.fill(
+            ["", *(row.method for row in rows)],
+            [[_FIGURES[n][0], *(_text(n, row.figures.get(n)) for row in rows)] for n in known],
+            [[_FIGURES[n][1]] * (len(rows) + 1) for n in known],
+        )
+        for column, (row, colour) in enumerate(zip(rows, cycle(_COLOURS), strict=False), start=1):
+            heading = self.table.horizontalHeaderItem(column)
+            if heading is not None:
+                heading.setForeground(pg.mkBrush(colour))
             for way, (fractions, scores) in row.lines.items():
                 style = Qt.PenStyle.SolidLine if way == "deletion" else Qt.PenStyle.DashLine
                 self.plot.plot(fractions, scores, pen=pg.mkPen(colour, width=2, style=style))
-            areas = [figure(row.areas.get(w), 2) for w in ("deletion", "insertion")]
-            repeated = figure(row.repeatability, 2)
-            texts.append([row.method, *areas, _VERDICTS[row.passed], repeated])
-        self.table.fill(["", "Deletion", "Insertion", "Random", "Repeat"], texts)
         self._show_lesions(rows)
-        for line, colour in zip(range(len(texts)), _COLOURS * 9, strict=False):
-            item = self.table.item(line, 0)
-            if item is not None:
-                item.setForeground(pg.mkBrush(colour))
-        failed = [row.method for row in rows if row.passed is False]
+        failed = [row.method for row in rows if row.fails]
         notes = [self._where] if rows else []
         if failed:
             names = ", ".join(failed)
@@ -156,12 +204,12 @@ class TrustView(ChartView):
     def _show_lesions(self, rows: Sequence[TrustRow]) -> None:
         """Show a line for each lesion of each map."""
         lines = [
-            [f"Lesion {number}", row.method, *(f"{100 * s:z.0f} %" for s in shares.values())]
+            [f"Lesion {number}", row.method, *map(percent, shares.values())]
             for row in rows
             for number, shares in row.lesions
         ]
         sequences = next((list(shares) for row in rows for _, shares in row.lesions), [])
-        self.lesions.fill(["", "", *sequences], lines)
+        self.lesions.fill(["", "", *(m.title for m in sequences)], lines)
         self.lesions.setVisible(bool(lines))
 
     def set_picture(self, grey: NDArray[np.uint8] | None, caption: str) -> None:
@@ -195,3 +243,10 @@ class TrustView(ChartView):
         if best is not None:
             _, row, way = best
             self.step_requested.emit(row.method, row.target, way, fraction)
+
+
+def _text(name: str, value: float | None) -> str:
+    """Return a figure as the table has it."""
+    if name == "randomisation" and value is not None:
+        return "passed" if value else "failed"
+    return figure(value, 2)

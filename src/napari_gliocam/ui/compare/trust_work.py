@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,7 +18,9 @@ from napari_gliocam.ui.jobs import work
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.trust.fills import Fill
     from napari_gliocam.trust.run import Assessing, Tested
+    from napari_gliocam.trust.sequences import SequenceShares
     from napari_gliocam.ui.compare.work import Comparing
 
 Direction = Literal["deletion", "insertion"]
@@ -36,39 +38,54 @@ class TrustRow:
         Names of the method and of the target.
     lines : dict of "deletion" and "insertion" to (fractions, probabilities)
         The curves; empty where the map ranks no pixel.
-    areas : dict of "deletion" and "insertion" to float
-        Area under each.
-    passed : bool or None
-        Whether networks with random weights draw another map; None where that is not known.
+    figures : dict of str to float
+        Figures by the name of their test, such as "deletion", see `napari_gliocam.trust.run`.
     sequences : str
         Shares of the sequences in the image-level logit, in words.
     reasons : tuple of str
         Sentences: why something is missing, what a reader must know of the sequences.
-    repeatability : float or None
-        Rank correlation with the map by another bundle; None where that is not known.
-    most : str
-        The sequence that contributes most to the logit, and its share, such as "FLAIR 71 %".
-    lesions : tuple of (int, dict of str to float)
+    lesions : tuple of (int, dict of Modality to float)
         Share of each sequence in the map of a lesion, by its number.
+    shares : SequenceShares or None
+        Contributions of the sequences on each slice that was tested.
     """
 
     method: str
     target: Target
     lines: dict[Direction, Line]
-    areas: dict[Direction, float]
-    passed: bool | None = None
+    figures: dict[str, float] = field(default_factory=dict)
     sequences: str = ""
     reasons: tuple[str, ...] = ()
-    repeatability: float | None = None
-    most: str = ""
-    lesions: tuple[tuple[int, dict[str, float]], ...] = ()
+    lesions: tuple[tuple[int, dict[Modality, float]], ...] = ()
+    shares: SequenceShares | None = None
 
     @property
     def verdict(self) -> str:
-        """What is written on the picture of the map, a line each."""
-        said = ["fails randomisation"] if self.passed is False else []
-        said += [f"most from {self.most}"] if self.most else []
-        return "\n".join(said)
+        """What is written on the picture of the map."""
+        return "fails randomisation" if self.fails else ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether networks with random weights draw much the same map."""
+        return self.figures.get("randomisation") == 0.0
+
+    def portions(self, in_view: int | None) -> dict[str, dict[Modality, float]]:
+        """Return the share of each sequence in the class's logit and in the map, by a title.
+
+        Parameters
+        ----------
+        in_view : int or None
+            The slice in view; the mean over the slices, where it is none that was tested.
+        """
+        shares = self.shares
+        if shares is None:
+            return {}
+        one = len(shares.logits) == 1
+        seen = in_view in shares.logits
+        where = [in_view] if in_view is not None and seen else None
+        slices = "" if one else f" slice {in_view}" if seen else f" of {len(shares.logits)} slices"
+        found = {f"class{slices}": shares.of_logit(where), f"map{slices}": shares.of_map(where)}
+        return {title: made.shares for title, made in found.items() if made is not None}
 
 
 class MapTests:
@@ -83,26 +100,38 @@ class MapTests:
     scope : "lesion", "case" or int
         Slices that count: those on which the networks see the class, all, or one; of many no more
         than `napari_gliocam.trust.scoring.MOST_SLICES`, at even distances.
+    fill : {"mean", "blur", "mirror"}
+        Content that takes the place of deleted pixels.
     """
 
-    def __init__(self, comparing: Comparing, maps: Sequence[ClassMaps], scope: str | int) -> None:
+    def __init__(
+        self,
+        comparing: Comparing,
+        maps: Sequence[ClassMaps],
+        scope: str | int,
+        fill: Fill = "mean",
+    ) -> None:
         self.scope = scope
+        self.fill: Fill = fill
         self._comparing = comparing
         self._maps = {one.name: one for one in maps}
         self._assessing: Assessing | None = None
 
     def run(self) -> Generator[Progress, None, None]:
         """Put every map to the tests; can be closed at any yield."""
+        from napari_gliocam.trust.faithfulness import FaithfulnessSettings
         from napari_gliocam.trust.run import Assessing, Test, TrustRequest
 
         prepared = yield from self._comparing.ready.getting()
         others = yield from self._other(prepared)
-        tests: tuple[Test, ...] = ("faithfulness", "randomisation", "sequence")
+        tests: list[Test] = ["faithfulness", "randomisation", "sequence"]
+        tests += ["repeatability"] if others else []
+        tests += ["localisation"] if prepared.case.expert is not None else []
         recipes = self._comparing.recipes
         self._assessing = Assessing(
             prepared,
             {name: (one, recipes.get(name)) for name, one in self._maps.items()},
-            TrustRequest((*tests, "repeatability") if others else tests, self.scope),
+            TrustRequest(tuple(tests), self.scope, settings=FaithfulnessSettings(fill=self.fill)),
             others=others,
             networks=None if isinstance(self.scope, int) else self._comparing.result,
             device=self._comparing.ready.key[2],
@@ -126,8 +155,11 @@ class MapTests:
     @property
     def slices(self) -> list[int]:
         """The slices whose curves are finished."""
+        from napari_gliocam.trust.faithfulness import Faithfulness
+
         tested = [] if self._assessing is None else self._assessing.tested.values()
-        return sorted({i for one in tested if one.faithfulness for i in one.faithfulness.slices})
+        found = (one.result(Faithfulness) for one in tested)
+        return sorted({index for one in found if one is not None for index in one.slices})
 
     @property
     def rows(self) -> list[TrustRow]:
@@ -139,32 +171,30 @@ class MapTests:
     def _row(self, one: Tested) -> TrustRow:
         assert self._assessing is not None
         lines: dict[Direction, Line] = {}
-        areas: dict[Direction, float] = {}
-        faithful, shares = one.faithfulness, one.sequences
+        from napari_gliocam.trust.faithfulness import Faithfulness
+        from napari_gliocam.trust.sequences import SequenceShares
+
+        faithful, shares = one.result(Faithfulness), one.result(SequenceShares)
         for way in _DIRECTIONS:
             curve = None if faithful is None else faithful.curve(way)
             if faithful is not None and curve is not None:
                 lines[way] = curve.fractions, curve.scores
-                areas[way] = faithful.figures()[way]
         logit = None if shares is None else shares.of_logit()
         reasons = [r.reason() for r in one.results.values()]
         if shares is not None and logit is not None:
             reasons.append(shares.caution)
-        repeated = one.results.get("repeatability")
         return TrustRow(
             one.method,
             one.target,
             lines,
-            areas,
-            None if one.randomisation is None else one.randomisation.passed,
+            {n: v for r in one.results.values() for n, v in r.figures().items()},
             "" if logit is None else logit.words,
             tuple(_sentence(r) for r in dict.fromkeys(filter(None, reasons))),
-            None if repeated is None else repeated.figures().get("repeatability-rank"),
-            "" if logit is None else logit.most,
             tuple(
-                (number, {m.title: share for m, share in found.shares.items()})
+                (number, found.shares)
                 for number, found in self._assessing.lesions.get((one.method, one.target), ())
             ),
+            shares,
         )
 
     def picture(
@@ -180,7 +210,7 @@ class MapTests:
         assert self._assessing is not None
         prepared = self._assessing.prepared
         (one,) = mapped_slices(prepared, self._maps[method], target, [index])
-        image = altered_slice(one, fraction, direction).cpu().numpy()
+        image = altered_slice(one, fraction, direction, self.fill).cpu().numpy()
         wanted = Modality.T1CE if target == "core" else Modality.FLAIR
         modalities = prepared.bundle.info.modalities
         there = wanted in modalities and wanted not in prepared.stack.missing

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gliocam.cams.compare.request import CompareRequest
-from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import Target
-from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+from napari_gliocam.ui.jobs.work import Ready
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
-    from napari_gliocam.cams.run.prepare import Prepared
     from napari_gliocam.trust.randomisation import MapRecipe
 
 #: A picture of a comparison: the name of a method, and one of its classes.
@@ -40,37 +36,6 @@ class Place:
     slices: int
     channel: int
     channels: int
-
-
-class Ready:
-    """A case made ready for the networks; made once, used by every run on the same case.
-
-    Parameters
-    ----------
-    case : Case
-        The case at hand: its volumes, grid and brain.
-    bundle : Path or None
-        The folder of the bundle; None for the one that ships.
-    device : str
-        Name of the device.
-    """
-
-    def __init__(self, case: Case, bundle: Path | None, device: str) -> None:
-        self.key = (case, bundle, device)
-        self.name = f"Preparing {case.name}"
-        self.prepared: Prepared | None = None
-
-    def getting(self) -> Generator[Progress, None, Prepared]:
-        """Load the bundle and cut the case into slices, unless both is done."""
-        keep_triton_out()
-        yield Progress(0, 1, "loading the bundle")
-        from napari_gliocam.cams.run.prepare import preparing
-
-        case, path, device = self.key
-        bundle = work.loaded(path)
-        if self.prepared is None or self.prepared.bundle is not bundle:
-            self.prepared = yield from preparing(case, bundle, device)
-        return self.prepared
 
 
 class Comparing:

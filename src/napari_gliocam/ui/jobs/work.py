@@ -18,25 +18,57 @@ from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
 
 if TYPE_CHECKING:
+    from napari_gliocam.cams.run.prepare import Prepared
     from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.prepare import Examination, Steps
     from napari_gliocam.refine.clusters import Clustering
 
 
 def loaded(bundle: Path | None) -> Bundle:
-    """Load the bundle of a folder (None: the one that ships), kept until another is asked for."""
+    """Load the bundle of a folder (None: the one that ships); the last two are kept."""
     from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
 
     file = (bundle or bundled_path()) / INFO_FILE
     return _bundle(bundle, file.stat().st_mtime_ns if file.exists() else 0)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # the one in use, and another that a test compares it with
 def _bundle(path: Path | None, written: int) -> Bundle:
     """Load the bundle of a folder, once until it is written anew."""
     from napari_gliocam.nets.bundle import load_bundle
 
     return load_bundle(path)
+
+
+class Ready:
+    """A case made ready for the networks; made once, used by every run on the same case.
+
+    Parameters
+    ----------
+    case : Case
+        The case at hand: its volumes, grid and brain.
+    bundle : Path or None
+        The folder of the bundle; None for the one that ships.
+    device : str
+        Name of the device.
+    """
+
+    def __init__(self, case: Case, bundle: Path | None, device: str) -> None:
+        self.key = (case, bundle, device)
+        self.name = f"Preparing {case.name}"
+        self.prepared: Prepared | None = None
+
+    def getting(self) -> Generator[Progress, None, Prepared]:
+        """Load the bundle and cut the case into slices, unless both is done."""
+        keep_triton_out()
+        yield Progress(0, 1, "loading the bundle")
+        from napari_gliocam.cams.run.prepare import preparing
+
+        case, path, device = self.key
+        bundle = loaded(path)
+        if self.prepared is None or self.prepared.bundle is not bundle:
+            self.prepared = yield from preparing(case, bundle, device)
+        return self.prepared
 
 
 def cluster(

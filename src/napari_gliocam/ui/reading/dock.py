@@ -116,6 +116,7 @@ class ReadingDock(Dock):
         session.status_changed.connect(self._show_status)
         session.slice_changed.connect(self.chart.set_slice)
         session.voxel_changed.connect(self._show_voxel)
+        session.clicked.connect(self._on_click)
         session.drawings_changed.connect(self._show_drawings)
 
     def _show_addable(self, bundle: BundleInfo | None) -> None:
@@ -126,9 +127,9 @@ class ReadingDock(Dock):
         view.diameters_requested.connect(session.show_diameters)
         view.diameters_slice_requested.connect(session.go_to_diameters)
         view.discard_requested.connect(session.discard_strokes)
-        view.sequences.requested.connect(session.share_sequences)
+        view.sequences.requested.connect(session.sequences.start)
         view.sequences.cancel_requested.connect(partial(session.jobs.cancel, "sequences"))
-        session.sharing.connect(view.sequences.set_progress)
+        session.sequences.progressed.connect(view.sequences.set_progress)
         session.sequences_changed.connect(view.set_sequences)
         view.enhancing_requested.connect(session.divide_core)
 
@@ -208,7 +209,13 @@ class ReadingDock(Dock):
         self._show_others()
 
     def _show_voxel(self, voxel: VoxelReading | None) -> None:
-        self.voxel_view.set_voxel(voxel, self.session.sequences_at(voxel))
+        shares = self.session.sequences.at(voxel)
+        note = "" if voxel is None or shares else self.session.sequences.note(voxel)
+        self.voxel_view.set_voxel(voxel, shares, note)
+
+    def _on_click(self, voxel: VoxelReading | None) -> None:
+        if voxel is not None and self.tabs.currentWidget() is self.voxel_view:
+            self.session.sequences.ask(voxel)
 
     def _show_status(self, status: str) -> None:
         self.status.setText(status)

@@ -21,6 +21,7 @@ from napari_gliocam.ui.widgets.pieces import (
     push_button,
 )
 from napari_gliocam.ui.widgets.run_button import RunButton
+from napari_gliocam.ui.widgets.share_bar import ShareBar
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import counted
 
@@ -43,13 +44,13 @@ class MeasuresView(Page):
         self.trust_box = Section("How far to trust this", "From the exits of the networks")
         self.sequences = RunButton(
             "Which sequence said so?",
-            "Shares of T1ce, T2 and FLAIR in the networks' maps of each lesion, and of the voxel "
-            "under the pointer (Voxel), on 12 slices of each class; then also in the report",
+            "Shares of T1ce, T2 and FLAIR in the networks' maps of each lesion, on 12 slices of "
+            "each class, then also in the report; for any voxel: a click on it under Voxel",
         )
-        self.shares = TextTable()
+        self.shares = ShareBar()
         self.shares.setToolTip(
-            "Exact Shapley values as part of the sum of their sizes, below 0 where a sequence "
-            "speaks against the class; lesions are numbered from the largest"
+            "Exact Shapley values as part of the sum of their sizes; below 0 and hatched where a "
+            "sequence speaks against the class. Lesions are numbered from the largest"
         )
         self.caution = plain_label(wrap=True)
         self.trust_box.add(self.trust, self.sequences, self.shares, self.caution)
@@ -98,7 +99,7 @@ class MeasuresView(Page):
         self.set_sequences([])
 
     def set_sequences(self, lines: Sequence[tuple[int, Target, Shares]], caution: str = "") -> None:
-        """Show the share of each sequence in each lesion; nothing clears the table.
+        """Show the share of each sequence in each lesion; nothing clears the bars.
 
         Parameters
         ----------
@@ -107,15 +108,7 @@ class MeasuresView(Page):
         caution : str
             What a reader must know of the shares; empty for nothing.
         """
-        names = [m.title for m in lines[0][2].values] if lines else []
-        self.shares.fill(
-            ["", "", *names],
-            [
-                [f"Lesion {number}", target, *(f"{100 * s:z.0f} %" for s in one.shares.values())]
-                for number, target, one in lines
-            ],
-        )
-        self.shares.setVisible(bool(lines))
+        self.shares.set_rows({f"Lesion {n}, {target}": one.shares for n, target, one in lines})
         self.caution.setText(caution)
         self.caution.setVisible(bool(lines and caution))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from napari_gliocam.ui.model.state import Level, OpenCase
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.agreement_run import AgreementRun
 from napari_gliocam.ui.reading.overlap_run import OverlapRun
+from napari_gliocam.ui.reading.sequence_run import SequenceRun
 from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.viewer.layer_data import PLANES, Drawing
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from napari_gliocam.trust.sequences import CaseSequences, Shares
 
 Depth = NDArray[np.float32] | None
+#: A press that ends no further away, in pixels, is a click.
+CLICK_PX = 3
 #: Figures are made when nothing was changed for so long; the picture comes first.
 REST_MS = 120
 
@@ -50,17 +54,20 @@ class ReadingSession(DockSession):
     trust_changed = Signal(object)
     #: Number, class and `Shares` of each lesion.
     sequences_changed = Signal(object, str)
-    #: `Progress` of the shares; None at the end.
-    sharing = Signal(object)
+    #: The voxel that was clicked on; None outside the case.
+    clicked = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
         self.overlap = OverlapRun(self.state, self.layers, self.jobs)
         self.agreement = AgreementRun(self.state, self.layers, self.jobs)
+        self.sequences = SequenceRun(self.state, self.jobs)
+        self.sequences.slices_changed.connect(lambda: self.voxel_changed.emit(self.voxel))
         self.overlap.overlaps.connect(self._on_settled)
         self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
+        self.voxel: VoxelReading | None = None
         self.divides_core = False
         self._depth: tuple[Case, Depth] | None = None
         self._rest = self.jobs.timer(REST_MS, self._measure)
@@ -76,6 +83,7 @@ class ReadingSession(DockSession):
         )
         self._following = Connections()
         self.viewer.mouse_move_callbacks.append(self._on_move)
+        self.viewer.mouse_drag_callbacks.append(self._on_press)
 
     def start(self) -> None:
         """Follow the case in work."""
@@ -87,8 +95,8 @@ class ReadingSession(DockSession):
 
     def on_close(self, restore: bool) -> None:
         """Take away what was drawn."""
-        if self._on_move in self.viewer.mouse_move_callbacks:
-            self.viewer.mouse_move_callbacks.remove(self._on_move)
+        self.viewer.mouse_move_callbacks.remove(self._on_move)
+        self.viewer.mouse_drag_callbacks.remove(self._on_press)
         self._follow(None)
         with suppress(RuntimeError):
             self.layers.remove_drawings()
@@ -100,6 +108,7 @@ class ReadingSession(DockSession):
         self.last = None
         self.layers.remove_drawings()
         self.overlap.follow(opened)
+        self.sequences.follow(opened)
         self.agreement.follow(opened)
         self.measured.emit(None)
         self._on_dims()
@@ -131,8 +140,8 @@ class ReadingSession(DockSession):
 
     def _on_result(self, result: object) -> None:
         self.overlap.follow(self.opened)
+        self.sequences.follow(self.opened)
         if self.opened is not None:
-            self.jobs.drop("sequences")
             self.opened.sequences = None
         self.refresh()
 
@@ -229,7 +238,17 @@ class ReadingSession(DockSession):
         self.slice_changed.emit(index)
 
     def _on_move(self, viewer: ViewerModel, event: Event) -> None:
-        self.voxel_changed.emit(self.read(tuple(event.position)))
+        self.voxel = self.read(tuple(event.position))
+        self.voxel_changed.emit(self.voxel)
+
+    def _on_press(self, viewer: ViewerModel, event: Event) -> Iterator[None]:
+        """Tell a click from a drag, which moves the picture."""
+        start = np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if np.abs(np.array(event.pos) - start).max() <= CLICK_PX:
+            self.clicked.emit(self.read(tuple(event.position)))
 
     def read(self, position: tuple[float, ...]) -> VoxelReading | None:
         """Return the voxel at a place of the world, in mm; None outside the case."""
@@ -256,28 +275,6 @@ class ReadingSession(DockSession):
 
     # ---- sequences
 
-    def share_sequences(self) -> Job | None:
-        """Share out core and edema of the result among the sequences."""
-        opened = self.opened
-        own = None if opened is None else opened.networks.result
-        if opened is None or own is None or not own.maps.from_exits:
-            self.say("Click Segment first; the shares are those of its maps.")
-            return None
-        maps, case, device = own.maps, own.case, self.state.device
-        bundle = None if self.state.bundle is None else self.state.bundle.path
-
-        def done(sequences: CaseSequences) -> None:
-            opened.sequences = sequences
-
-        return self.jobs.run(
-            "sequences",
-            lambda: reading_work.sharing(case, maps, bundle, device),
-            done,
-            name="Sequences",
-            torch=True,
-            shown=lambda progress: self.sharing.emit(progress),
-        )
-
     def _on_sequences(self, sequences: CaseSequences | None = None) -> None:
         """Show the shares of each lesion of the labels in view."""
         opened = self.opened
@@ -287,11 +284,6 @@ class ReadingSession(DockSession):
             lines = opened.sequences.by_lesion(opened.result.segmentation.labels)
             caution = opened.sequences.caution
         self.sequences_changed.emit(lines, caution)
-
-    def sequences_at(self, voxel: VoxelReading | None) -> dict[Target, Shares]:
-        """Return the contributions of the sequences at a voxel; empty where none are known."""
-        known = None if self.opened is None else self.opened.sequences
-        return {} if known is None or voxel is None else known.at(voxel.voxel)
 
     # ---- diameters, strokes, report
 

@@ -11,7 +11,9 @@ from napari_gliocam.maps.doubt import disagreement
 from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.widgets.pieces import Page, plain_label
+from napari_gliocam.ui.widgets.share_bar import ShareBar
 from napari_gliocam.ui.widgets.tables import TextTable
+from napari_gliocam.wording import percent
 
 if TYPE_CHECKING:  # it would load torch
     from napari_gliocam.trust.sequences import Shares
@@ -33,11 +35,20 @@ class VoxelView(Page):
             "Value of each map; in brackets the share of the exit in the aggregate. Doubt: how far "
             "the exits disagree, 0 where all say the same"
         )
-        self.lay_out(self.title, self.values, self.reason, self.maps)
+        self.shares = ShareBar()
+        self.shares.setToolTip(
+            "Share of each sequence in the networks' map at this voxel (Shapley value), hatched "
+            "where it speaks against the class"
+        )
+        self.note = plain_label(wrap=True)
+        self.lay_out(self.title, self.values, self.reason, self.maps, self.shares, self.note)
         self.set_voxel(None)
 
     def set_voxel(
-        self, voxel: VoxelReading | None, sequences: Mapping[Target, Shares] | None = None
+        self,
+        voxel: VoxelReading | None,
+        sequences: Mapping[Target, Shares] | None = None,
+        note: str = "",
     ) -> None:
         """Show a voxel.
 
@@ -47,7 +58,12 @@ class VoxelView(Page):
             None outside the case.
         sequences : mapping of Target to Shares, optional
             Contributions of the sequences to its maps, where they are known.
+        note : str
+            Why they are not, and what to do.
         """
+        self.shares.set_rows({t: one.shares for t, one in (sequences or {}).items()})
+        self.note.setText(note)
+        self.note.setVisible(voxel is not None and bool(note))
         for widget in (self.values, self.reason, self.maps):
             widget.setVisible(voxel is not None)
         if voxel is None:
@@ -60,13 +76,11 @@ class VoxelView(Page):
             " · ".join(f"{modality.title} {v:.4g}" for modality, v in voxel.intensities.items())
         )
         self.reason.setText(voxel.reason)
-        self.maps.fill(*_table(voxel, sequences or {}))
+        self.maps.fill(*_table(voxel))
         self.maps.setVisible(bool(voxel.maps))
 
 
-def _table(
-    voxel: VoxelReading, sequences: Mapping[Target, Shares]
-) -> tuple[list[str], list[list[str]]]:
+def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
     targets = list(voxel.maps)
     rows = [["aggregate", *(f"{voxel.maps[target]:.2f}" for target in targets)]]
     if voxel.probabilities:
@@ -80,15 +94,11 @@ def _table(
                 texts.append("–")
                 continue
             one = readings[number]
-            share = "" if one.share is None else f" ({100 * one.share:z.0f} %)"
+            share = "" if one.share is None else f" ({percent(one.share)})"
             texts.append(f"{one.value:.2f}{share}")
         rows.append([f"exit {number + 1}", *texts])
     if exits:
         rows.append(["doubt", *(_doubt(voxel.exits.get(target, ())) for target in targets)])
-    for modality in dict.fromkeys(m for one in sequences.values() for m in one.values):
-        shares = [sequences[t].shares.get(modality) if t in sequences else None for t in targets]
-        texts = ["–" if s is None else f"{100 * s:z.0f} %" for s in shares]
-        rows.append([f"from {modality.title}", *texts])
     return ["", *targets], rows
 
 

@@ -23,12 +23,12 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.threshold import Segmentation
-from napari_gliocam.ui.jobs import work
-from napari_gliocam.ui.jobs.triton_guard import keep_triton_out
+from napari_gliocam.ui.jobs.work import Ready
 
 if TYPE_CHECKING:
     from napari_gliocam.trust.sequences import CaseSequences
 
+_CLASSES: tuple[Target, ...] = ("core", "edema")
 #: The rows of a bundle's own maps, as they are called beside other methods.
 OWN: dict[Row, str] = {
     row: {"aggregate": "Result's maps", "guided": "Average, guided"}.get(row, row.capitalize())
@@ -173,15 +173,42 @@ def reporting(
     return save_reading(reading, folder, overwrite=True)
 
 
-def sharing(
-    case: Case, maps: ClassMaps, bundle: Path | None, device: str
-) -> Generator[Progress, None, CaseSequences]:
-    """Share out the classes of a result among the sequences."""
-    keep_triton_out()
-    yield Progress(0, 1, "loading the bundle")
-    from napari_gliocam.trust.sequences import sharing_case
+class Sharing:
+    """The sequences' part in core and edema, as work that can be stopped and keeps what it has.
 
-    return (yield from sharing_case(case, maps, bundle=work.loaded(bundle), device=device))
+    Parameters
+    ----------
+    ready : Ready
+        The case and the networks.
+    maps : ClassMaps
+        Of the case, as *Segment* made them.
+    index : int, optional
+        A slice; by default, of those on which the networks see a class, the slices that
+        `napari_gliocam.trust.scoring.choose_slices` takes.
+
+    Attributes
+    ----------
+    made : CaseSequences or None
+        The slices that are done; None before the case is ready.
+    """
+
+    def __init__(self, ready: Ready, maps: ClassMaps, index: int | None = None) -> None:
+        self._ready, self._maps, self._index = ready, maps, index
+        self.made: CaseSequences | None = None
+
+    def run(self) -> Generator[Progress, None, CaseSequences]:
+        """Do the work; can be closed at any yield."""
+        prepared = yield from self._ready.getting()
+        from napari_gliocam.trust.scoring import choose_slices
+        from napari_gliocam.trust.sequences import CaseSequences, sharing_case
+
+        scope = "lesion" if self._index is None else self._index
+        asked: dict[Target, list[int]] = {
+            target: choose_slices(prepared, self._maps, target, scope=scope) for target in _CLASSES
+        }
+        made = self.made = CaseSequences.of(prepared, asked)
+        yield from sharing_case(prepared, into=made)
+        return made
 
 
 def explaining(
@@ -202,12 +229,9 @@ def explaining(
     title : str
         Its name for a reader.
     """
-    keep_triton_out()
-    yield Progress(0, 1, "loading the bundle")
+    prepared = yield from Ready(case, bundle, device).getting()
     from napari_gliocam.cams.run.explain import Explaining
-    from napari_gliocam.cams.run.prepare import preparing
 
-    prepared = yield from preparing(case, work.loaded(bundle), device)
-    made = Explaining(prepared, method, ("core", "edema"), scope="lesion", gate=True)
+    made = Explaining(prepared, method, _CLASSES, scope="lesion", gate=True)
     maps = yield from made.run()
     return replace(maps, name=title)
