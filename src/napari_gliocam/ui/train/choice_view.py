@@ -112,7 +112,7 @@ class TrainChoiceView(Section):
             self.of_segmenter,
             self.advanced,
             self.summary,
-            in_row(self.check, self.start_button, self.resume_button, grow=self.check),
+            in_row(self.check, self.start_button, self.resume_button),
         )
         self._checked = False
         self._running = False
