@@ -49,14 +49,11 @@ class ShareBar(QWidget):
         """The text of each bar."""
         return [" ".join((title, *self._labels(one))) for title, one in self._rows.items()]
 
-    def _labels(self, portions: Portions) -> list[str]:
-        """Return name and number of each segment."""
-        return [
-            f"{_LETTERS[m] if self._on_picture else m.title} {percent(share)}".removesuffix(
-                " %" if self._on_picture else ""
-            )
-            for m, share in portions.items()
-        ]
+    def _labels(self, portions: Portions, *, narrow: bool = False) -> list[str]:
+        """Return name and number of each segment, the name shortened where there is no room."""
+        if self._on_picture:
+            return [f"{_LETTERS[m]} {percent(s).removesuffix(' %')}" for m, s in portions.items()]
+        return [f"{_LETTERS[m] if narrow else m.title} {percent(s)}" for m, s in portions.items()]
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its texts."""
@@ -86,7 +83,7 @@ class ShareBar(QWidget):
         if self._on_picture:
             painter.fillRect(self.rect(), QColor(0, 0, 0, 170))
         ink = QColor("white") if self._on_picture else self.palette().windowText().color()
-        top = _GAP // 2
+        top, narrow = _GAP // 2, self.sizeHint().width() > self.width() + 2 * _GAP
         for title, portions in self._rows.items():
             x, base = _GAP, top + metrics.ascent()
             painter.setPen(ink)
@@ -96,7 +93,7 @@ class ShareBar(QWidget):
             else:
                 x += metrics.horizontalAdvance(title) + 2 * _GAP
             for (modality, share), label in zip(
-                portions.items(), self._labels(portions), strict=True
+                portions.items(), self._labels(portions, narrow=narrow), strict=True
             ):
                 if self._mark:
                     square = QRectF(x, base - _SQUARE - 1, _SQUARE, _SQUARE)
