@@ -19,6 +19,7 @@ from napari_gliocam.refine.parameters import METHODS, Refinement
 from napari_gliocam.ui.jobs.engine import files
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.widgets.dock import Dock
 
 from .conftest import press_on_canvas
 
@@ -89,6 +90,22 @@ def test_every_key_holds_beside_every_dock(segmented: Any, dock: str) -> None:
     for key in sorted({*bound, *ascii_uppercase, *digits}):
         press_on_canvas(segmented.viewer, key)
     assert segmented.state.open_cases == (segmented.opened,)
+
+
+@pytest.mark.parametrize("menu_first", [True, False])
+def test_a_dock_of_the_menu_is_that_of_the_button(gliocam: Any, menu_first: bool) -> None:
+    from napari._app_model import get_app_model
+
+    window = getattr(gliocam.viewer, "__wrapped__", gliocam.viewer).window
+    acts = [
+        lambda: get_app_model().commands.execute_command("napari-gliocam.open_reading").result(),
+        gliocam.panel.results_view.reading_button.click,
+    ]
+    for act in acts if menu_first else reversed(acts):
+        act()
+    docks = window._qt_window.findChildren(Dock)
+    assert [type(dock).TITLE for dock in docks if dock.holder].count("Reading") == 1
+    assert Dock.show_in(gliocam.viewer) is gliocam.panel
 
 
 def test_keys_do_nothing_without_a_case(make_napari_viewer_proxy: Any) -> None:

@@ -65,7 +65,7 @@ class CompareSession(DockSession):
         self.runs = CompareRun(self.state, self.jobs)
         self.runs.brought.connect(self._on_brought)
         self.runs.ended.connect(self._on_ended)
-        self.runs.said.connect(self.said.emit)
+        self.runs.said.connect(lambda message: self.said.emit(message))
         self.trust = TrustRun(self.jobs)
         self.trust.found.connect(self._on_tested)
         self.comparing: Comparing | None = None

@@ -16,11 +16,8 @@ from napari_gliocam.prepare.resample import resample
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import Job
-from napari_gliocam.ui.jobs.jobs import Jobs
-from napari_gliocam.ui.jobs.turns import Turns
-from napari_gliocam.ui.model.state import OpenCase, State
+from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer import layer_data
-from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.session import CaseRun
 
 
@@ -29,10 +26,8 @@ class PrepareRun(CaseRun):
 
     #: `Progress`; None at the end.
     progressed = Signal(object)
-
-    def __init__(self, state: State, layers: CaseLayers, jobs: Jobs, turns: Turns) -> None:
-        super().__init__(state, layers, jobs)
-        self._turns = turns
+    #: The case, and its layers, which are to be added.
+    prepared = Signal(OpenCase, list)
 
     def choose(self, modality: Modality, index: int) -> None:
         """Take another series for a modality.
@@ -112,7 +107,7 @@ class PrepareRun(CaseRun):
         self._state.examination = None
         if before is not None and before in self._state.open_cases and not before.unsaved_strokes:
             self._layers.close_case(before)
-        self._turns.run(self._layers.adding_case(opened, made))
+        self.prepared.emit(opened, made)
         warnings = opened.case.warnings
         said = " ".join(("The case is prepared; check it, then click Segment.", *warnings))
         self._state.say(said, "warning" if warnings else "info")

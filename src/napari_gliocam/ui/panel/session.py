@@ -65,7 +65,8 @@ class Session(DockSession):
         self.turns = Turns(parent)
         self.run = SegmentRun(self.state, self.layers, self.jobs, ingredients)
         self.run.finished.connect(self._on_segmented)
-        self.prepare_run = PrepareRun(self.state, self.layers, self.jobs, self.turns)
+        self.prepare_run = PrepareRun(self.state, self.layers, self.jobs)
+        self.prepare_run.prepared.connect(self._on_prepared)
         self.refine_run = RefineRun(self.state, self.layers, self.jobs, ingredients)
         self._trust = CaseTrust(self.state, self.jobs)
         self.unsaved_run = UnsavedRun(self.state, self.layers, self.jobs)
@@ -191,6 +192,9 @@ class Session(DockSession):
             if found.case.warnings and found in self.state.open_cases:
                 self.say(" ".join(found.case.warnings), "warning")
         self.state.withdraw(opening)
+
+    def _on_prepared(self, opened: OpenCase, made: list[Layer]) -> None:
+        self.turns.run(self._adding(opened, made))
 
     def _adding(self, opened: OpenCase, made: list[Layer]) -> Iterator[None]:
         """Add a layer in one step and follow it in the next: both at once hold up the window."""

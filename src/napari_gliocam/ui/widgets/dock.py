@@ -7,17 +7,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakMethod
 
+from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
+from napari_gliocam.ui.model.state import unwrap
 from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-PLUGIN = "napari-gliocam"
+PLUGIN, DISPLAY_NAME = "napari-gliocam", "Gliocam"
 HEIGHT = 820
 
 
@@ -112,11 +114,22 @@ class Dock(ViewerWidget):
     @classmethod
     def show_in(cls, viewer: ViewerModel) -> Self:
         """Open the dock behind the other panels of a viewer, or bring it to the front."""
-        dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, cls.TITLE, tabify=True)
-        dock.show()
-        dock.raise_()
-        found = getattr(widget, "__wrapped__", widget)
+        window = unwrap(viewer).window
+        # napari's menus name a dock by the plugin's display name, its Python interface by its name
+        names = [f"{cls.TITLE} ({plugin})" for plugin in (DISPLAY_NAME, PLUGIN)]
+        found = next((window.dock_widgets[n] for n in names if n in window.dock_widgets), None)
+        if found is None:
+            made = next(
+                one
+                for one in PluginManager.instance().iter_widgets()
+                if (one.plugin_name, one.display_name) == (PLUGIN, cls.TITLE)
+            )
+            found = made.get_callable()(unwrap(viewer))
+            window.add_dock_widget(found, name=names[0], tabify=True)
         assert isinstance(found, cls)
+        assert found.holder is not None
+        found.holder.show()
+        found.holder.raise_()
         return found
 
     def lay_out(
