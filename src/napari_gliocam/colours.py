@@ -7,13 +7,18 @@ it), and so do those who see all colours.
 from __future__ import annotations
 
 from napari_gliocam.case import Modality
-from napari_gliocam.targets import BOTH, CORE, EDEMA, Target
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TUMOUR, Target
 
-#: Orange and sky blue are Okabe and Ito's; what both claim is violet.
-CLASS_COLOURS: dict[int, str] = {CORE: "#E69F00", EDEMA: "#56B4E9", BOTH: "#B026FF"}
+#: Orange, sky blue and reddish purple are Okabe and Ito's; what both claim is violet.
+CLASS_COLOURS: dict[int, str] = {
+    CORE: "#E69F00",
+    EDEMA: "#56B4E9",
+    BOTH: "#B026FF",
+    TUMOUR: "#CC79A7",
+}
 
 TARGET_COLOURS: dict[Target, str] = {
-    "tumour": "#CC79A7",
+    "tumour": CLASS_COLOURS[TUMOUR],
     "core": CLASS_COLOURS[CORE],
     "edema": CLASS_COLOURS[EDEMA],
 }

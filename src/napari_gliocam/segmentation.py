@@ -352,8 +352,8 @@ class _Run:
         trace = NetworkTrace(
             frame=stack.frame,
             exits=collected.exits,
-            guided={"core": collected.guided[0], "edema": collected.guided[1]},
-            attention=dict(zip(TARGETS, collected.attention, strict=True)),
+            guided=dict(zip(info.targets[1:], collected.guided, strict=True)),
+            attention=dict(zip(info.targets, collected.attention, strict=True)),
         )
         return self._maps(stack, aggregates, collected.probabilities, trace)
 
@@ -371,15 +371,16 @@ class _Run:
         from napari_gliocam.device import describe
 
         info, grid = self.bundle.info, self.case.grid
-        tumour, core, edema = (stack.frame.put_back(m) for m in maps)
+        volumes = {t: stack.frame.put_back(m) for t, m in zip(info.targets, maps, strict=True)}
         self.clock.lap("maps")
-        probabilities = np.zeros((grid.shape[0], 3), dtype=np.float32)
-        probabilities[list(stack.frame.indices)] = scores
+        probabilities = np.zeros((grid.shape[0], len(TARGETS)), dtype=np.float32)
+        probabilities[list(stack.frame.indices), : len(info.targets)] = scores
         provenance = {
             "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
             "device": describe(self.name),
             "precision": self.runner.precision,
             "modalities": [m.value for m in info.modalities],
+            "targets": list(info.targets),
             "missing_modalities": [m.value for m in stack.missing],
             "slices": len(stack.frame),
             "across_slices_mm": info.across_slices_mm,
@@ -395,8 +396,13 @@ class _Run:
         if info.segmenter is not None:
             provenance["segmenter"] = asdict(info.segmenter)
             name = "Segmentation network"
-        return ClassMaps(
-            grid, tumour, core, edema, probabilities, provenance=provenance, trace=trace, name=name
+        return ClassMaps.of_targets(
+            grid,
+            volumes,
+            probabilities=probabilities,
+            provenance=provenance,
+            trace=trace,
+            name=name,
         )
 
 
@@ -426,24 +432,23 @@ class _Collected:
     def empty(cls, stack: SliceStack, design: Design) -> _Collected:
         n, (height, width) = len(stack.frame), stack.frame.network_shape
         sizes = [(-(-height // s), -(-width // s)) for s in design.exit_strides]
+        of_attention = [side // design.attention_stride for side in (height, width)]
+        targets = design.targets
+        count = len(targets)
         return cls(
-            aggregates=np.zeros((3, n, height, width), dtype=np.float32),
-            guided=np.zeros((2, n, height, width), dtype=np.float16),
-            exits={t: tuple(np.zeros((n, *s), dtype=np.float16) for s in sizes) for t in TARGETS},
-            probabilities=np.zeros((n, 3), dtype=np.float32),
-            attention=np.zeros(
-                (3, n, len(sizes), *(side // design.attention_stride for side in (height, width))),
-                dtype=np.uint8,
-            ),
+            aggregates=np.zeros((count, n, height, width), dtype=np.float32),
+            guided=np.zeros((count - 1, n, height, width), dtype=np.float16),
+            exits={t: tuple(np.zeros((n, *s), dtype=np.float16) for s in sizes) for t in targets},
+            probabilities=np.zeros((n, count), dtype=np.float32),
+            attention=np.zeros((count, n, len(sizes), *of_attention), dtype=np.uint8),
         )
 
     def put(self, where: slice, maps: Maps) -> None:
-        for target in range(3):
-            self.aggregates[target, where] = maps.aggregates[:, target].float().cpu().numpy()
-            for exit_, values in zip(self.exits[TARGETS[target]], maps.exits, strict=True):
-                exit_[where] = values[:, target].float().cpu().numpy()
-        for target in range(2):
-            self.guided[target, where] = maps.guided[:, target].float().cpu().numpy()
+        self.aggregates[:, where] = maps.aggregates.transpose(0, 1).float().cpu().numpy()
+        self.guided[:, where] = maps.guided.transpose(0, 1).float().cpu().numpy()
+        for column, exits in enumerate(self.exits.values()):
+            for exit_, values in zip(exits, maps.exits, strict=True):
+                exit_[where] = values[:, column].float().cpu().numpy()
         self.probabilities[where] = maps.logits.float().sigmoid().cpu().numpy()
         weights = (maps.attention.float() * 255).round().byte().cpu().numpy()
         self.attention[:, where] = weights.transpose(2, 0, 1, 3, 4)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -12,9 +14,14 @@ Target = Literal["tumour", "core", "edema"]
 #: In the order of the networks' outputs and of every array with an axis for them.
 TARGETS: tuple[Target, ...] = ("tumour", "core", "edema")
 
-#: Values of a label volume; a voxel that both classes claim is kept only where they may overlap.
-BACKGROUND, CORE, EDEMA, BOTH = 0, 1, 2, 3
-CLASS_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "core and edema"}
+#: Targets of networks that know the tumour alone, without core and edema.
+TUMOUR_ALONE: tuple[Target, ...] = ("tumour",)
+
+#: Values of a label volume.  A voxel that both classes claim is kept only where they may overlap;
+#: `TUMOUR` is tumour that the networks do not divide into classes.
+BACKGROUND, CORE, EDEMA, BOTH, TUMOUR = 0, 1, 2, 3, 4
+CLASS_NAMES = {CORE: "core", EDEMA: "edema", BOTH: "core and edema", TUMOUR: "tumour"}
+LABELS = (BACKGROUND, *CLASS_NAMES)
 
 
 def masks_of(labels: NDArray[Any]) -> dict[Target, NDArray[np.bool_]]:
@@ -23,7 +30,7 @@ def masks_of(labels: NDArray[Any]) -> dict[Target, NDArray[np.bool_]]:
     Parameters
     ----------
     labels : ndarray of any integer type, any shape
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
 
     Returns
     -------
@@ -40,3 +47,23 @@ def mask_of(labels: NDArray[Any], target: Target) -> NDArray[np.bool_]:
     else:
         mask = (labels == (CORE if target == "core" else EDEMA)) | (labels == BOTH)
     return mask
+
+
+def labels_of(targets: Sequence[Target], *, exclusive: bool = True) -> tuple[int, ...]:
+    """Return the values, without background, that labels of these targets may have.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        Targets of the maps that the labels are cut from.
+    exclusive : bool
+        Whether no voxel may be both classes.
+    """
+    if targets == TUMOUR_ALONE:
+        return (TUMOUR,)
+    return (CORE, EDEMA) if exclusive else (CORE, EDEMA, BOTH)
+
+
+def targets_of(*volumes: NDArray[Any]) -> tuple[Target, ...]:
+    """Return the targets that every volume tells of: tumour alone where one is not divided."""
+    return TUMOUR_ALONE if any(bool((labels == TUMOUR).any()) for labels in volumes) else TARGETS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, LABELS, TARGETS, TUMOUR, TUMOUR_ALONE, Target
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Grid
@@ -24,7 +25,8 @@ class Segmentation:
     Parameters
     ----------
     labels : ndarray of uint8, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 claimed by both (only where not exclusive).
+        0 background, 1 core, 2 edema, 3 claimed by both (only where not exclusive); 4 tumour
+        where the maps know no classes.
     maps : ClassMaps
         The maps the labels were cut from.
     settings : Thresholds
@@ -51,18 +53,21 @@ class Segmentation:
 
     @property
     def volumes_ml(self) -> dict[str, float]:
-        """Volumes of core, edema and the whole tumour in ml; both-voxels count in each class."""
-        counts = np.bincount(self.labels.ravel(), minlength=4)
-        return volumes_of(counts, self.grid.voxel_ml)
+        """Volumes of the targets of its maps in ml; both-voxels count in each class."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(LABELS))
+        return volumes_of(counts, self.grid.voxel_ml, self.maps.targets)
 
 
-def volumes_of(counts: NDArray[np.integer], voxel_ml: float) -> dict[str, float]:
-    """Return volumes in ml from the numbers of voxels with label 0 to 3."""
-    return {
-        "core": float((counts[CORE] + counts[BOTH]) * voxel_ml),
-        "edema": float((counts[EDEMA] + counts[BOTH]) * voxel_ml),
-        "tumour": float(counts[1:].sum() * voxel_ml),
+def volumes_of(
+    counts: NDArray[np.integer], voxel_ml: float, targets: Sequence[Target] = TARGETS
+) -> dict[str, float]:
+    """Return volumes of targets in ml from the numbers of voxels with label 0 to 4."""
+    voxels = {
+        "core": counts[CORE] + counts[BOTH],
+        "edema": counts[EDEMA] + counts[BOTH],
+        "tumour": counts[1:].sum(),
     }
+    return {name: float(n * voxel_ml) for name, n in voxels.items() if name in targets}
 
 
 def apply_thresholds(
@@ -77,7 +82,7 @@ def apply_thresholds(
     Parameters
     ----------
     maps : ClassMaps
-        Maps of tumour, core and edema.
+        Maps of tumour, core and edema, or of the tumour alone.
     settings : Thresholds, optional
         Paper 1's by default.
     out : ndarray of uint8, shape (S, P, L), optional
@@ -92,8 +97,15 @@ def apply_thresholds(
     settings = settings or Thresholds()
     labels = np.zeros(maps.grid.shape, dtype=np.uint8) if out is None else out
     index = where if isinstance(where, tuple) else (where,)
-    core, edema = maps.core[index], maps.edema[index]
+    part = labels[index]
     tumour = maps.tumour[index] > settings.tumour_threshold
+    if maps.targets == TUMOUR_ALONE:
+        if settings.gate:
+            seen = maps.probabilities[index[0], 0] >= settings.gate_probability
+            tumour &= seen[:, None, None]
+        np.multiply(tumour, TUMOUR, out=part, casting="unsafe")
+        return Segmentation(labels=labels, maps=maps, settings=settings)
+    core, edema = maps.core[index], maps.edema[index]
     is_core = (core > settings.class_threshold) & tumour
     is_edema = (edema > settings.class_threshold) & tumour
     if settings.gate:
@@ -106,7 +118,6 @@ def apply_thresholds(
         core_wins = core >= edema
         is_core &= ~clash | core_wins
         is_edema &= ~clash | ~core_wins
-    part = labels[index]
     np.multiply(is_edema, EDEMA, out=part, casting="unsafe")
     part += is_core.view(np.uint8)
     return Segmentation(labels=labels, maps=maps, settings=settings)

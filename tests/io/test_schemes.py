@@ -103,7 +103,7 @@ def test_each_voxel_gets_the_class_of_its_value(name, data):
     assert labels.tolist() == [scheme.class_of(value) for value in values]
     assert set(label_values(np.array(values)).tolist()) == set(values) - {0}
     for value, label in zip(values, labels.tolist(), strict=True):
-        assert bool(label) == (value in scheme.core | scheme.edema)
+        assert bool(label) == (value in scheme.core | scheme.edema | scheme.undivided)
 
 
 @given(st.sets(st.integers(0, 6)))

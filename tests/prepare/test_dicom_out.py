@@ -100,7 +100,7 @@ def test_a_case_that_never_was_dicom_has_no_series_to_write_on(case):
 def test_no_tumour_is_no_segmentation(case):
     segmentation = segmented(case)
     segmentation.labels[:] = 0
-    with pytest.raises(SaveError, match="no core and no edema"):
+    with pytest.raises(SaveError, match="shows no tumour"):
         dicom_result(segmentation, case, Modality.T1CE)
 
 

@@ -14,7 +14,7 @@ from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL,
 from napari_gliocam.measure.evaluation.report import Against, Evaluation
 from napari_gliocam.measure.evaluation.summary import IMAGE_LEVEL_POOLED, Figure, patients_with
 from napari_gliocam.measure.scores.conventions import Convention
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 
 #: Rows of cases in the short table.
 MOST_ROWS = 10
@@ -45,7 +45,7 @@ def short_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
     methods = _unique(record.method for record in evaluation.records)
     for method in methods if len(own) > 1 else methods[1:]:
         row = []
-        for target in TARGETS:
+        for target in _targets(own):
             row += [_number(m, found.get((method, target, m))) for m in ("dice", "hd95_mm")]
         title = f"mean of {len(own)}" if method == METHOD else f"baseline: {method}"
         table.add_row(title, *row, style="bold" if method == METHOD else "")
@@ -80,14 +80,17 @@ def _cases(records: Sequence[CaseRecord]) -> Table:
 
     table = _table("each case as one volume; HD95 in mm")
     table.add_column("case", overflow="fold")
-    for target in TARGETS:
+    targets = _targets(records)
+    for target in targets:
         table.add_column(f"{target}\nDice", justify="right")
         table.add_column("\nHD95", justify="right")
     for record in records:
         row = []
-        for target in TARGETS:
-            overlap = record.overlaps[target][Convention.VOLUME]
-            row += [_number("dice", overlap.dice), _number("hd95_mm", overlap.hd95)]
+        for target in targets:
+            known = record.overlaps.get(target)
+            overlap = None if known is None else known[Convention.VOLUME]
+            row.append(_number("dice", None if overlap is None else overlap.dice))
+            row.append(_number("hd95_mm", None if overlap is None else overlap.hd95))
         table.add_row(Text(printable(record.case)), *row)
     return table
 
@@ -99,7 +102,8 @@ def _figures(title: str, figures: Sequence[Figure], records: Sequence[CaseRecord
     table = _table(title)
     table.add_column("", min_width=11)
     table.add_column("", min_width=10)
-    for target in TARGETS:
+    targets = _targets(records)
+    for target in targets:
         n = max((f.n for f in figures if f.target == target), default=0)
         with_class = patients_with(records, target)
         head = f"{target}\nn = {n}" + (f", {with_class} with it" if with_class != n else "")
@@ -107,7 +111,7 @@ def _figures(title: str, figures: Sequence[Figure], records: Sequence[CaseRecord
     for metric in metrics:
         shown = METRICS[metric]
         for method in methods:
-            row = [_cell(found.get((metric, method, target))) for target in TARGETS]
+            row = [_cell(found.get((metric, method, target))) for target in targets]
             if set(row) == {NOTHING} and method != METHOD:
                 continue
             table.add_row(shown, method, *row, style="bold" if method == METHOD else "")
@@ -159,6 +163,11 @@ def _against(against: Against) -> Iterator[RenderableType]:
     for cases, where in ((against.only_here, "here"), (against.only_there, against.name)):
         if cases:
             yield Text(printable(f"Only {where}, not compared: {', '.join(cases)}."))
+
+
+def _targets(records: Sequence[CaseRecord]) -> list[Target]:
+    """Return the targets that any of the records scores."""
+    return [target for target in TARGETS if any(target in r.counts for r in records)]
 
 
 def _table(title: str) -> Table:

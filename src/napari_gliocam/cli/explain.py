@@ -309,7 +309,9 @@ def _works(request: ExplainRequest, case: Case, bar: Bar) -> Iterator[tuple[str,
             prepared = finish(preparing(case, load_bundle(path), request.device), report)
             works = request.compare.explainings(prepared)
             if request.compare.scope == "lesion":
-                prepared = finish(asking(prepared, request.compare.targets), report)
+                prepared = finish(
+                    asking(prepared, request.compare.targets_of(prepared.bundle.info)), report
+                )
         for work in works:
             work.prepared = prepared
             yield work.name + (f", bundle {number}" if len(request.every_bundle) > 1 else ""), work

@@ -297,8 +297,10 @@ def _show(reported: Reported, outcome: Outcome[Reported]) -> None:
     found, *rest = reported.said
     for sentence in rest:
         say(f"{outcome.case}: {sentence}")
-    row = reported.rows[0]
+    named = ((name, reported.rows[0][f"{name}_ml"]) for name in ("core", "edema"))
+    volumes = [f"{name} {ml:.1f} ml" for name, ml in named if ml is not None]
+    volumes = volumes or [f"tumour {reported.rows[0]['tumour_ml']:.1f} ml"]
     echo(
-        f"{outcome.case}: {found} Core {row['core_ml']:.1f} ml, edema {row['edema_ml']:.1f} ml, "
+        f"{outcome.case}: {found} {', '.join(volumes).capitalize()}, "
         f"{outcome.seconds:.1f} s, {reported.files[0]}"
     )

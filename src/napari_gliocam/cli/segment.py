@@ -71,7 +71,7 @@ class ResultFolder:
     out : Path
         Each case gets a folder in it.
     save_maps : bool
-        Write the tumour, core and edema maps, too.
+        Write the maps of each target, too.
     overwrite : bool
         Replace the results of an earlier run.
     back : tuple of {"flair", "t1ce", "t2", "t1"}
@@ -217,6 +217,8 @@ def segment(
 ) -> None:
     """Segment cases: DIR/CASE/CASE_seg.nii.gz (1 core, 2 edema) and CASE.json for each.
 
+    The labels of a bundle that knows the tumour alone are 4.
+
     CASE may be a folder of DICOM, NRRD, MHA or MGZ files, and its series may lie on different
     grids or show the skull: it is prepared first, see "napari-gliocam prepare".  A case that
     fails does not stop the others.
@@ -291,8 +293,6 @@ def _show(saved: Saved, outcome: Outcome[Saved]) -> None:
     """Print what was found."""
     for warning in saved.warnings:
         say(f"{outcome.case}: {warning}")
-    volumes = saved.segmentation["volumes_ml"]
-    echo(
-        f"{outcome.case}: core {volumes['core']:.1f} ml, edema {volumes['edema']:.1f} ml, "
-        f"{outcome.seconds:.1f} s, {saved.files[0]}"
-    )
+    volumes = saved.segmentation["volumes_ml"].items()
+    named = [f"{name} {ml:.1f} ml" for name, ml in volumes if name != "tumour" or len(volumes) == 1]
+    echo(f"{outcome.case}: {', '.join(named)}, {outcome.seconds:.1f} s, {saved.files[0]}")

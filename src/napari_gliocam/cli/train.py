@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ from napari_gliocam.cli.console import (
 from napari_gliocam.cli.options import MapTraining, with_shared_options
 from napari_gliocam.errors import GliocamError, TrainingError
 from napari_gliocam.progress import Progress, finish
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE
 
 if TYPE_CHECKING:
     from napari_gliocam.train.run.events import Event, TrainingReport
@@ -45,6 +46,13 @@ def train(
             help="Channels of new networks: t1ce, t2, flair, t1. Repeatable; else the recipe's.",
         ),
     ] = None,
+    targets: Annotated[
+        Literal["tumour", "classes"] | None,
+        typer.Option(
+            help="New networks for the tumour alone, or for core and edema besides; else the "
+            "recipe's."
+        ),
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
@@ -67,7 +75,7 @@ def train(
     """
     with sentences(debug):
         need_lightning()
-        request = replace(training, recipe=_recipe(recipe, modality or [], seed))
+        request = replace(training, recipe=_recipe(recipe, modality or [], targets, seed))
         if plan:
             plan_training(request, as_json=as_json)
         elif folds is not None:
@@ -76,14 +84,18 @@ def train(
             run_training(request, as_json=as_json)
 
 
-def _recipe(source: str, modalities: list[str], seed: int | None) -> dict[str, Any]:
-    """Return the values of a recipe, with other channels and another seed where they are given."""
+def _recipe(
+    source: str, modalities: list[str], targets: str | None, seed: int | None
+) -> dict[str, Any]:
+    """Return the values of a recipe, with channels, targets and seed where they are given."""
     from napari_gliocam.train.recipe.maps import Recipe, read_recipe
     from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
 
     values = recipe_values(read_recipe(source))
     if modalities:
         values["data"]["modalities"] = modalities
+    if targets:
+        values["network"]["targets"] = list(TARGETS if targets == "classes" else TUMOUR_ALONE)
     if seed is not None:
         values["seed"] = seed
     source = "--modality" if modalities else source

@@ -49,8 +49,8 @@ def write_maps_and_slices(maps: ClassMaps, case: Case, folder: Path) -> list[Pat
     rows = enumerate(maps.probabilities.tolist())
     write_csv(
         table,
-        ("slice", *TARGETS),
-        ([index, *(f"{value:.7g}" for value in row)] for index, row in rows),
+        ("slice", *maps.targets),
+        ([index, *(f"{value:.7g}" for value in row[: len(maps.targets)])] for index, row in rows),
     )
     return [*written, table]
 
@@ -75,22 +75,27 @@ def read_maps_and_slices(
         The table of the slices is damaged.
     """
     table = _slice_table(folder, case)
-    files = [folder / map_name(case.name, target) for target in TARGETS]
-    if not all(file.exists() for file in (*files, table)):
+    if not table.exists():
+        return None
+    header = table.read_text(encoding="utf-8").partition("\n")[0]
+    files = {t: folder / map_name(case.name, t) for t in TARGETS if t in header}
+    if not files or not all(file.exists() for file in files.values()):
         return None
     volumes: dict[Target, NDArray[np.float32]] = {}
-    for target, file in zip(TARGETS, files, strict=True):
+    for target, file in files.items():
         loaded = load_nifti(file)
         grid = Grid(loaded.affine, loaded.array.shape)
         if difference(case.grid, grid):
             return None
         volumes[target] = grid.from_file(loaded.array).astype(np.float32)
     try:
-        probabilities = np.loadtxt(table, np.float32, delimiter=",", skiprows=1, ndmin=2)[:, 1:]
+        found = np.loadtxt(table, np.float32, delimiter=",", skiprows=1, ndmin=2)[:, 1:]
     except (ValueError, IndexError) as error:
         raise CaseError(f"{table.name} is damaged; save the result and its maps anew.") from error
-    if probabilities.shape != (case.grid.shape[0], len(TARGETS)):
+    if found.shape != (case.grid.shape[0], len(files)):
         return None
+    probabilities = np.zeros((len(found), len(TARGETS)), np.float32)
+    probabilities[:, : len(files)] = found
     return ClassMaps.of_targets(
         case.grid, volumes, probabilities=probabilities, provenance=provenance
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gliocam.errors import CaseError
-from napari_gliocam.targets import CORE, EDEMA
+from napari_gliocam.targets import CORE, EDEMA, TUMOUR
 from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class LabelScheme:
         The values of each class; a value in both is claimed by both.
     other : frozenset of int
         Values that are known and neither class, such as a resection cavity.
+    undivided : frozenset of int
+        Values of tumour that is not divided into classes.
     """
 
     name: str
@@ -44,14 +46,17 @@ class LabelScheme:
     core: frozenset[int]
     edema: frozenset[int]
     other: frozenset[int] = frozenset()
+    undivided: frozenset[int] = frozenset()
 
     @property
     def values(self) -> frozenset[int]:
         """Every value that may occur, without 0."""
-        return self.core | self.edema | self.other
+        return self.core | self.edema | self.other | self.undivided
 
     def class_of(self, value: int) -> int:
-        """0 background, 1 core, 2 edema, 3 both."""
+        """0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided."""
+        if value in self.undivided:
+            return TUMOUR
         return CORE * (value in self.core) + EDEMA * (value in self.edema)
 
 
@@ -80,12 +85,21 @@ GLIOCAM = LabelScheme(
     core=frozenset({1, 3}),
     edema=frozenset({2, 3}),
 )
+GLIOCAM_TUMOUR = LabelScheme(
+    "gliocam-tumour",
+    "napari-gliocam, the tumour alone: 4 tumour that is not divided",
+    core=frozenset(),
+    edema=frozenset(),
+    undivided=frozenset({TUMOUR}),
+)
 
 #: Every scheme by its name.
 SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
-    {scheme.name: scheme for scheme in (BRATS, BRATS_2023, MSD, GLIOCAM)}
+    {scheme.name: scheme for scheme in (BRATS, BRATS_2023, MSD, GLIOCAM, GLIOCAM_TUMOUR)}
 )
 
+#: Those of results of this program, which may be written over.
+OWN_SCHEMES = (GLIOCAM.name, GLIOCAM_TUMOUR.name)
 
 #: Labels that went through a program as floats are off by less.
 _ROUNDING = 1e-3
@@ -145,8 +159,9 @@ def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> Lab
     """
     hints = hints or Hints()
     present = set(values) - {0}
-    if hints.own and present <= GLIOCAM.values:
-        return GLIOCAM
+    for scheme in (GLIOCAM, GLIOCAM_TUMOUR):
+        if hints.own and present <= scheme.values:
+            return scheme
     if hints.msd and present <= MSD.values:
         return MSD
     # 1 and 2 mean the same in both BraTS schemes; the older is named unless a 3 occurs.
@@ -201,7 +216,8 @@ def apply_scheme(raw: NDArray[Any], scheme: LabelScheme) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of uint8
-        0 background, 1 core, 2 edema; 3 claimed by both, in the own scheme only.
+        0 background, 1 core, 2 edema; in the own scheme also 3 claimed by both, 4 tumour that is
+        not divided.
 
     Raises
     ------

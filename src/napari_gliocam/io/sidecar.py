@@ -22,7 +22,7 @@ from napari_gliocam.io.nifti import load_header
 from napari_gliocam.io.regular import read_regular
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import BOTH, CLASS_NAMES
+from napari_gliocam.targets import CLASS_NAMES, labels_of
 from napari_gliocam.threshold import Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -199,10 +199,8 @@ def describe(
         The content of that file, whose checksum ties the two together.
     """
     checksum = hashlib.sha256(packed).hexdigest()
-    present = [CLASS_NAMES[label] for label in CLASS_NAMES if label != BOTH]
-    meaning = {str(label): name for label, name in CLASS_NAMES.items() if name in present}
-    if not segmentation.settings.exclusive:
-        meaning[str(BOTH)] = CLASS_NAMES[BOTH]
+    values = labels_of(segmentation.maps.targets, exclusive=segmentation.settings.exclusive)
+    meaning = {str(value): CLASS_NAMES[value] for value in values}
     content = {
         "software": SOFTWARE,
         "version": napari_gliocam.__version__,

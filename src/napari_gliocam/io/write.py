@@ -15,6 +15,7 @@ import napari_gliocam
 from napari_gliocam.errors import SaveError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES, RESULT_WORD, map_name, safe_name
+from napari_gliocam.io.schemes import OWN_SCHEMES
 from napari_gliocam.io.sidecar import SOFTWARE, describe, is_foreign, sidecar_path
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def save_segmentation(
     Returns
     -------
     list of Path
-        The files written: NIfTI (uint8: 1 core, 2 edema, 3 both where classes overlap), json.
+        The files written: NIfTI (uint8: 1 core, 2 edema, 3 both where classes overlap; 4
+        tumour where the networks know no classes), json.
 
     Raises
     ------
@@ -93,12 +95,12 @@ def suggested_name(case: Case) -> str:
 def save_maps(
     maps: ClassMaps, case: Case, folder: str | Path, overwrite: bool = False
 ) -> list[Path]:
-    """Write the three aggregated maps as ``<case>_{tumour,core,edema}_map.nii.gz``.
+    """Write the aggregated map of each target as ``<case>_{tumour,core,edema}_map.nii.gz``.
 
     Parameters
     ----------
     maps : ClassMaps
-        Maps of tumour, core and edema.
+        Maps of tumour, core and edema, or of the tumour alone.
     case : Case
         The case they belong to.
     folder : str or Path
@@ -118,9 +120,9 @@ def save_maps(
     """
     folder = Path(folder).expanduser()
     contents = {}
-    for target, values in (("tumour", maps.tumour), ("core", maps.core), ("edema", maps.edema)):
+    for target in maps.targets:
         path = folder / map_name(case.name, target)
-        unit = np.clip(values, 0.0, 1.0, dtype=np.float32)
+        unit = np.clip(maps.of(target), 0.0, 1.0, dtype=np.float32)
         contents[path] = _packed(_nifti(unit, case, labels=False), path)
     refuse_sources(contents, case)
     write_files(contents, overwrite=overwrite)
@@ -181,7 +183,7 @@ def refuse_sources(paths: Iterable[Path], case: Case) -> None:
         If a path is one of these files.
     """
     sources = list(case.sources.values())
-    if case.expert and case.expert.source and case.expert.scheme != "gliocam":
+    if case.expert and case.expert.source and case.expert.scheme not in OWN_SCHEMES:
         sources.append(case.expert.source)
     taken = {source.resolve() for source in sources}
     for path in paths:

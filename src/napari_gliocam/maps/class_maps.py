@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Grid
 from napari_gliocam.maps.doubt import doubt_of_exits
 from napari_gliocam.slices import SliceFrame
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE, Target
 
 if TYPE_CHECKING:
     from napari_gliocam.maps.raw_maps import RawMaps
@@ -221,7 +221,10 @@ class ClassMaps:
         """Return the maps as a result to be cut like the networks': tumour is the higher class.
 
         With both thresholds equal and no gate the labels are core and edema above the threshold.
+        Maps of the tumour alone stay what they are.
         """
+        if self.targets == TUMOUR_ALONE:
+            return replace(self, raw=None)
         tumour = np.maximum(self.core, self.edema)
         return replace(self, tumour=tumour, targets=TARGETS, raw=None)
 

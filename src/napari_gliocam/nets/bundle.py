@@ -91,8 +91,8 @@ class BundleInfo(Design):
     pixel_mm : float
         In-plane pixel of a network slice, 0.25 to 10.
     polarity : dict of str to list of int
-        For tumour, core, edema: per exit 1 where high means lesion, -1 where the network
-        learned it the other way round.
+        For each target: per exit 1 where high means lesion, -1 where the network learned it the
+        other way round; 1 for a target that is left out.
     across_slices_mm : float
         Standard deviation of the average over neighbouring slices, 0 to 50, see
         `napari_gliocam.maps.across_slices.smooth_across_slices`; 0: each slice by itself.
@@ -119,9 +119,7 @@ class BundleInfo(Design):
     modalities: tuple[Modality, ...] = (Modality.T1CE, Modality.T2, Modality.FLAIR)
     optional_modalities: tuple[Modality, ...] = ()
     pixel_mm: float = 1.5
-    polarity: Mapping[Target, Sequence[int]] = field(
-        default_factory=lambda: {t: [1, 1, 1, 1] for t in TARGETS}
-    )
+    polarity: Mapping[Target, Sequence[int]] = field(default_factory=dict)
     across_slices_mm: float = 0.0
     tumour_threshold: float = 0.40
     class_threshold: float = 0.50
@@ -156,7 +154,9 @@ class BundleInfo(Design):
         try:
             measured = self.training["dice"]
             whole, less = measured["all"], measured["+".join(missing)]
-            figures = ", ".join(f"{t} {less[t]:.2f} instead of {whole[t]:.2f}" for t in TARGETS)
+            figures = ", ".join(
+                f"{t} {less[t]:.2f} instead of {whole[t]:.2f}" for t in self.targets
+            )
         except (KeyError, TypeError, ValueError):
             return f"Without {names} the result is worse; by how much was not measured."
         return f"Dice without {names}: {figures} (mean of the patients in the model card)."
@@ -297,6 +297,12 @@ def _checked(raw: dict[str, Any]) -> dict[str, Any]:
     fields = {name: _FIELDS[name](name, value) for name, value in raw.items()}
     if not set(fields["optional_modalities"]) <= set(fields["modalities"]):
         raise ValueError("optional_modalities: not among the modalities")
+    targets = fields.get("targets", TARGETS)
+    if "polarity" in fields and set(fields["polarity"]) != set(targets):
+        raise ValueError(f"polarity: give four signs for each of {', '.join(targets)}")
+    for name in ("segmenter", "measured"):
+        if targets != TARGETS and name in fields:
+            raise ValueError(f"{name}: only with the targets {', '.join(TARGETS)}")
     return fields
 
 
@@ -340,9 +346,9 @@ def _list_of(check: _Check, counts: range, *, distinct: bool = False) -> _Check:
 
 def _polarity(name: str, value: Any) -> dict[Target, list[int]]:
     signs = _list_of(_number(-1, 1, whole=True), range(4, 5))
-    if not isinstance(value, dict) or set(value) != set(TARGETS):
-        raise ValueError(f"{name}: give four signs for each of {', '.join(TARGETS)}")
-    found = {target: list(signs(f"{name} of {target}", value[target])) for target in TARGETS}
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: give four signs for each target")
+    found = {target: list(signs(f"{name} of {target}", four)) for target, four in value.items()}
     for target, four in found.items():
         if 0 in four:
             raise ValueError(f"{name} of {target}: give 1 or -1")
@@ -427,6 +433,7 @@ _FIELDS: dict[str, _Check] = {
     "segmenter": _segmenter,
     "measured": _measured,
     "training": _free_form,
+    "targets": _list_of(_text(40), range(1, 4), distinct=True),
     "backbone": _choice,
     "attention_stride": _number(1, 2, whole=True),
     "exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE, Target
+
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg19"]
 Norm = Literal["batch", "instance-affine", "instance", "none"]
 Pooling = Literal["lse", "gap"]
@@ -38,8 +40,10 @@ class Design:
 
     Parameters
     ----------
+    targets : tuple of Target
+        Tumour, core and edema; or the tumour alone (papers 2 to 5), without a class network.
     backbone : {"resnet18", "resnet34", "resnet50", "resnet101", "vgg19"}
-        Backbone of both networks.
+        Backbone of every network.
     exits : tuple of int
         Stages with an exit, of 1 to 4.  One without answers with the map of the next that has one,
         or else of the last, so a single exit at stage 4 is a plain classifier.
@@ -71,6 +75,7 @@ class Design:
         The tumour map is the aggregate (paper 1), or the mean of it and the four exits (paper 2).
     """
 
+    targets: tuple[Target, ...] = TARGETS
     backbone: Backbone = "resnet18"
     exits: tuple[int, ...] = ALL_EXITS
     width: int = 32
@@ -91,6 +96,10 @@ class Design:
                 raise ValueError(
                     f'{name} is "{getattr(self, name)}"; choose one of {", ".join(get_args(kind))}'
                 )
+        if tuple(self.targets) not in (TARGETS, TUMOUR_ALONE):
+            raise ValueError(
+                f"targets {list(self.targets)}: give {list(TARGETS)} or {list(TUMOUR_ALONE)}"
+            )
         if not self.exits or list(self.exits) != sorted({*self.exits} & {*ALL_EXITS}):
             raise ValueError(f"exits {list(self.exits)}: give some of 1, 2, 3, 4, in order")
         if self.backbone == "vgg19" and tuple(self.strides) != VGG_STRIDES:

@@ -28,19 +28,19 @@ IMAGE_EXITS = (2, 3, 4)
 
 
 class Maps(NamedTuple):
-    """Maps of a batch of slices.
+    """Maps of a batch of slices, of T targets: tumour, core and edema, or the tumour alone.
 
     Parameters
     ----------
-    aggregates : Tensor, (B, 3, H, W)
-        Tumour, core, edema in [0, 1].
-    guided : Tensor, (B, 2, H, W)
+    aggregates : Tensor, (B, T, H, W)
+        Of each target, in [0, 1].
+    guided : Tensor, (B, T - 1, H, W)
         Mean over the exits of the guided class maps, core and edema, in [0, 1].
-    exits : list of 4 Tensor, each (B, 3, h_l, w_l)
-        Maps of tumour, core, edema at native resolution, in [0, 1].
-    logits : Tensor, (B, 3)
-        Image-level logits of tumour, core, edema: mean over exits 2 to 4.
-    attention : Tensor, (B, 4, 3, h, w)
+    exits : list of 4 Tensor, each (B, T, h_l, w_l)
+        Maps of each target at native resolution, in [0, 1].
+    logits : Tensor, (B, T)
+        Image-level logits of each target: mean over exits 2 to 4.
+    attention : Tensor, (B, 4, T, h, w)
         Weight of each exit in the aggregates, at the resolution of the attention networks; sums
         to 1 over the exits.
     """
@@ -54,6 +54,8 @@ class Maps(NamedTuple):
 
 class GliocamNet(nn.Module):
     """Tumour network, class network and their attention aggregators (papers 1 and 2).
+
+    Networks that know the tumour alone have neither class network nor class attention.
 
     Parameters
     ----------
@@ -84,21 +86,26 @@ class GliocamNet(nn.Module):
         super().__init__()
         self.design = design = Design(**choices)
         self.in_channels = in_channels
-        self.tumour, self.classes = (
-            MultiExitNet(
+
+        def network(outputs: int) -> MultiExitNet:
+            return MultiExitNet(
                 in_channels,
-                count,
+                outputs,
                 design.width,
                 design.strides,
                 design.norm,
                 design.backbone,
                 design.exits,
             )
-            for count in (1, 2)
-        )
+
+        classes = len(design.targets) - 1
+        self.tumour = network(1)
+        self.classes = network(classes) if classes else None
         self.tumour_attention = make_attention(design.attention, 1, in_channels)
-        self.class_attention = make_attention(design.attention, 2, in_channels)
-        self.register_buffer("signs", torch.ones(EXITS, len(TARGETS)), persistent=False)
+        self.class_attention = (
+            make_attention(design.attention, classes, in_channels) if classes else None
+        )
+        self.register_buffer("signs", torch.ones(EXITS, len(design.targets)), persistent=False)
         if polarity is not None:
             self.set_polarity(polarity)
 
@@ -124,7 +131,8 @@ class GliocamNet(nn.Module):
 
     def set_polarity(self, polarity: Mapping[Target, Sequence[int]]) -> None:
         """Set which exits were learned the other way round, see the class."""
-        for target, signs in polarity.items():
+        for target in self.design.targets:
+            signs = polarity.get(target, [1] * EXITS)
             if len(signs) != EXITS or any(sign not in (1, -1) for sign in signs):
                 raise ValueError(f"polarity of {target} must be four of 1 and -1, not {signs}")
             self.signs[:, TARGETS.index(target)] = torch.tensor(signs, dtype=torch.float32)
@@ -145,17 +153,28 @@ class GliocamNet(nn.Module):
         aggregates, guided, attention = self.weighed(images, [e.float() for e in exits], brain)
         return Maps(aggregates, guided, [self.unit(e, brain) for e in exits], logits, attention)
 
+    @property
+    def networks(self) -> tuple[MultiExitNet, ...]:
+        """The network of the tumour, and that of the classes where there is one."""
+        return (self.tumour,) if self.classes is None else (self.tumour, self.classes)
+
+    @property
+    def attentions(self) -> tuple[nn.Module, ...]:
+        """The attention over the exits of each of `networks`."""
+        every = (self.tumour_attention, self.class_attention)
+        return tuple(attention for attention in every if attention is not None)
+
     def network_of(self, target: Target) -> MultiExitNet:
         """Return the network that knows a target."""
-        return self.tumour if target == "tumour" else self.classes
+        return self.networks[target != "tumour"]
 
     def exits(self, images: Tensor) -> list[Tensor]:
-        """Return logits of tumour, core, edema of each exit as learned, (B, 3, h_l, w_l)."""
-        pairs = zip(self.tumour(images), self.classes(images), strict=True)
-        return [torch.cat(pair, dim=1) for pair in pairs]
+        """Return logits of each target of each exit as learned, (B, T, h_l, w_l)."""
+        every = (network(images) for network in self.networks)
+        return [torch.cat(maps, dim=1) for maps in zip(*every, strict=True)]
 
     def turned(self, exits: list[Tensor]) -> list[Tensor]:
-        """Return exits in positive polarity, high means lesion, from 4 (B, 3, h_l, w_l)."""
+        """Return exits in positive polarity, high means lesion, from 4 (B, T, h_l, w_l)."""
         return [e * s.to(e)[:, None, None] for e, s in zip(exits, self.signs, strict=True)]
 
     def pool(self, logits: Tensor, brain: Tensor) -> Tensor:
@@ -194,7 +213,7 @@ class GliocamNet(nn.Module):
     def aggregate(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return aggregates (B, 3, H, W) and mean guided maps (B, 2, H, W) from the exits.
+        """Return aggregates (B, T, H, W) and mean guided maps (B, T - 1, H, W) from the exits.
 
         The logits are those of `turned`.
         """
@@ -204,7 +223,7 @@ class GliocamNet(nn.Module):
     def weighed(
         self, images: Tensor, exits: list[Tensor], brain: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return them as `aggregate` does, with the weights of the exits, (B, 4, 3, h, w)."""
+        """Return them as `aggregate` does, with the weights of the exits, (B, 4, T, h, w)."""
         map_range = self.design.map_range
         raw = map_range == "raw"
         maps = exit_maps(exits, brain, map_range)
@@ -219,6 +238,11 @@ class GliocamNet(nn.Module):
         small_tumour = (attention * small[:, :, :1]).sum(dim=1)
         if raw:
             tumour, small_tumour = stretch(tumour, brain), stretch(small_tumour, small_brain)
+        final = tumour
+        if self.design.final_map == "mean":
+            final = self.mean_with_exits(tumour, self._in_range(tumour_maps, brain))
+        if self.class_attention is None:
+            return final, final[:, :0], attention
         guided = guide(maps[:, :, 1:], tumour, self.design.guidance) * brain[:, None]
         small_guided = guide(small[:, :, 1:], small_tumour, self.design.guidance)
         weights = self.class_attention(
@@ -227,13 +251,11 @@ class GliocamNet(nn.Module):
         classes = weigh(weights, guided)
         if raw:
             classes, guided = stretch(classes, brain), stretch(guided, brain[:, None])
-        if self.design.final_map == "mean":
-            tumour = self.mean_with_exits(tumour, self._in_range(tumour_maps, brain))
         if self.design.sharing:
-            classes = share(classes, tumour)
+            classes = share(classes, final)
         if self.design.times_tumour:
-            classes = classes * tumour
-        aggregates = torch.cat([tumour, classes], dim=1)
+            classes = classes * final
+        aggregates = torch.cat([final, classes], dim=1)
         return aggregates, guided.mean(dim=1), torch.cat([attention, weights], dim=2)
 
     def _in_range(self, maps: Tensor, brain: Tensor) -> Tensor:

@@ -101,8 +101,8 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
     labels = labels_on_original(segmentation.labels, case, modality)
     if not labels.any():
         raise SaveError(
-            f'"{case.name}" has no core and no edema, so there is no segmentation to write; save '
-            "NIfTI instead."
+            f'"{case.name}" shows no tumour, so there is no segmentation to write; save NIfTI '
+            "instead."
         )
     pydicom, hd = import_pydicom("write DICOM"), import_highdicom("write DICOM")
     try:
@@ -113,7 +113,8 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
             "back, or save NIfTI."
         ) from error
     writer = _Writer(hd, sources, _bundle(segmentation))
-    masks = {target: mask_of(labels, target) for target in writer.kinds}
+    targets = segmentation.maps.targets
+    masks = {target: mask_of(labels, target) for target in targets[1:] or targets}
     masks = {target: mask for target, mask in masks.items() if mask.any()}
     seg = writer.segmentation(masks, original.grid)
     report = writer.report(seg, list(masks), segmentation.labels, case.grid)
@@ -149,6 +150,7 @@ class _Writer:
 
         self.hd, self.codes, self.sources, self.bundle = hd, codes, sources, bundle
         self.kinds: dict[Target, Any] = {
+            "tumour": codes.SCT.NeoplasmPrimary,
             "core": codes.SCT.NeoplasmPrimary,
             "edema": codes.SCT.Edema,
         }
@@ -183,6 +185,7 @@ class _Writer:
             )
             for number, target in enumerate(masks, start=1)
         ]
+        named = " and ".join(masks).capitalize()
         # Frames, rows, columns, segments: the series counts x along a row.
         frames = np.stack(
             [grid.to_file(mask).transpose(2, 1, 0) for mask in masks.values()], axis=-1
@@ -197,8 +200,8 @@ class _Writer:
             sop_instance_uid=hd.UID(),
             instance_number=1,
             content_label="GLIOMA",
-            content_description="Core and edema of a glioma; research use only",
-            series_description="Core and edema, research use only",
+            content_description=f"{named} of a glioma; research use only",
+            series_description=f"{named}, research use only",
             **self.device,
         )
 
@@ -208,6 +211,7 @@ class _Writer:
         """Return the measurement report of labels, measured on the case's own grid."""
         hd, codes = self.hd, self.codes
         sr = hd.sr
+        named = " and ".join(targets)
         groups = []
         for number, target in enumerate(targets, start=1):
             mask = mask_of(labels, target)
@@ -258,5 +262,5 @@ class _Writer:
             manufacturer=SOFTWARE,
             is_complete=False,
             is_verified=False,
-            series_description="Measurements of core and edema, research use only",
+            series_description=f"Measurements of {named}, research use only",
         )

@@ -13,7 +13,7 @@ from napari_gliocam.io.naming import map_name, name_on
 from napari_gliocam.io.volume import difference
 from napari_gliocam.io.write import pack_volume
 from napari_gliocam.prepare.resample import resample
-from napari_gliocam.targets import BOTH, CORE, EDEMA, mask_of
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TUMOUR, TUMOUR_ALONE, mask_of, targets_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def labels_on_original(
     Parameters
     ----------
     labels : ndarray of uint8, shape (S, P, L)
-        On the case's grid: 1 core, 2 edema, 3 both.
+        On the case's grid: 1 core, 2 edema, 3 both, 4 tumour that is not divided.
     case : Case
         A prepared case.
     modality : Modality
@@ -70,6 +70,9 @@ def labels_on_original(
     original = original_of(case, modality)
     if _lies_there(case, original):
         return labels
+    if targets_of(labels) == TUMOUR_ALONE:
+        tumour = _brought((labels == TUMOUR).astype(np.float32), case, original)
+        return ((tumour > 0.5) * TUMOUR).astype(np.uint8)
     core, edema = (
         _brought(mask_of(labels, target).astype(np.float32), case, original)
         for target in ("core", "edema")

@@ -32,6 +32,7 @@ from napari_gliocam.refine.components import bounding_box, holes, kept_component
 from napari_gliocam.refine.gaussians import fit_mixture, quadratic_features
 from napari_gliocam.refine.parameters import AdaptParameters, ComponentParameters
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TUMOUR_ALONE
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case
@@ -109,19 +110,24 @@ def adapting(
     if np.count_nonzero(found) * case.grid.voxel_ml < MIN_ML:
         return maps
 
+    adapted = replace(
+        maps,
+        tumour=points.written(maps.tumour, odds, even.tumour_threshold),
+        probabilities=_shifted_gate(maps.probabilities, parameters.denial, even.gate_probability),
+        provenance={**maps.provenance, "adapted": asdict(parameters)},
+        name=f"{maps.name}, adapted to this patient",
+        trace=None,
+    )
+    if maps.targets == TUMOUR_ALONE:
+        return adapted
     prior = _class_prior(maps, points, found, parameters)
     fit = _Fit(points, found[points.inside], prior, 1, parameters)
     logit = yield from fit.rounds(1 + parameters.rounds, total)
     yield Progress(total, total, STAGE)
     return replace(
-        maps,
-        tumour=points.written(maps.tumour, odds, even.tumour_threshold),
+        adapted,
         core=points.written(maps.core, logit, even.class_threshold),
         edema=points.written(maps.edema, -logit, even.class_threshold),
-        probabilities=_shifted_gate(maps.probabilities, parameters.denial, even.gate_probability),
-        provenance={**maps.provenance, "adapted": asdict(parameters)},
-        name=f"{maps.name}, adapted to this patient",
-        trace=None,
     )
 
 

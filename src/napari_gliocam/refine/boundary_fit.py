@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.refine.parameters import FitParameters
-from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA, TUMOUR
 
 
 def fit_mask(
@@ -52,7 +52,7 @@ def fit_labels(
     Parameters
     ----------
     labels : ndarray of uint8
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both; 4 tumour, where it is not divided.
     clusters : ndarray of int, same shape
         As in `fit_mask`.
     parameters : FitParameters, optional
@@ -67,6 +67,8 @@ def fit_labels(
     """
     parameters = parameters or FitParameters()
     tumour = fit_mask(labels > 0, clusters, parameters.min_inside)
+    if (labels == TUMOUR).any():
+        return tumour * np.uint8(TUMOUR)
     numbers = clusters.ravel()
     counts = [
         np.bincount(numbers, weights=np.isin(labels, of).ravel())

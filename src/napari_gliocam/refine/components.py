@@ -22,7 +22,7 @@ def clean_components(
     Parameters
     ----------
     labels : ndarray of uint8, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
     parameters : ComponentParameters, optional
         The defaults of `ComponentParameters` if not given.
     voxel_ml : float

@@ -21,7 +21,7 @@ from napari_gliocam.refine.crf import running_crf, to_bytes
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.refine.threads import in_threads
 from napari_gliocam.refine.unaries import MASK_PROBABILITY, core_share, tumour_probability
-from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA, TUMOUR, TUMOUR_ALONE
 from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
@@ -212,11 +212,15 @@ class _Job:
         """First where the tumour ends, then, inside it, where the core does."""
         labels, brain = self.labels[index], self.case.brain[index]
         tumour = tumour_probability(self.before, index)
-        core = core_share(self.before, index)
         if self.refinement.fits:  # the fitted mask has the last word
             tumour = _towards(labels > 0, tumour)
-            core = np.where(labels > 0, _towards(labels == CORE, core), core)
         is_tumour = yield from self._cut(tumour, index, brain, device)
+        if self.before.maps.targets == TUMOUR_ALONE:
+            labels[...] = np.where(is_tumour, TUMOUR, BACKGROUND)
+            return
+        core = core_share(self.before, index)
+        if self.refinement.fits:
+            core = np.where(labels > 0, _towards(labels == CORE, core), core)
         is_core = yield from self._cut(core, index, is_tumour, device)
         both = self.before.labels[index] == BOTH
         labels[...] = np.where(is_tumour, np.where(is_core, CORE, EDEMA), BACKGROUND)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.targets import TUMOUR_ALONE
+
 if TYPE_CHECKING:
     from napari_gliocam.threshold import Segmentation
 
@@ -20,11 +22,14 @@ def tumour_probability(segmentation: Segmentation, index: tuple[slice, ...]) -> 
     A map m with threshold t becomes ``m (1 - t) / (m (1 - t) + (1 - m) t)``: its odds are those
     of the map over those of the threshold.  Tumour takes both, the tumour map above its threshold
     and a class map above its own, so the smaller of the two counts.  Thus the sliders go on
-    meaning something, and a CRF without kernels gives back the mask.
+    meaning something, and a CRF without kernels gives back the mask.  Where there are no classes,
+    the tumour map counts alone.
     """
     maps, settings = segmentation.maps, segmentation.settings
-    core, edema = class_maps(segmentation, index)
     tumour = _shifted(maps.tumour[index], settings.tumour_threshold)
+    if maps.targets == TUMOUR_ALONE:
+        return tumour * _open(segmentation, index)[:, 0] if settings.gate else tumour
+    core, edema = class_maps(segmentation, index)
     either = _shifted(np.maximum(core, edema), settings.class_threshold)
     smaller: NDArray[np.float32] = np.minimum(tumour, either)
     return smaller
@@ -47,8 +52,15 @@ def class_maps(
     core, edema = maps.core[index], maps.edema[index]
     if not settings.gate:
         return core, edema
-    open_ = (maps.probabilities[index[0]] >= settings.gate_probability)[:, :, None, None]
+    open_ = _open(segmentation, index)
     return core * (open_[:, 0] & open_[:, 1]), edema * (open_[:, 0] & open_[:, 2])
+
+
+def _open(segmentation: Segmentation, index: tuple[slice, ...]) -> NDArray[np.bool_]:
+    """Return the slices on which the gate is open for each target, (S, 3, 1, 1)."""
+    maps, settings = segmentation.maps, segmentation.settings
+    open_: NDArray[np.bool_] = maps.probabilities[index[0]] >= settings.gate_probability
+    return open_[:, :, None, None]
 
 
 def _shifted(values: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:

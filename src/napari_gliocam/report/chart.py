@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.colours import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
-from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TUMOUR, Target
 
 WIDTH, HEIGHT = 720, 250
 _LEFT, _RIGHT, _TOP = 66, 8, 26
@@ -21,7 +21,7 @@ _INK, _FAINT = "#333", "#d8d8d8"
 def draw_chart(
     areas: SliceAreas,
     overlap: NDArray[np.floating] | None = None,
-    probabilities: NDArray[np.floating] | None = None,
+    probabilities: Mapping[Target, NDArray[np.floating]] | None = None,
     *,
     slices: tuple[int, int] | None = None,
     marks: Sequence[int] = (),
@@ -34,8 +34,8 @@ def draw_chart(
         Areas of the classes by slice.
     overlap : ndarray of float, shape (S,), optional
         mm² of both classes; that of ``areas`` by default.
-    probabilities : ndarray of float, shape (S, 3), optional
-        Image-level, in [0, 1]; three bands under the chart.
+    probabilities : mapping of target to ndarray of float, shape (S,), optional
+        Image-level, in [0, 1]; a band for each under the chart.
     slices : (first, last), optional
         What is shown of the case; everything by default.
     marks : sequence of int
@@ -48,9 +48,17 @@ def draw_chart(
     """
     overlap = areas.both if overlap is None else overlap
     first, last = slices or (0, len(areas.core) - 1)
-    bands = 0 if probabilities is None else len(TARGETS)
-    foot = HEIGHT - _AXIS - bands * (_STRIP + 2)
-    top_mm2 = _round_up(float(max(areas.core.max(), areas.edema.max(), overlap.max(), 1.0)))
+    probabilities = probabilities or {}
+    foot = HEIGHT - _AXIS - len(probabilities) * (_STRIP + 2)
+    series = [
+        ("edema", areas.edema, CLASS_COLOURS[EDEMA]),
+        ("core", areas.core, CLASS_COLOURS[CORE]),
+        ("overlap", overlap, CLASS_COLOURS[BOTH]),
+    ]
+    if areas.tumour.any() and not (areas.core.any() or areas.edema.any()):
+        series = [("tumour", areas.tumour, CLASS_COLOURS[TUMOUR])]
+    names = " and ".join(filter(None, (", ".join(n for n, *_ in series[:-1]), series[-1][0])))
+    top_mm2 = _round_up(max(1.0, *(float(values.max()) for _, values, _ in series)))
     step = (WIDTH - _LEFT - _RIGHT) / (last - first + 1)
 
     def x(index: float) -> float:
@@ -61,7 +69,7 @@ def draw_chart(
 
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'aria-label="Area of core, edema and overlap on each slice" '
+        f'aria-label="Area of {names} on each slice" '
         'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="11">'
     ]
     for tick in range(5):
@@ -69,11 +77,6 @@ def draw_chart(
         parts.append(_line(_LEFT, y(mm2), WIDTH - _RIGHT, y(mm2), _FAINT))
         parts.append(_text(_LEFT - 6, y(mm2) + 4, f"{mm2:g}", "end"))
     parts += [_line(x(m), _TOP, x(m), foot, "#999", dashed=True) for m in sorted(set(marks))]
-    series = (
-        ("edema", areas.edema, CLASS_COLOURS[EDEMA]),
-        ("core", areas.core, CLASS_COLOURS[CORE]),
-        ("overlap", overlap, CLASS_COLOURS[BOTH]),
-    )
     for _, values, colour in series:
         points = [(x(i), y(float(values[i]))) for i in range(first, last + 1)]
         outline = " ".join(f"{a},{b}" for a, b in points)
@@ -84,8 +87,7 @@ def draw_chart(
         )
     parts.append(_text(_LEFT - 60, 14, "area, mm²", "start"))
     parts += _legend([(name, colour) for name, _, colour in series])
-    if probabilities is not None:
-        parts += _bands(probabilities, first, last, foot + 4, step)
+    parts += _bands(probabilities, first, last, foot + 4, step)
     bottom = HEIGHT - _AXIS + 4
     for index in _ticks(first, last):
         parts.append(_line(x(index), bottom, x(index), bottom + 4, _INK))
@@ -95,10 +97,14 @@ def draw_chart(
 
 
 def _bands(
-    probabilities: NDArray[np.floating], first: int, last: int, top: float, step: float
+    probabilities: Mapping[Target, NDArray[np.floating]],
+    first: int,
+    last: int,
+    top: float,
+    step: float,
 ) -> Iterator[str]:
     """Draw a band for each target: full colour is probability 1."""
-    for row, target in enumerate(TARGETS):
+    for row, (target, values) in enumerate(probabilities.items()):
         at = top + row * (_STRIP + 2)
         yield _text(_LEFT - 6, at + 9, f"P({target})", "end")
         yield (
@@ -106,7 +112,7 @@ def _bands(
             f'fill="#f4f4f4"/>'
         )
         for index in range(first, last + 1):
-            value = float(probabilities[index, row])
+            value = float(values[index])
             if value >= 0.02:
                 yield (
                     f'<rect x="{_LEFT + (index - first) * step:.2f}" y="{at}" '

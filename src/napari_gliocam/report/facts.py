@@ -8,6 +8,7 @@ from typing import Any
 import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.report.reading import Reading
+from napari_gliocam.targets import TUMOUR_ALONE
 
 
 def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
@@ -63,9 +64,11 @@ def _cut(used: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     settings = used.get("settings") or {}
     if not settings:
         return
-    for name in ("tumour_threshold", "class_threshold"):
+    alone = (used.get("provenance") or {}).get("targets") == list(TUMOUR_ALONE)
+    for name in ("tumour_threshold",) if alone else ("tumour_threshold", "class_threshold"):
         yield name.replace("_", " ").capitalize(), _in_words(settings.get(name, "not known"))
-    yield "One class per voxel", "yes" if settings.get("exclusive") else "no, they may overlap"
+    if not alone:
+        yield "One class per voxel", "yes" if settings.get("exclusive") else "no, they may overlap"
     gate = f"where slice p < {_in_words(settings.get('gate_probability'))}"
     yield "Class hidden", gate if settings.get("gate") else "on no slice"
 

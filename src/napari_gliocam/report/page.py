@@ -23,7 +23,7 @@ from napari_gliocam.report.facts import case_facts, refinement_in_words, setting
 from napari_gliocam.report.key_slices import KeySlice, agreement_slices, in_words, key_slices
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
-from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS, TUMOUR
 from napari_gliocam.wording import percent
 
 #: More lesions than this stand in the csv alone.
@@ -68,7 +68,12 @@ def make_page(reading: Reading) -> str:
         facts=_facts(reading),
         said=_said(reading),
         warned=(*reading.case.warnings, *reading.warnings),
-        classes=_legend(CLASS_COLOURS, {CORE: "core", EDEMA: "edema", BOTH: "overlap"}),
+        classes=_legend(
+            CLASS_COLOURS,
+            {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
+            if reading.measures.case.divided
+            else {TUMOUR: "tumour"},
+        ),
         keys=[_picture(reading, key) for key in keys],
         chart=_chart(reading, keys),
         chart_words=_chart_words(reading, keys),
@@ -118,16 +123,24 @@ def _legend(colours: dict[int, str], names: dict[int, str]) -> list[tuple[str, s
 def _facts(reading: Reading) -> list[tuple[str, str, str]]:
     """Return the large figures on top: value, colour, words."""
     measures, case = reading.measures, reading.measures.case
-    diameters = case.core.diameters
-    return [
-        (f"{case.tumour.ml:.1f} ml", "", "whole tumour"),
+    name, colour, part = (
+        ("core", CLASS_COLOURS[CORE], case.core)
+        if case.divided
+        else ("tumour", CLASS_COLOURS[TUMOUR], case.tumour)
+    )
+    diameters = part.diameters
+    classes = [
         (f"{case.core.ml:.1f} ml", CLASS_COLOURS[CORE], "core"),
         (f"{case.edema_ml:.1f} ml", CLASS_COLOURS[EDEMA], "edema"),
+    ]
+    return [
+        (f"{case.tumour.ml:.1f} ml", "", "whole tumour"),
+        *(classes if case.divided else ()),
         (str(len(measures.lesions)), "", "lesion" if len(measures.lesions) == 1 else "lesions"),
         (
             f"{diameters.long_mm:.0f} × {diameters.perpendicular_mm:.0f} mm",
-            CLASS_COLOURS[CORE],
-            "core, largest diameters",
+            colour,
+            f"{name}, largest diameters",
         ),
     ]
 
@@ -161,7 +174,9 @@ def _chart(reading: Reading, keys: list[KeySlice]) -> Markup:
     chart = draw_chart(
         reading.areas,
         claimed,
-        None if reading.maps is None else reading.maps.probabilities,
+        {}
+        if reading.maps is None
+        else {t: reading.maps.probabilities[:, TARGETS.index(t)] for t in reading.maps.targets},
         slices=span,
         marks=[key.index for key in keys] if reading.areas.lesion_slices.size else (),
     )
@@ -170,7 +185,8 @@ def _chart(reading: Reading, keys: list[KeySlice]) -> Markup:
 
 def _chart_words(reading: Reading, keys: list[KeySlice]) -> str:
     words = "Dotted: the slices above. " if keys else ""
-    words += "Overlap: before each voxel gets one class."
+    if reading.measures.case.divided:
+        words += "Overlap: before each voxel gets one class."
     if reading.maps is not None:
         words += " Bands: image-level probability, full colour is 1."
     return words
@@ -186,7 +202,11 @@ def _measures(reading: Reading) -> dict[str, Any]:
     return {
         "head": ["", "case", *(f"lesion {lesion.number}" for lesion in shown[1:])],
         "rows": [
-            *([figure.title, *(figure.text(row) for row in shown)] for figure in FIGURES),
+            *(
+                [figure.title, *(figure.text(row) for row in shown)]
+                for figure in FIGURES
+                if figure.is_of(measures.case)
+            ),
             ["Slices", *spans],
         ],
         "more": len(measures.rows) - len(shown),

@@ -20,7 +20,7 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import MIN_LESION_ML
-from napari_gliocam.targets import BOTH, Target
+from napari_gliocam.targets import BOTH, LABELS, TUMOUR_ALONE, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.trust.cavity import cavity_warning
 from napari_gliocam.trust.statement import TrustStatement, state_trust
@@ -38,7 +38,7 @@ class Reading:
     case : Case
         The case at hand: its volumes, grid and brain.
     labels : ndarray of uint8, shape (S, P, L)
-        As they were read: 0 background, 1 core, 2 edema, 3 both.
+        As they were read: 0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
     measures : Measures
         Volumes, lesions and diameters.
     areas : SliceAreas
@@ -186,11 +186,11 @@ def reading_segmentation(
         depth = brain_depth(case.brain, case.grid.spacing)
     yield Progress(0, 1, "measuring the lesions")
     measures = measure_labels(shown, case.grid, depth=depth, min_ml=min_ml)
-    known = (shown >= 0) & (shown <= BOTH)
+    known = (shown >= 0) & (shown <= max(LABELS))
     labels = np.where(known, shown, 0).astype(np.uint8)
     yield Progress(0, 1, "measuring the overlap")
     claimed = None
-    if segmentation is not None:
+    if segmentation is not None and segmentation.maps.targets != TUMOUR_ALONE:
         claimed = claims_of(segmentation.maps, settings=segmentation.settings)
     elif (labels == BOTH).any():
         claimed = labels

@@ -31,7 +31,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.study.fields import BASELINES, SEGMENT, MapsChoice, Member, StudyRow
 from napari_gliocam.study.scores import RowScores, score_target
 from napari_gliocam.study.store import CaseScores, Setup
-from napari_gliocam.targets import TARGETS, Target, mask_of
+from napari_gliocam.targets import TUMOUR_ALONE, Target, mask_of
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
@@ -158,7 +158,7 @@ class _CaseWork:
     def targets(self) -> tuple[Target, ...]:
         """Targets of the maps: tumour alone, or the classes."""
         asked = self.setup.study.targets
-        return ("tumour",) if asked == ("tumour",) else ("core", "edema")
+        return TUMOUR_ALONE if asked == TUMOUR_ALONE else ("core", "edema")
 
     def _bundle(self, name: str) -> Bundle:
         return _loaded(self.setup.bundle_of(name, self.case.name))
@@ -203,16 +203,10 @@ class _CaseWork:
         maps = [self.raw[_choice(member)].class_maps() for member in row.choices]
         cuts = [THRESHOLD if c.threshold is None else c.threshold for c in row.choices]
         if not row.members:
-            return self._as_result(maps[0]), cuts[0]
+            return maps[0].as_result(), cuts[0]
         rule = PAPER_NAMES.get(row.rule, cast("Any", row.rule))
         combined = combine_methods(row.name, maps, Ensemble(rule, row.votes), cuts)
-        return self._as_result(combined), THRESHOLD
-
-    def _as_result(self, maps: ClassMaps) -> ClassMaps:
-        if self.targets != ("tumour",):
-            return maps.as_result()
-        # The whole tumour stands where edema does, so that the labels are a mask of it.
-        return replace(maps, edema=maps.tumour, targets=TARGETS, raw=None)
+        return combined.as_result(), THRESHOLD
 
     def _make_maps(self, choice: Member, missing: list[int]) -> Generator[Progress, None, None]:
         """Make the maps of a choice where they are not there, with all others of its bundle."""

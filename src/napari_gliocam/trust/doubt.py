@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from napari_gliocam.measure.lesion.lesions import find_lesions
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import Target
 from napari_gliocam.threshold import apply_thresholds
 
 if TYPE_CHECKING:
@@ -149,34 +149,31 @@ class Doubt:
             Volumes of a result that was refined or painted after the cut; as many ml are added
             and taken away as at the cut.  By default those of the cut itself.
         """
-        middle = self._cut((0.0, 0.0, 0.0), settings)
+        middle = self._cut({}, settings)
         found: dict[Target, VolumeRange] = {}
-        for target, signs in _RISING.items():
-            lower: tuple[float, float, float] = (-signs[0], -signs[1], -signs[2])
+        for target in self.maps.targets:
+            rising = _RISING[target]
+            lower = {t: -sign for t, sign in rising.items()}
             less = middle[target] - self._cut(lower, settings)[target]
-            more = self._cut(signs, settings)[target] - middle[target]
+            more = self._cut(rising, settings)[target] - middle[target]
             volume = middle[target] if volumes_ml is None else volumes_ml[target]
             low = min(volume, max(0.0, volume - less))
             found[target] = VolumeRange(low, volume, max(volume, volume + more))
         return found
 
-    def _cut(
-        self, signs: tuple[float, float, float], settings: Thresholds | None
-    ) -> dict[str, float]:
+    def _cut(self, signs: Mapping[Target, int], settings: Thresholds | None) -> dict[str, float]:
         """Return the volumes of the maps, each moved up (1) or down (-1) by half of the doubt."""
-        tumour, core, edema = (
-            self.maps.of(target) + np.float32(sign / 2) * self.volumes[target]
-            if sign
-            else self.maps.of(target)
-            for target, sign in zip(TARGETS, signs, strict=True)
-        )
-        maps = replace(self.maps, tumour=tumour, core=core, edema=edema)
-        return apply_thresholds(maps, settings).volumes_ml
+        moved: Any = {
+            target: self.maps.of(target) + np.float32(sign / 2) * self.volumes[target]
+            for target, sign in signs.items()
+            if target in self.volumes
+        }
+        return apply_thresholds(replace(self.maps, **moved), settings).volumes_ml
 
     def figures(self) -> dict[str, float]:
         """Return the mean doubt of each target over its lesion's surroundings, by name of test."""
         found: dict[str, float] = {}
-        for target in TARGETS:
+        for target in self.maps.targets:
             near = (self.maps.of(target) > _NEAR) | (self.volumes[target] > _NEAR)
             if near.any():
                 found[target] = float(self.volumes[target][near].mean())
@@ -184,10 +181,10 @@ class Doubt:
 
 
 #: How tumour, core and edema move for the highest volume of each.
-_RISING: Mapping[Target, tuple[float, float, float]] = {
-    "tumour": (1.0, 1.0, 1.0),
-    "core": (1.0, 1.0, -1.0),
-    "edema": (1.0, -1.0, 1.0),
+_RISING: Mapping[Target, Mapping[Target, int]] = {
+    "tumour": {"tumour": 1, "core": 1, "edema": 1},
+    "core": {"tumour": 1, "core": 1, "edema": -1},
+    "edema": {"tumour": 1, "core": -1, "edema": 1},
 }
 
 #: Voxels where neither the map nor the doubt is higher than this are healthy beyond doubt.
@@ -206,7 +203,7 @@ def doubt_of_maps(maps: ClassMaps) -> Doubt:
         raise GliocamError(
             f"The maps of {maps.name} have no exits that could disagree; run Segment first."
         )
-    return Doubt(maps, ("exits",), {t: maps.volume("doubt", t) for t in TARGETS})
+    return Doubt(maps, ("exits",), {t: maps.volume("doubt", t) for t in maps.targets})
 
 
 def doubt_of_case(
@@ -255,22 +252,22 @@ def doubting(
     """Do as `doubt_of_case` does; can be closed at any yield."""
     doubt = doubt_of_maps(maps)
     sources: list[Source] = ["exits"]
-    parts: dict[Target, list[NDArray[np.float32]]] = {t: [doubt.volumes[t]] for t in TARGETS}
+    parts: dict[Target, list[NDArray[np.float32]]] = {t: [doubt.volumes[t]] for t in maps.targets}
     if flips:
         seen = yield from compute_maps(mirrored(case), bundle=bundle, device=device)
-        for target in TARGETS:
+        for target in maps.targets:
             parts[target].append(disagreement([maps.of(target), seen.of(target)[..., ::-1]]))
         sources.append("flips")
     if others:
-        members: dict[Target, list[NDArray[np.float32]]] = {t: [maps.of(t)] for t in TARGETS}
+        members: dict[Target, list[NDArray[np.float32]]] = {t: [maps.of(t)] for t in maps.targets}
         for other in others:
             seen = yield from compute_maps(case, bundle=other, device=device)
-            for target in TARGETS:
+            for target in maps.targets:
                 members[target].append(seen.of(target))
-        for target in TARGETS:
+        for target in maps.targets:
             parts[target].append(disagreement(members[target]))
         sources.append("seeds")
-    volumes = {target: np.maximum.reduce(parts[target]) for target in TARGETS}
+    volumes = {target: np.maximum.reduce(parts[target]) for target in maps.targets}
     return Doubt(maps, tuple(sources), volumes)
 
 

@@ -262,13 +262,11 @@ def randomised(net: GliocamNet, stages: Sequence[Stage], seed: int = 0) -> Glioc
 
 
 def _modules_of(net: GliocamNet, stage: Stage) -> list[nn.Module]:
-    networks = (net.tumour, net.classes)
     if stage == "heads":
-        exits = [network.exits for network in networks]
-        return [*exits, net.tumour_attention, net.class_attention]
+        return [*(network.exits for network in net.networks), *net.attentions]
     if stage == "stem":
-        return [network.stem for network in networks]
-    return [network.stages[int(stage[-1]) - 1] for network in networks]
+        return [network.stem for network in net.networks]
+    return [network.stages[int(stage[-1]) - 1] for network in net.networks]
 
 
 @contextmanager

@@ -320,7 +320,7 @@ class CaseSequences:
     voxel_ml : float
         Volume of a voxel in ml.
     classes : dict of Target to SequenceShares
-        Core and edema, on the slices that are done.
+        Core and edema, or the tumour alone, on the slices that are done.
     asked : dict of Target to sequence of int
         Slices that were asked for.
     """

@@ -106,7 +106,7 @@ class TrustStatement:
     def sentences(self) -> tuple[str, ...]:
         """The statement in words, one idea each."""
         volumes = ", ".join(
-            f"{'whole tumour' if t == 'tumour' else t} {self.ranges[t].words}" for t in TARGETS
+            f"{'whole tumour' if t == 'tumour' else t} {r.words}" for t, r in self.ranges.items()
         )
         said = [self.evidence] if self.evidence else []
         said += [f"Range that the disagreement of the networks' four exits covers: {volumes}."]
@@ -191,7 +191,9 @@ def state_trust(
     doubt = doubt_of_maps(segmentation.maps)
     settings = segmentation.settings
     seen = segmentation.maps.probabilities >= settings.gate_probability
-    denied = tuple(t for k, t in enumerate(TARGETS) if settings.gate and not seen[:, k].any())
+    denied = tuple(
+        t for k, t in enumerate(segmentation.maps.targets) if settings.gate and not seen[:, k].any()
+    )
     measured = segmentation.maps.provenance.get("measured")
     return TrustStatement(
         doubt.ranges(settings, volumes_ml or segmentation.volumes_ml),

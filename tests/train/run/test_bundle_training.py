@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.phantom.anatomy import procedural_anatomy
 from napari_gliocam.segmentation import bundle_thresholds
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.data.synthetic import Drawing, synthetic_slices
 from napari_gliocam.train.recipe.maps import RECIPES, read_recipe
@@ -202,32 +204,69 @@ def test_going_on_needs_something_to_go_on_from(tiny, slices, tmp_path):
         run(tiny(read_recipe("finetune")), slices, tmp_path)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_that_ships_trains_a_bundle_that_every_command_runs(name, tiny, tmp_path):
+def with_targets(recipe, targets):
+    return replace(recipe, network=replace(recipe.network, targets=targets))
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        *((name, None) for name in RECIPES),
+        *((name, TUMOUR_ALONE) for name in ("default", "finetune", "released")),
+        *((name, TARGETS) for name in ("ame-cam", "resnet34")),
+    ],
+)
+def test_every_recipe_that_ships_trains_a_bundle_that_every_command_runs(
+    name, targets, tiny, tmp_path
+):
     recipe = tiny(read_recipe(name))
+    if targets is not None:
+        recipe = with_targets(recipe, targets)
     slices = blob_slices(24)
     reports = []
     start = GliocamNet.of(3, recipe.network.design) if recipe.start == "bundle" else None
     run(recipe, slices, tmp_path, report=reports.append, start=start)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.info.design == recipe.network.design
-    inverted = bundle.info.polarity == {t: [-1] * 4 for t in ("tumour", "core", "edema")}
+    inverted = bundle.info.polarity == {t: [-1] * 4 for t in recipe.network.targets}
     assert inverted is (name == "released")
     cut = bundle_thresholds(bundle.info)
     asked = (cut.tumour_threshold, cut.class_threshold, cut.gate_probability)
     assert asked == ((0.5, 0.4, 0.6225) if name == "released" else (0.4, 0.5, 0.5))
     pretrained = {r.stage for r in reports if r.stage.startswith("pretrain")}
-    wanted = {n for n in ("tumour", "classes") if getattr(recipe.pretrain, n).loss != "none"}
+    alone = recipe.network.targets == TUMOUR_ALONE
+    assert (bundle.net.classes is None) is alone
+    networks = ("tumour",) if alone else ("tumour", "classes")
+    wanted = {n for n in networks if getattr(recipe.pretrain, n).loss != "none"}
     assert pretrained == {f"pretrain.{network}" for network in wanted}
     assert wanted or name not in ("paper", "released")
 
     case = write_case(tmp_path, "one")
-    for command in ("segment", "evaluate", "explain"):
+    for command in ("segment", "evaluate", "explain", "report"):
         line = [command, case, "--bundle", tmp_path / "bundle", "--out", tmp_path / command]
         line += ["--device", "cpu", *(["--scope", "4"] if command == "explain" else [])]
         done = CliRunner().invoke(app, [str(word) for word in line])
         assert done.exit_code == 0, (command, done.output, done.exception)
         assert any((tmp_path / command).rglob("*.*")), command
+    check_targets(tmp_path, recipe.network.targets)
+
+
+def check_targets(folder, targets):
+    """Every file speaks of the targets of the bundle, and of no other."""
+    (labels,) = (folder / "segment").rglob("*_seg.nii.gz")
+    values = set(np.unique(nib.load(labels).get_fdata()).astype(int).tolist())
+    said = json.loads(labels.with_name("one.json").read_text())
+    assert values <= {int(value) for value in said["labels"]}
+    assert set(said["labels"].values()) == {"background", *(targets[1:] or targets)}
+    assert set(said["volumes_ml"]) == set(targets)
+    summary = (folder / "evaluate" / "summary.csv").read_text()
+    assert ("edema" in summary) is (len(targets) > 1)
+    (explained,) = (folder / "explain").rglob("*_explain.json")
+    made = json.loads(explained.read_text())["maps"]
+    assert all(one["targets"] == list(targets[1:] or targets) for one in made)
+    (page,) = (folder / "report").rglob("*.html")
+    _, _, body = page.read_text().partition("</header>")
+    assert ("edema" in body.partition("<footer>")[0]) is (len(targets) > 1)
 
 
 def test_a_folder_of_another_training_is_refused(recipe, slices, unbroken):

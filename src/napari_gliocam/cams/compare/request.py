@@ -14,6 +14,7 @@ from napari_gliocam.wording import no_such
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import Prepared
+    from napari_gliocam.nets.bundle import BundleInfo
 
 #: Slices that get a map. ``case``: every slice with brain; ``lesion``: those on which the networks
 #: see a target that was asked for; numbers: these slices of the case.
@@ -34,7 +35,8 @@ class CompareRequest:
         Methods to compare, ``multiscale:NAME`` for several scales; scorecam-top and
         scorecam-grouped are approximations with fewer passes.
     targets : tuple of Target
-        Classes that get a map.
+        Classes that get a map; core and edema by default, the tumour of a bundle that knows no
+        classes.
     layers : tuple of int
         Residual stages that are explained, 1 to 4; the last that has an exit by default.
     score : int, "mean" or None
@@ -53,7 +55,7 @@ class CompareRequest:
     methods: tuple[str, ...] = field(
         default=("gradcam", "layercam", "exit", "guided"), metadata={"choices": NAMES}
     )
-    targets: tuple[Target, ...] = ("core", "edema")
+    targets: tuple[Target, ...] = ()
     layers: tuple[int, ...] = ()
     score: int | Literal["mean"] | None = field(
         default=None, metadata={"words": {"exit": None, "mean": "mean"}}
@@ -81,6 +83,10 @@ class CompareRequest:
         layers = max(1, len(set(self.layers)))
         return sum(layers if entries[name].layered else 1 for name in names.values())
 
+    def targets_of(self, info: BundleInfo) -> tuple[Target, ...]:
+        """Return the classes that get a map with a bundle."""
+        return self.targets or info.targets[1:] or info.targets
+
     def explainings(self, prepared: Prepared) -> list[Explaining]:
         """Return the work of each method and layer, in order.
 
@@ -102,7 +108,7 @@ class CompareRequest:
             Explaining(
                 prepared,
                 method,
-                self.targets,
+                self.targets_of(prepared.bundle.info),
                 explained=layer,
                 scope=self.scope,
                 normalise=self.normalise,

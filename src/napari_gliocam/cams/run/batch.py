@@ -12,7 +12,7 @@ from napari_gliocam.cams.methods.explained_layer import COLUMN, ExplainedLayer
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.nets.gliocam import IMAGE_EXITS
 from napari_gliocam.nets.multi_exit import EXITS
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import Target
 
 if TYPE_CHECKING:
     from napari_gliocam.nets.gliocam import GliocamNet
@@ -49,7 +49,7 @@ class Batch:
         brain: Tensor,
         segment: Callable[[], Tensor] | None = None,
     ) -> None:
-        if any(module.training for module in (net.tumour, net.classes)):
+        if any(network.training for network in net.networks):
             raise ValueError("the network is in training mode; call eval() on it first")
         self.net = net
         self.images = images
@@ -97,8 +97,9 @@ class Batch:
             return self.net.unit(logits, self.brain)[:, 0]
 
     def aggregates(self) -> Tensor:
-        """Return the networks' aggregates of tumour, core, edema, (B, 3, H, W)."""
-        exits = [torch.cat(maps, dim=1) for maps in zip(*map(self.turned, TARGETS), strict=True)]
+        """Return the networks' aggregates of each of their targets, (B, T, H, W)."""
+        every = map(self.turned, self.net.design.targets)
+        exits = [torch.cat(maps, dim=1) for maps in zip(*every, strict=True)]
         with torch.no_grad():
             return self.net.aggregate(self.images, exits, self.brain)[0]
 
@@ -151,7 +152,7 @@ class Batch:
         yields the gradients of all.  No stage before the layer takes part.
         """
         found: dict[Target, Tensor] = {}
-        for network in (self.net.tumour, self.net.classes):
+        for network in self.net.networks:
             known = [t for t in dict.fromkeys(targets) if self.net.network_of(t) is network]
             if not known:
                 continue
@@ -178,7 +179,7 @@ class Batch:
 
     def _sign(self, target: Target, exit_: int) -> Tensor:
         """Return 1, or -1 for an exit that was learned the other way round."""
-        return self.net.signs[exit_ - 1, TARGETS.index(target)]
+        return self.net.signs[exit_ - 1, self.net.design.targets.index(target)]
 
 
 def inside_of(brain: Tensor, size: tuple[int, int]) -> Tensor:

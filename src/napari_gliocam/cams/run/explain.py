@@ -140,11 +140,18 @@ class Explaining:
         self.slices = 0
         self.seconds = 0.0
         self.seconds_left: float | None = None
+        info = prepared.bundle.info
+        unknown = [target for target in self.targets if target not in info.targets]
+        if unknown:
+            raise GliocamError(
+                f'The bundle "{info.name}" knows the tumour alone, not {" and ".join(unknown)}; '
+                "choose the tumour, or another bundle."
+            )
         for target in self.targets if self.method.layered else ():
             self.explained.check(prepared.bundle.net.network_of(target))
         if self.method.name == SEGMENTER and prepared.bundle.segmenter is None:
             raise GliocamError(
-                f'The bundle "{prepared.bundle.info.name}" has no segmentation network; choose '
+                f'The bundle "{info.name}" has no segmentation network; choose '
                 "another method, or a bundle that has one."
             )
         if self.normalise == "none" and not self.method.bounded:

@@ -13,7 +13,7 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import bilinear_matrix
-from napari_gliocam.targets import BACKGROUND, CLASS_NAMES, TARGETS, Target
+from napari_gliocam.targets import BACKGROUND, CLASS_NAMES, TARGETS, TUMOUR_ALONE, Target
 from napari_gliocam.threshold import apply_thresholds
 
 
@@ -142,9 +142,9 @@ def read_voxel(
         label,
         rule,
         reason,
-        {target: float(getattr(maps, target)[here]) for target in TARGETS},
-        {t: float(v) for t, v in zip(TARGETS, maps.probabilities[s], strict=True)},
-        {t: found for t in TARGETS if (found := _exits(maps, t, here))},
+        {target: float(maps.of(target)[here]) for target in maps.targets},
+        {t: float(maps.probabilities[s, TARGETS.index(t)]) for t in maps.targets},
+        {t: found for t in maps.targets if (found := _exits(maps, t, here))},
     )
 
 
@@ -202,18 +202,21 @@ def _rule_in_words(maps: ClassMaps, settings: Thresholds, part: tuple[slice, ...
         return _compared("tumour", tumour, "≤", settings.tumour_threshold)
     said = [_compared("tumour", tumour, ">", settings.tumour_threshold)]
     threshold = settings.class_threshold
-    claims = {"core": _above(core, threshold), "edema": _above(edema, threshold)}
-    said.append(
-        ", ".join(
-            _compared(name, value, ">" if claims[name] else "≤", threshold)
-            for name, value in (("core", core), ("edema", edema))
+    if maps.targets == TUMOUR_ALONE:
+        claims = {"tumour": True}
+    else:
+        claims = {"core": _above(core, threshold), "edema": _above(edema, threshold)}
+        said.append(
+            ", ".join(
+                _compared(name, value, ">" if claims[name] else "≤", threshold)
+                for name, value in (("core", core), ("edema", edema))
+            )
         )
-    )
     if settings.gate and any(claims.values()):
         closed = [
             (target, probability)
             for target, probability in zip(TARGETS, maps.probabilities[part[0]].T, strict=True)
-            if not (probability >= settings.gate_probability).any()
+            if target in maps.targets and not (probability >= settings.gate_probability).any()
         ]
         for target, probability in closed:
             if target == "tumour" or claims[target]:
@@ -222,7 +225,7 @@ def _rule_in_words(maps: ClassMaps, settings: Thresholds, part: tuple[slice, ...
             claims = (
                 dict.fromkeys(claims, False) if target == "tumour" else {**claims, target: False}
             )
-    if all(claims.values()):
+    if claims.get("core") and claims.get("edema"):
         if settings.exclusive:
             sign = "≥" if (core >= edema).all() else "<"
             said.append(_compared("core", core, sign, edema.item(), "edema "))

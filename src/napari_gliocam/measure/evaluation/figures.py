@@ -25,7 +25,7 @@ class MeasuredFigure:
         Empty for a number without one.
     digits : int
         Decimals that are shown.
-    of : callable
+    measured : callable
         Takes it from a `LesionMeasures`.
     """
 
@@ -33,7 +33,15 @@ class MeasuredFigure:
     title: str
     unit: str
     digits: int
-    of: Callable[[LesionMeasures], float | None]
+    measured: Callable[[LesionMeasures], float | None]
+
+    def is_of(self, lesion: LesionMeasures) -> bool:
+        """Return True but for figures of core and edema where the tumour is not divided."""
+        return lesion.divided or self.key.startswith("tumour")
+
+    def of(self, lesion: LesionMeasures) -> float | None:
+        """Return the number; None where there is none."""
+        return self.measured(lesion) if self.is_of(lesion) else None
 
     def text(self, lesion: LesionMeasures) -> str:
         """Return the number with its unit, such as "12.3 ml"."""

@@ -29,7 +29,7 @@ from napari_gliocam.measure.scores.image_level import (
 )
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import EvaluationSettings
-from napari_gliocam.targets import BOTH, TARGETS, Target, masks_of
+from napari_gliocam.targets import BOTH, TARGETS, TUMOUR_ALONE, Target, masks_of, targets_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 
 #: What the evaluated segmentation is called beside its baselines.
@@ -80,7 +80,7 @@ class CaseRecord:
 
     def figures(self) -> Iterator[tuple[Key, float | None]]:
         """Return every figure with its address, always in the same order."""
-        for target in TARGETS:
+        for target in self.overlaps:
             for convention, overlap in self.overlaps[target].items():
                 yield Key(convention.value, target, "dice"), overlap.dice
                 yield Key(convention.value, target, "iou"), overlap.iou
@@ -99,7 +99,7 @@ class CaseRecord:
         for (group, target, metric), value in self.figures():
             figures.setdefault(group, {}).setdefault(target, {})[metric] = value
         slices, undefined = {}, {}
-        for target in TARGETS:
+        for target in self.overlaps:
             present = self.overlaps[target][Convention.PRESENT_SLICES]
             every = self.overlaps[target][Convention.ALL_SLICES]
             calls = self.image_level(target)
@@ -117,7 +117,7 @@ class CaseRecord:
             "case": self.case,
             "method": self.method,
             "figures": figures,
-            "voxels": {target: asdict(self.counts[target]) for target in TARGETS},
+            "voxels": {target: asdict(counts) for target, counts in self.counts.items()},
             "slices": slices,
             "undefined": {target: reasons for target, reasons in undefined.items() if reasons},
         }
@@ -131,6 +131,7 @@ def score_labels(
     probabilities: NDArray[np.floating] | None = None,
     brain: NDArray[np.bool_] | None = None,
     before_exclusivity: NDArray[Any] | None = None,
+    targets: Sequence[Target] | None = None,
     settings: EvaluationSettings | None = None,
     case: str = "case",
     method: str = METHOD,
@@ -140,7 +141,7 @@ def score_labels(
     Parameters
     ----------
     labels, expert : ndarray of uint8, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
     spacing : (S, P, L)
         mm.
     probabilities : ndarray of float, shape (S, 3), optional
@@ -150,6 +151,8 @@ def score_labels(
         Slices without brain are no image-level negatives; all slices count without it.
     before_exclusivity : ndarray of uint8, shape (S, P, L), optional
         Labels that may be both (3), for the overlap of the classes.
+    targets : sequence of Target, optional
+        Targets that are scored; those that both volumes tell of by default.
     settings : EvaluationSettings, optional
         How figures are computed; the defaults of `EvaluationSettings` if not given.
     case, method : str
@@ -173,14 +176,14 @@ def score_labels(
         )
     ours, theirs = masks_of(labels), masks_of(expert)
     by_convention, counts, calls = {}, {}, {}
-    for column, target in enumerate(TARGETS):
+    for target in targets or targets_of(labels, expert):
         by_convention[target], counts[target] = overlaps(
             ours[target], theirs[target], spacing, settings
         )
         calls[target] = call_slices(
             ours[target],
             theirs[target],
-            probability=None if probabilities is None else probabilities[:, column],
+            probability=None if probabilities is None else probabilities[:, TARGETS.index(target)],
             brain=brain,
             min_pixels=settings.min_pixels,
             threshold=settings.probability,
@@ -239,11 +242,12 @@ def evaluating_case(
     Progress
     """
     expert = expert_labels(case)
-    probabilities = before = None
+    probabilities = before = targets = None
     if isinstance(result, Segmentation):
         labels, maps = result.labels, result.maps
-        probabilities = maps.probabilities
-        before = apply_thresholds(maps, replace(result.settings, exclusive=False)).labels
+        probabilities, targets = maps.probabilities, maps.targets
+        if targets != TUMOUR_ALONE:
+            before = apply_thresholds(maps, replace(result.settings, exclusive=False)).labels
     else:
         labels = result
         before = labels if (labels == BOTH).any() else None
@@ -257,6 +261,7 @@ def evaluating_case(
             probabilities=probabilities,
             brain=brain,
             before_exclusivity=before,
+            targets=targets,
             settings=settings,
             case=case.name,
         )
@@ -269,6 +274,7 @@ def evaluating_case(
                 expert,
                 spacing,
                 brain=brain,
+                targets=tuple(records[0].counts),
                 settings=settings,
                 case=case.name,
                 method=name,

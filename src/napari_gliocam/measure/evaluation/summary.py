@@ -100,12 +100,15 @@ def _by_slice(key: Key, entered: Sequence[tuple[CaseRecord, float]]) -> float | 
 
 def _pooled(method: str, records: Sequence[CaseRecord]) -> list[Figure]:
     figures = []
-    n = len(records)
     for target in TARGETS:
-        overlap = sum((record.counts[target] for record in records), Counts(0, 0, 0)).pooled
+        known = [record for record in records if target in record.counts]
+        if not known:
+            continue
+        n = len(known)
+        overlap = sum((record.counts[target] for record in known), Counts(0, 0, 0)).pooled
         for metric, value in (("dice", overlap.dice), ("iou", overlap.iou)):
             figures.append(Figure(method, Convention.POOLED.value, target, metric, value, None, n))
-        calls = image_level(pool(record.calls[target] for record in records))
+        calls = image_level(pool(record.calls[target] for record in known))
         for metric in ("auc", "sensitivity", "specificity", "accuracy"):
             value = getattr(calls, metric)
             figures.append(Figure(method, IMAGE_LEVEL_POOLED, target, metric, value, None, n))
@@ -114,7 +117,7 @@ def _pooled(method: str, records: Sequence[CaseRecord]) -> list[Figure]:
 
 def patients_with(records: Iterable[CaseRecord], target: str) -> int:
     """Return how many patients show a class by the expert."""
-    return len({r.case for r in records for t in TARGETS if t == target and r.counts[t].expert})
+    return len({r.case for r in records for t, c in r.counts.items() if t == target and c.expert})
 
 
 __all__ = ["IMAGE_LEVEL", "IMAGE_LEVEL_POOLED", "Figure", "patients_with", "summarise"]

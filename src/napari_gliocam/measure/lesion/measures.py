@@ -19,7 +19,7 @@ from napari_gliocam.measure.lesion.diameters import (
 from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
 from napari_gliocam.measure.lesion.shape import sphericity, surfaces_mm2
 from napari_gliocam.settings import MIN_LESION_ML
-from napari_gliocam.targets import BOTH, CORE
+from napari_gliocam.targets import BOTH, CORE, LABELS, TUMOUR
 from napari_gliocam.threshold import volumes_of
 
 WHOLE_CASE = 0
@@ -60,6 +60,8 @@ class LesionMeasures:
         Core and edema together, and core alone.
     edema_ml : float
         Volume of the edema in ml.
+    divided : bool
+        Whether the tumour is divided into core and edema; if not, both count nothing.
     first_slice, last_slice : int or None
         Of the tumour.
     largest_slice : int or None
@@ -75,6 +77,7 @@ class LesionMeasures:
     tumour: Region = NO_REGION
     core: Region = NO_REGION
     edema_ml: float = 0.0
+    divided: bool = True
     first_slice: int | None = None
     last_slice: int | None = None
     largest_slice: int | None = None
@@ -154,8 +157,8 @@ def measure_labels(
     Parameters
     ----------
     labels : ndarray of an integer type, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both, which counts in each class; any other value is no
-        class and is left out.
+        0 background, 1 core, 2 edema, 3 both, which counts in each class, 4 tumour that is not
+        divided; any other value is no class and is left out.
     grid : Grid
         The case's.
     depth : ndarray of float, shape (S, P, L), optional
@@ -217,8 +220,9 @@ class _Ruler:
             numbers = np.where(self.tumour & (numbers == 0), found.count + 1, numbers)
         self.numbers = numbers
         self.every = found.count + (found.small > 0)
-        keys = numbers[self.tumour].astype(np.intp) * 4 + labels[self.tumour]
-        self.voxels = np.bincount(keys, minlength=4 * (self.every + 1)).reshape(-1, 4)
+        kinds = len(LABELS)
+        keys = numbers[self.tumour].astype(np.intp) * kinds + labels[self.tumour]
+        self.voxels = np.bincount(keys, minlength=kinds * (self.every + 1)).reshape(-1, kinds)
         self.boxes = ndimage.find_objects(numbers)
         offset = [part.start for part in found.box]
         masks = (self.tumour, self.core)
@@ -280,6 +284,7 @@ class _Ruler:
             tumour,
             core,
             edema_ml=volumes["edema"],
+            divided=not voxels[TUMOUR],
             first_slice=starts[0],
             last_slice=stops[0] - 1,
             largest_slice=starts[0] + int(np.count_nonzero(mine, axis=(1, 2)).argmax()),
@@ -298,8 +303,8 @@ def _count(number: int, word: str) -> str:
 def _known(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Return the labels without values that are no class, and those values."""
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low >= 0 and high <= BOTH:
+    if low >= 0 and high <= max(LABELS):
         return labels, ()
-    odd = (labels < 0) | (labels > BOTH)
+    odd = (labels < 0) | (labels > max(LABELS))
     values = tuple(int(v) for v in np.unique(labels[odd]))
     return np.where(odd, 0, labels).astype(np.uint8), values

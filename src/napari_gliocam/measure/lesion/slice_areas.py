@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Grid
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TUMOUR
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +22,14 @@ class SliceAreas:
         A voxel of both counts in each.
     both : ndarray
         Claimed by core and edema.
+    tumour : ndarray
+        The whole tumour, divided into classes or not.
     """
 
     core: NDArray[np.float64]
     edema: NDArray[np.float64]
     both: NDArray[np.float64]
-
-    @property
-    def tumour(self) -> NDArray[np.float64]:
-        """Core and edema together."""
-        return self.core + self.edema - self.both
+    tumour: NDArray[np.float64]
 
     @property
     def lesion_slices(self) -> NDArray[np.intp]:
@@ -50,17 +48,17 @@ def slice_areas(labels: NDArray[Any], grid: Grid) -> SliceAreas:
     Parameters
     ----------
     labels : ndarray of an integer type, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
     grid : Grid
         The case's grid.
     """
     _, row_mm, column_mm = grid.spacing
-    counts = {value: np.zeros(len(labels)) for value in (CORE, EDEMA, BOTH)}
+    counts = {value: np.zeros(len(labels)) for value in (CORE, EDEMA, BOTH, TUMOUR)}
     for index in np.flatnonzero(labels.any(axis=(1, 2))):
         for value, found in counts.items():
             found[index] = np.count_nonzero(labels[index] == value)
-    core, edema, both = (found * (row_mm * column_mm) for found in counts.values())
-    return SliceAreas(core + both, edema + both, both)
+    core, edema, both, alone = (found * (row_mm * column_mm) for found in counts.values())
+    return SliceAreas(core + both, edema + both, both, core + edema + both + alone)
 
 
 def step_slice(slices: NDArray[np.integer], current: int, step: int) -> int | None:

@@ -17,7 +17,7 @@ from napari_gliocam.measure.scores.conventions import (
     overlaps,
 )
 from napari_gliocam.settings import EvaluationSettings
-from napari_gliocam.targets import TARGETS, Target, masks_of
+from napari_gliocam.targets import Target, mask_of, targets_of
 
 #: Values of the array of `confusion`; 0 is a true negative.
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3
@@ -76,7 +76,7 @@ def confusion(
         The shapes differ.
     """
     _same_shape(labels, other)
-    mine, theirs = masks_of(labels)[target], masks_of(other)[target]
+    mine, theirs = mask_of(labels, target), mask_of(other, target)
     result = np.multiply(mine, FALSE_POSITIVE, out=out, casting="unsafe", dtype=np.uint8)
     result[theirs] = FALSE_NEGATIVE
     result[mine & theirs] = TRUE_POSITIVE
@@ -97,7 +97,8 @@ def compare_labels(
     Parameters
     ----------
     labels, other : ndarray of an integer type, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both; ``other`` is taken for the truth.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided; ``other`` is taken
+        for the truth.
     spacing : (S, P, L)
         mm.
     settings : EvaluationSettings, optional
@@ -113,10 +114,11 @@ def compare_labels(
         The shapes differ.
     """
     _same_shape(labels, other)
-    mine, theirs = masks_of(labels), masks_of(other)
     return {
-        target: LabelComparison(target, *overlaps(mine[target], theirs[target], spacing, settings))
-        for target in TARGETS
+        target: LabelComparison(
+            target, *overlaps(mask_of(labels, target), mask_of(other, target), spacing, settings)
+        )
+        for target in targets_of(labels, other)
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.targets import masks_of
+from napari_gliocam.targets import Target, mask_of, targets_of
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -22,18 +22,17 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return int((a & b).sum()) / union if union else 1.0
 
 
-def score(labels: NDArray[Any], expert: NDArray[Any]) -> dict[str, float]:
+def score(labels: NDArray[Any], expert: NDArray[Any]) -> dict[Target, float]:
     """Volume Dice of the whole tumour, of core and of edema.
 
     Parameters
     ----------
     labels, expert : ndarray of uint8, same shape
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both, 4 tumour that is not divided.
 
     Returns
     -------
     dict
-        ``tumour``, ``core``, ``edema``, in [0, 1].
+        ``tumour``, and ``core`` and ``edema`` where both are divided, in [0, 1].
     """
-    experts = masks_of(expert)
-    return {target: dice(mask, experts[target]) for target, mask in masks_of(labels).items()}
+    return {t: dice(mask_of(labels, t), mask_of(expert, t)) for t in targets_of(labels, expert)}

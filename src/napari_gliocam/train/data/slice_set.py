@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 
 
 class Images(Protocol):
@@ -85,20 +85,22 @@ class SliceSet:
         return digest.hexdigest()[:16]
 
 
-def check_labels(labels: NDArray[np.float32]) -> None:
+def check_labels(labels: NDArray[np.float32], targets: Sequence[Target] = TARGETS) -> None:
     """Raise `TrainingError` if a label is the same everywhere: nothing could be learned.
 
     Parameters
     ----------
     labels : ndarray of float32, (N, 3)
         Tumour, core and edema of each slice.
+    targets : sequence of Target
+        Targets that are to be learned.
     """
     count, shown = len(labels), (labels > 0).sum(axis=0).tolist()
     if shown[0] == 0:
         raise TrainingError(
             f"None of the {count} labelled slices shows a tumour; label some that do."
         )
-    for name, number in zip(TARGETS, shown, strict=True):
+    for name, number in zip(targets, shown, strict=False):
         if number == 0:
             raise TrainingError(
                 f"None of the {count} labelled slices shows {name}; label some that do, or "

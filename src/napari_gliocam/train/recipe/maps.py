@@ -12,6 +12,7 @@ from typing import Literal
 
 from napari_gliocam.case import Modality
 from napari_gliocam.nets.design import Design
+from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.train.recipe.common import AnyData, AnyRecipe, Fit, number
 from napari_gliocam.train.recipe.stages import (
     Aggregate,
@@ -267,9 +268,11 @@ class Recipe(AnyRecipe):
 
     def fits(self) -> dict[str, Fit]:
         """Return the `Fit` of each stage by kind and network, such as ``"classifier.tumour"``."""
+        alone = self.network.targets == TUMOUR_ALONE
         return {
             f"{kind}.{network}": getattr(getattr(self, kind), network).fit
             for kind, network in STAGES
+            if network == "tumour" or not alone
         }
 
     def with_fits(self, change: Callable[[str, Fit], Fit]) -> Recipe:

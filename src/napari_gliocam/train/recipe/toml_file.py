@@ -16,7 +16,7 @@ from napari_gliocam.errors import TrainingError
 T = TypeVar("T")
 
 #: Lists that may have any number of entries; all others have one an exit.
-_ANY_LENGTH = ("exits", "modalities")
+_ANY_LENGTH = ("exits", "modalities", "targets")
 
 
 def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:
@@ -173,7 +173,9 @@ def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:
     return hint(value)
 
 
-def _is(value: Any, hint: type) -> bool:
+def _is(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
     if isinstance(value, bool) or hint is bool:
         return isinstance(value, bool) and hint is bool
     return isinstance(value, (int, float) if hint is float else hint)

@@ -94,9 +94,9 @@ class Backbones:
                 seeded = replace(recipe.of_round(number), seed=recipe.seed + k)
                 words = f", round {number} of {len(recipe.rounds)}, seed {seeded.seed}"
                 self._both(each, seeded, folder / f"seed-{seeded.seed}", words, maps)
-        for name in NETWORKS:
-            network: nn.Module = getattr(net, name)
-            network.load_state_dict(mean_weights([getattr(each, name) for each in nets]))
+        every = zip(*(each.networks for each in nets), strict=True)
+        for name, network, seeds in zip(NETWORKS, net.networks, every, strict=False):
+            network.load_state_dict(mean_weights(seeds))
             file = stage_folder(self.work, f"classifier.{name}") / WEIGHTS
             self._settle(network, file, getattr(recipe.classifier, name).fit.batch)
 
@@ -117,8 +117,7 @@ class Backbones:
             report=self.report,
             words=words,
         )
-        for name in NETWORKS:
-            network: nn.Module = getattr(net, name)
+        for name, network in zip(NETWORKS, net.networks, strict=False):
             before = {k: v.clone() for k, v in network.state_dict().items()}
             network.to(memory_format=torch.channels_last)
             first, then = getattr(recipe.pretrain, name), getattr(recipe.classifier, name)
@@ -175,8 +174,8 @@ class Backbones:
             even = []  # the exits count alike until the aggregators learn
             for net in nets:
                 plain = GliocamNet.of(self.slices.images.shape[1], design)
-                for name in NETWORKS:
-                    getattr(plain, name).load_state_dict(getattr(net, name).state_dict())
+                for new, learned in zip(plain.networks, net.networks, strict=True):
+                    new.load_state_dict(learned.state_dict())
                 even.append(plain.eval().to(device))
             write_soft_maps(even, self.slices, self.train, folder, self.about, prior_shift)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Modality
+from napari_gliocam.colours import CLASS_COLOURS, rgb
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.read import read_case
@@ -20,7 +21,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.report.key_slices import KeySlice
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.segmentation import segmenting
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import Target
 from napari_gliocam.train.labels.tags import Tag, file_slices
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow
 
@@ -68,6 +69,7 @@ def comparing(
     rows: list[BeforeAfterRow] = []
     slices: list[_Slices] = []
     names, problems = [], []
+    targets = [t for t in before.info.targets if t in after.info.targets]
     for done, (name, source) in enumerate(sources.items()):
         yield Progress(done, len(sources), "comparing before and after")
         try:
@@ -80,7 +82,8 @@ def comparing(
         names.append(name)
         if case.expert is not None:
             first, second = (score(x.labels, case.expert.labels) for x in (old, new))
-            rows += [BeforeAfterRow(name, "Dice", t, first[t], second[t]) for t in TARGETS]
+            known = [t for t in targets if t in first and t in second]
+            rows += [BeforeAfterRow(name, "Dice", t, first[t], second[t]) for t in known]
         numbers, own = file_slices(case.grid).tolist(), tags.get(name, {})
         tagged = {s: own[n] for s, n in enumerate(numbers) if n in own}
         kept = {s: (t.tumour, t.core, t.edema) for s, t in tagged.items() if not t.skipped}
@@ -91,18 +94,18 @@ def comparing(
             picture = draw_before_after(case, old.labels, new.labels)
             write_files({pictures / f"{done:02d}.png": picture}, overwrite=True)
     return BeforeAfter(
-        (*_areas(slices), *_means(rows), *rows), tuple(names), problems=tuple(problems)
+        (*_areas(slices, targets), *_means(rows), *rows), tuple(names), problems=tuple(problems)
     )
 
 
-def _areas(slices: Sequence[_Slices]) -> list[BeforeAfterRow]:
+def _areas(slices: Sequence[_Slices], targets: Sequence[Target]) -> list[BeforeAfterRow]:
     """Return the AUC of each class over the slices of all cases."""
     if not any(len(part[0]) for part in slices):
         return []
     present, old, new = (np.concatenate([part[k] for part in slices]) for k in range(3))
     return [
         BeforeAfterRow(ALL, "AUC", t, auc(old[:, k], present[:, k]), auc(new[:, k], present[:, k]))
-        for k, t in enumerate(TARGETS)
+        for k, t in enumerate(targets)
     ]
 
 
@@ -138,7 +141,7 @@ def draw_before_after(case: Case, old: NDArray[np.uint8], new: NDArray[np.uint8]
     from PIL import Image
 
     index = int(((old > 0) | (new > 0)).sum(axis=(1, 2)).argmax())
-    modality = Modality.FLAIR if Modality.FLAIR in case.volumes else next(iter(case.volumes))
+    modality = case.best_modality("tumour")
     panels = []
     for labels, overlay in ((old, False), (old, True), (new, True)):
         drawn = draw_slice(case, KeySlice("", "", index, modality, labels[index]), overlay=overlay)

@@ -109,7 +109,6 @@ class _Run(Backbones):
         machine: Machine,
         report: Reporter | None,
     ) -> _Run:
-        check_labels(slices.labels)
         if recipe.start == "bundle" and start is None:
             raise TrainingError(
                 f'The recipe "{recipe.name}" goes on from a bundle and none was given; name one, '
@@ -124,10 +123,11 @@ class _Run(Backbones):
         )
         channels = slices.images.shape[1]
         design = start.design if start and recipe.start == "bundle" else recipe.network.design
+        check_labels(slices.labels, design.targets)
         with seeded(recipe.seed):
             net = GliocamNet.of(channels, design)
         if recipe.network.weights and start is None:
-            for part in (net.tumour, net.classes):
+            for part in net.networks:
                 load_torchvision(part.stem, part.stages, Path(recipe.network.weights))
         if start is not None:
             keys = differences(asdict(start.design), asdict(net.design), "network")
@@ -178,11 +178,10 @@ class _Run(Backbones):
     def _aggregators(self, device: torch.device) -> None:
         recipe, maps = self.recipe.aggregate, self.work / "maps"
         train, check = self._aggregated(self.train, 0), self._aggregated(self.validation, 1)
-        wanted = any(
-            stage.features.projection == "deep" for stage in (recipe.tumour, recipe.classes)
-        )
-        if recipe.tumour.fit.epochs + recipe.classes.fit.epochs == 0:
+        fits = self.recipe.fits()
+        if not any(fit.epochs for name, fit in fits.items() if name.startswith("aggregate.")):
             return
+        wanted = any(s.features.projection == "deep" for s in (recipe.tumour, recipe.classes))
         rows = np.concatenate([train, check])
         places = np.arange(len(rows))
         net = self.net.to(device)
@@ -199,6 +198,8 @@ class _Run(Backbones):
 
         made_once(self.fabric, maps, write_maps, lambda folder: ExitMaps(folder, places))
         fit("aggregate.tumour")
+        if self.net.classes is None:
+            return
         made_once(
             self.fabric,
             maps / "tumour.npy",
@@ -227,10 +228,9 @@ class _Run(Backbones):
     # ---- the bundle
 
     def _describe(self, polarity: Polarity) -> BundleInfo:
-        drops = all(
-            c.augment.drop_modality > 0
-            for c in (self.recipe.classifier.tumour, self.recipe.classifier.classes)
-        )
+        both = self.recipe.classifier
+        learned = (both.tumour, both.classes)[: len(self.net.networks)]
+        drops = all(classifier.augment.drop_modality > 0 for classifier in learned)
         without = (Modality.T1CE, Modality.T2) if drops else ()
         about, recipe = self.about, recipe_values(self.recipe)
         often = recipe["data"]["sampling"]["often"]  # a bundle holds no name of a case

@@ -156,6 +156,8 @@ def load_best_so_far(net: GliocamNet, work: Path, recipe: Recipe) -> bool:
         "aggregate.classes": (net.class_attention, 1.0),
     }
     for name, (network, blend) in parts.items():
+        if network is None:
+            continue
         before = {k: v.clone() for k, v in network.state_dict().items()}
         if load_stage(network, stage_folder(work, name)):
             blend_weights(network, before, blend)

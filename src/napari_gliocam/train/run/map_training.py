@@ -16,6 +16,7 @@ from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle import BundleInfo, load_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch, SliceDataset
 from napari_gliocam.train.data.case_index import SlicePreparation, indexing
 from napari_gliocam.train.data.case_set import derive_tags, gather_slices
@@ -122,6 +123,7 @@ def gathering_maps(request: TrainingRequest) -> Generator[Progress, None, MapTra
     if recipe.start == "bundle":
         yield Progress(0, 1, "loading the bundle")
         start = load_bundle(request.bundle or None)
+        recipe = replace(recipe, network=replace(recipe.network, targets=start.info.targets))
     index = yield from indexing(
         Path(request.cases),
         SlicePreparation.of(None if start is None else start.info, recipe.data),
@@ -152,7 +154,8 @@ def gathering_maps(request: TrainingRequest) -> Generator[Progress, None, MapTra
     slices, left_out = gather_slices(index, tags, synthetic)
     if split is not None:
         slices = replace(slices, validated=split.validation)
-    check_labels(slices.labels[slices.case >= 0])
+    targets = recipe.network.targets
+    check_labels(slices.labels[slices.case >= 0], targets)
     recipe = fit_to_cases(recipe, len(slices.names))
     train, validation = split_cases(slices, recipe.data.validation, recipe.seed)
     steps = count_steps(recipe, slices.labels[train])
@@ -163,7 +166,7 @@ def gathering_maps(request: TrainingRequest) -> Generator[Progress, None, MapTra
         slices=slices,
         sources={name: index.source(name) for name in slices.names},
         tags=tags.cases,
-        plan=make_plan(slices, train, validation, steps, index.problems),
+        plan=make_plan(slices, train, validation, steps, index.problems, targets=targets),
         warnings=(*warnings, *left_out),
     )
 
@@ -207,8 +210,8 @@ def _noise(count: int, shape: tuple[int, ...], stride: int, device: torch.device
     return MapBatch(
         images=noise(channels, height, width),
         brain=torch.ones(count, 1, height, width, device=device),
-        maps=noise(4, 3, height, width),
+        maps=noise(4, len(TARGETS), height, width),
         tumour=noise(1, height, width),
         features=noise(64, height // 2, width // 2),
-        labels=torch.ones(count, 3, device=device),
+        labels=torch.ones(count, len(TARGETS), device=device),
     )

@@ -34,8 +34,10 @@ def make_stage(name: str, net: GliocamNet, recipe: Recipe) -> Stage:
     if kind == "aggregate" and network == "tumour":
         return TumourStage(net.tumour_attention, net.design, settings, net.in_channels)
     if kind == "aggregate":
+        assert net.class_attention is not None
         return ClassStage(net.class_attention, net.design, settings, net.in_channels)
-    part, columns = (net.tumour, (0,)) if network == "tumour" else (net.classes, (1, 2))
+    tumour = network == "tumour"
+    part, columns = net.networks[not tumour], (0,) if tumour else (1, 2)
     if kind == "pretrain":
         return PretrainStage(part, columns, settings)
     return ClassifierStage(part, columns, settings, net.design.pooling)

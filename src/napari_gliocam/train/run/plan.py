@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.common import AnyRecipe
 from napari_gliocam.train.run.events import Plan
@@ -56,6 +56,7 @@ def make_plan(
     *,
     kind: str = "labelled slices",
     undrawn: tuple[int, int] = (0, 0),
+    targets: Sequence[Target] = TARGETS,
 ) -> Plan:
     """Count the cases and slices of a training.
 
@@ -73,6 +74,8 @@ def make_plan(
         Kind of the slices, in words.
     undrawn : tuple of 2 int
         Synthetic cases and slices that are not drawn yet.
+    targets : sequence of Target
+        Targets that are learned; the tumour first.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def make_plan(
     """
     names, own = slices.names, slices.case >= 0
     labels = slices.labels[own] > 0
-    shown: dict[str, int] = dict(zip(TARGETS, labels.sum(axis=0).tolist(), strict=True))
+    shown: dict[str, int] = dict(zip(targets, labels.sum(axis=0).tolist(), strict=False))
     learned, judged = (
         tuple(names[c] for c in np.unique(slices.case[rows]) if c >= 0)
         for rows in (train, validation)
@@ -96,11 +99,11 @@ def make_plan(
     concerns += [
         f"Only {count} slices show {name}; {LITTLE_SHOWN} or more teach better."
         for name, count in shown.items()
-        if count < LITTLE_SHOWN and name != "tumour"
+        if count < LITTLE_SHOWN and (name != "tumour" or len(targets) == 1)
     ]
     undecided = [
         name
-        for name, column in zip(TARGETS, slices.labels[validation].T, strict=True)
+        for name, column in zip(targets, slices.labels[validation].T, strict=False)
         if len(validation) and not 0 < column.sum() < len(column)
     ]
     if undecided:

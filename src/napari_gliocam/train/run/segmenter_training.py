@@ -16,6 +16,7 @@ from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, save_bun
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters.build import build_segmenter
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.mask_batches import MaskBatch, MaskDataset
 from napari_gliocam.train.data.mask_set import (
     MaskPreparation,
@@ -198,6 +199,11 @@ def gathering_segmenter(
     recipe = build_settings(SegmenterRecipe, request.recipe, "the recipe")
     yield Progress(0, 1, "loading the bundle")
     teacher = load_bundle(request.bundle or None)
+    if teacher.info.targets != TARGETS:
+        raise TrainingError(
+            f'The bundle "{teacher.info.name}" knows the tumour alone, and a segmentation network '
+            "learns core and edema; choose a bundle that knows both."
+        )
     tags, warnings = {}, tuple[str, ...]()
     if request.labels:
         loaded, warnings = load_tags(Path(request.labels))

@@ -204,9 +204,11 @@ def add_tumour(net: GliocamNet, folder: Path, batch: int = 64) -> None:
 def _exit_maps(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Tensor]:
     images = images.to(net.signs.device)
     brain = (images != 0).any(dim=1, keepdim=True).float()
-    stages = net.classes.features(images.contiguous(memory_format=torch.channels_last))
-    class_logits = net.classes.exits_of(stages)
-    logits = [torch.cat(p, dim=1) for p in zip(net.tumour(images), class_logits, strict=True)]
+    images = images.contiguous(memory_format=torch.channels_last)
+    features_of = [network.features(images) for network in net.networks]
+    every = [n.exits_of(stages) for n, stages in zip(net.networks, features_of, strict=True)]
+    logits = [torch.cat(maps, dim=1) for maps in zip(*every, strict=True)]
+    stages = features_of[-1]  # what tells core from edema, where there are classes
     maps = exit_maps([m.float() for m in net.turned(logits)], brain, net.design.map_range)
     deep = stages[1] if features else stages[1][:, :0]
     stride = net.design.attention_stride

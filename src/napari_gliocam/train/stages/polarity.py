@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.multi_exit import EXITS, pool
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import Target
 from napari_gliocam.train.data.slice_set import SliceSet
 
 #: The sum of the mean votes, in [-2, 2], must be below this for an exit to be turned: one that
@@ -39,7 +39,7 @@ class Polarity:
     Parameters
     ----------
     signs : dict of str to list of 4 int
-        For tumour, core and edema: 1 where high values of an exit mean lesion, else -1.
+        For each target: 1 where high values of an exit mean lesion, else -1.
     skewness, occlusion : dict of str to list of 4 float
         Mean vote over the slices, in [-1, 1].
     """
@@ -84,11 +84,12 @@ def settle_polarity(
         The mean votes are added; below `INVERTED_BELOW` an exit is inverted.
     """
     fixed = {"normal": 1, "inverted": -1}.get(how)
-    nothing = {t: [0.0] * EXITS for t in TARGETS}
+    targets = net.design.targets
+    nothing = {t: [0.0] * EXITS for t in targets}
     if fixed is not None:
-        return Polarity({t: [fixed] * EXITS for t in TARGETS}, nothing, dict(nothing))
+        return Polarity({t: [fixed] * EXITS for t in targets}, nothing, dict(nothing))
     skewness, occlusion = dict(nothing), dict(nothing)
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(targets):
         shown = rows[slices.labels[rows, column] > 0]
         chosen = np.random.default_rng([seed, column]).permutation(shown)[:most]
         if len(chosen) == 0:
@@ -104,7 +105,7 @@ def settle_polarity(
             -1 if a + b < INVERTED_BELOW else 1
             for a, b in zip(skewness[t], occlusion[t], strict=True)
         ]
-        for t in TARGETS
+        for t in targets
     }
     return Polarity(signs, skewness, occlusion)
 
@@ -114,7 +115,7 @@ def _votes(net: GliocamNet, images: Tensor, column: int) -> Tensor:
     """Return both votes, -1, 0 or 1, for each slice and exit, (2, B, 4)."""
     images = images.float().to(net.signs.device)
     brain = (images != 0).any(dim=1, keepdim=True).float()
-    part, row = (net.tumour, 0) if column == 0 else (net.classes, column - 1)
+    part, row = net.networks[column > 0], max(column - 1, 0)
     votes = []
     for number, map_ in enumerate(part(images)):
         map_ = map_[:, row : row + 1].float()

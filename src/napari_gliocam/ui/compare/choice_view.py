@@ -131,6 +131,16 @@ class ChoiceView(Section):
                 if not there:
                     _tick(item, chosen=False)
 
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Offer the classes that the bundle knows; where it knows none, the tumour."""
+        unknown = [box for target, box in self.classes.items() if target not in targets]
+        lost = any(box.isChecked() for box in unknown)
+        for target, box in self.classes.items():
+            box.setVisible(target in targets)
+            box.setChecked(box.isChecked() and target in targets)
+        if lost and not any(box.isChecked() for box in self.classes.values()):
+            self.classes[targets[-1]].setChecked(True)
+
     def choose(self, *names: str) -> None:
         """Tick these methods and no others."""
         for item in self._items():

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.naming import safe_name
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.choice_view import ChoiceView
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.compare.session import CompareSession
@@ -114,4 +115,5 @@ class CompareDock(Dock):
         self.choice_view.set_modalities(volumes, session.state.under)
         bundle = session.state.bundle
         self.choice_view.set_segmenter(bundle is not None and bundle.segmenter is not None)
+        self.choice_view.set_targets(TARGETS if bundle is None else bundle.targets)
         self.choice_view.set_ready(bool(volumes), session.slice)

@@ -29,7 +29,7 @@ from napari_gliocam.ui.compare.figures import (
     as_csv,
 )
 from napari_gliocam.ui.compare.grid import CompareGrid
-from napari_gliocam.ui.compare.result import can_be_result, take_result, undo_result
+from napari_gliocam.ui.compare.result import take_result, undo_result
 from napari_gliocam.ui.compare.run import CompareRun
 from napari_gliocam.ui.compare.trust_run import TrustRun
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
@@ -427,8 +427,8 @@ class CompareSession(DockSession):
     # ---- a method as the result
 
     def can_use(self, method: str) -> bool:
-        """Return True if a method has a map of core or of edema."""
-        return any(can_be_result(maps) for maps in self._all_maps() if maps.name == method)
+        """Return True if a method has maps."""
+        return any(maps.name == method for maps in self._all_maps())
 
     @property
     def can_undo(self) -> bool:
@@ -437,7 +437,7 @@ class CompareSession(DockSession):
         return opened is not None and opened.kept is not None
 
     def use_as_result(self, method: str) -> None:
-        """Make a method's core and edema, cut at its threshold, the result of the case."""
+        """Make a method's maps, cut at its threshold, the result of the case."""
         opened = self.grid.opened
         if opened is None or not self.can_use(method):
             return

@@ -11,9 +11,11 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.io import read_labels
 from napari_gliocam.io.results import doubt_of_case
 from napari_gliocam.io.saved_maps import read_maps_and_slices
+from napari_gliocam.io.schemes import GLIOCAM, GLIOCAM_TUMOUR
 from napari_gliocam.io.sidecar import read_choices, read_sidecar, sidecar_path
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import SegmentRequest
+from napari_gliocam.targets import TUMOUR, labels_of
 from napari_gliocam.trust.statement import outside_of_training
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.model.result import Result
@@ -61,7 +63,8 @@ def continuing(
     if doubt := doubt_of_case(path, case.name):
         raise CaseError(doubt)
     settings, refinement = read_choices(sidecar_path(path))
-    saved = read_labels(path, case.grid, scheme="gliocam").expert.labels
+    scheme = GLIOCAM_TUMOUR if str(TUMOUR) in content.get("labels", {}) else GLIOCAM
+    saved = read_labels(path, case.grid, scheme=scheme.name).expert.labels
     maps = read_maps_and_slices(path.parent, case, content.get("provenance") or {})
     if maps is None:
         outcome = yield from work.segment(
@@ -77,7 +80,7 @@ def continuing(
         base = result.unpainted_labels
         result.painted.follow(base)
         result.painted.labels[:] = saved
-        result.painted.take_strokes(base, exclusive=settings.exclusive)
+        result.painted.take_strokes(base, labels_of(maps.targets, exclusive=settings.exclusive))
         result.painted.saved = result.painted.strokes_copy()
     result.count(None if case.expert is None else case.expert.labels)
     result.warnings = outside_of_training(case, result.segmentation)

@@ -5,10 +5,12 @@ NumPy only.  The layer has an array of its own, so that a brush never writes int
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
+from napari_gliocam.targets import BACKGROUND, CORE, EDEMA
 
 #: Of a voxel that nobody painted.
 KEEP = 255
@@ -50,26 +52,27 @@ class PaintedLabels:
         """Show another base, or a part of it that has changed, under the same strokes."""
         self.labels[part] = self.over(base, part)
 
-    def take_strokes(self, base: NDArray[np.uint8], *, exclusive: bool = True) -> tuple[int, ...]:
+    def take_strokes(
+        self, base: NDArray[np.uint8], known: Collection[int] = (CORE, EDEMA)
+    ) -> tuple[int, ...]:
         """Learn from the labels what was painted, or undone, over a base.
 
         Parameters
         ----------
         base : ndarray of uint8, shape (S, P, L)
             Labels under the strokes.
-        exclusive : bool
-            Whether no voxel may be both classes.
+        known : collection of int
+            Values that may be painted, see `napari_gliocam.targets.labels_of`.
 
         Returns
         -------
         tuple of int
             Values that are no class; such strokes are taken back.
         """
-        known = (BACKGROUND, CORE, EDEMA) if exclusive else (BACKGROUND, CORE, EDEMA, BOTH)
         before = self.over(base)
         changed = np.nonzero(self.labels != before)
         values = self.labels[changed]
-        wrong = ~np.isin(values, known)
+        wrong = ~np.isin(values, [BACKGROUND, *known])
         strange = tuple(np.unique(values[wrong]).tolist())
         if strange:
             taken_back = tuple(axis[wrong] for axis in changed)

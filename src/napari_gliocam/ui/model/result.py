@@ -86,23 +86,25 @@ def volumes_changed(refined: Segmentation) -> Change:
     """Return the change in ml."""
     assert refined.unrefined is not None
     before, after = refined.unrefined.volumes_ml, refined.volumes_ml
-    return Change({target: (before[target], after[target]) for target in TARGETS})
+    targets = refined.maps.targets
+    return Change({target: (before[target], after[target]) for target in targets})
 
 
 def measuring_change(
     refined: Segmentation, change: Change, case: Case
 ) -> Generator[Progress, None, Change]:
     """Add Dice and HD95 to a change, where the case has expert labels."""
-    from napari_gliocam.measure import dice, hausdorff95, masks_of
+    from napari_gliocam.measure import dice, hausdorff95
 
     assert refined.unrefined is not None
     assert case.expert is not None
-    experts = masks_of(case.expert.labels)
-    pair = [masks_of(labels) for labels in (refined.unrefined.labels, refined.labels)]
     dices, distances = {}, {}
-    for done, (target, expert) in enumerate(experts.items()):
-        yield Progress(done, len(experts), "comparing with the expert labels")
-        before, after = (masks[target] for masks in pair)
+    for done, target in enumerate(change.ml):
+        yield Progress(done, len(change.ml), "comparing with the expert labels")
+        expert, before, after = (
+            mask_of(labels, target)
+            for labels in (case.expert.labels, refined.unrefined.labels, refined.labels)
+        )
         dices[target] = dice(before, expert), dice(after, expert)
         spacing = case.grid.spacing
         distances[target] = (
@@ -270,7 +272,7 @@ class Result:
             segmentation = self.segmentation
             self.volumes_ml = segmentation.volumes_ml
             counts = None if expert is None else joint_counts(segmentation.labels, expert)
-            self.dice = None if counts is None else dice_of(counts)
+            self.dice = None if counts is None else dice_of(counts, self.maps.targets)
             return
         if self.current is not None and self.change is not None:
             self.volumes_ml = {t: after for t, (_, after) in self.change.ml.items()}

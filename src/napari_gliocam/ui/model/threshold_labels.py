@@ -6,13 +6,17 @@ voxels are counted slice by slice on the way, which gives volumes and lesion sli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import Target, masks_of
+from napari_gliocam.targets import LABELS, TARGETS, Target, mask_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds, volumes_of
+
+_KINDS = len(LABELS)
 
 
 class ThresholdLabels:
@@ -37,7 +41,7 @@ class ThresholdLabels:
         self.labels = np.zeros(shape, dtype=np.uint8) if labels is None else labels
         self.expert: NDArray[np.uint8] | None = None
         #: Voxels of each slice by label (rows) and expert label (columns).
-        self._counts = np.zeros((shape[0], 4, 4), dtype=np.int64)
+        self._counts = np.zeros((shape[0], _KINDS, _KINDS), dtype=np.int64)
         self._stale = np.ones(shape[0], dtype=np.bool_)
 
     @property
@@ -97,13 +101,16 @@ class ThresholdLabels:
 
     @property
     def volumes_ml(self) -> dict[str, float]:
-        """Volumes in ml of core, edema and both together, of the slices that are up to date."""
-        return volumes_of(self._counts.sum(axis=(0, 2)), self.maps.grid.voxel_ml)
+        """Volumes of the maps' targets in ml, of the slices that are up to date."""
+        counts = self._counts.sum(axis=(0, 2))
+        return volumes_of(counts, self.maps.grid.voxel_ml, self.maps.targets)
 
     @property
     def dice(self) -> dict[Target, float] | None:
         """Volume Dice of each target, NaN where both sides are empty; None without an expert."""
-        return None if self.expert is None else dice_of(self._counts.sum(axis=0))
+        if self.expert is None:
+            return None
+        return dice_of(self._counts.sum(axis=0), self.maps.targets)
 
     def lesion_voxels(self) -> NDArray[np.int64]:
         """Return the number of voxels of any class on each slice."""
@@ -115,20 +122,23 @@ class ThresholdLabels:
 def joint_counts(
     labels: NDArray[np.uint8], expert: NDArray[np.uint8] | None
 ) -> NDArray[np.integer]:
-    """Return the voxels by label (rows, 0 to 3) and expert label (columns), shape (4, 4).
+    """Return the voxels by label (rows, 0 to 4) and expert label (columns), shape (5, 5).
 
     Without an expert all of them are in the first column.
     """
-    pairs = labels * np.uint8(4)
+    pairs = labels * np.uint8(_KINDS)
     if expert is not None:
         pairs += expert
-    return np.bincount(pairs.ravel(), minlength=16)[:16].reshape(4, 4)
+    return np.bincount(pairs.ravel(), minlength=_KINDS**2)[: _KINDS**2].reshape(_KINDS, _KINDS)
 
 
-def dice_of(counts: NDArray[np.integer]) -> dict[Target, float]:
-    """Return the volume Dice of each target from `joint_counts`; NaN where both are empty."""
-    found = {}
-    for target, mask in masks_of(np.arange(4)).items():
+def dice_of(
+    counts: NDArray[np.integer], targets: Sequence[Target] = TARGETS
+) -> dict[Target, float]:
+    """Return the volume Dice of targets from `joint_counts`; NaN where both are empty."""
+    found: dict[Target, float] = {}
+    for target in targets:
+        mask = mask_of(np.arange(_KINDS), target)
         either = counts[mask].sum() + counts[:, mask].sum()
         both = counts[np.ix_(mask, mask)].sum()
         found[target] = float(2 * both / either) if either else float("nan")

@@ -25,7 +25,7 @@ from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Networks, Thresholds
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.assign import Source
@@ -413,6 +413,7 @@ class Workspace(Dock):
         """Segment as the new bundle was made."""
         self.state.networks, self._beside = "bundle", False
         self._show_run()
+        self._show_targets()
 
     def _show_usual(self) -> None:
         if self._opened is not None:
@@ -427,6 +428,7 @@ class Workspace(Dock):
     def _show_result(self) -> None:
         opened = self._opened
         maps = None if self._result is None else self._result.maps
+        self._show_targets()
         self.maps_view.set_available(None if maps is None else maps.has)
         shown = set() if opened is None else self.session.layers.shown_maps(opened)
         self.maps_view.set_shown(shown)
@@ -434,6 +436,13 @@ class Workspace(Dock):
         can_step = maps is not None or (opened is not None and opened.case.expert is not None)
         self.results_view.set_ready(maps is not None, can_step)
         self._show_slice()
+
+    def _show_targets(self) -> None:
+        """Show the targets of the result, or of the bundle that will make one."""
+        known = self.state.bundle if self._result is None else self._result.maps
+        targets = TARGETS if known is None else known.targets
+        for view in (self.threshold_view, self.maps_view, self.results_view):
+            view.set_targets(targets)
 
     def _show_volumes(self) -> None:
         self.results_view.set_volumes(None if self._result is None else self._result.volumes_ml)

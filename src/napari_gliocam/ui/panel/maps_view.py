@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
@@ -53,9 +53,11 @@ class MapsView(Section):
         grid.setVerticalSpacing(2)
         self._marks = {target: swatch(colour) for target, colour in TARGET_COLOURS.items()}
         self.buttons: dict[tuple[Row, Target], QPushButton] = {}
+        self._headings: dict[Target, QWidget] = {}
+        self._grid = grid
         for column, target in enumerate(TARGETS, start=1):
-            grid.addWidget(swatch_label(target, TARGET_COLOURS[target]), 0, column)
-            grid.setColumnStretch(column, 1)
+            self._headings[target] = swatch_label(target, TARGET_COLOURS[target])
+            grid.addWidget(self._headings[target], 0, column)
         rows = [row for row in ROWS if row not in ATTENTION_ROWS]
         for line, row in enumerate(rows, start=1):
             grid.addWidget(row_label(row.capitalize(), _ROW_TIPS[row]), line, 0)
@@ -67,7 +69,16 @@ class MapsView(Section):
         for column, target in enumerate(TARGETS, start=1):
             grid.addLayout(self._attention(target), len(rows) + 1, column)
         self.body.addLayout(grid)
+        self.set_targets(TARGETS)
         self.set_available(None)
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Offer the maps of these targets alone."""
+        for column, (target, heading) in enumerate(self._headings.items(), start=1):
+            heading.setVisible(target in targets)
+            self._grid.setColumnStretch(column, int(target in targets))
+        for (_, target), button in self.buttons.items():
+            button.setVisible(target in targets)
 
     def _button(self, row: Row, target: Target) -> QPushButton:
         toggle = push_button(

@@ -66,9 +66,12 @@ class ResultsView(Section):
         grid = QGridLayout()
         grid.setHorizontalSpacing(SPACING // 2)
         grid.setVerticalSpacing(2)
+        self._headings: dict[Target, QWidget] = {}
+        self._grid = grid
         for column, target in enumerate(TARGETS, start=1):
             colour = None if target == "tumour" else TARGET_COLOURS[target]
-            grid.addWidget(swatch_label(_TITLES[target], colour), 0, column)
+            self._headings[target] = swatch_label(_TITLES[target], colour)
+            grid.addWidget(self._headings[target], 0, column)
             grid.setColumnStretch(column, 1)
             # the dock, and with it the image, keeps its width when figures come
             grid.setColumnMinimumWidth(column, self.fontMetrics().horizontalAdvance(_WIDEST))
@@ -120,6 +123,12 @@ class ResultsView(Section):
         self.add(
             in_row(self.previous_button, self.next_button, self.doubt_button, self.save_button)
         )
+        self._rows: list[tuple[QLabel, dict[Target, QLabel]]] = [
+            (self.dice_label, self.dice),
+            (self.effect_label, self.effect),
+            (self.distance_label, self.distances),
+        ]
+        self._targets: Sequence[Target] = TARGETS
         self.set_rows(expert=False, refines=False)
         self.set_volumes(None)
         self.set_trust(None)
@@ -143,15 +152,25 @@ class ResultsView(Section):
             grid.addWidget(number, line, column)
         return heading, numbers
 
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Have a column for each of these targets alone."""
+        self._targets = targets
+        for column, (target, heading) in enumerate(self._headings.items(), start=1):
+            there = target in targets
+            heading.setVisible(there)
+            for numbers in (self.volumes, self.ranges, self.probabilities):
+                numbers[target].setVisible(there)
+            for label, figures in self._rows:
+                figures[target].setVisible(there and not label.isHidden())
+            self._grid.setColumnStretch(column, int(there))
+
     def set_rows(self, *, expert: bool, refines: bool) -> None:
         """Have a row for each figure that there can be of this case and these choices."""
-        for there, heading, numbers in (
-            (expert, self.dice_label, self.dice),
-            (refines, self.effect_label, self.effect),
-            (expert and refines, self.distance_label, self.distances),
-        ):
-            for label in (heading, *numbers.values()):
-                label.setVisible(there)
+        shown = (expert, refines, expert and refines)
+        for there, (heading, numbers) in zip(shown, self._rows, strict=True):
+            heading.setVisible(there)
+            for target, label in numbers.items():
+                label.setVisible(there and target in self._targets)
 
     def set_origin(self, text: str) -> None:
         """Name the method that the result comes from, unless it is that of Segment."""
@@ -165,12 +184,14 @@ class ResultsView(Section):
     def set_volumes(self, volumes_ml: Mapping[str, float] | None) -> None:
         """Show volumes in ml; None before Segment."""
         for target, label in self.volumes.items():
-            label.setText(_NONE if volumes_ml is None else f"{volumes_ml[target]:.1f} ml")
+            ml = None if volumes_ml is None else volumes_ml.get(target)
+            label.setText(_NONE if ml is None else f"{ml:.1f} ml")
 
     def set_trust(self, trust: TrustStatement | None) -> None:
         """Show the range of each volume; None until it is measured."""
         for target, label in self.ranges.items():
-            label.setText(_NONE if trust is None else trust.ranges[target].words)
+            range_ = None if trust is None else trust.ranges.get(target)
+            label.setText(_NONE if range_ is None else range_.words)
         self.doubt_button.setEnabled(trust is not None and bool(trust.slices))
 
     def set_probabilities(self, index: int | None, values: Sequence[float] | None) -> None:

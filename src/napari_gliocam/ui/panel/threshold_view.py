@@ -57,6 +57,7 @@ class ThresholdView(Section):
             "", "Find a class only on slices whose image-level probability p reaches this value."
         )
         self.hidden = Elided()
+        self._of_classes = (rows[-1], self.exclusive)
         self.add(in_column(*rows), self.exclusive, in_row(self.gate, self.hidden, grow=self.hidden))
 
         self._throttled = qthrottled(self._emit, timeout=FRAME_MS)
@@ -115,6 +116,11 @@ class ThresholdView(Section):
             self.exclusive.setChecked(settings.exclusive)
             self.gate.setChecked(settings.gate)
         self._show_numbers()
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Offer choices of core and edema only where these targets include them."""
+        for widget in self._of_classes:
+            widget.setVisible("core" in targets)
 
     def set_gate(self, limit: float, hidden: Sequence[Target] = ()) -> None:
         """Show where the gate closes, and what it hides on the slice in view.

@@ -44,7 +44,7 @@ class AgreementView(Page):
         )
         self.targets = Choice("The class that the colours show")
         self.targets.fill(list(TARGETS), 0)
-        self.targets.activated.connect(lambda index: self.target_requested.emit(TARGETS[index]))
+        self.targets.activated.connect(lambda _: self.target_requested.emit(self.target))
         self.show_button = push_button(
             "Show",
             self.shown_requested,
@@ -77,7 +77,7 @@ class AgreementView(Page):
     @property
     def target(self) -> Target:
         """The class to show."""
-        return TARGETS[self.targets.currentIndex()]
+        return next(t for t in TARGETS if t == self.targets.currentText())
 
     def set_others(self, names: Sequence[str], chosen: int, *, there: bool) -> None:
         """Offer references.
@@ -99,6 +99,11 @@ class AgreementView(Page):
     def set_comparison(self, comparison: Mapping[Target, LabelComparison]) -> None:
         """Show the figures of each class."""
         self._comparison = comparison
+        known: list[str] = list(comparison or TARGETS)
+        before = self.target
+        self.targets.fill(known, known.index(before) if before in known else 0)
+        if self.target != before:
+            self.target_requested.emit(self.target)
         self._show()
 
     def _show(self) -> None:

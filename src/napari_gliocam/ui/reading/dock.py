@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QTabWidget
 
 from napari_gliocam.measure.classes.voxel import VoxelReading
+from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.plugin import commands
 from napari_gliocam.ui.reading.agreement_view import AgreementView
@@ -199,10 +200,16 @@ class ReadingDock(Dock):
         )
         self.measures_view.set_painted(0 if made is None else made.result.painted)
         self.measures_view.set_enhancing(None if made is None else made.enhancing)
+        classes = made is None or made.result.maps.targets != TUMOUR_ALONE
+        self.tabs.setTabVisible(self.tabs.indexOf(self.overlap_view), classes)
+        self.measures_view.enhancing.setVisible(classes)
+        for (what, _), button in self.step_buttons.items():
+            button.setVisible(classes or what != "conflict")
         if made is None:
             self.chart.set_areas(None)
         else:
-            self.chart.set_areas(made.areas, made.overlap, made.result.maps.probabilities)
+            maps = made.result.maps
+            self.chart.set_areas(made.areas, made.overlap, maps.probabilities, maps.targets)
         for button in (*self.step_buttons.values(), self.report_button):
             button.setEnabled(made is not None)
         self.overlap_view.set_methods(self.session.overlap.methods(), self.session.overlap.method)

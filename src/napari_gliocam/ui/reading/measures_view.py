@@ -138,7 +138,11 @@ class MeasuresView(Page):
         self.sentence.setText(" ".join(measures.sentences))
         rows = measures.rows
         headings = ["", "Case", *(f"Lesion {lesion.number}" for lesion in rows[1:])]
-        texts = [[figure.title, *(figure.text(row) for row in rows)] for figure in FIGURES]
+        texts = [
+            [figure.title, *(figure.text(row) for row in rows)]
+            for figure in FIGURES
+            if figure.is_of(measures.case)
+        ]
         self.table.fill(headings, texts)
         self.table.show()
 

@@ -12,6 +12,7 @@ from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.nets.bundle import BundleInfo
 from napari_gliocam.progress import Progress
+from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.ui.jobs.jobs import Jobs
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, State
@@ -67,7 +68,7 @@ class OverlapRun(CaseRun):
     @property
     def _maps(self) -> ClassMaps | None:
         result = None if self._opened is None else self._opened.result
-        return None if result is None else result.maps
+        return None if result is None or result.maps.targets == TUMOUR_ALONE else result.maps
 
     def methods(self) -> list[str]:
         """Return the methods whose overlap can be drawn."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS, TUMOUR, TUMOUR_ALONE, Target
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.ui.widgets.chart import ChartView
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 185
 _NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
+_CLASSES: tuple[Target, ...] = ("core", "edema")
 
 
 class SliceChart(ChartView):
@@ -40,9 +42,11 @@ class SliceChart(ChartView):
             self.plot.getAxis(name).enableAutoSIPrefix(False)
         self.probabilities = {
             target: self._curve(TARGET_COLOURS[target], width=2, style=Qt.PenStyle.DotLine)
-            for target in ("core", "edema")
+            for target in TARGETS
         }
-        self.areas = {label: self._curve(CLASS_COLOURS[label], 2) for label in (EDEMA, CORE, BOTH)}
+        self.areas = {
+            label: self._curve(CLASS_COLOURS[label], 2) for label in (EDEMA, CORE, BOTH, TUMOUR)
+        }
         fill = pg.mkColor(CLASS_COLOURS[BOTH])
         fill.setAlpha(90)
         self.areas[BOTH].setFillLevel(0)
@@ -55,7 +59,7 @@ class SliceChart(ChartView):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.plot)
-        self.legend = QLabel(_legend())
+        self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.legend.setToolTip(
             "Solid: area on each slice, scale at the left. Dotted: probability, by the networks, "
@@ -80,6 +84,7 @@ class SliceChart(ChartView):
         areas: SliceAreas | None,
         overlap: NDArray[np.floating] | None = None,
         probabilities: NDArray[np.floating] | None = None,
+        targets: Sequence[Target] = TARGETS,
     ) -> None:
         """Draw a result.
 
@@ -91,7 +96,11 @@ class SliceChart(ChartView):
             mm² that both classes claim; of the labels by default.
         probabilities : ndarray of float, (S, 3), optional
             Image-level probability of tumour, core, edema, in [0, 1].
+        targets : sequence of Target
+            Targets of the result: the classes are drawn, or the tumour alone.
         """
+        alone = tuple(targets) == TUMOUR_ALONE
+        self.legend.setText(_legend({TUMOUR: "tumour"} if alone else _NAMES))
         curves = (*self.areas.values(), *self.probabilities.values())
         for curve in curves:
             curve.setData([], [])
@@ -101,13 +110,17 @@ class SliceChart(ChartView):
             return
         self.line.show()
         both = areas.both if overlap is None else overlap
-        top = float(max(areas.core.max(), areas.edema.max(), both.max(), 1.0)) * 1.05
+        drawn = {CORE: areas.core, EDEMA: areas.edema, BOTH: both}
+        if alone:
+            drawn = {TUMOUR: areas.tumour}
+        top = max(1.0, *(float(values.max()) for values in drawn.values())) * 1.05
         at = np.arange(self._slices)
-        for label, values in ((CORE, areas.core), (EDEMA, areas.edema), (BOTH, both)):
+        for label, values in drawn.items():
             self.areas[label].setData(at, values)
         if probabilities is not None:
-            for column, curve in enumerate(self.probabilities.values(), start=1):
-                curve.setData(at, probabilities[:, column] * top)
+            for target in TUMOUR_ALONE if alone else _CLASSES:
+                values = probabilities[:, TARGETS.index(target)]
+                self.probabilities[target].setData(at, values * top)
         self.plot.getAxis("right").setScale(1.0 / top)
         shown = np.flatnonzero((areas.tumour > 0) | (both > 0))
         first, last = (shown[0], shown[-1]) if shown.size else (0, self._slices - 1)
@@ -133,14 +146,15 @@ class SliceChart(ChartView):
             self.slice_requested.emit(int(np.clip(round(at), 0, self._slices - 1)))
 
 
-def _legend() -> str:
+def _legend(names: Mapping[int, str]) -> str:
     """Return the legend, areas first."""
     solid = [
         f'<span style="color:{CLASS_COLOURS[label]}">⬤</span>&nbsp;{name}'
-        for label, name in _NAMES.items()
+        for label, name in names.items()
     ]
     dotted = [
         f'<span style="color:{TARGET_COLOURS[target]}"><b>┄</b></span>&nbsp;p({target})'
-        for target in ("core", "edema")
+        for target in TARGETS
+        if target in names.values()
     ]
     return " &nbsp;".join(solid + dotted)

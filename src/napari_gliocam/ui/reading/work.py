@@ -21,7 +21,7 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import TUMOUR_ALONE, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.work import Ready
 
@@ -78,8 +78,9 @@ def measuring(
     measures = measure_labels(result.labels, result.grid, depth=depth)
     yield Progress(1, 2, "measuring")
     areas = slice_areas(result.labels, result.grid)
-    claimed = claims_of(result.maps, settings=result.settings)
-    overlap = slice_areas(claimed, result.grid).both
+    overlap = areas.both
+    if result.maps.targets != TUMOUR_ALONE:
+        overlap = slice_areas(claims_of(result.maps, settings=result.settings), result.grid).both
     enhancing: EnhancingCore | str | None = None
     if divided is not None:
         yield Progress(1, 2, "measuring what enhances")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Grid, Modality
 from napari_gliocam.measure.classes.class_overlap import claims_of
 from napari_gliocam.measure.lesion.slice_areas import slice_areas, step_slice
+from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.ui.model.state import Message, OpenCase, state_of, unwrap
 from napari_gliocam.ui.viewer.layer_data import tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -96,6 +97,9 @@ def step_conflict(viewer: ViewerModel, step: int) -> None:
         return
     if opened.result is None:
         state_of(viewer).say("Click Segment first; it finds where core and edema overlap.")
+        return
+    if opened.result.maps.targets == TUMOUR_ALONE:
+        state_of(viewer).say("This result does not divide the tumour into core and edema.")
         return
     claimed = claims_of(opened.result.maps, settings=opened.settings)
     slices = slice_areas(claimed, opened.case.grid).conflict_slices

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from napari.layers import Labels
 
+from napari_gliocam.targets import CLASS_NAMES, labels_of
 from napari_gliocam.ui.model.result import Result
 from napari_gliocam.ui.model.state import OpenCase, State
 from napari_gliocam.ui.viewer.layers import CaseLayers
@@ -89,15 +90,14 @@ class Painter:
                     self._take(layer, opened, result)
 
     def _take(self, layer: Labels, opened: OpenCase, result: Result) -> None:
-        exclusive = opened.settings.exclusive
-        strange = result.painted.take_strokes(result.unpainted_labels, exclusive=exclusive)
+        known = labels_of(result.maps.targets, exclusive=opened.settings.exclusive)
+        strange = result.painted.take_strokes(result.unpainted_labels, known)
         if strange:
             layer.refresh(extent=False)
             values = ", ".join(map(str, strange))
-            both = "" if exclusive else " or 3 (both)"
+            there = ", ".join(f"{value} ({CLASS_NAMES[value]})" for value in known)
             self._state.say(
-                f"The value {values} is no class and was not painted; use 1 (core), 2 (edema)"
-                f"{both}, or 0 to erase.",
+                f"The value {values} is no class and was not painted; use {there}, or 0 to erase.",
                 "warning",
             )
         opened.count()
