@@ -11,6 +11,7 @@ from napari_gliocam.nets.aggregator import (
     weigh,
 )
 from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.targets import TUMOUR_ALONE
 
 
 @pytest.mark.parametrize("classes", [1, 2])
@@ -67,6 +68,34 @@ def test_the_whole_network_gives_maps_in_0_1():
     for values in (maps.aggregates, maps.guided, *maps.exits):
         assert values.min() >= 0
         assert values.max() <= 1
+
+
+def test_networks_of_the_tumour_alone_give_its_maps_as_those_of_all_do():
+    torch.manual_seed(0)
+    whole = GliocamNet(width=4, final_map="mean").eval()
+    alone = GliocamNet(width=4, final_map="mean", targets=TUMOUR_ALONE).eval()
+    names = set(alone.state_dict())
+    alone.load_state_dict({k: v for k, v in whole.state_dict().items() if k in names})
+    images, brain = torch.randn(2, 3, 64, 48), torch.ones(2, 1, 64, 48)
+    with torch.no_grad():
+        expected, found = whole(images, brain), alone(images, brain)
+    assert found.guided.shape == (2, 0, 64, 48)
+    assert torch.equal(found.aggregates, expected.aggregates[:, :1])
+    assert torch.equal(found.logits, expected.logits[:, :1])
+    assert torch.equal(found.attention, expected.attention[:, :, :1])
+    for ours, theirs in zip(found.exits, expected.exits, strict=True):
+        assert torch.equal(ours, theirs[:, :1])
+
+
+@pytest.mark.parametrize("exits", [(2, 3, 4), (4,)])
+def test_the_image_level_logit_is_the_mean_of_the_exits_that_are_named(exits):
+    torch.manual_seed(0)
+    net = GliocamNet(width=4, image_exits=exits).eval()
+    images, brain = torch.randn(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+    with torch.no_grad():
+        logits = [net.pool(m, brain) for m in net.exits(images)]
+        expected = torch.stack([logits[e - 1] for e in exits]).mean(dim=0)
+        assert torch.equal(net(images, brain).logits, expected)
 
 
 @pytest.mark.parametrize("map_range", ["sigmoid", "min-max", "raw"])

@@ -273,7 +273,7 @@ def print_table(result: StudyResult) -> None:
             shown = [
                 text
                 for cell in (line.cells[n] for n in places)
-                for text in ((cell.ours, cell.paper) if paper else (cell.ours,))
+                for text in (cell.ours + cell.stars, *((cell.paper,) if paper else ()))
             ]
             table.add_row(Text(printable(line.name)), *shown)
         console.print(table)

@@ -437,6 +437,7 @@ _FIELDS: dict[str, _Check] = {
     "backbone": _choice,
     "attention_stride": _number(1, 2, whole=True),
     "exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),
+    "image_exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),
     "width": _number(1, 512, whole=True),
     "strides": _list_of(_number(1, 32, whole=True), range(4, 5)),
     "norm": _choice,

@@ -29,6 +29,8 @@ _CHOICES = {
 
 #: Stages of a backbone, each of which may have an exit.
 ALL_EXITS = (1, 2, 3, 4)
+#: The exits whose mean is the image-level logit by default.
+IMAGE_EXITS = (2, 3, 4)
 #: Strides of VGG-19, whose pooling layers cannot be left out.
 VGG_STRIDES = (2, 4, 8, 16)
 DEFAULT_STRIDES = (2, 4, 8, 8)
@@ -47,6 +49,8 @@ class Design:
     exits : tuple of int
         Stages with an exit, of 1 to 4.  One without answers with the map of the next that has one,
         or else of the last, so a single exit at stage 4 is a plain classifier.
+    image_exits : tuple of int
+        Exits whose mean is the image-level logit; of paper 1's code the last alone.
     width : int
         Channels of the first stage.
     strides : 4 int
@@ -78,6 +82,7 @@ class Design:
     targets: tuple[Target, ...] = TARGETS
     backbone: Backbone = "resnet18"
     exits: tuple[int, ...] = ALL_EXITS
+    image_exits: tuple[int, ...] = IMAGE_EXITS
     width: int = 32
     strides: tuple[int, ...] = DEFAULT_STRIDES
     norm: Norm = "batch"
@@ -100,8 +105,10 @@ class Design:
             raise ValueError(
                 f"targets {list(self.targets)}: give {list(TARGETS)} or {list(TUMOUR_ALONE)}"
             )
-        if not self.exits or list(self.exits) != sorted({*self.exits} & {*ALL_EXITS}):
-            raise ValueError(f"exits {list(self.exits)}: give some of 1, 2, 3, 4, in order")
+        for name in ("exits", "image_exits"):
+            chosen = getattr(self, name)
+            if not chosen or list(chosen) != sorted({*chosen} & {*ALL_EXITS}):
+                raise ValueError(f"{name} {list(chosen)}: give some of 1, 2, 3, 4, in order")
         if self.backbone == "vgg19" and tuple(self.strides) != VGG_STRIDES:
             raise ValueError(
                 f"strides {list(self.strides)}: VGG-19 has {', '.join(map(str, VGG_STRIDES))}"

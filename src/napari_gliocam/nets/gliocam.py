@@ -23,9 +23,6 @@ from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.multi_exit import EXITS, MultiExitNet, pool
 from napari_gliocam.targets import TARGETS, Target
 
-#: The exits whose mean is the image-level logit of a bundle.
-IMAGE_EXITS = (2, 3, 4)
-
 
 class Maps(NamedTuple):
     """Maps of a batch of slices, of T targets: tumour, core and edema, or the tumour alone.
@@ -39,7 +36,7 @@ class Maps(NamedTuple):
     exits : list of 4 Tensor, each (B, T, h_l, w_l)
         Maps of each target at native resolution, in [0, 1].
     logits : Tensor, (B, T)
-        Image-level logits of each target: mean over exits 2 to 4.
+        Image-level logits of each target: mean over the design's ``image_exits``.
     attention : Tensor, (B, 4, T, h, w)
         Weight of each exit in the aggregates, at the resolution of the attention networks; sums
         to 1 over the exits.
@@ -148,7 +145,7 @@ class GliocamNet(nn.Module):
             1 in the brain, 0 in air.
         """
         learned = self.exits(images)
-        logits = self.image_logits([learned[e - 1] for e in IMAGE_EXITS], brain)
+        logits = self.image_logits([learned[e - 1] for e in self.design.image_exits], brain)
         exits = self.turned(learned)
         aggregates, guided, attention = self.weighed(images, [e.float() for e in exits], brain)
         return Maps(aggregates, guided, [self.unit(e, brain) for e in exits], logits, attention)
@@ -182,7 +179,7 @@ class GliocamNet(nn.Module):
         return pool(logits.float(), brain, self.design.pooling)
 
     def image_logits(self, exits: Sequence[Tensor], brain: Tensor) -> Tensor:
-        """Return the image-level logits (B, C) from `IMAGE_EXITS` as learned, (B, C, h_l, w_l)."""
+        """Return the image-level logits (B, C) from its exits as learned, (B, C, h_l, w_l)."""
         return torch.stack([self.pool(e, brain) for e in exits]).mean(dim=0)
 
     def unit(self, logits: Tensor, brain: Tensor) -> Tensor:

@@ -139,10 +139,19 @@ class NamedBundle:
         for the default one; empty where it must be given with ``--bundle NAME=DIR``.
     recipe : str
         Recipe that trains such a bundle.
+    modalities : tuple of str
+        Modalities that it must look at, such as "t1ce"; any where none is named.
     """
 
     path: str = ""
     recipe: str = ""
+    modalities: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> str:
+        """How it is trained, such as "recipe ame-cam, --modality t1"; empty for any recipe."""
+        recipe = [f"recipe {self.recipe}"] if self.recipe else []
+        return ", ".join([*recipe, *(f"--modality {m}" for m in self.modalities)])
 
 
 @dataclass(frozen=True, kw_only=True)

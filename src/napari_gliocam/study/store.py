@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari_gliocam
+from napari_gliocam.case import Modality
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.io.folds import FOLDS_FILE, read_folds
@@ -136,7 +137,7 @@ def set_up(
     for name in used:
         bundle = study.bundles[name]
         if name not in given and not bundle.path:
-            how = f" (recipe {bundle.recipe})" if bundle.recipe else ""
+            how = f" ({bundle.training})" if bundle.training else ""
             problems.append(f'train the bundle "{name}"{how} and give it: --bundle {name}=DIR')
             continue
         try:
@@ -148,7 +149,7 @@ def set_up(
                 if (part / FOLDS_FILE).exists():
                     folds[one] = read_folds(part / FOLDS_FILE)
                     parts = [part / f"fold-{n}" for n in sorted({*folds[one].values()})]
-                digests[one] = " ".join(bundle_digest(_readable(p)) for p in parts)
+                digests[one] = " ".join(_checked_digest(p, name, study) for p in parts)
         except GliocamError as error:
             problems.append(str(error).rstrip("."))
     if not problems:
@@ -160,10 +161,22 @@ def set_up(
     return Setup(study, found, keys, out, device, folds)
 
 
-def _readable(path: Path) -> Path:
-    """Return the folder of a bundle that can be read."""
-    read_bundle_info(path)
-    return path
+def _checked_digest(path: Path, name: str, study: Study) -> str:
+    """Return the digest of a bundle that can be read and fits the study."""
+    info, wanted = read_bundle_info(path), study.bundles[name].modalities
+    if wanted and {m.value for m in info.modalities} != set(wanted):
+        seen, asked = (
+            " and ".join(Modality(m).title for m in names) for names in (info.modalities, wanted)
+        )
+        raise GliocamError(
+            f'the bundle "{name}" ({path}) looks at {seen}, and the study needs one for {asked}'
+        )
+    if not {*study.targets} <= {*info.targets}:
+        raise GliocamError(
+            f'the bundle "{name}" ({path}) knows the tumour alone, and the study scores '
+            f"{' and '.join(study.targets)}; train one with --targets classes"
+        )
+    return bundle_digest(path)
 
 
 def _folder_of(given: Path | None, path: str, folder: Path | None) -> Path:

@@ -44,13 +44,16 @@ class Cell:
     Parameters
     ----------
     ours : str
-        Our figure, with stars where the paired test finds a difference.
+        Our figure.
     paper : str
         The published one; empty where there is none.
+    stars : str
+        Where the paired test finds a difference, see `stars`.
     """
 
     ours: str
     paper: str = ""
+    stars: str = ""
 
 
 def columns_of(result: StudyResult) -> list[tuple[str, str]]:
@@ -90,8 +93,8 @@ def table_of(result: StudyResult) -> list[TableLine]:
         for target, metric in columns_of(result):
             place = number, target, metric
             paper = _pair(row.published.get(target, {}).get(metric, ()), metric)
-            ours = _words(shown.get(place), metric) + stars(tests.get(place))
-            cells.append(Cell(ours, "" if several else paper))
+            ours = _words(shown.get(place), metric)
+            cells.append(Cell(ours, "" if several else paper, stars(tests.get(place))))
             found = [shown.get((n, target, metric)) for n in seeds]
             mean, sd, _ = mean_and_sd(f.mean for f in found if f is not None and f.mean is not None)
             means.append(Cell(_spread(mean, sd, metric), paper))

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from napari_gliocam.cams.compare.ensemble import PAPER_NAMES, RULES
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE
+from napari_gliocam.case import Modality
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import CRF_PRESETS
 from napari_gliocam.refine.parameters import METHODS as REFINEMENTS
@@ -176,6 +177,9 @@ class _Reader:
         """Check what a table alone does not tell: names, and values that belong together."""
         for target in study.targets:
             self._check_name(target, TARGETS, "targets", "class")
+        for name, bundle in study.bundles.items():
+            for modality in bundle.modalities:
+                self._check_name(modality, {*Modality}, f"bundles.{name}", "modality")
         if not study.targets:
             self.problems.append("targets is empty")
         allowed = METRICS.get(study.table.scoring, _USUAL_METRICS)

@@ -14,7 +14,6 @@ from torch import Tensor
 from napari_gliocam.cams.methods.explained_layer import COLUMN
 from napari_gliocam.cams.run.prepare import memory_error
 from napari_gliocam.maps.raw_maps import GATE
-from napari_gliocam.nets.gliocam import IMAGE_EXITS
 from napari_gliocam.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ class ImageScore:
         column = COLUMN[self.target]
         with torch.inference_mode():
             images = images.contiguous(memory_format=torch.channels_last)
-            maps = self.net.network_of(self.target).exits_after(0, images, IMAGE_EXITS)
+            maps = self.net.network_of(self.target).exits_after(
+                0, images, self.net.design.image_exits
+            )
             logits = self.net.image_logits([m[:, column : column + 1] for m in maps], brain)[:, 0]
             return logits if self.logit else logits.sigmoid()
 

@@ -38,7 +38,7 @@ class ExplainedLayer:
     def exits(self) -> tuple[int, ...]:
         """The exits whose logits are averaged into the score."""
         if self.score == "mean":
-            from napari_gliocam.nets.gliocam import IMAGE_EXITS
+            from napari_gliocam.nets.design import IMAGE_EXITS
 
             return IMAGE_EXITS
         return (self.layer if self.score is None else self.score,)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from napari_gliocam.cams.methods.explained_layer import COLUMN, ExplainedLayer
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.nets.gliocam import IMAGE_EXITS
 from napari_gliocam.nets.multi_exit import EXITS
 from napari_gliocam.targets import Target
 
@@ -173,7 +172,7 @@ class Batch:
 
     def probabilities(self, target: Target) -> Tensor:
         """Return the image-level probability of a target as `GliocamNet.forward` does, (B,)."""
-        exits = [self.learned(target, e) for e in IMAGE_EXITS]
+        exits = [self.learned(target, e) for e in self.net.design.image_exits]
         with torch.no_grad():
             return self.net.image_logits(exits, self.brain)[:, 0].sigmoid()
 

@@ -16,7 +16,7 @@ from napari_gliocam.errors import TrainingError
 T = TypeVar("T")
 
 #: Lists that may have any number of entries; all others have one an exit.
-_ANY_LENGTH = ("exits", "modalities", "targets")
+_ANY_LENGTH = ("exits", "image_exits", "modalities", "targets")
 
 
 def read_settings(kind: type[T], source: str | Path, named: Sequence[str]) -> T:

@@ -40,7 +40,7 @@ def make_stage(name: str, net: GliocamNet, recipe: Recipe) -> Stage:
     part, columns = net.networks[not tumour], (0,) if tumour else (1, 2)
     if kind == "pretrain":
         return PretrainStage(part, columns, settings)
-    return ClassifierStage(part, columns, settings, net.design.pooling)
+    return ClassifierStage(part, columns, settings, net.design)
 
 
 def run_named_stage(

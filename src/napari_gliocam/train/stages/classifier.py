@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import CatMetric
 
 from napari_gliocam.measure.scores.image_level import auc
+from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.multi_exit import MultiExitNet, pool
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.batches import SliceBatch, SoftBatch
@@ -28,8 +29,8 @@ class ClassifierStage(Stage):
         Columns of the labels that it learns: (0,) tumour, (1, 2) core and edema.
     recipe : Classifier
         Loss, weights of the exits, frozen norms.
-    pooling : {"lse", "gap"}
-        From a map to an image-level logit, as in the design of the networks.
+    design : Design, optional
+        That of the networks, for the way from maps to image-level logits.
     """
 
     def __init__(
@@ -37,11 +38,11 @@ class ClassifierStage(Stage):
         network: MultiExitNet,
         columns: Sequence[int],
         recipe: Classifier,
-        pooling: str = "lse",
+        design: Design | None = None,
     ) -> None:
         super().__init__(recipe.fit)
         self.batch_type = SoftBatch if recipe.weight_maps else SliceBatch
-        self.recipe, self.columns, self.pooling = recipe, list(columns), pooling
+        self.recipe, self.columns, self.design = recipe, list(columns), design or Design()
         self.network = network.requires_grad_(True)
         self.scores, self.shown = CatMetric("disable"), CatMetric("disable")
 
@@ -59,9 +60,10 @@ class ClassifierStage(Stage):
         brain = (batch.images != 0).any(dim=1, keepdim=True).float()
         labels = batch.labels[:, self.columns]
         exits = [m.float() for m in self._exits(images, batch.case < 0)]
-        logits = [pool(m, brain, self.pooling) for m in exits]
-        if not self.training:  # as a bundle judges slices: the mean over exits 2 to 4
-            self.scores.update(torch.stack(logits[1:]).mean(dim=0).float())
+        logits = [pool(m, brain, self.design.pooling) for m in exits]
+        if not self.training:  # as a bundle judges slices
+            judged = torch.stack([logits[e - 1] for e in self.design.image_exits])
+            self.scores.update(judged.mean(dim=0).float())
             self.shown.update(labels)
         recipe = self.recipe
         terms = {"exits": classifier_loss(logits, labels, recipe.exit_weights, recipe.loss)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_gliocam.maps.class_maps import ATTENTION_ROWS, ROWS, Row
 from napari_gliocam.targets import TARGETS, Target

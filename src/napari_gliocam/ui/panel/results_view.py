@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.trust.statement import TrustStatement
