@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def make_maps(case: Case, seed: int = 0) -> ClassMaps:
             exits={t: tuple(noise(f) for f in (2, 4, 8, 8)) for t in TARGETS},
             guided={"core": noise(1), "edema": noise(1)},
         ),
+    )
+
+
+def make_tumour_maps(case: Case, seed: int = 0) -> ClassMaps:
+    """Those of `make_maps` that networks of the tumour alone would give."""
+    maps = make_maps(case, seed)
+    assert maps.trace is not None
+    trace = replace(maps.trace, exits={"tumour": maps.trace.exits["tumour"]}, guided={})
+    return ClassMaps.of_targets(
+        case.grid,
+        {"tumour": maps.tumour},
+        probabilities=maps.probabilities * [1, 0, 0],
+        provenance=maps.provenance,
+        trace=trace,
     )
 
 

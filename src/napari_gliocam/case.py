@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gliocam.targets import Target
+
 #: Every volume in memory has these axes: slices from feet to head, rows from the forehead
 #: back, columns from the patient's right to the left (the radiological view).
 CANONICAL_AXES = ("S", "P", "L")
@@ -215,6 +217,11 @@ class Case:
     header: Any = None
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
+
+    def best_modality(self, target: Target) -> Modality:
+        """Return the modality that shows a target best, T1ce for core, else FLAIR; or the first."""
+        best = Modality.T1CE if target == "core" else Modality.FLAIR
+        return best if best in self.volumes else next(iter(self.volumes))
 
     @cached_property
     def brain(self) -> NDArray[np.bool_]:

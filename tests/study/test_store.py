@@ -97,3 +97,28 @@ def test_keys_change_with_what_changes_scores_and_with_nothing_else(
     assert [a == b for a, b in zip(before, changed, strict=True)] == [True, True, True, False, True]
     fewer = keys(text.replace("[table]", "[evaluation]\nmin_pixels = 5\n[table]"))
     assert not {*fewer} & {*before}
+
+
+def test_a_bundle_that_does_not_fit_the_study_is_refused(tiny_bundle, tmp_path):
+    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.gliocam import GliocamNet
+    from napari_gliocam.targets import TUMOUR_ALONE
+
+    path = tmp_path / "study.toml"
+    path.write_text(
+        '[bundles.t1]\nrecipe = "ame-cam"\nmodalities = ["t1"]\n'
+        '[[row]]\nname = "on T1"\nbundle = "t1"\n[[row]]\nname = "as it ships"\n'
+    )
+    study = read_study(path)
+    with pytest.raises(GliocamError, match=r'"t1" \(recipe ame-cam, --modality t1\) and give it'):
+        set_up(study, tmp_path / "out", bundles={"default": tiny_bundle})
+    info = BundleInfo("alone", "random", "CC0-1.0", width=4, targets=TUMOUR_ALONE)
+    save_bundle(GliocamNet.of(3, info.design), info, tmp_path / "alone")
+    with pytest.raises(GliocamError) as caught:
+        set_up(
+            study,
+            tmp_path / "out",
+            bundles={"default": tmp_path / "alone", "t1": tiny_bundle},
+        )
+    assert "looks at T1ce and T2 and FLAIR, and the study needs one for T1" in str(caught.value)
+    assert "knows the tumour alone, and the study scores core and edema" in str(caught.value)

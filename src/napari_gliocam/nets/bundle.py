@@ -165,6 +165,7 @@ class BundleInfo(Design):
         """Return all fields but the path, and those that are not there, as plain values."""
         plain = asdict(self)
         plain.pop("path")
+        plain["polarity"] = {t: list(self.polarity.get(t, [1, 1, 1, 1])) for t in self.targets}
         for name in ("segmenter", "measured"):
             if plain[name] is None:
                 plain.pop(name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Modality
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
 from napari_gliocam.measure.lesion.diameters import Diameters, Line
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, confusion
@@ -58,7 +58,7 @@ def key_slices(reading: Reading) -> list[KeySlice]:
     if not reading.with_pictures:
         return []
     case, labels, areas = reading.case, reading.labels, reading.areas
-    flair, t1ce = _under(case, Modality.FLAIR), _under(case, Modality.T1CE)
+    flair, t1ce = case.best_modality("tumour"), case.best_modality("core")
     if not areas.lesion_slices.size:
         index = int(np.count_nonzero(case.brain, axis=(1, 2)).argmax())
         return [KeySlice("Most brain", "no lesion found", index, flair, labels[index])]
@@ -130,11 +130,8 @@ def agreement_slices(reading: Reading) -> list[KeySlice]:
     if reading.expert is None or not reading.with_pictures:
         return []
     case, found = reading.case, []
-    shown: tuple[tuple[Target, Modality], ...] = (
-        ("tumour", Modality.FLAIR),
-        ("core", Modality.T1CE),
-    )
-    for target, modality in shown:
+    shown: tuple[Target, ...] = ("tumour", "core")
+    for target in shown:
         compared = confusion(reading.labels, reading.expert.labels, target)
         wrong = np.count_nonzero(compared > 1, axis=(1, 2))
         index = int((wrong if wrong.any() else np.count_nonzero(compared, axis=(1, 2))).argmax())
@@ -147,7 +144,7 @@ def agreement_slices(reading: Reading) -> list[KeySlice]:
                 f"{target.capitalize()}, largest difference",
                 words,
                 index,
-                _under(case, modality),
+                case.best_modality(target),
                 compared[index],
                 dict(CONFUSION_COLOURS),
                 dict(CONFUSION_NAMES),
@@ -162,7 +159,3 @@ def in_words(diameters: Diameters) -> str:
         f"{diameters.long_mm:.1f} × {diameters.perpendicular_mm:.1f} mm, "
         f"product {diameters.product_mm2:.0f} mm²"
     )
-
-
-def _under(case: Case, wanted: Modality) -> Modality:
-    return wanted if wanted in case.volumes else next(iter(case.volumes))

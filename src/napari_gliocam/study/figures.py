@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from napari_gliocam.measure.evaluation.paired_test import PairedTest, paired_test
+from napari_gliocam.measure.evaluation.summary import mean_and_sd
 from napari_gliocam.measure.scores.conventions import Counts
 from napari_gliocam.study.fields import Study
 from napari_gliocam.study.scores import Moments, RowScores, TargetScores, TwoClass
@@ -182,11 +181,3 @@ def _by_patient(
             value = getattr(one, _BY_SLICE[scoring])[metric].mean
         if value is not None:
             yield case, value
-
-
-def mean_and_sd(values: Iterable[float]) -> _Values:
-    """Return the mean, the sample standard deviation and the number of values, None for none."""
-    found = list(values)
-    n = len(found)
-    mean = float(np.mean(found)) if n else None
-    return mean, (float(np.std(found, ddof=1)) if n > 1 else None), n

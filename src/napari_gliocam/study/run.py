@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.cams.compare.ensemble import PAPER_NAMES, Ensemble, combine_methods
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case
 from napari_gliocam.colours import CONFUSION_COLOURS
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.atomic import write_files
@@ -293,8 +293,7 @@ def _draw(
     contents = {}
     for target in setup.study.targets:
         index = int(np.count_nonzero(mask_of(expert, target), axis=(1, 2)).argmax())
-        under = Modality.T1CE if target == "core" else Modality.FLAIR
-        modality = under if under in case.volumes else next(iter(case.volumes))
+        modality = case.best_modality(target)
         compared = confusion(labels[index], expert[index], target)
         key = KeySlice(
             target, "", index, modality, compared, dict(CONFUSION_COLOURS), dict(CONFUSION_NAMES)

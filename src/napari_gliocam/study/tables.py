@@ -11,7 +11,8 @@ from typing import Any
 import napari_gliocam
 from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
 from napari_gliocam.measure.evaluation.paired_test import PairedTest
-from napari_gliocam.study.figures import StudyFigure, StudyResult, mean_and_sd
+from napari_gliocam.measure.evaluation.summary import mean_and_sd
+from napari_gliocam.study.figures import StudyFigure, StudyResult
 from napari_gliocam.wording import figure
 
 TITLES = {
@@ -96,7 +97,8 @@ def table_of(result: StudyResult) -> list[TableLine]:
             ours = _words(shown.get(place), metric)
             cells.append(Cell(ours, "" if several else paper, stars(tests.get(place))))
             found = [shown.get((n, target, metric)) for n in seeds]
-            mean, sd, _ = mean_and_sd(f.mean for f in found if f is not None and f.mean is not None)
+            known = [f.mean for f in found if f is not None and f.mean is not None]
+            mean, sd, _ = mean_and_sd(known)
             means.append(Cell(_spread(mean, sd, metric), paper))
         name = f"{row.name}, {row.seed}" if row.seed else row.name
         lines.append(TableLine(row.group, name, cells, result.seconds(number) / 60))

@@ -36,6 +36,7 @@ class StandIn:
         self.delay = 0.01
         self.error: Exception | None = None
         self.closed = 0
+        self.make_maps = make_maps
 
     def __call__(
         self, case: Case, *, bundle: object = None, device: str = "auto"
@@ -50,7 +51,7 @@ class StandIn:
         except GeneratorExit:
             self.closed += 1
             raise
-        return make_maps(case, seed=self.runs)
+        return self.make_maps(case, seed=self.runs)
 
 
 @lru_cache(maxsize=1)

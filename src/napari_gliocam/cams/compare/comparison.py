@@ -16,7 +16,7 @@ from napari_gliocam.cams.compare.agreement import (
 )
 from napari_gliocam.cams.compare.ensemble import Ensemble, combine_methods
 from napari_gliocam.cams.compare.sheet import SheetColumn, Tile, choose_slices, draw_sheet
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case
 from napari_gliocam.io.tables import csv_text
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure.scores.overlap import iou
@@ -169,7 +169,7 @@ class Comparison:
                 SheetColumn(
                     f"{target}\nslice {index}",
                     index,
-                    self._under(target),
+                    self.case.best_modality(target),
                     None if truth is None else truth[index],
                 )
                 for index in shown
@@ -208,11 +208,6 @@ class Comparison:
         if not amount.any():
             amount[seen] = 1
         return amount
-
-    def _under(self, target: Target) -> Modality:
-        """Return the modality under a map: T1ce for core, FLAIR for the rest."""
-        wanted = Modality.T1CE if target == "core" else Modality.FLAIR
-        return wanted if wanted in self.case.volumes else next(iter(self.case.volumes))
 
     def _words(self, name: str, target: Target) -> str:
         """Return the figure on a picture."""

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_gliocam.cams.methods.base import Method, Step, Steps
+from napari_gliocam.cams.methods.scorecam import unit
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.slices import SIDE_MULTIPLE
 from napari_gliocam.targets import Target
@@ -94,7 +95,7 @@ class MultiScale(Method):
     def _mean(self, maps: list[Tensor]) -> Tensor:
         size = max((m.shape[-2:] for m in maps), key=lambda shape: shape[0] * shape[1])
         if self.normalise_scales:
-            maps = [_unit(m) for m in maps]
+            maps = [unit(m) for m in maps]
         return torch.stack([_enlarge(m, (size[0], size[1])) for m in maps]).mean(dim=0)
 
 
@@ -115,9 +116,3 @@ def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
         return maps
     smaller = size[0] < maps.shape[-2]  # averaged, or fine detail would be skipped over
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False, antialias=smaller)
-
-
-def _unit(maps: Tensor) -> Tensor:
-    low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
-    span = high - low
-    return torch.where(span > 0, (maps - low) / span.clamp_min(torch.finfo(span.dtype).tiny), 0.0)

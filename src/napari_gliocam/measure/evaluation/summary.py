@@ -71,16 +71,15 @@ def _method(method: str, records: Sequence[CaseRecord]) -> list[Figure]:
             if value is not None:
                 entered.append((record, value))
     figures = [
-        Figure(
-            method, *key, *_mean_and_sd([value for _, value in entered]), _by_slice(key, entered)
-        )
+        Figure(method, *key, *mean_and_sd([value for _, value in entered]), _by_slice(key, entered))
         for key, entered in values.items()
         if key.group != Convention.POOLED
     ]
     return figures + _pooled(method, records)
 
 
-def _mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None, int]:
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None, int]:
+    """Return the mean, the sample standard deviation and the number of values, None for none."""
     n = len(values)
     mean = float(np.mean(values)) if n else None
     return mean, (float(np.std(values, ddof=1)) if n > 1 else None), n
@@ -120,4 +119,11 @@ def patients_with(records: Iterable[CaseRecord], target: str) -> int:
     return len({r.case for r in records for t, c in r.counts.items() if t == target and c.expert})
 
 
-__all__ = ["IMAGE_LEVEL", "IMAGE_LEVEL_POOLED", "Figure", "patients_with", "summarise"]
+__all__ = [
+    "IMAGE_LEVEL",
+    "IMAGE_LEVEL_POOLED",
+    "Figure",
+    "mean_and_sd",
+    "patients_with",
+    "summarise",
+]

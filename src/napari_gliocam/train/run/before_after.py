@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Case, Modality
-from napari_gliocam.colours import CLASS_COLOURS, rgb
+from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.read import read_case
@@ -21,7 +20,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.report.key_slices import KeySlice
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.segmentation import segmenting
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.train.labels.tags import Tag, file_slices
 from napari_gliocam.train.run.events import BeforeAfter, BeforeAfterRow
 

@@ -326,13 +326,11 @@ class CompareGrid:
         return float(high[0] - low[0]), float(high[1] - low[1])
 
     def _under(self, opened: OpenCase, target: Target) -> Modality:
-        """Return the modality that is chosen, else T1ce under core and FLAIR under the rest."""
-        volumes = opened.case.volumes
-        best = Modality.T1CE if target == "core" else Modality.FLAIR
+        """Return the modality that is chosen, else the one that shows the target best."""
         chosen = state_of(self._viewer).under
-        if chosen is not None and chosen in volumes:
+        if chosen is not None and chosen in opened.case.volumes:
             return chosen
-        return best if best in volumes else next(iter(volumes))
+        return opened.case.best_modality(target)
 
     def _image(self, opened: OpenCase, key: Key, modality: Modality) -> LayerData:
         volume, arguments, kind = layer_data.image_data(opened, modality, visible=True)

@@ -17,7 +17,7 @@ from psygnal import EmitLoopError
 from napari_gliocam.case import Modality
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.measure.lesion.measures import Measures
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import BACKGROUND, Target, labels_of
 from napari_gliocam.ui.model.assign import Source
 from napari_gliocam.ui.model.painted_labels import EVERYWHERE
 from napari_gliocam.ui.model.state import OpenCase, state_of, unwrap
@@ -256,6 +256,9 @@ class CaseLayers:
         assert opened.result is not None
         self.show_labels(opened)
         maps = opened.result.maps
+        labels, known = self.result(opened), labels_of(maps.targets, exclusive=False)
+        if labels is not None and labels.selected_label not in (BACKGROUND, *known):
+            labels.selected_label = known[0]  # what the brush paints
         for layer, tag in self.tagged():
             if tag.opened is opened and tag.role == "map":
                 if not maps.has(*tag.what):
