@@ -13,7 +13,7 @@ from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.case import Modality
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.compare.work import Place
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
