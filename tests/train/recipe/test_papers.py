@@ -76,7 +76,7 @@ def test_new_networks_begin_with_the_weights_that_are_named(tmp_path):
         machine=Machine(accelerator="cpu"),
     )
     net = load_bundle(tmp_path / "bundle").net
-    for part in (net.tumour, net.classes):
+    for part in net.networks:
         found = part.stages[0][0].conv1.weight
         torch.testing.assert_close(found, original.layer1[0].conv1.weight, atol=1e-3, rtol=1e-3)
 
