@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import BOTH, CORE, EDEMA, LABELS, TARGETS, TUMOUR, TUMOUR_ALONE, Target
+from napari_gliocam.targets import (
+    BOTH,
+    CORE,
+    EDEMA,
+    LABELS,
+    TARGETS,
+    TUMOUR,
+    TUMOUR_ALONE,
+    Target,
+    targets_of,
+)
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Grid
@@ -55,7 +65,7 @@ class Segmentation:
     def volumes_ml(self) -> dict[str, float]:
         """Volumes of the targets of its maps in ml; both-voxels count in each class."""
         counts = np.bincount(self.labels.ravel(), minlength=len(LABELS))
-        return volumes_of(counts, self.grid.voxel_ml, self.maps.targets)
+        return volumes_of(counts, self.grid.voxel_ml, self.maps.targets or targets_of(self.labels))
 
 
 def volumes_of(

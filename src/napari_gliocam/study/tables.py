@@ -13,7 +13,7 @@ from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
 from napari_gliocam.measure.evaluation.paired_test import PairedTest
 from napari_gliocam.measure.evaluation.summary import mean_and_sd
 from napari_gliocam.study.figures import StudyFigure, StudyResult
-from napari_gliocam.wording import figure
+from napari_gliocam.wording import counted, figure
 
 TITLES = {
     "dice": "Dice",
@@ -113,7 +113,7 @@ def how(result: StudyResult) -> str:
     table = result.study.table
     words = f"{OVER[table.over]}; {SCORING[table.scoring]}"
     n = max((len(result.scores(row, t)) for row, t in _rows_and_targets(result)), default=0)
-    words = f"{words[0].upper()}{words[1:]}; {n} patients."
+    words = f"{words[0].upper()}{words[1:]}; {counted(n, 'patient')}."
     if result.study.tests:
         other = "the row above" if result.study.tests == "previous" else result.study.tests
         words += (
