@@ -9,6 +9,7 @@ from scipy import ndimage as ndi
 from napari_gliocam.case import Case, Grid, Modality, OriginalSeries, Preparation
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TARGETS
 from napari_gliocam.threshold import Segmentation
 
 #: 1.6 mm cubes, x to the left as in most files; a small head, so that tests are quick.
@@ -39,7 +40,11 @@ def segmented(case: Case) -> Segmentation:
     spacing = np.array(case.grid.spacing)[:, None, None, None]
     distance = np.sqrt((((place - centre) * spacing) ** 2).sum(0))
     labels = np.where(distance < 14, 1, np.where(distance < 24, 2, 0)).astype(np.uint8)
-    maps = ClassMaps.of_targets(case.grid, {}, provenance={"bundle": {"name": "test-bundle"}})
+    maps = ClassMaps.of_targets(
+        case.grid,
+        {target: np.zeros(case.grid.shape, np.float32) for target in TARGETS},
+        provenance={"bundle": {"name": "test-bundle"}},
+    )
     return Segmentation(labels, maps, Thresholds())
 
 

@@ -146,7 +146,7 @@ def pack_maps_on_original(
     """
     original, there = original_of(case, modality), case_on_original(case, modality)
     contents = {}
-    for target, values in (("tumour", maps.tumour), ("core", maps.core), ("edema", maps.edema)):
+    for target in maps.targets:
         path = folder / map_name(name_on(case.name, modality), target)
-        contents[path] = pack_volume(_brought(values, case, original), there, path)
+        contents[path] = pack_volume(_brought(maps.of(target), case, original), there, path)
     return contents

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.targets import TUMOUR_ALONE
-from napari_gliocam.ui.reading.dock import open_dock
+from napari_gliocam.ui.reading.dock import ReadingDock
 
 from ...small_case import make_tumour_maps
 
@@ -62,7 +62,7 @@ def test_it_is_saved_continued_and_read(alone: Any, qtbot: Any, tmp_path: Any) -
     assert alone.opened.result.maps.targets == TUMOUR_ALONE
     np.testing.assert_array_equal(alone.opened.result.painted.labels, before)
 
-    dock = open_dock(alone.viewer)
+    dock = ReadingDock.show_in(alone.viewer)
     qtbot.waitUntil(lambda: dock.session.last is not None, timeout=PATIENCE_MS)
     assert not dock.tabs.isTabVisible(dock.tabs.indexOf(dock.overlap_view))
     table = dock.measures_view.table
