@@ -49,6 +49,11 @@ def mask_of(labels: NDArray[Any], target: Target) -> NDArray[np.bool_]:
     return mask
 
 
+def parts_of(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return the classes among targets, core and edema, or the tumour where there are none."""
+    return tuple(targets[1:] or targets)
+
+
 def labels_of(targets: Sequence[Target], *, exclusive: bool = True) -> tuple[int, ...]:
     """Return the values, without background, that labels of these targets may have.
 

@@ -13,7 +13,7 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.measure.lesion.diameters import diameters
 from napari_gliocam.prepare.extras import import_highdicom, import_pydicom
 from napari_gliocam.prepare.way_back import labels_on_original, original_of
-from napari_gliocam.targets import Target, mask_of, targets_of
+from napari_gliocam.targets import Target, mask_of, parts_of, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,8 +113,7 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
             "back, or save NIfTI."
         ) from error
     writer = _Writer(hd, sources, _bundle(segmentation))
-    targets = targets_of(labels)
-    masks = {target: mask_of(labels, target) for target in targets[1:] or targets}
+    masks = {target: mask_of(labels, target) for target in parts_of(targets_of(labels))}
     masks = {target: mask for target, mask in masks.items() if mask.any()}
     seg = writer.segmentation(masks, original.grid)
     report = writer.report(seg, list(masks), segmentation.labels, case.grid)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.targets import Target
+from napari_gliocam.targets import Target, parts_of
 from napari_gliocam.wording import no_such
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class CompareRequest:
 
     def targets_of(self, info: BundleInfo) -> tuple[Target, ...]:
         """Return the classes that get a map with a bundle."""
-        return self.targets or info.targets[1:] or info.targets
+        return self.targets or parts_of(info.targets)
 
     def explainings(self, prepared: Prepared) -> list[Explaining]:
         """Return the work of each method and layer, in order.

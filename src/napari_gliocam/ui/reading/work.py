@@ -21,7 +21,7 @@ from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import TUMOUR_ALONE, Target
+from napari_gliocam.targets import TUMOUR_ALONE, Target, parts_of
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.ui.jobs.work import Ready
 
@@ -205,7 +205,8 @@ class Sharing:
 
         scope = "lesion" if self._index is None else self._index
         asked: dict[Target, list[int]] = {
-            target: choose_slices(prepared, self._maps, target, scope=scope) for target in _CLASSES
+            target: choose_slices(prepared, self._maps, target, scope=scope)
+            for target in parts_of(self._maps.targets)
         }
         made = self.made = CaseSequences.of(prepared, asked)
         yield from sharing_case(prepared, into=made)
