@@ -252,7 +252,7 @@ def test_the_sequences_of_each_lesion_stand_on_the_page_in_csv_and_json(page):
     text = Checked(make_page(reading)).text
     assert "Which sequence said so" in text
     assert "75 %" in text
-    assert "-25 %" in text
+    assert "−25 %" in text
     assert caution in text
     _, lesion, *_ = rows_of(reading)
     assert lesion["sequence_core_flair"] == -0.25
