@@ -36,7 +36,7 @@ def alive(net):
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.normal_(0, 0.2)
                 module.running_var.uniform_(0.5, 1.5)
-        for attention in (net.tumour_attention, net.class_attention):
+        for attention in net.attentions:
             for parameter in attention.parameters():
                 parameter.normal_(0, 0.3)
     return net.eval()
