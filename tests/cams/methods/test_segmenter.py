@@ -73,7 +73,7 @@ def test_tests_that_draw_its_map_again_leave_it_out(case, taught):
     assessing = Assessing(work.prepared, {work.name: (maps, None)}, TrustRequest(tests, 4))
     finish(assessing.run())
     (tested,) = assessing.tested.values()
-    assert tested.faithfulness is not None
+    assert tested.results["faithfulness"].figures()
     assert tested.results["randomisation"].reason() == "the map cannot be made again"
 
 
