@@ -11,6 +11,7 @@ from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.targets import TUMOUR_ALONE
 
 SHAPE = (12, 60, 50)
 
@@ -39,6 +40,15 @@ def net():
 @pytest.fixture(scope="session")
 def bundle(net):
     return Bundle(BundleInfo("tiny", "random numbers", "CC0-1.0", width=8), net)
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """A bundle of the tumour alone."""
+    torch.manual_seed(2)
+    net = GliocamNet(width=8, targets=TUMOUR_ALONE).eval()
+    info = BundleInfo("alone", "random numbers", "CC0-1.0", width=8, targets=TUMOUR_ALONE)
+    return Bundle(info, net)
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from napari_gliocam.targets import TARGETS
 from napari_gliocam.trust.randomisation import MapRecipe
 from napari_gliocam.trust.scoring import MappedSlice
 
-from ..cams.conftest import bundle, case, make_batch, make_net, net, prepared
+from ..cams.conftest import alone, bundle, case, make_batch, make_net, net, prepared
 
-__all__ = ["bundle", "case", "make_batch", "make_net", "net", "prepared"]
+__all__ = ["alone", "bundle", "case", "make_batch", "make_net", "net", "prepared"]
 
 #: Slices of the case that show brain.
 SLICES = (5, 7)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.cams.methods.registry import METHODS
+from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
@@ -41,6 +42,25 @@ def test_every_test_of_some_methods(asked, case, other, maps_of, recipe_of, unch
     assert work.doubt.sources == ("exits", "flips", "seeds")
     for finding in work.findings:
         assert (finding.value is None) == bool(finding.reason)
+
+
+def test_another_bundle_of_the_tumour_alone_says_nothing_of_the_classes(
+    asked, case, alone, maps_of, recipe_of
+):
+    request = TrustRequest(("repeatability", "doubt"), settings=QUICK, most=1)
+    methods = {"gradcam": (maps_of("gradcam"), recipe_of("gradcam"))}
+    found = finish(Assessing(asked, methods, request, others=[prepare(case, alone, "cpu")]).run())
+    ranks = {f.target: f for f in found if f.test.startswith("repeatability")}
+    assert ranks["tumour"].value is not None
+    for target in ("core", "edema"):
+        assert ranks[target].reason == "the other bundle knows the tumour alone"
+
+
+def test_the_tests_of_a_bundle_of_the_tumour_alone(case, alone, recipe_of):
+    ready = prepare(case, alone, "cpu")
+    methods = {"exit": (explain(ready, "exit", "tumour"), recipe_of("exit"))}
+    found = finish(Assessing(ready, methods, TrustRequest(("localisation",))).run())
+    assert {f.target for f in found} == {"tumour"}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy import ndimage as ndi
 
@@ -11,9 +9,6 @@ from napari_gliocam.case import Case, Modality
 from napari_gliocam.io.volume import LARGEST_BRAIN_ML
 from napari_gliocam.measure.lesion.depth import brain_depth
 from napari_gliocam.measure.lesion.lesions import lesion_box
-
-if TYPE_CHECKING:
-    pass
 
 #: Fluid lies at least so many robust standard deviations (1.4826 times the median absolute
 #: deviation) from the median of the brain, on the side of the sign.

@@ -228,7 +228,8 @@ def doubt_of_case(
     flips : bool
         Whether the networks look at the case mirrored left to right, too.
     others : sequence of Bundle
-        Further networks, such as other seeds of the same recipe.
+        Further networks, such as other seeds of the same recipe; one that knows the tumour alone
+        says nothing of core and edema.
     device : {"auto", "cpu", "cuda", "mps"}
         Where torch runs.
 
@@ -263,7 +264,8 @@ def doubting(
         for other in others:
             seen = yield from compute_maps(case, bundle=other, device=device)
             for target in maps.targets:
-                members[target].append(seen.of(target))
+                if target in seen.targets:  # a bundle may know the tumour alone
+                    members[target].append(seen.of(target))
         for target in maps.targets:
             parts[target].append(disagreement(members[target]))
         sources.append("seeds")

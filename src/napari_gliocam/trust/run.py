@@ -303,6 +303,8 @@ class Assessing:
             yield from randomising(
                 prepared, recipe, target, slices_, seed=request.seed, into=randomisation
             )
+        elif test == "repeatability" and target not in self.others[0].bundle.info.targets:
+            one.results[test] = Untested("the other bundle knows the tumour alone")
         elif test == "repeatability":
             one.results[test] = repeatability = Repeatability(target)
             yield from repeating(

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from napari_gliocam.cams.run.explain import Explaining, explain
+from napari_gliocam.cams.run.prepare import asking, prepare
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.progress import finish
 from napari_gliocam.targets import TARGETS
 
 
@@ -163,3 +165,13 @@ def test_maps_as_a_result_are_cut_by_one_threshold(prepared):
     maps = explain(prepared, "layercam", ("core", "edema"), layer=2).as_result()
     labels = apply_thresholds(maps, Thresholds(0.3, 0.3, exclusive=False, gate=False)).labels
     assert np.array_equal(labels, (maps.core > 0.3) + 2 * (maps.edema > 0.3))
+
+
+def test_a_bundle_of_the_tumour_alone_is_asked_for_the_tumour(case, alone):
+    ready = prepare(case, alone, "cpu")
+    asked = finish(asking(ready))
+    assert (asked.probabilities[:, 0] > 0).all()
+    assert not asked.probabilities[:, 1:].any()
+    for ask in (lambda: finish(asking(ready, ("core",))), lambda: Explaining(ready, targets="core")):
+        with pytest.raises(GliocamError, match='"alone" knows the tumour alone, not core'):
+            ask()

@@ -12,7 +12,13 @@ import numpy as np
 from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import SEGMENTER, make_method
-from napari_gliocam.cams.run.prepare import Prepared, asking, memory_error, prepare
+from napari_gliocam.cams.run.prepare import (
+    Prepared,
+    asking,
+    check_targets,
+    memory_error,
+    prepare,
+)
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps, Normalise
@@ -141,12 +147,7 @@ class Explaining:
         self.seconds = 0.0
         self.seconds_left: float | None = None
         info = prepared.bundle.info
-        unknown = [target for target in self.targets if target not in info.targets]
-        if unknown:
-            raise GliocamError(
-                f'The bundle "{info.name}" knows the tumour alone, not {" and ".join(unknown)}; '
-                "choose the tumour, or another bundle."
-            )
+        check_targets(info, self.targets)
         for target in self.targets if self.method.layered else ():
             self.explained.check(prepared.bundle.net.network_of(target))
         if self.method.name == SEGMENTER and prepared.bundle.segmenter is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
-from napari_gliocam.errors import DeviceError
+from napari_gliocam.errors import DeviceError, GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress, finished
 from napari_gliocam.slices import SliceStack, cutting_slices
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_gliocam.cams.run.batch import Batch
-    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +173,42 @@ def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:
     return replace(prepared, probabilities=maps.probabilities[indices])
 
 
+def check_targets(info: BundleInfo, targets: Sequence[Target]) -> None:
+    """Raise `GliocamError` if a bundle does not know one of the targets."""
+    unknown = [target for target in targets if target not in info.targets]
+    if unknown:
+        raise GliocamError(
+            f'The bundle "{info.name}" knows the tumour alone, not {" and ".join(unknown)}; '
+            "choose the tumour, or another bundle."
+        )
+
+
 def asking(
-    prepared: Prepared, targets: tuple[Target, ...] = TARGETS
+    prepared: Prepared, targets: Sequence[Target] = ()
 ) -> Generator[Progress, None, Prepared]:
-    """Compute which slices show each target; at once where that is known."""
+    """Compute which slices show each target; at once where that is known.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The case on the device, with the networks.
+    targets : sequence of Target
+        Targets that are looked for; those of the bundle by default.
+
+    Yields
+    ------
+    Progress
+        Slices done.
+
+    Raises
+    ------
+    GliocamError
+        The bundle does not know one of the targets.
+    """
     if prepared.probabilities is not None:
         return prepared
+    targets = targets or prepared.bundle.info.targets
+    check_targets(prepared.bundle.info, targets)
     total = len(prepared.stack.frame)
     found = np.zeros((total, len(TARGETS)), dtype=np.float32)
     for start in range(0, total, prepared.batch_size):

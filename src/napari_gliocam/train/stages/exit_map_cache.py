@@ -208,7 +208,7 @@ def _exit_maps(net: GliocamNet, images: Tensor, features: bool) -> dict[str, Ten
     features_of = [network.features(images) for network in net.networks]
     every = [n.exits_of(stages) for n, stages in zip(net.networks, features_of, strict=True)]
     logits = [torch.cat(maps, dim=1) for maps in zip(*every, strict=True)]
-    stages = features_of[-1]  # what tells core from edema, where there are classes
+    stages = features_of[-1]  # of the class network where there is one
     maps = exit_maps([m.float() for m in net.turned(logits)], brain, net.design.map_range)
     deep = stages[1] if features else stages[1][:, :0]
     stride = net.design.attention_stride
