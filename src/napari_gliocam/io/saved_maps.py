@@ -77,9 +77,16 @@ def read_maps_and_slices(
     table = _slice_table(folder, case)
     if not table.exists():
         return None
-    header = table.read_text(encoding="utf-8").partition("\n")[0]
-    files = {t: folder / map_name(case.name, t) for t in TARGETS if t in header}
-    if not files or not all(file.exists() for file in files.values()):
+    try:
+        header, *rows = table.read_text(encoding="utf-8").splitlines() or [""]
+        targets = TARGETS[: header.count(",")]
+        if not targets or not rows or header != ",".join(("slice", *targets)):
+            raise ValueError(header)
+        found = np.loadtxt(rows, np.float32, delimiter=",", ndmin=2)[:, 1:]
+    except (ValueError, IndexError) as error:
+        raise CaseError(f"{table.name} is damaged; save the result and its maps anew.") from error
+    files = {target: folder / map_name(case.name, target) for target in targets}
+    if not all(file.exists() for file in files.values()):
         return None
     volumes: dict[Target, NDArray[np.float32]] = {}
     for target, file in files.items():
@@ -88,10 +95,6 @@ def read_maps_and_slices(
         if difference(case.grid, grid):
             return None
         volumes[target] = grid.from_file(loaded.array).astype(np.float32)
-    try:
-        found = np.loadtxt(table, np.float32, delimiter=",", skiprows=1, ndmin=2)[:, 1:]
-    except (ValueError, IndexError) as error:
-        raise CaseError(f"{table.name} is damaged; save the result and its maps anew.") from error
     if found.shape != (case.grid.shape[0], len(files)):
         return None
     probabilities = np.zeros((len(found), len(TARGETS)), np.float32)
