@@ -3,12 +3,18 @@ import pytest
 import torch
 
 from napari_gliocam.case import Grid
+from napari_gliocam.errors import TrainingError
 from napari_gliocam.io import read_case
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
+from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.train.data.mask_set import read_mask
-from napari_gliocam.train.labels.pseudo import labelling_missing, without_denied
+from napari_gliocam.train.labels.pseudo import (
+    labelling_missing,
+    pseudo_labelling,
+    without_denied,
+)
 from napari_gliocam.train.labels.tags import SKIPPED, Tag
 
 from ..case_files import write_case, write_cases
@@ -59,3 +65,16 @@ def test_masks_that_are_missing_are_made_and_others_stay(tmp_path):
     finish(labelling_missing(cases, masks, {}, bundle=bundle, device="cpu", second=second))
     assert file.stat().st_mtime_ns == before, "only the second mask was missing"
     assert read_mask(second, case).shape == case.grid.shape
+
+
+def test_a_bundle_of_the_tumour_alone_makes_no_masks(tmp_path):
+    info = BundleInfo("alone", "random numbers", "CC0-1.0", width=4, targets=TUMOUR_ALONE)
+    bundle = Bundle(info, GliocamNet(width=4, targets=TUMOUR_ALONE).eval())
+    cases = write_cases(tmp_path / "cases", 1)
+    case = read_case(cases / "case0")
+    for work in (
+        pseudo_labelling(case, bundle=bundle, device="cpu"),
+        labelling_missing(cases, tmp_path / "masks", {}, bundle=bundle, device="cpu"),
+    ):
+        with pytest.raises(TrainingError, match='"alone" knows the tumour alone'):
+            finish(work)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, Grid
-from napari_gliocam.errors import CaseError, GliocamError, SaveError
+from napari_gliocam.errors import CaseError, GliocamError, SaveError, TrainingError
 from napari_gliocam.io.find import find_cases
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.read import read_case
@@ -22,13 +22,13 @@ from napari_gliocam.refine.ingredients import Ingredients
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.segmentation import bundle_thresholds, compute_maps
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import BOTH, CORE, EDEMA
+from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS
 from napari_gliocam.threshold import Segmentation, apply_thresholds
 from napari_gliocam.train.labels.tags import Tag, file_slices
 
 if TYPE_CHECKING:
     from napari_gliocam.maps.class_maps import ClassMaps
-    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle import Bundle, BundleInfo
 
 #: The second mask of paper 3: the cut maps after a dense CRF.
 CRF_MASKS = Refinement(method="crf")
@@ -51,6 +51,15 @@ class PseudoLabels:
     first: Segmentation
     second: Segmentation | None
     denied: int
+
+
+def check_teacher(info: BundleInfo) -> None:
+    """Raise `TrainingError` if no segmentation network can learn from a bundle's masks."""
+    if info.targets != TARGETS:
+        raise TrainingError(
+            f'The bundle "{info.name}" knows the tumour alone, and a segmentation network '
+            "learns core and edema; choose a bundle that knows both."
+        )
 
 
 def pseudo_labelling(
@@ -97,8 +106,9 @@ def pseudo_labelling(
     Raises
     ------
     GliocamError
-        If the case cannot be segmented, or refined.
+        If the case cannot be segmented, or refined, or the bundle knows the tumour alone.
     """
+    check_teacher(bundle.info)
     if maps is None:
         maps = yield from compute_maps(case, bundle=bundle, device=device)
     cut = apply_thresholds(maps, thresholds or bundle_thresholds(bundle.info))
@@ -154,7 +164,13 @@ def labelling_missing(
     -------
     dict of str to str
         A sentence for each case whose mask could not be made.
+
+    Raises
+    ------
+    TrainingError
+        If the bundle knows the tumour alone.
     """
+    check_teacher(bundle.info)
     problems = {}
     found = [files for files in find_cases(cases) if only in ("", files.name)]
     folders = (masks,) if second is None else (masks, second)

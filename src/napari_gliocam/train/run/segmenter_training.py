@@ -16,7 +16,6 @@ from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, save_bun
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters.build import build_segmenter
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TARGETS
 from napari_gliocam.train.data.mask_batches import MaskBatch, MaskDataset
 from napari_gliocam.train.data.mask_set import (
     MaskPreparation,
@@ -27,6 +26,7 @@ from napari_gliocam.train.data.mask_set import (
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.data.split import split_cases
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases
+from napari_gliocam.train.labels.pseudo import check_teacher
 from napari_gliocam.train.labels.tag_file import load_tags
 from napari_gliocam.train.recipe.segmenter import SEGMENTER, SegmenterRecipe
 from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
@@ -199,11 +199,7 @@ def gathering_segmenter(
     recipe = build_settings(SegmenterRecipe, request.recipe, "the recipe")
     yield Progress(0, 1, "loading the bundle")
     teacher = load_bundle(request.bundle or None)
-    if teacher.info.targets != TARGETS:
-        raise TrainingError(
-            f'The bundle "{teacher.info.name}" knows the tumour alone, and a segmentation network '
-            "learns core and edema; choose a bundle that knows both."
-        )
+    check_teacher(teacher.info)
     tags, warnings = {}, tuple[str, ...]()
     if request.labels:
         loaded, warnings = load_tags(Path(request.labels))
