@@ -36,6 +36,13 @@ def test_key_slices_show_what_they_say(make_case, make_segmentation):
     assert set(np.unique(wrong[0].labels)) <= {0, 1, 2, 3}
 
 
+def test_a_tumour_that_is_not_divided_has_no_picture_of_its_core(make_case):
+    case = make_case()
+    reading = read_segmentation(case, np.roll(4 * (case.expert.labels > 0), 1, axis=1))
+    assert [key.title for key in agreement_slices(reading)] == ["Tumour, largest difference"]
+    assert not any("core" in key.title.lower() for key in key_slices(reading))
+
+
 def test_labels_are_drawn_where_they_are_in_their_colours(make_case, make_segmentation):
     case = make_case()
     reading = read_segmentation(case, make_segmentation(case))

@@ -1,4 +1,4 @@
-"""Which slices a report shows, and why."""
+"""Choice of the slices that a report shows."""
 
 from __future__ import annotations
 
@@ -126,12 +126,12 @@ def _merged(found: list[KeySlice]) -> list[KeySlice]:
 
 
 def agreement_slices(reading: Reading) -> list[KeySlice]:
-    """For tumour and core the slice on which they differ most from what they are compared with."""
+    """Choose the slices on which tumour and core, where both divide it, differ most."""
     if reading.expert is None or not reading.with_pictures:
         return []
     case, found = reading.case, []
     shown: tuple[Target, ...] = ("tumour", "core")
-    for target in shown:
+    for target in (target for target in shown if target in reading.comparison):
         compared = confusion(reading.labels, reading.expert.labels, target)
         wrong = np.count_nonzero(compared > 1, axis=(1, 2))
         index = int((wrong if wrong.any() else np.count_nonzero(compared, axis=(1, 2))).argmax())

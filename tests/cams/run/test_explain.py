@@ -172,6 +172,9 @@ def test_a_bundle_of_the_tumour_alone_is_asked_for_the_tumour(case, alone):
     asked = finish(asking(ready))
     assert (asked.probabilities[:, 0] > 0).all()
     assert not asked.probabilities[:, 1:].any()
-    for ask in (lambda: finish(asking(ready, ("core",))), lambda: Explaining(ready, targets="core")):
+    for ask in (
+        lambda: finish(asking(ready, ("core",))),
+        lambda: Explaining(ready, targets="core"),
+    ):
         with pytest.raises(GliocamError, match='"alone" knows the tumour alone, not core'):
             ask()

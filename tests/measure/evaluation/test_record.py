@@ -78,6 +78,17 @@ def test_a_segmentation_brings_probabilities_and_overlap(make_case, segmentation
     assert all(record.class_overlap is None for record in others)
 
 
+def test_what_is_not_divided_on_either_side_is_scored_as_tumour(make_case, segmentation):
+    case = make_case()
+    undivided = 4 * (case.expert.labels > 0).astype(np.uint8)
+    expert = replace(case, expert=replace(case.expert, labels=undivided))
+    for one, result in ((case, undivided), (expert, segmentation), (expert, case.expert.labels)):
+        for record in evaluate_case(one, result):
+            assert set(record.overlaps) == {"tumour"}
+            assert record.class_overlap is None or result is segmentation
+        assert evaluate_case(one, result)[0].overlaps["tumour"][Convention.VOLUME].dice == 1
+
+
 def test_labels_are_scored_as_they_are(make_case):
     case = make_case()
     (record,) = evaluate_case(case, case.expert.labels, with_baselines=False)

@@ -152,7 +152,7 @@ def score_labels(
     before_exclusivity : ndarray of uint8, shape (S, P, L), optional
         Labels that may be both (3), for the overlap of the classes.
     targets : sequence of Target, optional
-        Targets that are scored; those that both volumes tell of by default.
+        Targets that are scored, of those that both volumes tell of; all of these by default.
     settings : EvaluationSettings, optional
         How figures are computed; the defaults of `EvaluationSettings` if not given.
     case, method : str
@@ -176,7 +176,8 @@ def score_labels(
         )
     ours, theirs = masks_of(labels), masks_of(expert)
     by_convention, counts, calls = {}, {}, {}
-    for target in targets or targets_of(labels, expert):
+    known = targets_of(labels, expert)
+    for target in (target for target in targets or known if target in known):
         by_convention[target], counts[target] = overlaps(
             ours[target], theirs[target], spacing, settings
         )
