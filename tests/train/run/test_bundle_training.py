@@ -169,9 +169,9 @@ def test_going_on_pools_as_the_bundle_does(recipe, slices, tmp_path, monkeypatch
     poolings = []
     made = ClassifierStage.__init__
 
-    def noted(self, network, columns, recipe, pooling="lse"):
-        poolings.append(pooling)
-        made(self, network, columns, recipe, pooling)
+    def noted(self, network, columns, recipe, design):
+        poolings.append(design.pooling)
+        made(self, network, columns, recipe, design)
 
     monkeypatch.setattr(ClassifierStage, "__init__", noted)
     design = replace(recipe.network.design, pooling="gap")
