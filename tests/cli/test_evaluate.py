@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 
 from napari_gliocam.cli import batch as cli_batch
 from napari_gliocam.cli.main import app
+from napari_gliocam.io import read_case, save_segmentation
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import BundleInfo, save_bundle
 from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.threshold import apply_thresholds
 
 AFFINE = np.diag([-1.0, -1.5, 3.0, 1.0])
 SHAPE = (50, 60, 12)  # as in the file: L, P, S
@@ -120,6 +123,25 @@ def test_saved_labels_are_measured_without_a_network(run, cases, results, tmp_pa
         "cases.csv",
         "summary.csv",
     }
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_saved_labels_of_the_tumour_alone_are_scored_as_that(run, cases, tmp_path, found):
+    """Also where none was found, which no value of the labels tells."""
+    case = read_case(cases / "BraTS2021_00001")
+    tumour = np.float32(0.9 * found) * (case.expert.labels > 0)
+    maps = ClassMaps.of_targets(
+        case.grid, {"tumour": tumour}, probabilities=np.ones((len(tumour), 3), np.float32)
+    )
+    save_segmentation(
+        apply_thresholds(maps), tmp_path / "saved" / f"{case.name}_seg.nii.gz", case=case
+    )
+    out = tmp_path / "out"
+    result = run(cases / case.name, "--results", tmp_path / "saved", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    own, *_ = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["cases"]
+    assert set(own["figures"]["volume"]) == {"tumour"}
+    assert own["figures"]["volume"]["tumour"]["dice"] == found
 
 
 def test_the_short_table_has_cases_and_baselines(run, cases, results, tmp_path):

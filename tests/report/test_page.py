@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from napari_gliocam.case import Modality, Preparation
+from napari_gliocam.io.sidecar import describe
+from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
@@ -148,6 +150,30 @@ def test_nothing_found_is_said_and_no_number_is_missing(make_case, make_segmenta
     assert "0.00 ml" in text
     assert "nan" not in text.lower()
     assert "Compared with" not in text
+
+
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_result_of_the_tumour_alone_says_nothing_of_classes(make_case, found, saved):
+    case = make_case()
+    volume = np.float32(0.9 * found) * (case.expert.labels > 0)
+    maps = ClassMaps.of_targets(
+        case.grid,
+        {"tumour": volume.astype(np.float32)},
+        probabilities=np.ones((len(volume), 3), np.float32),
+    )
+    result = apply_thresholds(maps)
+    used = json.loads(describe(result, case)) if saved else None
+    reading = read_segmentation(case, result.labels if saved else result, used=used)
+    assert set(reading.comparison) == {"tumour"}
+    slices = json.loads(to_json(reading))["slices"]
+    assert set(slices) == {"tumour_mm2", "probabilities"}
+    assert any(slices["tumour_mm2"]) == found
+    text = Checked(make_page(reading)).text
+    assert "Tumour threshold" in text
+    figures, notes, _ = text.partition("Volumes are numbers of voxels")
+    assert notes
+    assert not re.search(r"\b(core|edema|class threshold)\b", figures, re.IGNORECASE)
 
 
 def test_labels_alone_have_no_bundle_and_no_probabilities(make_case):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_gliocam.measure.evaluation.record import CaseRecord
     from napari_gliocam.measure.evaluation.report import Evaluation
     from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.targets import Target
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,9 @@ def measuring(
     expert_labels(case)  # before the networks run for nothing
     warnings = [*case.warnings]
     result: Any
+    targets = None
     if request.results is not None:
-        result, doubts = read_result(case, request.results)
+        result, targets, doubts = read_result(case, request.results)
         warnings += doubts
     else:
         from napari_gliocam.segmentation import segmenting
@@ -190,11 +192,13 @@ def measuring(
             thresholds=asked.thresholds,
             refinement=asked.refinement,
         )
-    records = yield from evaluating_case(case, result, settings=request.settings)
+    records = yield from evaluating_case(case, result, targets=targets, settings=request.settings)
     return Scored(tuple(records), tuple(warnings))
 
 
-def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def read_result(
+    case: Case, folder: Path
+) -> tuple[NDArray[np.uint8], tuple[Target, ...] | None, tuple[str, ...]]:
     """Read the labels of a case that were saved before.
 
     Parameters
@@ -208,6 +212,8 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     -------
     labels : ndarray of uint8, shape (S, P, L)
         The labels.
+    targets : tuple of Target or None
+        Targets that they tell of, where the json beside them says so.
     warnings : tuple of str
         One sentence each.
 
@@ -218,6 +224,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
     """
     from napari_gliocam.io import read_labels
     from napari_gliocam.io.results import find_result
+    from napari_gliocam.io.sidecar import read_sidecar, told_targets
 
     path = find_result(folder, case.name)
     if case.expert and case.expert.source and path.resolve() == case.expert.source.resolve():
@@ -226,7 +233,7 @@ def read_result(case: Case, folder: Path) -> tuple[NDArray[np.uint8], tuple[str,
             "choose the folder of the results as --results."
         )
     read = read_labels(path, case.grid, case_name=case.name)
-    return read.expert.labels, read.warnings
+    return read.expert.labels, told_targets(read_sidecar(path)), read.warnings
 
 
 def evaluation_of(outcomes: Sequence[Outcome[Scored]], request: EvaluationRequest) -> Evaluation:

@@ -22,7 +22,7 @@ from napari_gliocam.io.nifti import load_header
 from napari_gliocam.io.regular import read_regular
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
-from napari_gliocam.targets import CLASS_NAMES, labels_of
+from napari_gliocam.targets import CLASS_NAMES, TARGETS, TUMOUR, TUMOUR_ALONE, Target, labels_of
 from napari_gliocam.threshold import Segmentation
 
 SOFTWARE = "napari-gliocam"
@@ -84,6 +84,25 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     """
     content = _own_json(sidecar_path(path))
     return content if _is_tied(content, path) else {}
+
+
+def told_targets(content: Mapping[str, Any]) -> tuple[Target, ...] | None:
+    """Return the targets that the labels of a result tell of, also where nothing was found.
+
+    Parameters
+    ----------
+    content : mapping
+        The json beside the result.
+
+    Returns
+    -------
+    tuple of Target or None
+        None where the json does not say.
+    """
+    labels = content.get("labels")
+    if not isinstance(labels, Mapping):
+        return None
+    return TUMOUR_ALONE if str(TUMOUR) in labels else TARGETS
 
 
 def changed_since(path: Path) -> bool:

@@ -23,6 +23,7 @@ def draw_chart(
     overlap: NDArray[np.floating] | None = None,
     probabilities: Mapping[Target, NDArray[np.floating]] | None = None,
     *,
+    divided: bool = True,
     slices: tuple[int, int] | None = None,
     marks: Sequence[int] = (),
 ) -> str:
@@ -36,6 +37,8 @@ def draw_chart(
         mm² of both classes; that of ``areas`` by default.
     probabilities : mapping of target to ndarray of float, shape (S,), optional
         Image-level, in [0, 1]; a band for each under the chart.
+    divided : bool
+        Whether core and edema are drawn; else the tumour is.
     slices : (first, last), optional
         What is shown of the case; everything by default.
     marks : sequence of int
@@ -55,7 +58,7 @@ def draw_chart(
         ("core", areas.core, CLASS_COLOURS[CORE]),
         ("overlap", overlap, CLASS_COLOURS[BOTH]),
     ]
-    if areas.tumour.any() and not (areas.core.any() or areas.edema.any()):
+    if not divided:
         series = [("tumour", areas.tumour, CLASS_COLOURS[TUMOUR])]
     names = " and ".join(filter(None, (", ".join(n for n, *_ in series[:-1]), series[-1][0])))
     top_mm2 = _round_up(max(1.0, *(float(values.max()) for _, values, _ in series)))

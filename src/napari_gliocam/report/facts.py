@@ -1,4 +1,4 @@
-"""What a case is and what a result was made with, as names and values a person reads."""
+"""Facts of a case, and settings of a result, as names and values that a person reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import napari_gliocam
 from napari_gliocam.case import Modality
 from napari_gliocam.report.reading import Reading
-from napari_gliocam.targets import TUMOUR_ALONE
 
 
 def case_facts(reading: Reading) -> Iterator[tuple[str, str]]:
@@ -36,7 +35,7 @@ def settings_facts(reading: Reading) -> Iterator[tuple[str, str]]:
     if reading.source:
         yield "Labels", reading.source
     yield from _made(reading.used.get("provenance") or {})
-    yield from _cut(reading.used)
+    yield from _cut(reading.used, divided=reading.measures.case.divided)
     yield "Smallest lesion", f"{reading.measures.min_ml:g} ml"
     if reading.painted:
         yield "Painted by hand", f"{reading.painted:,} voxels"
@@ -59,15 +58,14 @@ def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Device", _joined(provenance, "device", "precision")
 
 
-def _cut(used: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _cut(used: Mapping[str, Any], *, divided: bool) -> Iterator[tuple[str, str]]:
     """Return how the maps became labels."""
     settings = used.get("settings") or {}
     if not settings:
         return
-    alone = (used.get("provenance") or {}).get("targets") == list(TUMOUR_ALONE)
-    for name in ("tumour_threshold",) if alone else ("tumour_threshold", "class_threshold"):
+    for name in ("tumour_threshold", "class_threshold") if divided else ("tumour_threshold",):
         yield name.replace("_", " ").capitalize(), _in_words(settings.get(name, "not known"))
-    if not alone:
+    if divided:
         yield "One class per voxel", "yes" if settings.get("exclusive") else "no, they may overlap"
     gate = f"where slice p < {_in_words(settings.get('gate_probability'))}"
     yield "Class hidden", gate if settings.get("gate") else "on no slice"

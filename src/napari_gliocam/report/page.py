@@ -177,6 +177,7 @@ def _chart(reading: Reading, keys: list[KeySlice]) -> Markup:
         {}
         if reading.maps is None
         else {t: reading.maps.probabilities[:, TARGETS.index(t)] for t in reading.maps.targets},
+        divided=reading.measures.case.divided,
         slices=span,
         marks=[key.index for key in keys] if reading.areas.lesion_slices.size else (),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Case, ExpertLabels
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.sidecar import told_targets
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap, claims_of, method_overlap
 from napari_gliocam.measure.lesion.depth import brain_depth
@@ -185,7 +186,8 @@ def reading_segmentation(
     if depth is None:
         depth = brain_depth(case.brain, case.grid.spacing)
     yield Progress(0, 1, "measuring the lesions")
-    measures = measure_labels(shown, case.grid, depth=depth, min_ml=min_ml)
+    targets = segmentation.maps.targets if segmentation else told_targets(used or {})
+    measures = measure_labels(shown, case.grid, depth=depth, min_ml=min_ml, targets=targets)
     known = (shown >= 0) & (shown <= max(LABELS))
     labels = np.where(known, shown, 0).astype(np.uint8)
     yield Progress(0, 1, "measuring the overlap")
@@ -219,7 +221,8 @@ def reading_segmentation(
     comparison: Mapping[Target, LabelComparison] = {}
     if expert is not None:
         yield Progress(0, 1, "comparing")
-        comparison = compare_labels(labels, expert.labels, case.grid.spacing)
+        compared = compare_labels(labels, expert.labels, case.grid.spacing)
+        comparison = {t: found for t, found in compared.items() if targets is None or t in targets}
         if labels.any() and not expert.labels.any():
             warnings += (
                 f"The expert labels show no tumour: all {measures.case.tumour.ml:.1f} ml that "

@@ -63,9 +63,8 @@ def to_json(reading: Reading) -> str:
         and {**_enhancing(reading.enhancing), "rule": reading.enhancing.rule},
         "overlap": reading.overlap and asdict(reading.overlap),
         "slices": {
-            "core_mm2": reading.areas.core,
-            "edema_mm2": reading.areas.edema,
-            "both_mm2": reading.areas.both,
+            "tumour_mm2": reading.areas.tumour,
+            **(_class_areas(reading) if measures.case.divided else {}),
             "probabilities": reading.maps and reading.maps.probabilities,
         },
         "compared_with": reading.expert and reading.expert_name,
@@ -80,6 +79,11 @@ def to_json(reading: Reading) -> str:
         "warnings": [*case.warnings, *reading.warnings],
     }
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _class_areas(reading: Reading) -> dict[str, Any]:
+    areas = reading.areas
+    return {"core_mm2": areas.core, "edema_mm2": areas.edema, "both_mm2": areas.both}
 
 
 def _figures(row: LesionMeasures) -> dict[str, Any]:

@@ -62,3 +62,9 @@ def test_it_agrees_with_experts_where_they_say_what_enhances(shared_cases):
         assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > least
     none = read_case(shared_cases / "BraTS2021_01480")
     assert enhancing_core(none, none.expert.labels).ml < 0.5
+
+
+def test_a_tumour_that_is_not_divided_has_no_core_to_divide(make_case):
+    case = make_case()
+    with pytest.raises(CaseError, match="do not divide the tumour"):
+        enhancing_core(case, 4 * (case.expert.labels > 0).astype(np.uint8))

@@ -233,17 +233,25 @@ def evaluating_case(
     case: Case,
     result: Segmentation | NDArray[np.uint8],
     *,
+    targets: Sequence[Target] | None = None,
     settings: EvaluationSettings | None = None,
     with_baselines: bool = True,
 ) -> Generator[Progress, None, list[CaseRecord]]:
     """Score as `evaluate_case` does, a method at a time.
+
+    Parameters
+    ----------
+    case, result, settings, with_baselines
+        As in `evaluate_case`.
+    targets : sequence of Target, optional
+        Targets that labels without maps tell of; see `score_labels`.
 
     Yields
     ------
     Progress
     """
     expert = expert_labels(case)
-    probabilities = before = targets = None
+    probabilities = before = None
     if isinstance(result, Segmentation):
         labels, maps = result.labels, result.maps
         probabilities, targets = maps.probabilities, maps.targets

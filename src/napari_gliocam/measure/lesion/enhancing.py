@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.measure.lesion.diameters import Diameters, diameters
-from napari_gliocam.targets import mask_of
+from napari_gliocam.targets import TUMOUR_ALONE, mask_of, targets_of
 
 #: Robust standard deviations above the median of brain outside the tumour.
 ENHANCING_Z = 2.0
@@ -62,7 +62,7 @@ def enhancing_core(case: Case, labels: NDArray[Any], *, z: float = ENHANCING_Z) 
     case : Case
         With T1ce.
     labels : ndarray of an integer type, shape (S, P, L)
-        0 background, 1 core, 2 edema, 3 both.
+        0 background, 1 core, 2 edema, 3 both; 4, tumour that is not divided, is an error.
     z : float
         A voxel of the core enhances where T1ce exceeds the median of brain outside the tumour by
         more than this many robust standard deviations (1.4826 times the median absolute
@@ -71,8 +71,13 @@ def enhancing_core(case: Case, labels: NDArray[Any], *, z: float = ENHANCING_Z) 
     Raises
     ------
     CaseError
-        The case has no T1ce, or no brain outside the tumour.
+        The case has no T1ce, or no brain outside the tumour, or the tumour is not divided.
     """
+    if targets_of(labels) == TUMOUR_ALONE:
+        raise CaseError(
+            f'The labels of "{case.name}" do not divide the tumour into core and edema; choose a '
+            "bundle that knows both, or leave the enhancing part out."
+        )
     if Modality.T1CE not in case.volumes:
         raise CaseError(
             f'Case "{case.name}" has no T1ce, which shows what enhances; add the file or leave '

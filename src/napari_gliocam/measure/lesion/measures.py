@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from napari_gliocam.measure.lesion.diameters import (
 from napari_gliocam.measure.lesion.lesions import Lesions, find_lesions
 from napari_gliocam.measure.lesion.shape import sphericity, surfaces_mm2
 from napari_gliocam.settings import MIN_LESION_ML
-from napari_gliocam.targets import BOTH, CORE, LABELS, TUMOUR
+from napari_gliocam.targets import BOTH, CORE, LABELS, TUMOUR, TUMOUR_ALONE, Target
 from napari_gliocam.threshold import volumes_of
 
 WHOLE_CASE = 0
@@ -151,6 +152,7 @@ def measure_labels(
     *,
     depth: NDArray[np.floating] | None = None,
     min_ml: float = MIN_LESION_ML,
+    targets: Sequence[Target] | None = None,
 ) -> Measures:
     """Measure a segmentation, an expert's or a painted one; quick enough to follow a slider.
 
@@ -165,6 +167,8 @@ def measure_labels(
         `napari_gliocam.measure.brain_depth` of the case; without it there is no core depth.
     min_ml : float
         Components of the tumour (26 neighbours) that are smaller are no lesions.
+    targets : sequence of Target, optional
+        Targets that the labels tell of, which no value says where nothing is found; all by default.
 
     Returns
     -------
@@ -186,7 +190,8 @@ def measure_labels(
     labels, strange = _known(labels)
     found = find_lesions(labels, voxel_ml=grid.voxel_ml, min_ml=min_ml)
     if found is None:
-        return Measures(min_ml=min_ml, strange=strange)
+        nothing = replace(NO_LESION, divided=targets != TUMOUR_ALONE)
+        return Measures(nothing, min_ml=min_ml, strange=strange)
     ruler = _Ruler(labels[found.box], found, grid, None if depth is None else depth[found.box])
     lesions = tuple(ruler.lesion(number) for number in range(1, found.count + 1))
     alone = found.count == 1 and not found.small

@@ -75,7 +75,7 @@ def measuring(
     divided : Case, optional
         The case of the result, where the enhancing part of its core is asked for.
     """
-    measures = measure_labels(result.labels, result.grid, depth=depth)
+    measures = measure_labels(result.labels, result.grid, depth=depth, targets=result.maps.targets)
     yield Progress(1, 2, "measuring")
     areas = slice_areas(result.labels, result.grid)
     overlap = areas.both
