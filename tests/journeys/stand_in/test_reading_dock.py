@@ -321,6 +321,24 @@ def sequences(reading: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return reading
 
 
+def point_at(reading: Any, voxel: Any) -> None:
+    """Move the mouse over the canvas, as napari passes it on."""
+    at = reading.viewer.layers["segmentation"].data_to_world(voxel)
+    reading.session._on_move(reading.viewer, SimpleNamespace(position=at))
+
+
+def test_the_voxel_in_view_follows_result_and_case(reading: Any, qtbot: Any) -> None:
+    view = reading.dock.voxel_view
+    point_at(reading, tuple(np.argwhere(reading.opened.result.painted.labels == 1)[0]))
+    exits = [row for row in range(view.maps.rowCount()) if "exit" in view.maps.item(row, 0).text()]
+    before = [view.maps.item(row, 1).text() for row in exits]
+    job = reading.panel.segment()
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert [view.maps.item(row, 1).text() for row in exits] != before, "the maps are others now"
+    reading.viewer.layers.clear()
+    assert view.title.text() == "Point at a voxel of the case."
+
+
 def click_on(reading: Any, voxel: Any, *, drag: float = 0.0) -> None:
     """Press and release the mouse on the canvas, as napari passes it on."""
     at = reading.viewer.layers["segmentation"].data_to_world(voxel)
@@ -339,8 +357,7 @@ def test_sequences_of_a_voxel_are_computed_at_a_click(sequences: Any, qtbot: Any
     click_on(sequences, voxel)
     assert not session.jobs.running("voxel"), "the tab is not in view"
     sequences.dock.tabs.setCurrentWidget(view)
-    session.voxel = session.read(sequences.viewer.layers["segmentation"].data_to_world(voxel))
-    session.voxel_changed.emit(session.voxel)
+    point_at(sequences, voxel)
     assert "Click on a voxel" in view.note.text()
     click_on(sequences, voxel, drag=40.0)
     assert not session.jobs.running("voxel"), "a drag moves the picture"

@@ -62,12 +62,12 @@ class ReadingSession(DockSession):
         self.overlap = OverlapRun(self.state, self.layers, self.jobs)
         self.agreement = AgreementRun(self.state, self.layers, self.jobs)
         self.sequences = SequenceRun(self.state, self.jobs)
-        self.sequences.slices_changed.connect(lambda: self.voxel_changed.emit(self.voxel))
+        self.sequences.slices_changed.connect(self._show_voxel)
         self.overlap.overlaps.connect(self._on_settled)
         self.agreement.compared.connect(self._on_settled)
         self.opened: OpenCase | None = None
         self.last: Measured | None = None
-        self.voxel: VoxelReading | None = None
+        self._pointer: tuple[float, ...] = ()  # in the world, in mm
         self.divides_core = False
         self._depth: tuple[Case, Depth] | None = None
         self._rest = self.jobs.timer(REST_MS, self._measure)
@@ -238,8 +238,12 @@ class ReadingSession(DockSession):
         self.slice_changed.emit(index)
 
     def _on_move(self, viewer: ViewerModel, event: Event) -> None:
-        self.voxel = self.read(tuple(event.position))
-        self.voxel_changed.emit(self.voxel)
+        self._pointer = tuple(event.position)
+        self._show_voxel()
+
+    def _show_voxel(self) -> None:
+        """Read the voxel under the pointer, of the case and the result that are there now."""
+        self.voxel_changed.emit(self.read(self._pointer))
 
     def _on_press(self, viewer: ViewerModel, event: Event) -> Iterator[None]:
         """Tell a click from a drag, which moves the picture."""
