@@ -10,6 +10,7 @@ import pytest
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.errors import DeviceError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare.dock import CompareDock
@@ -270,6 +271,18 @@ def test_a_method_is_the_result_also_without_segment(compared: Any) -> None:
     assert compared.viewer.layers["segmentation"].visible
     assert compared.panel.maps_view.buttons["aggregate", "core"].isEnabled()
     assert not compared.panel.maps_view.buttons["exit 1", "core"].isEnabled()
+
+
+def test_an_ensemble_of_no_class_cannot_be_the_result(compared: Any, qtbot: Any) -> None:
+    session, use = compared.dock.session, compared.dock.thresholds_view.ensemble_use
+    session.set_ensemble(Ensemble("intersection"))
+    assert use.isEnabled()
+    for key in (("GradCAM 4", "edema"), ("LayerCAM 4", "core")):
+        layer = next(la for la, tag in session.layers.tagged() if (key, "map") == tag.what)
+        compared.viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: [m.targets for m in session.maps] == [("core",), ("edema",)])
+    assert session.ensemble.maps.targets == ()
+    assert not use.isEnabled()
 
 
 def test_another_case_closes_the_comparison(compared: Any) -> None:

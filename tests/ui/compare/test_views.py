@@ -79,6 +79,7 @@ def test_a_slider_for_each_method(qtbot: Any) -> None:
     assert view.hint.isHidden()
     assert view.sliders["B"].value() == 0.25
     assert view.use_buttons["A"].isEnabled()
+    assert "edema" not in view.use_buttons["A"].toolTip(), "it may be of the tumour alone"
     assert not view.use_buttons["B"].isEnabled()
     assert not view.ensemble_use.isEnabled()
     slider = view.sliders["A"]

@@ -36,7 +36,7 @@ def test_labels_and_reasons(qtbot: Any) -> None:
     assert "<h1" not in view.segment_button.toolTip()
     view.set_ready(True)
     assert view.segment_button.isEnabled()
-    assert "Find core and edema" in view.segment_button.toolTip()
+    assert "Find the tumour" in view.segment_button.toolTip()
 
 
 @pytest.mark.parametrize("answer", [True, False])

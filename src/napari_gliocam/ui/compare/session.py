@@ -337,10 +337,8 @@ class CompareSession(DockSession):
         """Write on each picture what is known of the axial slice in view, else of all slices."""
         if self.figures is None or self.grid.opened is None:
             return
-        index, tested = (
-            self._axial_slice,
-            {(row.method, row.target): row for row in self.trust.rows},
-        )
+        index = self._axial_slice
+        tested = {(row.method, row.target): row for row in self.trust.rows}
         for key in self.figures.keys:
             verdict = tested[key].verdict if key in tested else ""
             self.grid.set_caption(key, self.figures.caption(key, index), verdict)
@@ -427,8 +425,8 @@ class CompareSession(DockSession):
     # ---- a method as the result
 
     def can_use(self, method: str) -> bool:
-        """Return True if a method has maps."""
-        return any(maps.name == method for maps in self._all_maps())
+        """Return True if a method has a map; an ensemble may have none, of no class."""
+        return any(maps.name == method and maps.targets for maps in self._all_maps())
 
     @property
     def can_undo(self) -> bool:

@@ -89,9 +89,9 @@ class MethodThresholds(Section):
             able = bool(method) and can_use(method)
             button.setEnabled(able)
             button.setToolTip(
-                "Make core and edema of this method the result of the case"
+                "Make the maps of this method the result of the case"
                 if able
-                else "Run it with the class core or edema first"
+                else "Too few methods have a class in common"
                 if method
                 else "Choose a rule first"
             )

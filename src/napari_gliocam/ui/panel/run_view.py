@@ -54,7 +54,7 @@ class RunView(Section):
         self.notice.set_text(NOTICE)
         self.worse = plain_label(wrap=True)
         self.worse.hide()
-        self.run = RunButton("Segment", "Find core and edema in the case chosen above")
+        self.run = RunButton("Segment", "Find the tumour in the case chosen above")
         self.segment_button = self.run.button
         self.segment_button.setMinimumHeight(32)
         font = self.segment_button.font()
