@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.ui.reading.dock import ReadingDock
+from napari_gliocam.ui.reading.work import Sharing
 
 from ...small_case import make_tumour_maps
 
@@ -38,6 +41,7 @@ def test_the_panel_shows_the_tumour_alone(alone: Any) -> None:
     shown = {t for (_, t), b in panel.maps_view.buttons.items() if not b.isHidden()}
     assert shown == {"tumour"}
     assert panel.maps_view.buttons["aggregate", "tumour"].isEnabled()
+    assert "edema" not in panel.run_view.segment_button.toolTip()
 
 
 def test_the_brush_paints_tumour_and_no_class(alone: Any) -> None:
@@ -73,3 +77,16 @@ def test_it_is_saved_continued_and_read(alone: Any, qtbot: Any, tmp_path: Any) -
     job = dock.report(tmp_path / "report")
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert list((tmp_path / "report").glob("*.html"))
+
+
+def test_sequences_that_are_on_no_slice_are_those_of_the_tumour(
+    alone: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Sharing) -> Any:
+        yield Progress(0, 1, "preparing slices")
+        return SimpleNamespace(is_empty=True)
+
+    monkeypatch.setattr(Sharing, "run", run)
+    job = ReadingDock.show_in(alone.viewer).session.sequences.start()
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert alone.state.message.text == "The networks see tumour on no slice."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SequenceRun:
-    """Shares out core and edema of the networks' result; Cancel keeps the slices that are done.
+    """Shares out the classes of the networks' result; Cancel keeps the slices that are done.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SequenceRun:
 
         def done(made: CaseSequences) -> None:
             if made.is_empty:
-                self._state.say("The networks see core and edema on no slice.")
+                self._state.say(f"The networks see {' or '.join(sharing.targets)} on no slice.")
 
         return self._jobs.run(
             "sequences", sharing.run, done, name="Sequences", torch=True, shown=show

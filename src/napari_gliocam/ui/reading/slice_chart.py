@@ -15,7 +15,16 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
-from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS, TUMOUR, TUMOUR_ALONE, Target
+from napari_gliocam.targets import (
+    BOTH,
+    CORE,
+    EDEMA,
+    TARGETS,
+    TUMOUR,
+    TUMOUR_ALONE,
+    Target,
+    parts_of,
+)
 from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.ui.widgets.chart import ChartView
 
@@ -24,7 +33,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 185
 _NAMES = {CORE: "core", EDEMA: "edema", BOTH: "overlap"}
-_CLASSES: tuple[Target, ...] = ("core", "edema")
 
 
 class SliceChart(ChartView):
@@ -118,7 +126,7 @@ class SliceChart(ChartView):
         for label, values in drawn.items():
             self.areas[label].setData(at, values)
         if probabilities is not None:
-            for target in TUMOUR_ALONE if alone else _CLASSES:
+            for target in parts_of(targets):
                 values = probabilities[:, TARGETS.index(target)]
                 self.probabilities[target].setData(at, values * top)
         self.plot.getAxis("right").setScale(1.0 / top)

@@ -175,7 +175,7 @@ def reporting(
 
 
 class Sharing:
-    """The sequences' part in core and edema, as work that can be stopped and keeps what it has.
+    """The sequences' part in each class, as work that can be stopped and keeps what it has.
 
     Parameters
     ----------
@@ -189,12 +189,15 @@ class Sharing:
 
     Attributes
     ----------
+    targets : tuple of Target
+        Core and edema; the tumour where the maps know no classes.
     made : CaseSequences or None
         The slices that are done; None before the case is ready.
     """
 
     def __init__(self, ready: Ready, maps: ClassMaps, index: int | None = None) -> None:
         self._ready, self._maps, self._index = ready, maps, index
+        self.targets = parts_of(maps.targets)
         self.made: CaseSequences | None = None
 
     def run(self) -> Generator[Progress, None, CaseSequences]:
@@ -206,7 +209,7 @@ class Sharing:
         scope = "lesion" if self._index is None else self._index
         asked: dict[Target, list[int]] = {
             target: choose_slices(prepared, self._maps, target, scope=scope)
-            for target in parts_of(self._maps.targets)
+            for target in self.targets
         }
         made = self.made = CaseSequences.of(prepared, asked)
         yield from sharing_case(prepared, into=made)
