@@ -66,7 +66,7 @@ def test_segment_adds_labels_and_a_map_comes_when_it_is_shown(segmented: Any) ->
     )
 
 
-def test_a_segmentation_network_is_achoice_of(opened: Any, qtbot: Any) -> None:
+def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
     panel, state, viewer = opened.panel, opened.state, opened.viewer
     assert panel.run_view.networks_row.isHidden()
     state.bundle = replace(state.bundle, segmenter=SegmenterDesign())

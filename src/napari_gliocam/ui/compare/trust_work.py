@@ -200,10 +200,7 @@ class MapTests:
     def picture(
         self, method: str, target: Target, direction: Direction, fraction: float, index: int
     ) -> NDArray[np.uint8]:
-        """Return a slice as the networks see it at a point of a curve, grey, (H, W).
-
-        T1ce for core, FLAIR for the others, where the case has them.
-        """
+        """Return a slice as the networks see it at a point of a curve, grey, (H, W)."""
         from napari_gliocam.trust.faithfulness import altered_slice
         from napari_gliocam.trust.scoring import mapped_slices
 
@@ -211,10 +208,8 @@ class MapTests:
         prepared = self._assessing.prepared
         (one,) = mapped_slices(prepared, self._maps[method], target, [index])
         image = altered_slice(one, fraction, direction, self.fill).cpu().numpy()
-        wanted = Modality.T1CE if target == "core" else Modality.FLAIR
-        modalities = prepared.bundle.info.modalities
-        there = wanted in modalities and wanted not in prepared.stack.missing
-        plane = image[modalities.index(wanted) if there else 0]
+        modalities, best = prepared.bundle.info.modalities, prepared.case.best_modality(target)
+        plane = image[modalities.index(best) if best in modalities else 0]
         grey = np.where(one.inside, (plane + 2.0) / 6.0, 0.0).clip(0.0, 1.0)
         return (255 * grey).astype(np.uint8)
 

@@ -61,7 +61,7 @@ class Jobs:
         work : callable
             See `Job`.
         done : callable, optional
-            Called with the result.  Neither it nor ``shown`` may be the ``emit`` of a signal:
+            Called with the result. Neither it nor ``shown`` may be the ``emit`` of a signal:
             psygnal calls that with made-up values to find out its arguments.
         name : str
             What the job is called in messages; the kind by default.

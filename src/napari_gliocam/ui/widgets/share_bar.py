@@ -56,7 +56,7 @@ class ShareBar(QWidget):
         return [f"{_LETTERS[m] if narrow else m.title} {percent(s)}" for m, s in portions.items()]
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """As wide as its texts."""
+        """Return a size as wide as its texts."""
         measure = self.fontMetrics().horizontalAdvance
         widths = [0]
         for title, portions in self._rows.items():
