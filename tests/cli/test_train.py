@@ -57,6 +57,14 @@ def test_the_plan_is_told_and_nothing_is_trained(given, tmp_path):
     assert told["seconds"] > 0
 
 
+@pytest.mark.parametrize("option", [("--targets", "tumour"), ("--modality", "t1ce")])
+def test_options_of_new_networks_are_refused_where_a_bundle_goes_on(given, tmp_path, option):
+    done = run(given, "--out", tmp_path / "new", "--plan", *option)
+    assert done.exit_code == 2
+    assert f"{option[0]} is for new networks" in " ".join(done.output.split())
+    assert "--recipe default" in " ".join(done.output.split())
+
+
 def test_a_bundle_is_trained_once(given, tmp_path):
     done = run(given, "--out", tmp_path / "new", "--name", "mine")
     assert done.exit_code == 0, done.output

@@ -92,6 +92,13 @@ def _recipe(
     from napari_gliocam.train.recipe.toml_file import build_settings, recipe_values
 
     values = recipe_values(read_recipe(source))
+    for option, of_new in (("--modality", modalities), ("--targets", targets)):
+        if of_new and values["start"] == "bundle":
+            raise TrainingError(
+                f'{option} is for new networks, and the recipe "{values["name"]}" goes on from a '
+                "bundle, which keeps its own; leave it out, or choose --recipe default or another "
+                "that begins anew."
+            )
     if modalities:
         values["data"]["modalities"] = modalities
     if targets:
