@@ -265,7 +265,7 @@ def check_targets(folder, targets):
     made = json.loads(explained.read_text())["maps"]
     assert all(one["targets"] == list(targets[1:] or targets) for one in made)
     (page,) = (folder / "report").rglob("*.html")
-    _, _, body = page.read_text().partition("</header>")
+    _, _, body = page.read_text("utf-8").partition("</header>")
     assert ("edema" in body.partition("<footer>")[0]) is (len(targets) > 1)
 
 

@@ -359,7 +359,9 @@ def test_a_bundle_of_other_classes_or_modalities_is_refused(request_, start, tmp
     other = tmp_path / "other"
     info = read_bundle_info(start)
     net = load_bundle(start).net
-    save_bundle(net, replace(info, polarity={"necrosis": [1] * 4}), other)
+    save_bundle(net, info, other)
+    said = json.loads((other / "bundle.json").read_text())
+    (other / "bundle.json").write_text(json.dumps(said | {"polarity": {"necrosis": [1] * 4}}))
     with pytest.raises(GliocamError, match="polarity: give four signs for each of tumour"):
         run_request(replace(request_, bundle=str(other)), print)
     lacking = tmp_path / "lacking"
