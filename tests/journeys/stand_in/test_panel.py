@@ -261,7 +261,7 @@ def test_cancel_leaves_layers_as_they_were(segmented: Any, stand_in: Any, qtbot:
     before = [(layer, layer.data) for layer in viewer.layers]
     stand_in.steps, stand_in.delay = 500, 0.01
     job = panel.segment()
-    qtbot.waitUntil(lambda: panel.state.progress is not None)
+    qtbot.waitUntil(lambda: panel.state.progress is not None and panel.state.progress.done > 0)
     panel.run_view.cancel_button.click()
     assert panel.run_view.stage.text() == "Cancelling…"
     qtbot.waitUntil(lambda: job.ended, timeout=500)
