@@ -166,7 +166,7 @@ class OriginalSeries:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """How a case was made of series that did not fit together as they were.
+    """The preparation of a case from series that did not fit together as they were.
 
     Parameters
     ----------

@@ -109,14 +109,14 @@ def test_the_choice_of_series_is_kept(examination):
 
 
 def test_a_head_that_is_cut_off_at_the_vertex_is_said(examination):
-    assert not any("vertex" in warning for warning in prepare(examination).warnings)
+    assert not any("top of the brain" in warning for warning in prepare(examination).warnings)
     image = nib.load(examination / "P1_flair.nii")
     nib.Nifti1Image(image.get_fdata()[..., :21], image.affine).to_filename(
         examination / "P1_flair.nii"
     )
-    said = [warning for warning in prepare(examination).warnings if "vertex" in warning]
+    said = [warning for warning in prepare(examination).warnings if "top of the brain" in warning]
     assert len(said) == 1
-    assert said[0].startswith("FLAIR ends at the vertex")
+    assert said[0].startswith("FLAIR does not reach the top of the brain")
 
 
 def test_a_prepared_case_reads_as_any_other(examination, tmp_path):

@@ -44,7 +44,7 @@ _Check = Callable[[str, Any], Any]
 
 @dataclass(frozen=True)
 class TrustFigures:
-    """What the maps of a bundle, and their doubt, came to on patients with outlines.
+    """Measured quality of the maps of a bundle, and of their doubt, on patients with outlines.
 
     Made by ``benchmarks/trust.py bundle``; nothing is learned from it.
 

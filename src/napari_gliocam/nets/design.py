@@ -1,4 +1,4 @@
-"""How the networks of a bundle are built: plain values, without torch."""
+"""Design of the networks of a bundle: plain values, without torch."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _VERTEX_CM2 = 25.0
 
 @dataclass(frozen=True)
 class Steps:
-    """Which steps of a preparation are done where they are needed.
+    """Steps of a preparation, each done where it is needed.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _header(volume: SeriesVolume, grid: Grid) -> object:
 
 
 def _ends_in_brain(head: _Head) -> bool:
-    """Return True if the uppermost slice of a series shows much brain: the vertex is cut off."""
+    """Return True if a series does not reach the vertex: its uppermost slice shows much brain."""
     pixel_cm2 = head.grid.spacing[1] * head.grid.spacing[2] / 100
     area_cm2 = np.count_nonzero(head.brain, axis=(1, 2)) * pixel_cm2
     broad = np.flatnonzero(area_cm2 > _VERTEX_CM2)
@@ -243,7 +243,7 @@ def _warnings(heads: dict[Modality, _Head], left_out: tuple[str, ...]) -> tuple[
         for note in head.volume.notes
     ]
     notes += [
-        f"{modality.title} ends at the vertex within the brain; nothing is found beyond it."
+        f"{modality.title} does not reach the top of the brain; nothing is found above it."
         for modality, head in heads.items()
         if _ends_in_brain(head)
     ]

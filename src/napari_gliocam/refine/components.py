@@ -1,4 +1,4 @@
-"""Which parts of a tumour stay: connected components, and the holes in them."""
+"""Parts of a tumour that stay: connected components, and the holes in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What refinements of one case share, so that moving a threshold does not make it anew."""
+"""Ingredients that refinements of one case share, so that a moved threshold needs no new ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ingredients:
-    """What was made of one case's images on the way; kept while thresholds move.
+    """Intermediate results from the images of one case; kept while thresholds move.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a user can set for each refinement; needs neither torch nor SciPy."""
+"""Parameters of each refinement; needs neither torch nor SciPy."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class AdaptParameters:
-    """How the maps are adapted to the patient (see `napari_gliocam.refine.adapt`).
+    """Parameters of the adaptation to the patient (see `napari_gliocam.refine.adapt`).
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ CRF_PRESETS = {
 
 @dataclass(frozen=True)
 class ComponentParameters:
-    """Which parts of a tumour stay.
+    """Rules for the parts of a tumour that stay.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class ComponentParameters:
 
 @dataclass(frozen=True)
 class ClusterParameters:
-    """How a slice is cut into clusters (paper 4, section 2.1, and its released code).
+    """Parameters of the clusters of a slice (paper 4, section 2.1, and its released code).
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class ClusterParameters:
 
 @dataclass(frozen=True)
 class FitParameters:
-    """How a mask is fitted to clusters (paper 4, section 2.3).
+    """Parameters of the fit of a mask to clusters (paper 4, section 2.3).
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # it would load torch
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What is reported of a case.
+    """The content of a report on a case.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Reading:
 
     @property
     def expert_name(self) -> str:
-        """What the labels are compared with, by the name of its file."""
+        """The name of the file that the labels are compared with."""
         if self.expert is None or self.expert.source is None:
             return "expert labels"
         return self.expert.source.name

@@ -31,7 +31,7 @@ DEFAULT_THRESHOLD = 0.7
 
 @dataclass(frozen=True)
 class Ensemble:
-    """How masks of several networks or methods become one.
+    """The rule by which masks of several networks or methods become one.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Ensemble:
 
     @property
     def title(self) -> str:
-        """What a user reads, such as ``"intersection"`` or ``"2 votes"``."""
+        """The name that a user reads, such as ``"intersection"`` or ``"2 votes"``."""
         return f"{self.votes} votes" if self.rule == "vote" else self.rule
 
     @property

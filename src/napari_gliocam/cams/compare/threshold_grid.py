@@ -50,7 +50,7 @@ class ThresholdGrid:
 
     @property
     def notice(self) -> str:
-        """What has to stand beside the thresholds."""
+        """The sentence that has to stand beside the thresholds."""
         values = ", ".join(f"{t:.1f}" for t in self.best)
         return f"Thresholds {values} were chosen with pixel masks (expert labels)."
 

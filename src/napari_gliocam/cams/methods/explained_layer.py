@@ -1,4 +1,4 @@
-"""Where in a network a map is taken, and which logit it explains."""
+"""The layer of a network that a map is taken at, and the logit that it explains."""
 
 from __future__ import annotations
 

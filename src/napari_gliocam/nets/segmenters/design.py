@@ -1,4 +1,4 @@
-"""How a segmentation network is built and run: plain values, without torch."""
+"""Design and use of a segmentation network: plain values, without torch."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _AIR = -10.0
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """What a segmentation network says of N slices.
+    """The answer of a segmentation network on N slices.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ STAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the classifiers' batches are drawn from real patients and synthetic cases.
+    """Shares of real patients and synthetic cases in the classifiers' batches.
 
     Parameters
     ----------
