@@ -18,6 +18,7 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.nets.bundle import Bundle, BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
+from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.jobs.turns import Turns
@@ -54,20 +55,20 @@ class StandIn:
         return self.make_maps(case, seed=self.runs)
 
 
-@lru_cache(maxsize=1)
-def tiny_bundle() -> Any:
+@lru_cache(maxsize=2)
+def tiny_bundle(targets: tuple[Target, ...] = TARGETS) -> Any:
     """Random weights; made on the engine's thread, which owns torch."""
     import torch
 
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     torch.manual_seed(0)
-    net = GliocamNet(width=8)
+    info = BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8, targets=targets)
+    net = GliocamNet.of(len(info.modalities), info.design)
     with torch.no_grad():
-        for exit_ in [*net.tumour.exits, *net.classes.exits]:
+        for exit_ in [exit_ for network in net.networks for exit_ in network.exits]:
             exit_.weight.uniform_(-0.1, 0.4)  # else a ReLU may leave nothing of a map
-    return Bundle(BundleInfo("tiny", "Random numbers.", "CC0-1.0", width=8), net.eval())
+    return Bundle(info, net.eval())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from napari_gliocam.progress import Progress
-from napari_gliocam.targets import TUMOUR_ALONE
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE
+from napari_gliocam.ui.compare.dock import CompareDock
+from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.reading.dock import ReadingDock
 from napari_gliocam.ui.reading.work import Sharing
 
 from ...small_case import make_tumour_maps
+from .conftest import tiny_bundle
 
 PATIENCE_MS = 120_000
 
@@ -90,3 +94,29 @@ def test_sequences_that_are_on_no_slice_are_those_of_the_tumour(
     job = ReadingDock.show_in(alone.viewer).session.sequences.start()
     qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
     assert alone.state.message.text == "The networks see tumour on no slice."
+
+
+def test_methods_of_the_tumour_are_compared_tested_and_used(
+    alone: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, before = alone.state, alone.opened.result.maps
+    monkeypatch.setattr(work, "loaded", lambda path: tiny_bundle(TUMOUR_ALONE))
+    state.device, state.bundle = "cpu", replace(state.bundle, targets=TUMOUR_ALONE)
+    alone.panel.session.go_to(11)
+    dock = CompareDock.show_in(alone.viewer)
+    boxes = dock.choice_view.classes
+    assert [target for target, box in boxes.items() if not box.isHidden()] == ["tumour"]
+    dock.choice_view.choose("gradcam", "layercam")
+    job = dock.run()
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert [maps.targets for maps in dock.session.maps] == [TUMOUR_ALONE] * 2
+    job = dock.session.test("slice")
+    qtbot.waitUntil(lambda: job.ended, timeout=PATIENCE_MS)
+    assert [row.target for row in dock.session.trust.rows] == ["tumour"] * 2
+    dock.thresholds_view.use_buttons["GradCAM 4"].click()
+    assert alone.opened.result.maps.targets == TUMOUR_ALONE
+    assert set(np.unique(alone.opened.result.thresholded.labels)) <= {0, 4}
+    dock.thresholds_view.undo_button.click()
+    assert alone.opened.result.maps is before
+    state.bundle = replace(state.bundle, targets=TARGETS)
+    assert not any(box.isHidden() for box in boxes.values())
