@@ -53,6 +53,16 @@ def test_classes_that_the_networks_deny(maps):
     assert {r.words for r in found.ranges.values()} == {"0.0 ml"}
 
 
+def test_a_network_with_one_exit_has_no_range(maps):
+    exits = {t: (e[-1],) * 4 for t, e in maps.trace.exits.items()}
+    alone = replace(maps, trace=replace(maps.trace, exits=exits))
+    found = state_trust(apply_thresholds(alone, Thresholds(0.3, 0.3, gate=False)))
+    assert (found.ranges, found.slices) == ({}, ())
+    assert sum("no range" in sentence for sentence in found.sentences) == 1
+    assert not any("exits agree" in s or "covers" in s for s in found.sentences)
+    assert found.to_json()["ranges_ml"] == {}
+
+
 def test_maps_of_another_method_are_not_spoken_of(maps):
     assert state_trust(apply_thresholds(replace(maps, trace=None))) is None
     used = replace(maps, name="GradCAM 4")  # as a result in the window, beside the networks' trace
@@ -94,6 +104,11 @@ def test_tissue_that_is_marked_without_a_sure_slice_is_said(maps, p, seen, said)
     assert bool(little_evidence(marked)) is (said and not (p > 0.9 and seen >= count))
     nothing = replace(marked, labels=np.zeros_like(marked.labels))
     assert little_evidence(nothing) == ""
+    # how sure the bundle that ships is of patients says nothing of another one
+    assert "in patients" not in little_evidence(marked)
+    shipped = replace(maps, probabilities=probabilities, provenance={"measured": {}})
+    warned = little_evidence(replace(marked, maps=shipped))
+    assert ("in patients" in warned) is bool(warned)
 
 
 def test_the_statement_begins_with_little_evidence(maps):

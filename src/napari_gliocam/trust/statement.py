@@ -48,9 +48,11 @@ def little_evidence(segmentation: Segmentation) -> str:
     mean = float(p[-count:].mean())
     if mean >= SURE or not p.any() or not segmentation.labels.any():
         return ""
+    # The figure is of the bundle that was measured; another one may be less sure of patients.
+    usual = ", 0.99 and more in patients" if "measured" in segmentation.maps.provenance else ""
     return (
-        f"No slice is sure to show a tumour (p = {mean:.2f} where it is most probable, 0.99 and "
-        "more in patients); the voxels that are marked may be healthy tissue."
+        f"No slice is sure to show a tumour (p = {mean:.2f} where it is most probable{usual}); "
+        "the voxels that are marked may be healthy tissue."
     )
 
 
@@ -79,7 +81,8 @@ class TrustStatement:
     Parameters
     ----------
     ranges : mapping of Target to VolumeRange
-        Range of each volume, see `napari_gliocam.trust.doubt.Doubt.ranges`.
+        Range of each volume, see `napari_gliocam.trust.doubt.Doubt.ranges`; empty where no exit
+        disagrees with another, as in a network that has one exit.
     areas : ndarray of float64, (S,)
         Area in doubt on each slice in cm².
     slices : tuple of int
@@ -109,14 +112,17 @@ class TrustStatement:
             f"{'whole tumour' if t == 'tumour' else t} {r.words}" for t, r in self.ranges.items()
         )
         said = [self.evidence] if self.evidence else []
-        said += [f"Range that the disagreement of the networks' four exits covers: {volumes}."]
+        if volumes:
+            said.append(f"Range that the disagreement of the networks' exits covers: {volumes}.")
+        else:
+            said.append("No two exits disagree, so there is no range of the volumes.")
         if self.slices:
             named = self.slices[:_NAMED]
             words = ", ".join(f"{i} ({self.areas[i]:.1f} cm² in doubt)" for i in named)
             said.append(f"Look first at slice {words}.")
-        else:
+        elif volumes:
             said.append("The exits agree on every slice.")
-        if len(self.lesions) > 1:
+        if volumes and len(self.lesions) > 1:
             words = ", ".join(
                 f"{one.number} ({one.doubt:.2f}, most on slice {one.slice})" for one in self.lesions
             )
@@ -189,15 +195,15 @@ def state_trust(
     if not segmentation.maps.from_exits:
         return None
     doubt = doubt_of_maps(segmentation.maps)
-    settings = segmentation.settings
+    areas, settings = doubt.by_slice(), segmentation.settings
     seen = segmentation.maps.probabilities >= settings.gate_probability
     denied = tuple(
         t for k, t in enumerate(segmentation.maps.targets) if settings.gate and not seen[:, k].any()
     )
     measured = segmentation.maps.provenance.get("measured")
     return TrustStatement(
-        doubt.ranges(settings, volumes_ml or segmentation.volumes_ml),
-        doubt.by_slice(),
+        doubt.ranges(settings, volumes_ml or segmentation.volumes_ml) if areas.any() else {},
+        areas,
         tuple(doubt.slices_in_order(APART_MM)[:MOST_SLICES]),
         tuple(doubt.by_lesion(segmentation.labels)),
         denied,

@@ -40,6 +40,7 @@ def test_the_panel_shows_the_tumour_alone(alone: Any) -> None:
     assert not thresholds.tumour.isHidden()
     assert thresholds.exclusive.isHidden()
     assert not thresholds.class_.isVisibleTo(thresholds)
+    assert thresholds.gate.text().startswith("Hide tumour where slice p < ")
     for numbers in (panel.results_view.volumes, panel.results_view.dice):
         assert {t for t, label in numbers.items() if not label.isHidden()} == {"tumour"}
     shown = {t for (_, t), b in panel.maps_view.buttons.items() if not b.isHidden()}

@@ -82,8 +82,8 @@ class ResultsView(Section):
             grid,
             2,
             "Range",
-            "Volumes at the thresholds where the maps are one standard deviation of the four exits "
-            "lower, and higher",
+            "Volumes at the thresholds where the maps are one standard deviation of the exits "
+            "lower, and higher; empty where no two exits disagree",
         )
         self.slice_label, self.probabilities = self._row(
             grid, 3, "Slice", "Image-level probability of the slice in view, from the feet, from 0"

@@ -34,6 +34,7 @@ class ThresholdView(Section):
     def __init__(self) -> None:
         super().__init__("Thresholds")
         self._settings = self._usual = Thresholds()
+        self._gated, self._limit = "class", self._settings.gate_probability
         self.reset_button = push_button("Reset", self.reset)
         self.head.addWidget(self.reset_button)
         self.tumour = self._slider("A voxel is tumour where the tumour map exceeds this")
@@ -121,6 +122,8 @@ class ThresholdView(Section):
         """Offer choices of core and edema only where these targets include them."""
         for widget in self._of_classes:
             widget.setVisible("core" in targets)
+        self._gated = "class" if "core" in targets else "tumour"
+        self._show_gate()
 
     def set_gate(self, limit: float, hidden: Sequence[Target] = ()) -> None:
         """Show where the gate closes, and what it hides on the slice in view.
@@ -132,8 +135,12 @@ class ThresholdView(Section):
         hidden : sequence of Target
             The targets that are hidden on the slice in view.
         """
-        self.gate.setText(f"Hide class where slice p < {limit:g}")
+        self._limit = limit
+        self._show_gate()
         self.hidden.set_text(f"hides {' and '.join(hidden)}" if hidden else "")
+
+    def _show_gate(self) -> None:
+        self.gate.setText(f"Hide {self._gated} where slice p < {self._limit:g}")
 
     def _show_numbers(self) -> None:
         for slider, number in self.numbers.items():
