@@ -40,7 +40,7 @@ class CompareRequest:
     layers : tuple of int
         Residual stages that are explained, 1 to 4; the last that has an exit by default.
     score : int, "mean" or None
-        Logit that is explained: that of the layer's own exit, the mean of all, or of exit 1 to 4.
+        Logit that is explained: of the layer's own exit, the mean of exits 2 to 4, or of one exit.
     scope : "case", "lesion", int or sequence of int
         Slices that get a map: those that show the class, all of the case, or one by its number.
     normalise : {"slice", "volume", "none"}, optional
