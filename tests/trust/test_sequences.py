@@ -92,7 +92,10 @@ def test_a_missing_sequence_takes_no_part(case, bundle, recipe_of):
     assert abs(found.of_logit().shares[Modality.FLAIR]) == 1
     every = sequence_shares(prepare(case, Bundle(info, bundle.net), "cpu"), "core")
     assert every.never_missing == (Modality.FLAIR,)
-    assert "without FLAIR" in every.caution
+    assert "without FLAIR; read its share with more caution" in every.caution
+    two = replace(every, never_missing=every.sequences[:2])
+    assert "without T1ce or T2; read their shares with more caution" in two.caution
+    assert "others" not in replace(every, never_missing=every.sequences).caution
     info = replace(info, optional_modalities=THREE)
     assert not sequence_shares(prepare(case, Bundle(info, bundle.net), "cpu"), "core").caution
 

@@ -181,9 +181,12 @@ class SequenceShares:
             return f"{self.sequences[0].title} is the only sequence, so it contributes everything."
         if not self.never_missing:
             return ""
-        names = " and ".join(m.title for m in self.never_missing)
+        if set(self.never_missing) == set(self.sequences):
+            return "The networks never learned to do without a sequence; read shares with caution."
+        names = " or ".join(m.title for m in self.never_missing)
+        what = "its share" if len(self.never_missing) == 1 else "their shares"
         return (
-            f"The networks never learned to do without {names}; read its share with more caution "
+            f"The networks never learned to do without {names}; read {what} with more caution "
             "than the others."
         )
 
