@@ -81,6 +81,15 @@ def test_inverted_exits_are_turned_and_image_logits_are_not(bundle):
     torch.testing.assert_close(b.aggregates[:, 0], a.aggregates[:, 0])
 
 
+@pytest.mark.parametrize("targets", [["tumour", "core"], ["core", "edema", "tumour"], ["x"]])
+def test_targets_that_no_network_has_are_named(bundle, targets):
+    _, folder = bundle
+    raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8")) | {"targets": targets}
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"targets \['"):
+        load_bundle(folder)
+
+
 @pytest.mark.parametrize("signs", [[1, 1, 1], [1, 0, 1, 1]])
 def test_a_polarity_that_is_none_is_refused(bundle, signs):
     _, folder = bundle

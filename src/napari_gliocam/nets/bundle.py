@@ -20,7 +20,7 @@ from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.settings import Networks
 from napari_gliocam.slices import Normalisation
-from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.targets import TARGETS, TUMOUR_ALONE, Target
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -299,6 +299,8 @@ def _checked(raw: dict[str, Any]) -> dict[str, Any]:
     if not set(fields["optional_modalities"]) <= set(fields["modalities"]):
         raise ValueError("optional_modalities: not among the modalities")
     targets = fields.get("targets", TARGETS)
+    if targets not in (TARGETS, TUMOUR_ALONE):
+        return fields  # which `Design` refuses
     if "polarity" in fields and set(fields["polarity"]) != set(targets):
         raise ValueError(f"polarity: give four signs for each of {', '.join(targets)}")
     for name in ("segmenter", "measured"):
@@ -336,7 +338,9 @@ def _flag(name: str, value: Any) -> bool:
 def _list_of(check: _Check, counts: range, *, distinct: bool = False) -> _Check:
     def check_list(name: str, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or len(value) not in counts:
-            raise ValueError(f"{name}: give a list of {counts.start} to {counts.stop - 1} entries")
+            least, most = counts[0], counts[-1]
+            number = f"{least}" if least == most else f"{least} to {most}"
+            raise ValueError(f"{name}: give a list of {number} entries")
         found = tuple(check(name, entry) for entry in value)
         if distinct and len(set(found)) < len(found):
             raise ValueError(f"{name}: an entry stands there twice")
