@@ -63,6 +63,7 @@ def test_strange_values_are_listed(values):
         (BRATS, {2, 4}, Hints("BraTS-GLI-00000-000"), True),
         (MSD, {1, 2, 3}, MSD_HINT, False),
         (BRATS, set(), None, False),
+        (BRATS, {4}, Hints("P01"), True),
     ],
 )
 def test_doubt_is_said_where_values_fit_several_schemes(scheme, values, hints, said):

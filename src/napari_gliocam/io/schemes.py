@@ -182,7 +182,9 @@ def doubt(
         return None
     if scheme is BRATS and 4 in present:
         # BraTS 2024 (post-treatment) uses the same names as 2023, and 4 for the cavity.
-        return "4 may be a resection cavity" if "brats-gli" in name else None
+        if "brats-gli" in name:
+            return "4 may be a resection cavity"
+        return "4 may be tumour that is not divided" if present == {4} else None
     if "brats" in name or len([s for s in SCHEMES.values() if present <= s.values]) == 1:
         return None
     return "other schemes have the same values"
