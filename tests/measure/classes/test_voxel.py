@@ -130,7 +130,7 @@ def test_refinement_and_paint_are_told():
 
     assert reason(labels=rule).startswith("tumour")
     assert reason(labels=refined, refined=refined).startswith(
-        "changed by refinement from core to edema; the maps: tumour"
+        "changed by refinement from core to edema; the maps alone: tumour"
     )
     assert reason(labels=painted).startswith("painted by hand as edema; the maps: tumour")
     assert reason(labels=rule, refined=refined).startswith("painted by hand as core")

@@ -134,7 +134,8 @@ def read_voxel(
     if label != before:
         reason = f"painted by hand as {_name(label)}; the maps: {reason}"
     elif before != rule:
-        reason = f"changed by refinement from {_name(rule)} to {_name(before)}; the maps: {reason}"
+        change = f"from {_name(rule)} to {_name(before)}"
+        reason = f"changed by refinement {change}; the maps alone: {reason}"
     return VoxelReading(
         here,
         in_brain,
