@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_gliocam.case import Grid
-from napari_gliocam.phantom.heads import draw_head, load_head
+from napari_gliocam.phantom.heads import draw_anatomy, draw_sequence, load_head
 from napari_gliocam.prepare.series import SeriesVolume
 from napari_gliocam.prepare.strip import brain_logits, stripping
 from napari_gliocam.progress import finish
@@ -38,15 +38,12 @@ def main() -> None:
     for number in range(asked.heads):
         found, alone = [], []
         started = time.perf_counter()
+        anatomy = draw_anatomy(
+            heads[number % 4], np.random.default_rng([11, number]), moved=False, lesions=1
+        )
         for sequence in range(3):
-            drawn = draw_head(
-                heads[number % 4],
-                np.random.default_rng([11, number]),
-                moved=False,
-                lesions=1,
-                cut_off=False,
-                sequence=np.random.default_rng([12, number, sequence]),
-            )
+            rng = np.random.default_rng([12, number, sequence])
+            drawn = draw_sequence(anatomy, rng, cut_off=False)
             grid = Grid(np.diag([-2.5, -2.5, 2.5, 1.0]), tuple(drawn.image.shape[::-1]))
             volume = SeriesVolume("head", drawn.image.numpy(), grid)
             logits, own = brain_logits(volume)

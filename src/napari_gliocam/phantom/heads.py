@@ -164,7 +164,6 @@ def draw_head(
     moved: bool = True,
     lesions: int | None = None,
     cut_off: bool = True,
-    sequence: np.random.Generator | None = None,
 ) -> DrawnHead:
     """Draw one image of a head.
 
@@ -178,16 +177,13 @@ def draw_head(
         See `draw_anatomy`.
     cut_off : bool
         Whether the field of view may end inside the head.
-    sequence : numpy Generator, optional
-        Source of the contrast and all that follows, so that one head is drawn in several; ``rng``
-        by default.
 
     Returns
     -------
     DrawnHead
     """
     anatomy = draw_anatomy(head, rng, moved=moved, lesions=lesions)
-    return draw_sequence(anatomy, sequence or rng, cut_off=cut_off)
+    return draw_sequence(anatomy, rng, cut_off=cut_off)
 
 
 def draw_anatomy(
