@@ -65,10 +65,8 @@ class CompareRun:
             self._jobs.run("prepare", ready.getting, name=ready.name, torch=True, quiet=True)
 
     def _ready_for(self, opened: OpenCase) -> Ready:
-        bundle = None if self._state.bundle is None else self._state.bundle.path
-        ready = Ready(opened.case, bundle, self._state.device)
-        if self._ready is None or self._ready.key != ready.key:
-            self._ready = ready
+        state = self._state
+        self._ready = Ready.again(self._ready, opened.case, state.bundle_path, state.device)
         return self._ready
 
     def start(self, opened: OpenCase, request: CompareRequest) -> Job | None:

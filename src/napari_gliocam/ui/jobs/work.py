@@ -58,6 +58,20 @@ class Ready:
         self.name = f"Preparing {case.name}"
         self.prepared: Prepared | None = None
 
+    @classmethod
+    def again(cls, earlier: Ready | None, case: Case, bundle: Path | None, device: str) -> Ready:
+        """Return the earlier one where it is of the same case, bundle and device, else a new one.
+
+        Parameters
+        ----------
+        earlier : Ready or None
+            The one of the run before.
+        case, bundle, device
+            As in `Ready`.
+        """
+        ready = cls(case, bundle, device)
+        return earlier if earlier is not None and earlier.key == ready.key else ready
+
     def getting(self) -> Generator[Progress, None, Prepared]:
         """Load the bundle and cut the case into slices, unless both is done."""
         keep_triton_out()

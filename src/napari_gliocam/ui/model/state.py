@@ -357,9 +357,15 @@ class State:
 
     def request_for(self, opened: OpenCase) -> SegmentRequest:
         """Return how a case is segmented, by the choices in the panel."""
-        bundle = None if self.bundle is None else self.bundle.path
         thresholds = opened.thresholds_for(self.usual)
-        return SegmentRequest(bundle, self.device, thresholds, opened.refinement, self.networks)
+        return SegmentRequest(
+            self.bundle_path, self.device, thresholds, opened.refinement, self.networks
+        )
+
+    @property
+    def bundle_path(self) -> Path | None:
+        """The folder of the bundle in use; None for the one that ships."""
+        return None if self.bundle is None else self.bundle.path
 
     @property
     def usual(self) -> Thresholds:

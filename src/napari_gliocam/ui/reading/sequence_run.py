@@ -69,10 +69,8 @@ class SequenceRun:
         assert opened is not None
         own = opened.networks.result
         assert own is not None
-        bundle = None if self._state.bundle is None else self._state.bundle.path
-        ready = Ready(own.case, bundle, self._state.device)
-        if self._ready is None or self._ready.key != ready.key:
-            self._ready = ready
+        state = self._state
+        self._ready = Ready.again(self._ready, own.case, state.bundle_path, state.device)
         return Sharing(self._ready, own.maps, index)
 
     def start(self) -> Job | None:
