@@ -367,7 +367,8 @@ class Store:
         """Make a tiny bundle, a small case and a result of it."""
         import torch
 
-        from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+        from napari_gliocam.nets.bundle import load_bundle, save_bundle
+        from napari_gliocam.nets.bundle_info import BundleInfo
         from napari_gliocam.nets.gliocam import GliocamNet
         from napari_gliocam.segmentation import segment
 

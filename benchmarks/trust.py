@@ -224,7 +224,7 @@ def _calibration_table(found: list[dict[str, Any]]) -> None:
 
 
 def bundle_entry(asked: argparse.Namespace) -> None:
-    """Print what was measured as `napari_gliocam.nets.bundle.TrustFigures` has it."""
+    """Print what was measured as `napari_gliocam.nets.bundle_info.TrustFigures` has it."""
     found = [json.loads(p.read_text()) for p in sorted(asked.out.glob("doubt_*.json"))]
     shares = [one["exits"]["refined"]["in tenth"] for one in found]
     within, figures = dict.fromkeys(TARGETS, 0), {t: _calibration(found, t) for t in TARGETS}

@@ -30,7 +30,8 @@ def write_bundle(folder: Path) -> None:
     """A bundle of tiny networks: what counts is the window."""
     import torch
 
-    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import save_bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     torch.manual_seed(0)

@@ -25,7 +25,8 @@ import torch
 
 from napari_gliocam.errors import CaseError, GliocamError, TrainingError
 from napari_gliocam.io.find import find_cases
-from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, load_bundle, read_bundle_info
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle_info import INFO_FILE, BundleInfo, read_bundle_info
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.train.data.packed import open_slices
 from napari_gliocam.train.data.synthetic import Drawing, drawing_cases

@@ -326,7 +326,7 @@ def test_napari_finds_the_manifest():
 
 
 def test_the_bundle_ships_and_says_where_it_comes_from():
-    from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
+    from napari_gliocam.nets.bundle_info import bundled_path, read_bundle_info
 
     info = read_bundle_info()
     assert info.origin

@@ -5,7 +5,8 @@ import torch
 from napari_gliocam.case import Case, Grid, Modality
 from napari_gliocam.errors import CaseError, DeviceError
 from napari_gliocam.maps.class_maps import ATTENTION_ROWS, CLASS_ROWS, ROWS
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps, segment

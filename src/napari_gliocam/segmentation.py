@@ -27,7 +27,8 @@ from napari_gliocam.threshold import Segmentation, apply_thresholds
 if TYPE_CHECKING:
     import torch
 
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet, Maps
     from napari_gliocam.nets.segmenters.run import Segmented
 

@@ -9,7 +9,8 @@ import torch
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.targets import TUMOUR_ALONE
 

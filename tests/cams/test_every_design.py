@@ -16,7 +16,8 @@ from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.cams.run.explain import explain
 from napari_gliocam.cams.run.prepare import prepare
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.design import Attention, Design, FinalMap, MapRange, Norm, Pooling
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.multi_exit import pool

@@ -19,7 +19,8 @@ from napari_gliocam.cli import batch as cli_batch
 from napari_gliocam.cli.main import app
 from napari_gliocam.io import read_case, save_segmentation
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.threshold import apply_thresholds
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from napari_gliocam.cli import explain as cli_explain
 from napari_gliocam.cli.main import app
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from napari_gliocam.cli.main import app
 from napari_gliocam.io import read_case
 from napari_gliocam.measure.scores.overlap import score
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.refine.parameters import METHODS, Refinement

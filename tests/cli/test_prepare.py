@@ -12,7 +12,8 @@ import torch
 from typer.testing import CliRunner
 
 from napari_gliocam.cli.main import app
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.targets import TARGETS
 

@@ -193,7 +193,8 @@ def test_segmenting_and_reporting(cases, tmp_path, monkeypatch):
     """With random weights: what is found does not matter here."""
     import torch
 
-    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import save_bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     torch.manual_seed(0)

@@ -21,7 +21,8 @@ from napari_gliocam.case import Modality
 from napari_gliocam.cli import batch as cli_batch
 from napari_gliocam.cli.main import app
 from napari_gliocam.errors import SaveError
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 
 from ..small_case import on_disk

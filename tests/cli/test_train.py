@@ -29,7 +29,8 @@ aggregate.classes.fit = { epochs = 1, batch = 8 }
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import save_bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     folder = tmp_path_factory.mktemp("given")

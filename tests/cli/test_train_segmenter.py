@@ -34,7 +34,8 @@ LOOSE += ["--refine", "none", "--no-components"]
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import save_bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
 
     folder = tmp_path_factory.mktemp("given")

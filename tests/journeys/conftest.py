@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from napari_gliocam.nets.bundle import INFO_FILE, BundleInfo, bundled_path, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import INFO_FILE, BundleInfo, bundled_path
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine, files
 from napari_gliocam.ui.jobs.triton_guard import keep_triton_out

@@ -157,11 +157,11 @@ def test_cancel_changes_nothing(gliocam: Any, qtbot: Any) -> None:
 
 @pytest.mark.usefixtures("small_phantom")
 def test_demo(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: Any) -> None:
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
     from napari_gliocam.ui.demo import run_demo
 
     info = read_bundle_info(bundle)
-    monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
+    monkeypatch.setattr("napari_gliocam.nets.bundle_info.read_bundle_info", lambda path=None: info)
     assert run_demo(tmp_path / "demo-output") == 0
     out = tmp_path / "demo-output"
     report = json.loads((out / "demo.json").read_text())

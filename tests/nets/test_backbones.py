@@ -9,7 +9,8 @@ from torch import nn
 
 from napari_gliocam.errors import BundleError
 from napari_gliocam.nets.backbones import load_torchvision
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.design import Design, nearest_exit
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.multi_exit import MultiExitNet

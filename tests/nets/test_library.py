@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from napari_gliocam.errors import BundleError
-from napari_gliocam.nets.bundle import BundleInfo, read_bundle_info, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo, read_bundle_info
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.library import (
     TABLE_FILE,

@@ -6,7 +6,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from napari_gliocam.errors import BundleError
-from napari_gliocam.nets.bundle import WEIGHTS_FILE, bundled_path, read_bundle_info, shipped_paths
+from napari_gliocam.nets.bundle import WEIGHTS_FILE
+from napari_gliocam.nets.bundle_info import bundled_path, read_bundle_info, shipped_paths
 
 
 def test_the_default_and_the_synthetic_bundle_ship():

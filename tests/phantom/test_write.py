@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError, GliocamError, SaveError
 from napari_gliocam.io import find_cases, read_case
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import write
 from napari_gliocam.phantom.anatomy import procedural_anatomy

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 
 AFFINE = np.diag([-1.0, -1.5, 3.0, 1.0])

@@ -100,7 +100,8 @@ def test_keys_change_with_what_changes_scores_and_with_nothing_else(
 
 
 def test_a_bundle_that_does_not_fit_the_study_is_refused(tiny_bundle, tmp_path):
-    from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+    from napari_gliocam.nets.bundle import save_bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.nets.gliocam import GliocamNet
     from napari_gliocam.targets import TUMOUR_ALONE
 

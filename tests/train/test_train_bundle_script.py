@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.case_index import SlicePreparation, indexing

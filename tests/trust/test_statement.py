@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from napari_gliocam.nets.bundle import read_bundle_info
+from napari_gliocam.nets.bundle_info import read_bundle_info
 from napari_gliocam.progress import finish
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds

@@ -224,7 +224,7 @@ def open_bundle(request: SegmentRequest) -> Bundle:
     GliocamError
         The bundle is damaged or foreign, or there is no such device.
     """
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
 
     read_bundle_info(request.bundle)
     from napari_gliocam.device import choose_device

@@ -283,7 +283,7 @@ def _source(request: EvaluationRequest) -> dict[str, Any]:
     """Return what made the labels; folders may name a patient and stay out."""
     if request.results is not None:
         return {"results": request.results.resolve().name}
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
     from napari_gliocam.segmentation import bundle_thresholds
 
     asked = request.segment

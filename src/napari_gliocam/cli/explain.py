@@ -338,7 +338,7 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
 
 def _last_layer(bundles: Sequence[Path | None]) -> int:
     """Return the last residual stage that an exit of every bundle lies at or after."""
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
 
     return min(max(read_bundle_info(bundle).exits) for bundle in bundles)
 

@@ -88,7 +88,7 @@ def _devices() -> dict[str, str]:
 
 
 def _bundle(path: Path | None) -> dict[str, Any]:
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
 
     try:
         info = read_bundle_info(path)

@@ -281,7 +281,7 @@ def request_of(values: Mapping[str, Any]) -> SegmentRequest:
 
 
 def _thresholds_of(bundle: Path | None) -> Thresholds:
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
     from napari_gliocam.segmentation import bundle_thresholds
 
     try:

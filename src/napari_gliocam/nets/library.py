@@ -10,13 +10,8 @@ from pathlib import Path
 
 from napari_gliocam.errors import BundleError, SaveError
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.nets.bundle import (
-    INFO_FILE,
-    WEIGHTS_FILE,
-    BundleInfo,
-    read_bundle_info,
-    shipped_paths,
-)
+from napari_gliocam.nets.bundle import WEIGHTS_FILE
+from napari_gliocam.nets.bundle_info import INFO_FILE, BundleInfo, read_bundle_info, shipped_paths
 
 #: In a bundle's folder, written when it is trained.
 TABLE_FILE = "before-after.csv"

@@ -16,7 +16,7 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_json
 from napari_gliocam.io.folds import FOLDS_FILE, read_folds
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.nets.bundle import INFO_FILE, read_bundle_info
+from napari_gliocam.nets.bundle_info import INFO_FILE, read_bundle_info
 from napari_gliocam.study.fields import BASELINES, Member, Study, StudyRow
 from napari_gliocam.study.scores import RowScores
 from napari_gliocam.targets import Target

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
-from napari_gliocam.nets.bundle import TrustFigures
+from napari_gliocam.nets.bundle_info import TrustFigures
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.threshold import Segmentation
 from napari_gliocam.trust.cavity import cavity_warning

@@ -15,7 +15,8 @@ import pytest
 
 from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.targets import TARGETS, Target
@@ -84,7 +85,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr(work, "devices", lambda: (("auto", "Automatic: CPU"), ("cpu", "CPU")))
     monkeypatch.setattr(work, "phantom", lambda kind, seed=0: make_case(f"phantom-{kind}"))
     info = BundleInfo("stand-in", "Made for a test.", "BSD-3-Clause", path=Path("stand-in"))
-    monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", lambda path=None: info)
+    monkeypatch.setattr("napari_gliocam.nets.bundle_info.read_bundle_info", lambda path=None: info)
     return made
 
 

@@ -425,7 +425,7 @@ def test_bundle_that_is_none(gliocam: Any, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(path: Any = None) -> None:
         raise GliocamError("That is no bundle; choose another folder.")
 
-    monkeypatch.setattr("napari_gliocam.nets.bundle.read_bundle_info", refuse)
+    monkeypatch.setattr("napari_gliocam.nets.bundle_info.read_bundle_info", refuse)
     before = gliocam.state.bundle
     gliocam.panel.session.set_bundle("somewhere")
     assert gliocam.state.bundle is before

@@ -219,7 +219,8 @@ def tiny(train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def make() -> None:
         import torch
 
-        from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+        from napari_gliocam.nets.bundle import save_bundle
+        from napari_gliocam.nets.bundle_info import BundleInfo
         from napari_gliocam.nets.gliocam import GliocamNet
 
         torch.manual_seed(0)

@@ -10,7 +10,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError, TrainingError
 from napari_gliocam.io import read_case, save_segmentation
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
 from napari_gliocam.progress import finish
 from napari_gliocam.settings import Thresholds

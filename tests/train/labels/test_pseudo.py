@@ -5,7 +5,8 @@ import torch
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io import read_case
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.targets import TUMOUR_ALONE

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle

@@ -21,7 +21,7 @@ def test_the_recipes_that_ship_are_whole(name):
 
 
 def test_the_default_is_what_the_synthetic_bundle_began_with():
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
 
     recipe, info = read_recipe(), read_bundle_info("gliocam-synthetic-2")
     assert recipe.network.design == info.design
@@ -46,7 +46,7 @@ def test_the_default_is_what_the_synthetic_bundle_began_with():
 
 
 def test_real_has_the_steps_of_the_bundle_that_ships():
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
 
     recipe, told = read_recipe("real"), read_bundle_info().training
     fit, sampling = recipe.classifier.tumour.fit, recipe.data.sampling

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from napari_gliocam import segment
 from napari_gliocam.cli.main import app
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom import make_phantom
 from napari_gliocam.phantom.anatomy import procedural_anatomy
@@ -105,7 +106,7 @@ KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
 import torch
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.run.bundle_training import train_bundle
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from napari_gliocam.io import read_case
-from napari_gliocam.nets.bundle import BundleInfo, read_bundle_info, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo, read_bundle_info
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
@@ -29,7 +30,7 @@ import torch
 
 sys.path.insert(0, sys.argv[3])
 from conftest import blob_slices
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.run.bundle_training import train_bundle

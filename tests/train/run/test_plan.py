@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.slice_set import check_labels

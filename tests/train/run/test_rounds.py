@@ -12,7 +12,8 @@ from torch import nn
 
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.find import find_cases
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import finish
 from napari_gliocam.train.data.batches import SliceDataset

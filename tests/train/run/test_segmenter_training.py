@@ -10,13 +10,8 @@ import torch
 
 from napari_gliocam.errors import GliocamError, TrainingError
 from napari_gliocam.io import read_case
-from napari_gliocam.nets.bundle import (
-    INFO_FILE,
-    SEGMENTER_FILE,
-    BundleInfo,
-    load_bundle,
-    save_bundle,
-)
+from napari_gliocam.nets.bundle import SEGMENTER_FILE, load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import INFO_FILE, BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters import build
 from napari_gliocam.nets.segmenters.unet import UNet

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from napari_gliocam.errors import GliocamError, TrainingError
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle, read_bundle_info, save_bundle
+from napari_gliocam.nets.bundle import load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo, read_bundle_info
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.labels.tags import Tag, Tags

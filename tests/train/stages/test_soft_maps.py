@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.train.data.batches import SliceDataset, SoftBatch
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.augment import Augment

@@ -10,7 +10,7 @@ import pytest
 
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.case import Case, Modality
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.compare.trust_work import MapTests, TrustRow

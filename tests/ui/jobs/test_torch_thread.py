@@ -62,7 +62,8 @@ torch.from_numpy = watch(torch.from_numpy)
 import numpy as np
 from pathlib import Path
 from napari_gliocam.case import Case, Grid, Modality
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.ui.model.state import OpenCase
 
 def untrained():

@@ -10,7 +10,7 @@ import pytest
 
 from napari_gliocam.case import Modality
 from napari_gliocam.io.find import CaseFiles
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.threshold import apply_thresholds

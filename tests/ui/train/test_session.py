@@ -14,7 +14,8 @@ from qtpy.QtCore import QObject
 
 from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import Bundle, BundleInfo
+from napari_gliocam.nets.bundle import Bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.recipe.choice import TrainingChoice
 from napari_gliocam.train.run.events import BetterWeights

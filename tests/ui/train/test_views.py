@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QMessageBox
 
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.library import Listed
 from napari_gliocam.nets.segmenters.design import ARCHITECTURES
 from napari_gliocam.progress import Progress

@@ -14,7 +14,7 @@ from napari_gliocam.wording import no_such
 if TYPE_CHECKING:
     from napari_gliocam.cams.run.explain import Explaining
     from napari_gliocam.cams.run.prepare import Prepared
-    from napari_gliocam.nets.bundle import BundleInfo
+    from napari_gliocam.nets.bundle_info import BundleInfo
 
 #: Slices that get a map. ``case``: every slice with brain; ``lesion``: those on which the networks
 #: see a target that was asked for; numbers: these slices of the case.

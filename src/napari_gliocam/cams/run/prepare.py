@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_gliocam.cams.run.batch import Batch
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.read import read_case
 from napari_gliocam.io.sidecar import PHANTOM, written_here
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.slices import Normalisation, cut_slices
 from napari_gliocam.train.data.packed import SUFFIX, is_whole, pack_slices

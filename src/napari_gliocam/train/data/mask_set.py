@@ -21,7 +21,7 @@ from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.read import read_case, read_labels
 from napari_gliocam.io.results import find_result
 from napari_gliocam.io.sidecar import written_here
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.segmenters.design import SIDE_MULTIPLE, SegmenterDesign
 from napari_gliocam.nets.segmenters.neighbours import with_neighbours
 from napari_gliocam.progress import Progress

@@ -28,7 +28,8 @@ from napari_gliocam.train.labels.tags import Tag, file_slices
 
 if TYPE_CHECKING:
     from napari_gliocam.maps.class_maps import ClassMaps
-    from napari_gliocam.nets.bundle import Bundle, BundleInfo
+    from napari_gliocam.nets.bundle import Bundle
+    from napari_gliocam.nets.bundle_info import BundleInfo
 
 #: The second mask of paper 3: the cut maps after a dense CRF.
 CRF_MASKS = Refinement(method="crf")

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import update_bn
 
 from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.batches import BatchLoader, SliceDataset
 from napari_gliocam.train.data.draws import make_draws

@@ -16,7 +16,8 @@ from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.backbones import load_torchvision
-from napari_gliocam.nets.bundle import BundleInfo, save_bundle
+from napari_gliocam.nets.bundle import save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.train.data.slice_set import SliceSet, check_labels, drop_blank
 from napari_gliocam.train.data.split import split_cases

@@ -15,7 +15,8 @@ import numpy as np
 
 from napari_gliocam.io.atomic import write_files, write_json
 from napari_gliocam.io.tables import csv_text
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.train.run.before_after import ALL, comparing
 from napari_gliocam.train.run.checkpoints import stage_folder

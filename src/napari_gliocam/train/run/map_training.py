@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import BundleInfo, load_bundle
+from napari_gliocam.nets.bundle import load_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS

@@ -113,7 +113,7 @@ class TrainingRequest:
     @property
     def finished(self) -> bool:
         """True if the folder holds a bundle whose training is over."""
-        from napari_gliocam.nets.bundle import INFO_FILE
+        from napari_gliocam.nets.bundle_info import INFO_FILE
 
         with suppress(OSError):  # a name that no file can have
             done = (self.work_dir / DONE_FILE).exists() or not self.work_dir.exists()

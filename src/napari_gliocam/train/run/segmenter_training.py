@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_gliocam.errors import TrainingError
-from napari_gliocam.nets.bundle import Bundle, BundleInfo, load_bundle, save_bundle
+from napari_gliocam.nets.bundle import Bundle, load_bundle, save_bundle
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.nets.segmenters.build import build_segmenter
 from napari_gliocam.progress import Progress

@@ -22,7 +22,7 @@ from napari_gliocam.case import Case
 from napari_gliocam.io.atomic import replacing
 from napari_gliocam.maps.across_slices import smooth_across_slices
 from napari_gliocam.maps.class_maps import ClassMaps
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
 from napari_gliocam.phantom.sample import phantom_grid
 from napari_gliocam.refine.adapt import adapt

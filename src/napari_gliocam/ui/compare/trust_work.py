@@ -141,7 +141,7 @@ class MapTests:
     def _other(self, prepared: Prepared) -> Generator[Progress, None, list[Prepared]]:
         """Prepare the case for another bundle that ships; none where it cannot take the case."""
         from napari_gliocam.cams.run.prepare import preparing
-        from napari_gliocam.nets.bundle import bundled_path, shipped_paths
+        from napari_gliocam.nets.bundle_info import bundled_path, shipped_paths
 
         case, path, device = self._comparing.ready.key
         others = [one for one in shipped_paths() if one != (path or bundled_path())]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def loaded(bundle: Path | None) -> Bundle:
     """Load the bundle of a folder (None: the one that ships); the last two are kept."""
-    from napari_gliocam.nets.bundle import INFO_FILE, bundled_path
+    from napari_gliocam.nets.bundle_info import INFO_FILE, bundled_path
 
     file = (bundle or bundled_path()) / INFO_FILE
     return _bundle(bundle, file.stat().st_mtime_ns if file.exists() else 0)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_gliocam.io import CaseFiles
     from napari_gliocam.io.unsaved import UnsavedWork
-    from napari_gliocam.nets.bundle import BundleInfo
+    from napari_gliocam.nets.bundle_info import BundleInfo
     from napari_gliocam.prepare import Examination
     from napari_gliocam.trust.sequences import CaseSequences
     from napari_gliocam.trust.statement import TrustStatement

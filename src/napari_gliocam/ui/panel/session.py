@@ -153,7 +153,7 @@ class Session(DockSession):
 
     def set_bundle(self, folder: str | Path | None) -> None:
         """Use the weights of this folder from now on; None for those that ship."""
-        from napari_gliocam.nets.bundle import read_bundle_info
+        from napari_gliocam.nets.bundle_info import read_bundle_info
 
         try:
             self.state.bundle = read_bundle_info(folder)

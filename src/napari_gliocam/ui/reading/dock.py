@@ -31,7 +31,7 @@ from napari_gliocam.ui.widgets.question import confirms
 if TYPE_CHECKING:
     import napari
 
-    from napari_gliocam.nets.bundle import BundleInfo
+    from napari_gliocam.nets.bundle_info import BundleInfo
 
 WIDTH = 360
 _NIFTI_FILTER = "NIfTI (*.nii *.nii.gz)"

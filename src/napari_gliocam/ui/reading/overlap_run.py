@@ -10,7 +10,7 @@ from psygnal import Signal
 from napari_gliocam.cams.methods.registry import METHODS, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.maps.class_maps import ClassMaps, Row
 from napari_gliocam.measure.classes.class_overlap import claims_of
-from napari_gliocam.nets.bundle import BundleInfo
+from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TUMOUR_ALONE
 from napari_gliocam.ui.jobs.jobs import Jobs

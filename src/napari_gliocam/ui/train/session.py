@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.naming import safe_name
-from napari_gliocam.nets.bundle import bundled_path, read_bundle_info
+from napari_gliocam.nets.bundle_info import bundled_path, read_bundle_info
 from napari_gliocam.nets.library import bundles_folder, list_bundles, remove_bundle, rename_bundle
 from napari_gliocam.nets.segmenters.design import Architecture
 from napari_gliocam.refine.parameters import Refinement

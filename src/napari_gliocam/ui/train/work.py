@@ -141,7 +141,7 @@ def _making_masks(
 
 def derive(request: TrainingRequest) -> Generator[Progress, None, Tags]:
     """Derive tags of all cases that have expert labels."""
-    from napari_gliocam.nets.bundle import read_bundle_info
+    from napari_gliocam.nets.bundle_info import read_bundle_info
     from napari_gliocam.train.data.case_index import SlicePreparation, indexing
     from napari_gliocam.train.data.case_set import derive_tags
     from napari_gliocam.train.recipe.maps import Recipe
