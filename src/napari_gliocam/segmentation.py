@@ -166,14 +166,6 @@ def labelling(
     ingredients, device
         As in `segmenting`.
 
-    Yields
-    ------
-    Progress
-
-    Returns
-    -------
-    Segmentation
-
     Raises
     ------
     RefinementError
@@ -216,10 +208,6 @@ def compute_maps(
     ------
     Progress
         Slices done; nothing stays open across a yield, so the generator can be closed any time.
-
-    Returns
-    -------
-    ClassMaps
 
     Raises
     ------

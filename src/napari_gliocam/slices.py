@@ -156,14 +156,6 @@ def cutting_slices(
     margin_mm : float
         Air kept around the brain.
 
-    Yields
-    ------
-    Progress
-
-    Returns
-    -------
-    SliceStack
-
     Raises
     ------
     CaseError

@@ -99,10 +99,6 @@ def apply_thresholds(
         Written in place, so that a viewer's array follows a slider without a copy.
     where : slice or tuple of slice
         The part to compute, in (S, P, L); the rest of ``out`` is left as it is.
-
-    Returns
-    -------
-    Segmentation
     """
     settings = settings or Thresholds()
     labels = np.zeros(maps.grid.shape, dtype=np.uint8) if out is None else out

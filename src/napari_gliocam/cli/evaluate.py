@@ -163,12 +163,7 @@ class Scored:
 def measuring(
     files: CaseFiles, request: EvaluationRequest, bundle: Bundle | None
 ) -> Generator[Progress, None, Scored]:
-    """Read a case, segment it or read its result, and score it.
-
-    Yields
-    ------
-    Progress
-    """
+    """Read a case, segment it or read its result, and score it."""
     from napari_gliocam.io import read_case
     from napari_gliocam.measure.evaluation.record import evaluating_case, expert_labels
 

@@ -196,12 +196,7 @@ class Reported:
 def reporting(
     files: CaseFiles, request: ReportRequest, bundle: Bundle | None, number: int
 ) -> Generator[Progress, None, Reported]:
-    """Read a case, segment it or read its result, measure and save.
-
-    Yields
-    ------
-    Progress
-    """
+    """Read a case, segment it or read its result, measure and save."""
     from napari_gliocam.io.sidecar import read_sidecar
     from napari_gliocam.report.reading import reading_segmentation
     from napari_gliocam.report.save import save_reading

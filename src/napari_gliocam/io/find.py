@@ -83,10 +83,6 @@ def find_case(path: str | Path) -> CaseFiles:
     path : str or Path
         A folder with the files of one case, or a file: its siblings of the same case are found.
 
-    Returns
-    -------
-    CaseFiles
-
     Raises
     ------
     CaseError

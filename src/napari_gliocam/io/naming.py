@@ -232,10 +232,6 @@ def parse_name(name: str) -> FileName:
     name : str
         A file name without its folder, with or without the suffix.
 
-    Returns
-    -------
-    FileName
-
     Examples
     --------
     >>> parse_name("BraTS-GLI-00000-000-t2f.nii.gz")

@@ -131,10 +131,6 @@ def read_labels(
     case_name : str
         Helps to tell a BraTS case; the file's own name is used besides.
 
-    Returns
-    -------
-    LabelFile
-
     Raises
     ------
     CaseError

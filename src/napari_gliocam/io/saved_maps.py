@@ -34,11 +34,6 @@ def write_maps_and_slices(maps: ClassMaps, case: Case, folder: Path) -> list[Pat
     folder : Path
         Where they go; earlier files of these names are replaced.
 
-    Returns
-    -------
-    list of Path
-        The files written.
-
     Raises
     ------
     SaveError

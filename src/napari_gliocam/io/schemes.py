@@ -148,10 +148,6 @@ def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> Lab
     hints : Hints, optional
         Decide where the values fit several schemes.
 
-    Returns
-    -------
-    LabelScheme
-
     Raises
     ------
     CaseError

@@ -53,10 +53,6 @@ def dicom_series_of(case: Case, modality: Modality) -> OriginalSeries:
     modality : Modality
         Which of its series.
 
-    Returns
-    -------
-    OriginalSeries
-
     Raises
     ------
     SaveError
@@ -85,10 +81,6 @@ def dicom_result(segmentation: Segmentation, case: Case, modality: Modality) -> 
         Prepared from DICOM.
     modality : Modality
         The series that the segmentation opens on.
-
-    Returns
-    -------
-    DicomResult
 
     Raises
     ------

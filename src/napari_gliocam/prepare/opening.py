@@ -25,10 +25,6 @@ def opening(files: CaseFiles) -> Generator[Progress, None, Case]:
     files : CaseFiles
         NIfTI files, or the folder of an examination.
 
-    Yields
-    ------
-    Progress
-
     Returns
     -------
     Case

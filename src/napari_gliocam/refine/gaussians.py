@@ -98,10 +98,6 @@ def fit_mixture(
         Of the first means, which are drawn far from each other (k-means++).
     start : Mixture, optional
         One that nearly fits, with as many components.
-
-    Returns
-    -------
-    Mixture
     """
     share = weights / weights.sum()
     if components == 1:

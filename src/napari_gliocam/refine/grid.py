@@ -54,10 +54,6 @@ def make_grid_filter(
         Of the grid.
     widths : sequence of float or None
         Standard deviation along each axis in voxels; None: slices along it do not see each other.
-
-    Returns
-    -------
-    GridFilter
     """
     matrices = []
     for length, width in zip(shape, widths, strict=True):

@@ -74,13 +74,6 @@ class Ingredients:
         slices : iterable of int, optional
             Refine these slices only, for a preview.
 
-        Yields
-        ------
-        Progress
-
-        Returns
-        -------
-        Segmentation
         """
         from napari_gliocam.refine.run import refine
 

@@ -94,10 +94,6 @@ def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
     group : Tensor of int64, shape (N,), optional
         From 0; points of different groups do not see each other, so that many slices are
         filtered in one call.
-
-    Returns
-    -------
-    Lattice
     """
     return finish(making_lattice(features, group))
 

@@ -103,11 +103,6 @@ def refine(
     device : {"auto", "cpu", "cuda", "mps"}
         Where the CRF runs.
 
-    Yields
-    ------
-    Progress
-        Slices done in each stage.
-
     Returns
     -------
     Segmentation

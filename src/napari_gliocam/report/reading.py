@@ -166,14 +166,6 @@ def reading_segmentation(
     sequences : CaseSequences, optional
         Contributions of the sequences, where they are known.
 
-    Yields
-    ------
-    Progress
-
-    Returns
-    -------
-    Reading
-
     Raises
     ------
     GliocamError

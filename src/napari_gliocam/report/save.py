@@ -35,11 +35,6 @@ def save_reading(reading: Reading, folder: Path, *, overwrite: bool = False) -> 
     overwrite : bool
         Whether an earlier report may be replaced.
 
-    Returns
-    -------
-    list of Path
-        The files.
-
     Raises
     ------
     SaveError

@@ -51,11 +51,6 @@ def save_study(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> li
     pictured : iterable of str
         Cases with pictures.
 
-    Returns
-    -------
-    list of Path
-        The files.
-
     Raises
     ------
     SaveError

@@ -62,10 +62,6 @@ def running_case(
     pictured : bool
         Whether pictures are drawn.
 
-    Yields
-    ------
-    Progress
-
     Returns
     -------
     CaseScores

@@ -59,10 +59,6 @@ def read_study(source: str | Path) -> Study:
     source : str or Path
         Name of a study that ships, such as "paper1-table1", or the path of a TOML file.
 
-    Returns
-    -------
-    Study
-
     Raises
     ------
     GliocamError

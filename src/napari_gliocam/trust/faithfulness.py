@@ -199,10 +199,6 @@ def measure_faithfulness(
         Slices of the case, see `napari_gliocam.trust.scoring.choose_slices`.
     settings : FaithfulnessSettings, optional
         Steps and baseline.
-
-    Returns
-    -------
-    Faithfulness
     """
     found = Faithfulness(target)
     finish(measuring_faithfulness(prepared, maps, target, slices, settings, into=found))
@@ -226,11 +222,6 @@ def measuring_faithfulness(
         As in `measure_faithfulness`.
     into : Faithfulness
         Takes each slice as soon as it is finished.
-
-    Yields
-    ------
-    Progress
-        Slices done.
     """
     settings = settings or FaithfulnessSettings()
     score, total = ImageScore(prepared.bundle.net, target), len(slices)

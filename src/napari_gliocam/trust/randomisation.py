@@ -167,10 +167,6 @@ def randomise(
         Of the new weights.
     layer_by_layer : bool
         Whether each stage is drawn anew alone, too.
-
-    Returns
-    -------
-    Randomisation
     """
     found = Randomisation(target)
     finish(

@@ -379,10 +379,6 @@ def assessing_map(
     others : sequence of Prepared
         The same case with other bundles, for repeatability.
 
-    Yields
-    ------
-    Progress
-
     Returns
     -------
     dict of Target to dict of str to (float or None)

@@ -223,13 +223,7 @@ def sequence_shares(prepared: Prepared, target: Target) -> SequenceShares:
 def attributing(
     prepared: Prepared, recipe: MapRecipe, slices: Sequence[int], *, into: SequenceShares
 ) -> Generator[Progress, None, None]:
-    """Do as `attribute` does; can be closed at any yield, ``into`` then holds what is done.
-
-    Yields
-    ------
-    Progress
-        Slices done.
-    """
+    """Do as `attribute` does; can be closed at any yield, ``into`` then holds what is done."""
     target, what = into.target, f"sequences, {into.target}"
     channels = prepared.bundle.info.modalities
     score = ImageScore(prepared.bundle.net, target, logit=True)
@@ -389,10 +383,6 @@ def sharing_case(prepared: Prepared, *, into: CaseSequences) -> Generator[Progre
         The case on the device, with the networks.
     into : CaseSequences
         Takes each slice that it asks for as soon as that is finished.
-
-    Yields
-    ------
-    Progress
     """
     from napari_gliocam.cams.methods.registry import make_method
     from napari_gliocam.trust.randomisation import MapRecipe

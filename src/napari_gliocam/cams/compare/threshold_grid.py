@@ -83,10 +83,6 @@ def search_thresholds(
     ensemble : Ensemble, optional
         The intersection by default.
 
-    Returns
-    -------
-    ThresholdGrid
-
     Raises
     ------
     GliocamError

@@ -168,10 +168,6 @@ class Explaining:
         ------
         Progress
             Slices, or the steps of a long method over all slices.
-
-        Returns
-        -------
-        ClassMaps
         """
         if self.scope == "lesion":
             self.prepared = yield from asking(self.prepared, self.targets)
@@ -317,10 +313,6 @@ def explaining_together(works: Sequence[Explaining]) -> Generator[Progress, None
     ----------
     works : sequence of Explaining
         Methods with one `Prepared`, which know the slices that show lesion if they ask for them.
-
-    Yields
-    ------
-    Progress
     """
     last: dict[tuple[int, ...], Batch] = {}
     for work in works:

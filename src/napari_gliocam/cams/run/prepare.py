@@ -125,10 +125,6 @@ def preparing(
     maps : ClassMaps, optional
         Of this case and bundle; the networks need not be asked again which slices show lesion.
 
-    Yields
-    ------
-    Progress
-
     Raises
     ------
     CaseError
@@ -195,11 +191,6 @@ def asking(
         The case on the device, with the networks.
     targets : sequence of Target
         Targets that are looked for; those of the bundle by default.
-
-    Yields
-    ------
-    Progress
-        Slices done.
 
     Raises
     ------

@@ -158,10 +158,6 @@ def score_labels(
     case, method : str
         What the record is called.
 
-    Returns
-    -------
-    CaseRecord
-
     Raises
     ------
     CaseError
@@ -245,10 +241,6 @@ def evaluating_case(
         As in `evaluate_case`.
     targets : sequence of Target, optional
         Targets that labels without maps tell of; see `score_labels`.
-
-    Yields
-    ------
-    Progress
     """
     expert = expert_labels(case)
     probabilities = before = None

@@ -52,10 +52,6 @@ def summarise(records: Iterable[CaseRecord]) -> list[Figure]:
     ----------
     records : iterable of CaseRecord
         Of any methods, in any order; every method keeps the order of its first record.
-
-    Returns
-    -------
-    list of Figure
     """
     by_method: dict[str, list[CaseRecord]] = {}
     for record in records:

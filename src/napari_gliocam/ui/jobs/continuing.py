@@ -37,10 +37,6 @@ def continuing(
     kept : Ingredients
         Of the refinement.
 
-    Yields
-    ------
-    Progress
-
     Returns
     -------
     Result
