@@ -23,13 +23,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text, such as ``"45 s"`` or ``"12 min"``.
-
-    Parameters
-    ----------
-    seconds : float
-        Time that the case took, in seconds.
-    """
+    """Return a time as text, such as ``"45 s"`` or ``"12 min"``."""
     return f"{max(1, round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 

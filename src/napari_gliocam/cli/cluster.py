@@ -130,15 +130,7 @@ def cases_on_cluster(
 
 
 def in_order(planned: list[Planned], done: list[Outcome[T]]) -> list[Outcome[T]]:
-    """Return outcomes in the order in which the cases were asked for.
-
-    Parameters
-    ----------
-    planned : list of Planned
-        The cases.
-    done : list of Outcome
-        Outcomes in any order.
-    """
+    """Return outcomes in the order in which the cases were asked for."""
     places = {(item.name, item.source): place for place, item in enumerate(planned)}
     return sorted(done, key=lambda one: places[one.case, one.source])
 

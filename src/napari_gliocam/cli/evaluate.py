@@ -234,13 +234,6 @@ def read_result(
 def evaluation_of(outcomes: Sequence[Outcome[Scored]], request: EvaluationRequest) -> Evaluation:
     """Put the cases of a run together.
 
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Cases that were done or failed.
-    request : EvaluationRequest
-        The options.
-
     Raises
     ------
     GliocamError

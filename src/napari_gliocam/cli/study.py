@@ -237,13 +237,7 @@ def _without_names(result: StudyResult) -> StudyResult:
 
 
 def print_table(result: StudyResult) -> None:
-    """Print the table, and what its figures are.
-
-    Parameters
-    ----------
-    result : StudyResult
-        The scores of all cases.
-    """
+    """Print the table, and what its figures are."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

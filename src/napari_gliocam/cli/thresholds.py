@@ -111,13 +111,7 @@ def thresholds(
 
 
 def grid_csv(grid: ThresholdGrid) -> str:
-    """Return a row for each combination of thresholds.
-
-    Parameters
-    ----------
-    grid : ThresholdGrid
-        The search.
-    """
+    """Return a row for each combination of thresholds."""
     import numpy as np
 
     from napari_gliocam.cams.compare.threshold_grid import GRID

@@ -19,11 +19,6 @@ FOLDS_FILE = "folds.csv"
 def read_folds(file: Path) -> dict[str, int]:
     """Return the fold of each case, from 1, of a file that `write_folds` wrote.
 
-    Parameters
-    ----------
-    file : Path
-        The csv.
-
     Raises
     ------
     GliocamError
@@ -37,14 +32,7 @@ def read_folds(file: Path) -> dict[str, int]:
 
 
 def write_folds(file: Path, folds: Mapping[str, int]) -> None:
-    """Write the fold of each case as csv.
-
-    Parameters
-    ----------
-    file : Path
-        The file.
-    folds : mapping of str to int
-        Fold of each case, from 1.
+    """Write the fold of each case, counted from 1, as csv.
 
     Raises
     ------

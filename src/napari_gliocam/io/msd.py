@@ -26,15 +26,7 @@ _NAME = re.compile(r"BRATS_\d+", re.IGNORECASE)
 
 
 def is_msd_volume(path: Path, role: Role) -> bool:
-    """Return True if a file is a 4-D case by its place, or by its name alone.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    role : Role
-        What its name tells.
-    """
+    """Return True if a file is a 4-D case by its place, or by its name alone."""
     if path.parent.name.lower() == _LABELS or role is not Role.UNKNOWN:
         return False
     return path.parent.name.lower() in _IMAGES or _NAME.fullmatch(stem(path.name)) is not None

@@ -71,11 +71,6 @@ def written_here(path: Path, header: Any = None) -> bool:
 def read_sidecar(path: Path) -> dict[str, Any]:
     """Return what the json beside a result says of it.
 
-    Parameters
-    ----------
-    path : Path
-        The label file.
-
     Returns
     -------
     dict

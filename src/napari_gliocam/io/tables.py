@@ -67,11 +67,6 @@ def csv_of(rows: Iterable[Mapping[str, object]]) -> str:
 def neutral_cell(text: str) -> str:
     """Return a text that a spreadsheet shows as it is.
 
-    Parameters
-    ----------
-    text : str
-        Any text, such as the name of a case.
-
     Returns
     -------
     str

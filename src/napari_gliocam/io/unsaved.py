@@ -96,13 +96,7 @@ def keep_work(
 
 
 def find_work(case: Case) -> UnsavedWork | None:
-    """Return what was kept of a case; None where nothing was, or it is damaged.
-
-    Parameters
-    ----------
-    case : Case
-        Its images tell it apart.
-    """
+    """Return what was kept of a case; None where nothing was, or it is damaged."""
     path = _path_of(case)
     try:
         with np.load(path, allow_pickle=False) as kept:
@@ -123,12 +117,6 @@ def find_work(case: Case) -> UnsavedWork | None:
 
 
 def forget_work(case: Case) -> None:
-    """Remove what was kept of a case.
-
-    Parameters
-    ----------
-    case : Case
-        Its images tell it apart.
-    """
+    """Remove what was kept of a case."""
     with suppress(OSError):
         _path_of(case).unlink(missing_ok=True)

@@ -46,13 +46,6 @@ class DicomResult:
 def dicom_series_of(case: Case, modality: Modality) -> OriginalSeries:
     """Return the DICOM series that a modality of a case was prepared from.
 
-    Parameters
-    ----------
-    case : Case
-        Prepared from DICOM.
-    modality : Modality
-        Which of its series.
-
     Raises
     ------
     SaveError

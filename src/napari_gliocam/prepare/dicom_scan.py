@@ -239,11 +239,6 @@ def _frame(path: Path, index: int, size: tuple[int, int], uid: str, parts: Seque
 def read_dicom(series: Series) -> SeriesVolume:
     """Decode the pixels of a series.
 
-    Parameters
-    ----------
-    series : Series
-        Found by `scan_dicom`.
-
     Raises
     ------
     CaseError

@@ -46,11 +46,6 @@ HOW = (
 def make_page(reading: Reading) -> str:
     """Make the page of a case.
 
-    Parameters
-    ----------
-    reading : Reading
-        The figures of the case.
-
     Returns
     -------
     str

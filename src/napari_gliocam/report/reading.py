@@ -99,13 +99,7 @@ class Reading:
     sequence_caution: str = ""
 
     def without_names(self, name: str) -> Reading:
-        """Return the reading without names of cases and files, and without pictures.
-
-        Parameters
-        ----------
-        name : str
-            Takes the place of the case's name.
-        """
+        """Return the reading without names of cases and files, and without pictures."""
         case = replace(self.case, name=name, sources={}, warnings=())
         expert = self.expert and replace(self.expert, source=None)
         source = "read from a file" if self.source else ""

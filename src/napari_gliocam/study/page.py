@@ -42,15 +42,6 @@ PAGE_NAME, JSON_NAME, FIGURES_NAME, CASES_NAME = (
 def save_study(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> list[Path]:
     """Write the page, the json and both csv of a study; earlier ones are replaced.
 
-    Parameters
-    ----------
-    result : StudyResult
-        The scores of all cases.
-    setup : Setup
-        The study and its folder.
-    pictured : iterable of str
-        Cases with pictures.
-
     Raises
     ------
     SaveError
@@ -66,13 +57,7 @@ def save_study(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> li
 
 
 def make_page(result: StudyResult, setup: Setup, pictured: Iterable[str]) -> str:
-    """Make the page: one HTML file that needs no network and no script.
-
-    Parameters
-    ----------
-    result, setup, pictured
-        As in `save_study`.
-    """
+    """Make the page: one HTML file that needs no network and no script."""
     study = result.study
     style = files("napari_gliocam.report") / "templates" / "style.css"
     return read_template("napari_gliocam.study", "study.html").render(

@@ -59,13 +59,6 @@ def little_evidence(segmentation: Segmentation) -> str:
 def outside_of_training(case: Case, segmentation: Segmentation) -> tuple[str, ...]:
     """Return warnings where a case is unlike those that the networks learned from.
 
-    Parameters
-    ----------
-    case : Case
-        The case.
-    segmentation : Segmentation
-        Its labels.
-
     Returns
     -------
     tuple of str

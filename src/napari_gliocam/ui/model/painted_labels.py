@@ -57,13 +57,6 @@ class PaintedLabels:
     ) -> tuple[int, ...]:
         """Learn from the labels what was painted, or undone, over a base.
 
-        Parameters
-        ----------
-        base : ndarray of uint8, shape (S, P, L)
-            Labels under the strokes.
-        known : collection of int
-            Values that may be painted, see `napari_gliocam.targets.labels_of`.
-
         Returns
         -------
         tuple of int

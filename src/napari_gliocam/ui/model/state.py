@@ -148,25 +148,13 @@ class OpenCase:
         return self.result is not None and self.result.painted.unsaved
 
     def thresholds_for(self, usual: Thresholds) -> Thresholds:
-        """Return the thresholds to segment with: a bundle's, unless others were set by hand.
-
-        Parameters
-        ----------
-        usual : Thresholds
-            Those of the bundle.
-        """
+        """Return the thresholds to segment with: a bundle's, unless others were set by hand."""
         settings = self.networks.settings
         by_hand = settings.cut_like(self.usual) != settings
         return settings if by_hand else settings.cut_like(usual)
 
     def follow(self, usual: Thresholds) -> None:
-        """Take the thresholds of a bundle, unless others were set by hand.
-
-        Parameters
-        ----------
-        usual : Thresholds
-            Those of the bundle.
-        """
+        """Take the thresholds of a bundle, unless others were set by hand."""
         settings, self.usual = self.thresholds_for(usual), usual
         if self.kept is None:
             self.settings = settings
@@ -217,13 +205,7 @@ class OpenCase:
         self._show(self._cut(self.segmented, maps))
 
     def continue_with(self, result: Result) -> None:
-        """Take a result that was saved before, with its settings, refinement and strokes.
-
-        Parameters
-        ----------
-        result : Result
-            Made again from what was saved.
-        """
+        """Take a result that was saved before, with its settings, refinement and strokes."""
         self.kept = self.result = None
         self.settings = result.thresholded.settings
         self.choose(result.refinement)

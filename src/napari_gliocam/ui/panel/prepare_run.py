@@ -45,13 +45,7 @@ class PrepareRun(CaseRun):
             self._state.examination = found.choosing(modality, series)
 
     def start(self, steps: Steps) -> Job | None:
-        """Prepare the examination that was found; None where one is being prepared.
-
-        Parameters
-        ----------
-        steps : Steps
-            Steps that are done where they are needed.
-        """
+        """Prepare the examination that was found; None where one is being prepared."""
         examination = self._state.examination
         if examination is None or self._jobs.running("prepare"):
             return None
@@ -114,13 +108,7 @@ class PrepareRun(CaseRun):
 
 
 def compared(opened: OpenCase) -> tuple[Modality, ...]:
-    """Return the modalities of a prepared case, the one that others were aligned to first.
-
-    Parameters
-    ----------
-    opened : OpenCase
-        A prepared case.
-    """
+    """Return the modalities of a prepared case, the one that others were aligned to first."""
     assert opened.case.preparation is not None
     originals = opened.case.preparation.originals
     return tuple(modality for modality in originals if modality in opened.case.volumes)

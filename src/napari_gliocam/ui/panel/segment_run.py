@@ -48,15 +48,7 @@ class SegmentRun(CaseRun):
         return self._run("Segment", opened, segmenting, done)
 
     def continue_from(self, opened: OpenCase, path: Path) -> Job | None:
-        """Make a saved result that of a case, live; None while another run is under way.
-
-        Parameters
-        ----------
-        opened : OpenCase
-            The case that the result belongs to.
-        path : Path
-            The labels, with their json beside them.
-        """
+        """Make a saved result that of a case, live; None while another run is under way."""
         case, request = opened.case, self._state.request_for(opened)
         return self._run(
             "Continue",

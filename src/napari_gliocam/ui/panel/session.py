@@ -385,13 +385,7 @@ class Session(DockSession):
         return self.segment()
 
     def continue_result(self, path: str | Path) -> Job | None:
-        """Make a saved result that of the case in work, live; its maps are made where not saved.
-
-        Parameters
-        ----------
-        path : str or Path
-            The labels, with their json beside them.
-        """
+        """Make a saved result that of the case in work, live; its maps are made where not saved."""
         opened = self.state.current
         if opened is None or not opened.case.volumes:
             self.state.say("Open the case first, then continue its result.", "warning")

@@ -83,26 +83,14 @@ class UnsavedRun(CaseRun):
         self._jobs.run(("keep work", id(opened)), keeping, quiet=True)
 
     def forget(self, opened: OpenCase) -> None:
-        """Remove what was kept of a case: it was saved, or closed on purpose.
-
-        Parameters
-        ----------
-        opened : OpenCase
-            The case.
-        """
+        """Remove what was kept of a case: it was saved, or closed on purpose."""
         self._rest.stop()
         opened.unsaved = None
         case = opened.case
         self._jobs.run(("keep work", id(opened)), lambda: forget_work(case), quiet=True)
 
     def restore(self, opened: OpenCase) -> None:
-        """Take what was kept: settings now, strokes over the next result or over the one there is.
-
-        Parameters
-        ----------
-        opened : OpenCase
-            A case with unsaved work.
-        """
+        """Take what was kept: settings now, strokes over the next result or the one there is."""
         work, opened.unsaved = opened.unsaved, None
         if work is None:
             return

@@ -80,13 +80,7 @@ class Choices:
 
 
 def segmenter_recipe(choices: Choices) -> SegmenterRecipe:
-    """Return the recipe of a segmentation network with the values that a user changed.
-
-    Parameters
-    ----------
-    choices : Choices
-        With a network.
-    """
+    """Return the recipe of a segmentation network with the values that a user changed."""
     assert choices.network is not None
     recipe, training = read_segmenter_recipe(), choices.training
     fit = replace(

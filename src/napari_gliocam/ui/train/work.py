@@ -73,13 +73,7 @@ def look_through(folder: Path, labels: Path) -> Found:
 
 
 def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
-    """Make masks that are missing, count cases and slices, and time a few steps; needs Lightning.
-
-    Parameters
-    ----------
-    request : TrainingRequest
-        The training.
-    """
+    """Make missing masks, count cases and slices, and time a few steps; needs Lightning."""
     keep_triton_out()
     from napari_gliocam.device import describe
     from napari_gliocam.train.run.plan import estimating_time
@@ -97,13 +91,6 @@ def summarise(request: TrainingRequest) -> Generator[Progress, None, Summary]:
 
 def showing_mask(request: TrainingRequest, name: str) -> Generator[Progress, None, Path]:
     """Return the file of a case's mask, made now if it is missing.
-
-    Parameters
-    ----------
-    request : TrainingRequest
-        The training of a segmentation network.
-    name : str
-        Name of the case.
 
     Raises
     ------

@@ -7,17 +7,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 
 
 def confirms(parent: QWidget, title: str, sentence: str) -> bool:
-    """Ask, and return True for yes; names from files are plain text in it.
-
-    Parameters
-    ----------
-    parent : QWidget
-        What asks.
-    title : str
-        Of the window.
-    sentence : str
-        What happens with a yes.
-    """
+    """Ask, and return True for yes; names from files are plain text in it."""
     yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
     box = QMessageBox(QMessageBox.Icon.Question, title, sentence, yes | no, parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
