@@ -16,7 +16,7 @@ from napari_gliocam.maps.across_slices import smooth_across_slices
 from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.segmenters.blend import blend
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.refine.ingredients import Ingredients
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Thresholds
@@ -52,15 +52,19 @@ class RefinementError(GliocamError):
         self.unrefined = unrefined
 
 
-def segment(
+def segmenting(
     case: Case,
     *,
     bundle: Bundle | None = None,
     device: str = "auto",
     thresholds: Thresholds | None = None,
     refinement: Refinement | None = None,
-) -> Segmentation:
-    """Segment a case in one call.
+    ingredients: Ingredients | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Segment a case.
+
+    The panel, every command, the table of a training and `segment` all run this generator, so
+    that what is scored is what is saved.
 
     Parameters
     ----------
@@ -74,35 +78,6 @@ def segment(
         The bundle's own by default.
     refinement : Refinement, optional
         ``Refinement()`` by default; ``Refinement.nothing()`` leaves the labels as they were cut.
-
-    Returns
-    -------
-    Segmentation
-        With all maps; `apply_thresholds` cuts them again with other thresholds.
-    """
-    return finish(
-        segmenting(case, bundle=bundle, device=device, thresholds=thresholds, refinement=refinement)
-    )
-
-
-def segmenting(
-    case: Case,
-    *,
-    bundle: Bundle | None = None,
-    device: str = "auto",
-    thresholds: Thresholds | None = None,
-    refinement: Refinement | None = None,
-    ingredients: Ingredients | None = None,
-) -> Generator[Progress, None, Segmentation]:
-    """Segment a case as `segment` does, step by step.
-
-    The panel, every command, the table of a training and `segment` all run this generator, so
-    that what is scored is what is saved.
-
-    Parameters
-    ----------
-    case, bundle, device, thresholds, refinement
-        As in `segment`.
     ingredients : Ingredients, optional
         Intensities and clusters that are kept for the next refinement of the same case.
 
@@ -114,7 +89,8 @@ def segmenting(
     Returns
     -------
     Segmentation
-        With all maps, and the unrefined labels where it was refined.
+        With all maps, which `apply_thresholds` cuts again with other thresholds, and the
+        unrefined labels where it was refined.
 
     Raises
     ------
@@ -140,6 +116,9 @@ def segmenting(
         device=device,
     )
     return segmentation
+
+
+segment = finished(segmenting)
 
 
 def labelling(

@@ -128,7 +128,7 @@ def test_closing_keeps_the_slices_that_are_finished(asked, recipe_of, unchanged)
     found = sequence_shares(asked, "core")
     assert found.reason()
     assert found.figures() == {}
-    work = attributing(asked, recipe_of("gradcam"), SLICES, into=found)
+    work = attributing(asked, recipe_of("gradcam"), "core", SLICES, into=found)
     for _ in work:
         if found.logits:
             work.close()

@@ -17,7 +17,7 @@ from napari_gliocam.prepare.align import Alignment, Brain, align
 from napari_gliocam.prepare.examination import Examination, find_examination, read_series
 from napari_gliocam.prepare.resample import case_grid, resample
 from napari_gliocam.prepare.strip import brain_logits, brain_of, stripped_brain, stripping
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,11 +67,6 @@ class _Head(Brain):
     @property
     def to_here(self) -> NDArray[np.float64]:
         return np.eye(4) if self.movement is None else self.movement
-
-
-def prepare(examination: Examination | str | Path, *, steps: Steps | None = None) -> Case:
-    """Make a case of a study in one call; `preparing` is the same with progress."""
-    return finish(preparing(examination, steps=steps))
 
 
 def preparing(
@@ -181,6 +176,9 @@ def preparing(
             volumes[reference] if stripped else None,
         ),
     )
+
+
+prepare = finished(preparing)
 
 
 def _brain(heads: list[_Head], grid: Grid) -> Generator[Progress, None, NDArray[np.bool_]]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.refine.components import bounding_box, holes, kept_components
 from napari_gliocam.refine.gaussians import fit_mixture, quadratic_features
 from napari_gliocam.refine.parameters import AdaptParameters, ComponentParameters
@@ -64,7 +64,9 @@ NEVER = -30.0
 STAGE = "adapting to this patient"
 
 
-def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None) -> ClassMaps:
+def adapting(
+    maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
+) -> Generator[Progress, None, ClassMaps]:
     """Return the posterior of tumour, core and edema in this patient.
 
     Parameters
@@ -83,13 +85,6 @@ def adapt(maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
         bundle's thresholds and the gate.  The same maps where they show no tumour, or where the
         images have no contrast.
     """
-    return finish(adapting(maps, case, parameters))
-
-
-def adapting(
-    maps: ClassMaps, case: Case, parameters: AdaptParameters | None = None
-) -> Generator[Progress, None, ClassMaps]:
-    """Adapt maps as `adapt` does, with progress after each round."""
     parameters = parameters or AdaptParameters()
     total = 2 * parameters.rounds + 2
     yield Progress(0, total, STAGE)
@@ -129,6 +124,9 @@ def adapting(
         core=points.written(maps.core, logit, even.class_threshold),
         edema=points.written(maps.edema, -logit, even.class_threshold),
     )
+
+
+adapt = finished(adapting)
 
 
 @dataclass(eq=False)

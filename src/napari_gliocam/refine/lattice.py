@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 
 #: Number of keys that a 64-bit integer can tell apart for certain.
 _ROOM = 2**62
@@ -84,7 +84,9 @@ class Lattice:
         return self.slice_ @ vertices
 
 
-def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
+def making_lattice(
+    features: Tensor, group: Tensor | None = None
+) -> Generator[Progress, None, Lattice]:
     """Make the filter ``exp(-|f_i - f_j|² / 2)`` over points, on the device of the features.
 
     Parameters
@@ -95,13 +97,6 @@ def make_lattice(features: Tensor, group: Tensor | None = None) -> Lattice:
         From 0; points of different groups do not see each other, so that many slices are
         filtered in one call.
     """
-    return finish(making_lattice(features, group))
-
-
-def making_lattice(
-    features: Tensor, group: Tensor | None = None
-) -> Generator[Progress, None, Lattice]:
-    """Make the lattice as `make_lattice` does; yield after each step."""
     d, count = features.shape
     steps = d + 5
     vertex, rank = _nearest_vertex(features)
@@ -136,6 +131,9 @@ def making_lattice(
     plain.splat.weight.mul_(norm.index_select(0, plain.splat.index))
     plain.slice_.weight.view(count, d + 1).mul_(norm[:, None])
     return plain
+
+
+make_lattice = finished(making_lattice)
 
 
 def _nearest_vertex(features: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:

@@ -19,7 +19,7 @@ from napari_gliocam.measure.lesion.enhancing import EnhancingCore, enhancing_cor
 from napari_gliocam.measure.lesion.measures import Measures, measure_labels
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas, slice_areas
 from napari_gliocam.measure.scores.confusion import LabelComparison, compare_labels
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.settings import MIN_LESION_ML
 from napari_gliocam.targets import BOTH, LABELS, TUMOUR_ALONE, Target
 from napari_gliocam.threshold import Segmentation
@@ -113,11 +113,6 @@ class Reading:
         if self.expert is None or self.expert.source is None:
             return "expert labels"
         return self.expert.source.name
-
-
-def read_segmentation(case: Case, result: Segmentation | NDArray[Any], **options: Any) -> Reading:
-    """Measure a segmentation for a report in one call, see `reading_segmentation`."""
-    return finish(reading_segmentation(case, result, **options))
 
 
 def reading_segmentation(
@@ -234,6 +229,9 @@ def reading_segmentation(
         sequences=() if sequences is None else tuple(sequences.by_lesion(labels)),
         sequence_caution="" if sequences is None else sequences.caution,
     )
+
+
+read_segmentation = finished(reading_segmentation)
 
 
 def _used(segmentation: Segmentation) -> dict[str, Any]:

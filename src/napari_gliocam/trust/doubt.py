@@ -18,7 +18,7 @@ from napari_gliocam.errors import GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.maps.doubt import disagreement
 from napari_gliocam.measure.lesion.lesions import find_lesions
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.segmentation import compute_maps
 from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
@@ -206,7 +206,7 @@ def doubt_of_maps(maps: ClassMaps) -> Doubt:
     return Doubt(maps, ("exits",), {t: maps.volume("doubt", t) for t in maps.targets})
 
 
-def doubt_of_case(
+def doubting(
     case: Case,
     maps: ClassMaps,
     *,
@@ -214,7 +214,7 @@ def doubt_of_case(
     flips: bool = True,
     others: Sequence[Bundle] = (),
     device: str = "auto",
-) -> Doubt:
+) -> Generator[Progress, None, Doubt]:
     """Return the doubt of a case from exits, flips and other bundles.
 
     Parameters
@@ -238,19 +238,6 @@ def doubt_of_case(
     GliocamError
         If the maps are not the networks' own.
     """
-    return finish(doubting(case, maps, bundle=bundle, flips=flips, others=others, device=device))
-
-
-def doubting(
-    case: Case,
-    maps: ClassMaps,
-    *,
-    bundle: Bundle | None = None,
-    flips: bool = True,
-    others: Sequence[Bundle] = (),
-    device: str = "auto",
-) -> Generator[Progress, None, Doubt]:
-    """Do as `doubt_of_case` does; can be closed at any yield."""
     doubt = doubt_of_maps(maps)
     sources: list[Source] = ["exits"]
     parts: dict[Target, list[NDArray[np.float32]]] = {t: [doubt.volumes[t]] for t in maps.targets}
@@ -271,6 +258,9 @@ def doubting(
         sources.append("seeds")
     volumes = {target: np.maximum.reduce(parts[target]) for target in maps.targets}
     return Doubt(maps, tuple(sources), volumes)
+
+
+doubt_of_case = finished(doubting)
 
 
 def mirrored(case: Case) -> Case:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.targets import Target
 from napari_gliocam.trust.fills import FILLS, Fill, fill_of, impute
 from napari_gliocam.trust.scoring import (
@@ -178,13 +178,15 @@ class Faithfulness:
         return f"the networks see no {self.target} on these slices"
 
 
-def measure_faithfulness(
+def measuring_faithfulness(
     prepared: Prepared,
     maps: ClassMaps,
     target: Target,
     slices: Sequence[int],
     settings: FaithfulnessSettings | None = None,
-) -> Faithfulness:
+    *,
+    into: Faithfulness | None = None,
+) -> Generator[Progress, None, Faithfulness]:
     """Measure how faithful a map is to the networks.
 
     Parameters
@@ -199,31 +201,10 @@ def measure_faithfulness(
         Slices of the case, see `napari_gliocam.trust.scoring.choose_slices`.
     settings : FaithfulnessSettings, optional
         Steps and baseline.
+    into : Faithfulness, optional
+        Takes each slice as soon as it is finished; a new one by default.
     """
-    found = Faithfulness(target)
-    finish(measuring_faithfulness(prepared, maps, target, slices, settings, into=found))
-    return found
-
-
-def measuring_faithfulness(
-    prepared: Prepared,
-    maps: ClassMaps,
-    target: Target,
-    slices: Sequence[int],
-    settings: FaithfulnessSettings | None = None,
-    *,
-    into: Faithfulness,
-) -> Generator[Progress, None, None]:
-    """Measure as `measure_faithfulness` does; can be closed at any yield.
-
-    Parameters
-    ----------
-    prepared, maps, target, slices, settings
-        As in `measure_faithfulness`.
-    into : Faithfulness
-        Takes each slice as soon as it is finished.
-    """
-    settings = settings or FaithfulnessSettings()
+    into, settings = into or Faithfulness(target), settings or FaithfulnessSettings()
     score, total = ImageScore(prepared.bundle.net, target), len(slices)
     for done, one in enumerate(mapped_slices(prepared, maps, target, slices)):
         yield Progress(done, total, f"faithfulness, {target}")
@@ -239,6 +220,10 @@ def measuring_faithfulness(
                 break
             yield Progress(done, total, f"faithfulness, {target}")
     yield Progress(total, total, f"faithfulness, {target}")
+    return into
+
+
+measure_faithfulness = finished(measuring_faithfulness)
 
 
 def measuring_slice(

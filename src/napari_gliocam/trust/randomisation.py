@@ -20,7 +20,7 @@ from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.run.explain import Explaining
 from napari_gliocam.maps.class_maps import ClassMaps, Normalise
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.targets import Target
 from napari_gliocam.trust.similarity import (
     Plane,
@@ -142,7 +142,7 @@ class Randomisation:
 TOLERANCE = 0.1
 
 
-def randomise(
+def randomising(
     prepared: Prepared,
     recipe: MapRecipe,
     target: Target,
@@ -150,7 +150,8 @@ def randomise(
     *,
     seed: int = 0,
     layer_by_layer: bool = True,
-) -> Randomisation:
+    into: Randomisation | None = None,
+) -> Generator[Progress, None, Randomisation]:
     """Make a method's map with weights drawn anew, and compare it with the trained one.
 
     Parameters
@@ -167,33 +168,10 @@ def randomise(
         Of the new weights.
     layer_by_layer : bool
         Whether each stage is drawn anew alone, too.
+    into : Randomisation, optional
+        Takes each comparison as soon as it is made; a new one by default.
     """
-    found = Randomisation(target)
-    finish(
-        randomising(
-            prepared, recipe, target, slices, seed=seed, layer_by_layer=layer_by_layer, into=found
-        )
-    )
-    return found
-
-
-def randomising(
-    prepared: Prepared,
-    recipe: MapRecipe,
-    target: Target,
-    slices: Sequence[int],
-    *,
-    seed: int = 0,
-    layer_by_layer: bool = True,
-    into: Randomisation,
-) -> Generator[Progress, None, None]:
-    """Do as `randomise` does; can be closed at any yield, ``into`` then holds what is done.
-
-    Yields
-    ------
-    Progress
-        Networks done.
-    """
+    into = into or Randomisation(target)
     jobs = [("cascading", number) for number in range(len(STAGES))]
     if layer_by_layer:  # the first of the cascade is alone
         jobs += [("alone", number) for number in range(1, len(STAGES))]
@@ -218,6 +196,10 @@ def randomising(
         if way == "cascading" and number == 0:
             into.alone[STAGES[0]] = alike
     yield Progress(total, total, what)
+    return into
+
+
+randomise = finished(randomising)
 
 
 class _Making:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.targets import Target
 from napari_gliocam.trust.similarity import (
     Similarity,
@@ -55,9 +55,15 @@ class Repeatability:
         return "" if self.slices else "one of the maps is empty or the same on every slice"
 
 
-def repeat(
-    prepared: Prepared, other: Prepared, recipe: MapRecipe, target: Target, slices: Sequence[int]
-) -> Repeatability:
+def repeating(
+    prepared: Prepared,
+    other: Prepared,
+    recipe: MapRecipe,
+    target: Target,
+    slices: Sequence[int],
+    *,
+    into: Repeatability | None = None,
+) -> Generator[Progress, None, Repeatability]:
     """Compare a method's maps by two networks.
 
     Parameters
@@ -70,22 +76,10 @@ def repeat(
         Tumour, core or edema.
     slices : sequence of int
         Slices of the case that show brain.
+    into : Repeatability, optional
+        Takes what is found; a new one by default.
     """
-    found = Repeatability(target)
-    finish(repeating(prepared, other, recipe, target, slices, into=found))
-    return found
-
-
-def repeating(
-    prepared: Prepared,
-    other: Prepared,
-    recipe: MapRecipe,
-    target: Target,
-    slices: Sequence[int],
-    *,
-    into: Repeatability,
-) -> Generator[Progress, None, None]:
-    """Do as `repeat` does; can be closed at any yield."""
+    into = into or Repeatability(target)
     if slices:
         first = yield from recipe.making(prepared, (target,), slices)
         second = yield from recipe.making(other, (target,), slices)
@@ -96,3 +90,7 @@ def repeating(
         )
         into.baseline = unrelated(a)
     yield Progress(1, 1, f"repeatability, {target}")
+    return into
+
+
+repeat = finished(repeating)

@@ -312,7 +312,7 @@ class Assessing:
             )
         else:
             one.results[test] = shares = sequence_shares(prepared, target)
-            yield from attributing(prepared, recipe, slices_, into=shares)
+            yield from attributing(prepared, recipe, target, slices_, into=shares)
             self._share_by_lesion(one.method, shares)
 
     def _share_by_lesion(self, method: str, shares: SequenceShares) -> None:

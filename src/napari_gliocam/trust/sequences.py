@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.case import Modality
 from napari_gliocam.measure.lesion.lesions import find_lesions
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.slices import SliceFrame, area_matrix
 from napari_gliocam.targets import Target, mask_of
 from napari_gliocam.trust.scoring import ImageScore
@@ -191,9 +191,22 @@ class SequenceShares:
         )
 
 
-def attribute(
-    prepared: Prepared, recipe: MapRecipe, target: Target, slices: Sequence[int]
-) -> SequenceShares:
+def sequence_shares(prepared: Prepared, target: Target) -> SequenceShares:
+    """Return an empty result for a case: which sequences it has, and which never were missing."""
+    info = prepared.bundle.info
+    present = tuple(m for m in info.modalities if m not in prepared.stack.missing)
+    never = tuple(m for m in present if m not in info.optional_modalities)
+    return SequenceShares(target, present, never)
+
+
+def attributing(
+    prepared: Prepared,
+    recipe: MapRecipe,
+    target: Target,
+    slices: Sequence[int],
+    *,
+    into: SequenceShares | None = None,
+) -> Generator[Progress, None, SequenceShares]:
     """Share out a class's image-level logit and a method's map among the sequences.
 
     Parameters
@@ -206,25 +219,10 @@ def attribute(
         Tumour, core or edema.
     slices : sequence of int
         Slices of the case that show brain.
+    into : SequenceShares, optional
+        Takes each slice as soon as it is finished; a new one by default.
     """
-    found = sequence_shares(prepared, target)
-    finish(attributing(prepared, recipe, slices, into=found))
-    return found
-
-
-def sequence_shares(prepared: Prepared, target: Target) -> SequenceShares:
-    """Return an empty result for a case: which sequences it has, and which never were missing."""
-    info = prepared.bundle.info
-    present = tuple(m for m in info.modalities if m not in prepared.stack.missing)
-    never = tuple(m for m in present if m not in info.optional_modalities)
-    return SequenceShares(target, present, never)
-
-
-def attributing(
-    prepared: Prepared, recipe: MapRecipe, slices: Sequence[int], *, into: SequenceShares
-) -> Generator[Progress, None, None]:
-    """Do as `attribute` does; can be closed at any yield, ``into`` then holds what is done."""
-    target, what = into.target, f"sequences, {into.target}"
+    into, what = into or sequence_shares(prepared, target), f"sequences, {target}"
     channels = prepared.bundle.info.modalities
     score = ImageScore(prepared.bundle.net, target, logit=True)
     indices = prepared.stack.frame.indices
@@ -250,6 +248,10 @@ def attributing(
         into.marked[index] = np.maximum(maps[into.sequences], 0.0)
         into.maps[index] = shapley_values(maps)
         yield Progress(done, len(slices), what)
+    return into
+
+
+attribute = finished(attributing)
 
 
 def shares_by_lesion(
@@ -389,4 +391,4 @@ def sharing_case(prepared: Prepared, *, into: CaseSequences) -> Generator[Progre
 
     recipe = MapRecipe(make_method("guided"))
     for target, shares in into.classes.items():
-        yield from attributing(prepared, recipe, into.asked[target], into=shares)
+        yield from attributing(prepared, recipe, target, into.asked[target], into=shares)

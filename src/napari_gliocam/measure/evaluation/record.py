@@ -27,7 +27,7 @@ from napari_gliocam.measure.scores.image_level import (
     call_slices,
     image_level,
 )
-from napari_gliocam.progress import Progress, finish
+from napari_gliocam.progress import Progress, finished
 from napari_gliocam.settings import EvaluationSettings
 from napari_gliocam.targets import BOTH, TARGETS, TUMOUR_ALONE, Target, masks_of, targets_of
 from napari_gliocam.threshold import Segmentation, apply_thresholds
@@ -191,13 +191,14 @@ def score_labels(
     return CaseRecord(case, method, by_convention, counts, calls, overlap)
 
 
-def evaluate_case(
+def evaluating_case(
     case: Case,
     result: Segmentation | NDArray[np.uint8],
     *,
+    targets: Sequence[Target] | None = None,
     settings: EvaluationSettings | None = None,
     with_baselines: bool = True,
-) -> list[CaseRecord]:
+) -> Generator[Progress, None, list[CaseRecord]]:
     """Score a case's segmentation, and the baselines without a network beside it.
 
     Parameters
@@ -207,6 +208,8 @@ def evaluate_case(
     result : Segmentation, or ndarray of uint8, shape (S, P, L)
         A segmentation brings probabilities and the overlap of its classes with it; labels show
         the overlap where any of them is 3.
+    targets : sequence of Target, optional
+        Targets that labels without maps tell of; see `score_labels`.
     settings : EvaluationSettings, optional
         How figures are computed; the defaults of `EvaluationSettings` if not given.
     with_baselines : bool
@@ -221,26 +224,6 @@ def evaluate_case(
     ------
     CaseError
         The case has no expert labels, or the labels are on another grid.
-    """
-    return finish(evaluating_case(case, result, settings=settings, with_baselines=with_baselines))
-
-
-def evaluating_case(
-    case: Case,
-    result: Segmentation | NDArray[np.uint8],
-    *,
-    targets: Sequence[Target] | None = None,
-    settings: EvaluationSettings | None = None,
-    with_baselines: bool = True,
-) -> Generator[Progress, None, list[CaseRecord]]:
-    """Score as `evaluate_case` does, a method at a time.
-
-    Parameters
-    ----------
-    case, result, settings, with_baselines
-        As in `evaluate_case`.
-    targets : sequence of Target, optional
-        Targets that labels without maps tell of; see `score_labels`.
     """
     expert = expert_labels(case)
     probabilities = before = None
@@ -282,6 +265,9 @@ def evaluating_case(
             )
         )
     return records
+
+
+evaluate_case = finished(evaluating_case)
 
 
 def expert_labels(case: Case) -> NDArray[np.uint8]:
