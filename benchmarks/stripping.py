@@ -44,7 +44,7 @@ def main() -> None:
         for sequence in range(3):
             rng = np.random.default_rng([12, number, sequence])
             drawn = draw_sequence(anatomy, rng, cut_off=False)
-            grid = Grid(np.diag([-2.5, -2.5, 2.5, 1.0]), tuple(drawn.image.shape[::-1]))
+            grid = Grid(np.diag([-2.0, -2.0, 2.0, 1.0]), tuple(drawn.image.shape[::-1]))
             volume = SeriesVolume("head", drawn.image.numpy(), grid)
             logits, own = brain_logits(volume)
             found.append((logits, own, np.eye(4)))

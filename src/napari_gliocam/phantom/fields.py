@@ -93,7 +93,12 @@ class Fields:
 
     def white(self) -> Tensor:
         """Draw independent normal noise in every voxel, (n, rows, columns)."""
-        return self._to_device(self.rng.standard_normal(self.grid.size, dtype=np.float32))
+        size, device = self.grid.size, self.grid.device
+        if device.type == "cpu":
+            return torch.from_numpy(self.rng.standard_normal(size, dtype=np.float32))
+        # Millions of numbers are drawn where they are needed.
+        own = torch.Generator(device).manual_seed(int(self.rng.integers(2**62)))
+        return torch.randn(size, generator=own, device=device)
 
     def smooth(self, scale_mm: float) -> Tensor:
         """Draw a Gaussian field of mean 0, variance 1 and a correlation length, (n, rows, columns).

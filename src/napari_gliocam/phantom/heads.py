@@ -7,7 +7,8 @@ finds the brain in any sequence.  Added here: tumours and cavities, at the brain
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from torch import Tensor
-from torch.nn.functional import avg_pool3d, interpolate
+from torch.nn.functional import avg_pool3d, interpolate, max_pool3d
 
 from napari_gliocam.phantom.fields import Fields, SliceGrid, blur
 from napari_gliocam.phantom.sources import FREESURFER, largest_component, read_canonical
@@ -31,6 +32,11 @@ _LESION_CODES = 3
 _FINE = 2
 #: Sulci and cisterns up to twice as wide belong to the brain.
 _CLOSING_MM = 8.0
+#: The brain's border lies this far outside its tissue.
+_MARGIN_MM = 1.0
+#: Sheets of dura and sinuses between parts of the brain are thinner than twice this, as are spurs
+#: along vessels and nerves; bone and muscle around the brain are thicker.
+_THIN_MM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,16 @@ class HeadLabels:
     brain: Tensor
     names: tuple[int, ...]
     spacing: float
+
+    @cached_property
+    def centre(self) -> tuple[float, float, float]:
+        """Index of the middle of the brain along S, P and L."""
+        s, p, l = (torch.nonzero(self.brain[::4, ::4, ::4]).float().mean(0) * 4).tolist()
+        return s, p, l
+
+    def to(self, device: torch.device) -> HeadLabels:
+        """Return the head on a device, where its images are then drawn."""
+        return replace(self, codes=self.codes.to(device), brain=self.brain.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +125,9 @@ def head_of_labels(labels: NDArray[np.int16], spacing: float) -> HeadLabels:
 def brain_of_labels(labels: NDArray[np.int16], spacing: float) -> NDArray[np.bool_]:
     """Return the brain of a label map: its tissue, ventricles and what its folds enclose.
 
+    The convention of published masks (SRI24): sulci, cisterns and the thin sheets of dura and
+    sinuses between the lobes belong to the brain, the skull base does not; no holes, no spurs.
+
     Parameters
     ----------
     labels : ndarray of int16, shape (S, P, L)
@@ -118,18 +137,34 @@ def brain_of_labels(labels: NDArray[np.int16], spacing: float) -> NDArray[np.boo
     """
     brain = np.zeros(labels.shape, dtype=np.bool_)
     tissue = (labels > 0) & (labels < OUTSIDE) & (labels != CSF)
-    box = ndi.find_objects(tissue.astype(np.uint8))[0]
+    margin = round(_CLOSING_MM / spacing) + 2
+    box = tuple(
+        slice(max(side.start - margin, 0), side.stop + margin)
+        for side in ndi.find_objects(tissue.astype(np.uint8))[0]
+    )
     labels, tissue = labels[box], tissue[box]
     solid = largest_component(ndi.binary_opening(tissue))
     solid = ndi.binary_dilation(solid, iterations=2) & tissue
-    margin = round(_CLOSING_MM / spacing) + 2
-    padded = np.pad(solid, margin)
-    wide = ndi.distance_transform_edt(~padded) * spacing <= _CLOSING_MM
-    closed = ndi.distance_transform_edt(wide) * spacing > _CLOSING_MM - 1.0
-    bone = ndi.binary_opening(labels >= OUTSIDE)
-    closed = largest_component(closed[(slice(margin, -margin),) * 3] & ~bone)
+    wide = _grow(np.pad(solid, margin), _CLOSING_MM / spacing)
+    closed = ~_grow(~wide, (_CLOSING_MM - _MARGIN_MM) / spacing)
+    closed = closed[(slice(margin, -margin),) * 3]
+    closed &= ~_open(labels >= OUTSIDE, _THIN_MM / spacing)
+    closed = largest_component(_open(closed, _THIN_MM / spacing))
     brain[box] = ndi.binary_fill_holes(closed)
     return brain
+
+
+def _grow(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Dilate a mask by a ball with a radius in voxels."""
+    grown: NDArray[np.bool_] = ndi.distance_transform_edt(~mask) <= radius
+    return grown
+
+
+def _open(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Remove the parts of a mask that are thinner than twice a radius in voxels."""
+    padded = np.pad(mask, 1)  # so that the mask ends at the array's border
+    opened = _grow(ndi.distance_transform_edt(padded) > radius, radius) & padded
+    return opened[1:-1, 1:-1, 1:-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +225,8 @@ def draw_anatomy(
     head: HeadLabels,
     rng: np.random.Generator,
     *,
-    shape: tuple[int, int, int] = (80, 96, 80),
-    spacing: float = 2.5,
+    shape: tuple[int, int, int] = (96, 112, 96),
+    spacing: float = 2.0,
     moved: bool = True,
     lesions: int | None = None,
 ) -> HeadAnatomy:
@@ -216,7 +251,7 @@ def draw_anatomy(
     -------
     HeadAnatomy
     """
-    fields = Fields(_fine_grid(shape, spacing), rng)
+    fields = Fields(_fine_grid(shape, spacing, head.codes.device), rng)
     codes, brain = _sample(head, fields, moved)
     count = int(rng.choice(3, p=(0.4, 0.4, 0.2))) if lesions is None else lesions
     for _ in range(count):
@@ -243,27 +278,25 @@ def draw_sequence(
     DrawnHead
     """
     codes, head = anatomy.codes, anatomy.head
-    fields = Fields(_fine_grid(anatomy.shape, anatomy.spacing), rng)
-    levels, spread = _draw_contrast(head, fields)
-    image = levels[codes] + spread[codes] * torch.from_numpy(
-        rng.standard_normal(codes.shape, dtype=np.float32)
-    )
+    fields = Fields(_fine_grid(anatomy.shape, anatomy.spacing, codes.device), rng)
+    levels, spread = (t.to(codes.device) for t in _draw_contrast(head, fields))
+    image = levels[codes] + spread[codes] * fields.white()
     image = avg_pool3d(image[None], _FINE)[0]
     share = avg_pool3d(anatomy.brain.float()[None], _FINE)[0]
     lesion = avg_pool3d((codes >= len(head.names)).float()[None], _FINE)[0]
-    image = _acquire(image, share, Fields(_grid(anatomy.shape, anatomy.spacing), rng))
+    image = _acquire(image, share, Fields(_grid(anatomy.shape, anatomy.spacing, codes.device), rng))
     if cut_off and rng.random() < 0.5:
         _cut_off(image, (share, lesion), rng)
     return DrawnHead(image, share, lesion)
 
 
-def _grid(shape: tuple[int, int, int], spacing: float) -> SliceGrid:
+def _grid(shape: tuple[int, int, int], spacing: float, device: torch.device) -> SliceGrid:
     places = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing
-    return SliceGrid(places, shape[1:], (spacing, spacing))
+    return SliceGrid(places, shape[1:], (spacing, spacing), device)
 
 
-def _fine_grid(shape: tuple[int, int, int], spacing: float) -> SliceGrid:
-    return _grid((shape[0] * _FINE, shape[1] * _FINE, shape[2] * _FINE), spacing / _FINE)
+def _fine_grid(shape: tuple[int, int, int], spacing: float, device: torch.device) -> SliceGrid:
+    return _grid((shape[0] * _FINE, shape[1] * _FINE, shape[2] * _FINE), spacing / _FINE, device)
 
 
 def _sample(head: HeadLabels, fields: Fields, moved: bool) -> tuple[Tensor, Tensor]:
@@ -273,23 +306,22 @@ def _sample(head: HeadLabels, fields: Fields, moved: bool) -> tuple[Tensor, Tens
     if moved:
         turn = torch.from_numpy(_rotation(rng.normal(0, (9, 12, 9)))).float()
         turn = turn * torch.tensor([u(0.85, 1.18) * u(0.95, 1.05) for _ in range(3)])
-        where = torch.tensordot(turn, where, 1)
+        where = torch.tensordot(turn.to(where.device), where, 1)
         if fields.chance(0.5):
             where[2] = -where[2]
         scale = u(25, 60)
         for axis in range(3):
             where[axis] += rng.normal(0, 10) + u(0, 3.5) * fields.smooth(scale)
-    centre = torch.nonzero(head.brain[::4, ::4, ::4]).float().mean(0) * 4
+            where[axis] += u(0, 6) * fields.smooth(90)  # another shape of the skull
     limits = head.codes.shape
-    index = torch.zeros(where.shape[1:], dtype=torch.int32)
-    inside = torch.ones(where.shape[1:], dtype=torch.bool)
+    index = torch.zeros_like(where[0], dtype=torch.int32)
+    inside = torch.ones_like(index, dtype=torch.bool)
     for axis in range(3):
-        at = (where[axis] / head.spacing + centre[axis]).round_().to(torch.int32)
+        at = (where[axis] / head.spacing + head.centre[axis]).round_().to(torch.int32)
         inside &= (at >= 0) & (at < limits[axis])
         index = index * limits[axis] + at.clamp_(0, limits[axis] - 1)
-    flat = index.flatten()
-    codes = (head.codes.flatten()[flat].reshape(index.shape) * inside).long()
-    brain = head.brain.flatten()[flat].reshape(index.shape) & inside
+    codes = (head.codes.flatten()[index] * inside).long()
+    brain = head.brain.flatten()[index] & inside
     return codes, brain
 
 
@@ -304,17 +336,21 @@ def _draw_lesion(codes: Tensor, brain: Tensor, head: HeadLabels, fields: Fields)
     """Draw a lesion into the codes; where it displaces CSF at the border, the brain grows."""
     rng, u = fields.rng, fields.uniform
     step = fields.grid.pixel_mm[0]
-    coarse = brain[::4, ::4, ::4].numpy()
-    border = coarse & ~ndi.binary_erosion(coarse, iterations=max(round(6 / (4 * step)), 1))
-    places = np.argwhere(border if fields.chance(0.6) else coarse)
-    if not len(places):
-        return
-    centre = torch.from_numpy(places[rng.integers(len(places))] * 4 * step).float()
+    coarse = brain[::4, ::4, ::4].float()
+    reach = max(round(6 / (4 * step)), 1)
+    outside = max_pool3d(1 - coarse[None], 2 * reach + 1, 1, reach)[0]
+    weight = (coarse * outside if fields.chance(0.6) else coarse) + 1e-6
+    cumulative = weight.flatten().double().cumsum(0)
+    place = torch.searchsorted(cumulative, cumulative[-1:] * rng.random())
+    place = place.clamp_max(weight.numel() - 1)
+    rows, columns = weight.shape[1:]
+    centre = [
+        c * 4 * step for c in (place // (rows * columns), place // columns % rows, place % columns)
+    ]
     z, y, x = (p - p.min() for p in fields.grid.points)
     radius, squeeze = u(7, 32), [u(0.75, 1.3) for _ in range(3)]
-    distance = torch.sqrt(
-        sum(((p - c) * s) ** 2 for p, c, s in zip((z, y, x), centre, squeeze, strict=True))
-    )
+    dz, dy, dx = ((p - c) * s for p, c, s in zip((z, y, x), centre, squeeze, strict=True))
+    distance = torch.sqrt(dz**2 + dy**2 + dx**2)
     level = 1 - distance / radius + u(0.08, 0.3) * fields.smooth(radius * u(0.4, 0.9))
     first = len(head.names)
     csf = head.names.index(CSF) if CSF in head.names else -1
@@ -322,10 +358,10 @@ def _draw_lesion(codes: Tensor, brain: Tensor, head: HeadLabels, fields: Fields)
     if fields.chance(0.7):  # effaced sulci and cisterns: the core reaches the skull
         brain |= edge & (level > u(0, 0.3))
     if fields.chance(0.7):
-        codes[brain & (level > -u(0.2, 0.9))] = first  # edema
-    codes[brain & (level > 0)] = first + 1
-    if fields.chance(0.6):
-        codes[brain & (level > u(0.15, 0.5))] = first + 2  # necrosis, a cyst or a cavity
+        codes.masked_fill_(brain & (level > -u(0.2, 0.9)), first)  # edema
+    codes.masked_fill_(brain & (level > 0), first + 1)
+    if fields.chance(0.6):  # necrosis, a cyst or a cavity
+        codes.masked_fill_(brain & (level > u(0.15, 0.5)), first + 2)
 
 
 def _draw_contrast(head: HeadLabels, fields: Fields) -> tuple[Tensor, Tensor]:
@@ -384,7 +420,7 @@ def _acquire(image: Tensor, share: Tensor, fields: Fields) -> Tensor:
 
 def _cut_off(image: Tensor, shares: tuple[Tensor, ...], rng: np.random.Generator) -> None:
     """End the field of view inside the head on one or two sides."""
-    outside = float(image.min()) if rng.random() < 0.8 else 0.0
+    outside = image.min() if rng.random() < 0.8 else torch.zeros_like(image[0, 0, 0])
     for _ in range(int(rng.integers(1, 3))):
         axis, side = int(rng.choice(3, p=(0.7, 0.15, 0.15))), bool(rng.random() < 0.5)
         planes = int(rng.integers(2, image.shape[axis] // 3))
