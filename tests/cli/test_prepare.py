@@ -135,6 +135,24 @@ def test_an_examination_is_segmented_and_labels_come_back_as_dicom(
     hd.sr.srread(out / "night" / "night_flair_report.dcm")
 
 
+def test_a_case_of_nifti_and_other_formats_is_prepared_on_the_way(tmp_path, tiny_bundle):
+    """It was refused, with the advice to prepare it first."""
+    from ..prepare.heads import AFFINE, brain_volume
+
+    folder = tmp_path / "study"
+    folder.mkdir()
+    nib.Nifti1Image(brain_volume(0), AFFINE).to_filename(folder / "P_t1ce.nii.gz")
+    nib.Nifti1Image(brain_volume(2), AFFINE).to_filename(folder / "P_t2.nii.gz")
+    nib.MGHImage(brain_volume(1), AFFINE).to_filename(folder / "P_flair.mgz")
+    asked = ("segment", folder, "--out", tmp_path / "out", "--bundle", tiny_bundle)
+    asked += ("--refine", "none", "--no-components")
+    refused = run(*asked, "--prepare", "none")
+    assert (refused.exit_code, "P_flair.mgz is not a NIfTI" in refused.output) == (1, True)
+    done = run(*asked)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "P" / "P_seg.nii.gz").is_file()
+
+
 def test_without_a_tumour_the_nifti_is_written_and_a_warning_says_why_no_dicom(
     examination, tmp_path, tiny_bundle
 ):

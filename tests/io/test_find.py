@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_gliocam.case import Modality
-from napari_gliocam.errors import CaseError
+from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io.find import CaseFiles, case_of_files, find_case, find_cases, look_up
 from napari_gliocam.io.naming import readable
+from napari_gliocam.io.read import read_case
 
 from ..small_case import on_disk
 
@@ -329,13 +330,27 @@ def test_brats_2015_with_a_folder_for_each_file(tmp_path):
 
 
 @pytest.mark.parametrize("end", [".mha", ".hdr", ".mgz", ".nrrd"])
-def test_a_modality_in_another_format_is_asked_for(tmp_path, end):
+def test_a_modality_in_another_format_belongs_to_the_case_and_is_to_be_prepared(tmp_path, end):
     touch(tmp_path, "P01_flair.nii", "P01_t1.nii", "P01_t1ce.nii", f"P01_t2{end}")
     (files,) = find_cases(tmp_path)
-    assert f"P01_t2{end}" in files.problem
-    assert "napari-gliocam prepare" in files.problem
+    assert files.modalities[T2].name == f"P01_t2{end}"
+    with pytest.raises(UnpreparedError, match=f"P01_t2{end}.*prepare"):
+        read_case(files)
     touch(tmp_path, "P01_t2.nii")
-    assert find_case(tmp_path).problem is None
+    assert find_case(tmp_path).modalities[T2].name == "P01_t2.nii"
+
+
+def test_of_two_cases_each_has_its_own_file_of_another_format(tmp_path):
+    for case in ("P", "Q"):
+        touch(tmp_path, f"{case}_t1ce.nii", f"{case}_flair.nrrd")
+    assert [names(f)["flair"] for f in find_cases(tmp_path)] == ["P_flair.nrrd", "Q_flair.nrrd"]
+
+
+@pytest.mark.parametrize("more", [["P01_t2.mnc"], ["P01_t2.nrrd", "P01_t2.mha"]])
+def test_a_format_that_nobody_reads_or_two_files_are_asked_for(tmp_path, more):
+    touch(tmp_path, "P01_flair.nii", "P01_t1ce.nii", *more)
+    (files,) = find_cases(tmp_path)
+    assert any(name in files.problem for name in more)
 
 
 def test_patterns_name_what_the_names_do_not_tell(tmp_path):

@@ -258,12 +258,20 @@ def test_a_folder_without_any_brain_series_says_why(tmp_path):
         find_examination(tmp_path)
 
 
-def test_images_of_another_format_beside_dicom_are_left_out_by_name(tmp_path):
+def test_images_of_another_format_fill_what_the_dicom_lacks(tmp_path):
     write_series(tmp_path, array(), affine(), description="t1")
-    nib.Nifti1Image(array(), affine()).to_filename(tmp_path / "P1_t2.nii")
+    for name in ("P1_t1.nii", "P1_t2.nii", "P1_seg.nii"):
+        nib.Nifti1Image(array(), affine()).to_filename(tmp_path / name)
     found = find_examination(tmp_path)
-    assert set(found.chosen) == {Modality.T1}
-    assert "P1_t2.nii" in found.left_out[-1]
+    chosen = {modality: series.is_dicom for modality, series in found.chosen.items()}
+    assert chosen == {Modality.T1: True, Modality.T2: False}
+    assert [one.name for one in found.series if not one.is_dicom] == ["P1_t1.nii", "P1_t2.nii"]
+
+
+def test_results_beside_dicom_do_not_stop_it(tmp_path):
+    write_series(tmp_path, array(), affine(), description="t1")
+    nib.Nifti1Image(array(), affine()).to_filename(tmp_path / "P1_seg.nii")
+    assert set(find_examination(tmp_path).chosen) == {Modality.T1}
 
 
 def test_images_are_taken_where_no_dicom_series_shows_a_brain(tmp_path):

@@ -66,6 +66,17 @@ def test_labels_are_no_series(tmp_path):
     assert [series.name for series in found.series] == ["P1_t2.mha"]
 
 
+def test_two_cases_of_a_folder_are_never_mixed(tmp_path):
+    for case in ("P", "Q"):
+        save(tmp_path / f"{case}_t1ce.nii")
+        save(tmp_path / f"{case}_flair.nrrd")
+    with pytest.raises(CaseError, match="two or more cases, P and Q; choose a file"):
+        find_examination(tmp_path)
+    found = find_examination(tmp_path / "Q_flair.nrrd")
+    assert found.name == "Q"
+    assert {path.name for s in found.series for path in s.paths} == {"Q_t1ce.nii", "Q_flair.nrrd"}
+
+
 def test_a_colour_image_is_refused(tmp_path):
     image = SimpleITK.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True)
     SimpleITK.WriteImage(image, str(tmp_path / "t2.mha"))

@@ -45,9 +45,9 @@ def test_the_log_density_is_that_of_the_formula(points):
     )
 
 
-def test_same_seed_same_mixture_and_a_start_is_taken(points):
-    one, two = (fit_mixture(points, np.ones(len(points)), 3, seed=4) for _ in range(2))
-    np.testing.assert_array_equal(one.means, two.means)
+def test_nothing_is_drawn_and_a_start_is_taken(points):
+    one, two = (fit_mixture(part, np.ones(len(part)), 3) for part in (points, points[::-1][:-1]))
+    np.testing.assert_allclose(one.means, two.means, atol=0.02)
     again = fit_mixture(points, np.ones(len(points)), 3, start=one)
     features = quadratic_features(points)
     assert again.log_density(features).mean() == pytest.approx(

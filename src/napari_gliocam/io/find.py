@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io import msd, nnunet
-from napari_gliocam.io.foreign import is_foreign_image, what_else
+from napari_gliocam.io.foreign import is_foreign_image, is_readable, what_else
 from napari_gliocam.io.naming import (
     FileName,
     Role,
@@ -42,7 +42,8 @@ class CaseFiles:
     name : str
         What the case is called.
     modalities : mapping of Modality to Path
-        What the names tell; each the 4-D file where there is one.
+        What the names tell; each the 4-D file where there is one.  A file of another format
+        (NRRD, MetaImage, MGZ, Analyze) is to be prepared by `napari_gliocam.prepare`.
     labels : Path or None
         Expert labels, or a result that was saved before.
     unknown : tuple of Path
@@ -261,7 +262,7 @@ def _group(niftis: Sequence[Path], patterns: Mapping[Modality, str]) -> list[Cas
         if alone or len(found) > 1 or group.has_id(others[path]):
             mine[id(group)][path] = others[path]
     cases = [_case(group, mine[id(group)], alone=alone) for group in found]
-    cases = [_converted(files) for files in _asked(cases, told)]
+    cases = [_with_other_formats(files, alone=alone) for files in _asked(cases, told)]
     named = {path for files in cases for path in files.paths}
     without = []
     for path, name in told.items():
@@ -391,8 +392,8 @@ def _asked(cases: list[CaseFiles], told: Mapping[Path, FileName]) -> list[CaseFi
     return asked
 
 
-def _converted(files: CaseFiles) -> CaseFiles:
-    """Ask for a modality that lies beside the others in another format."""
+def _with_other_formats(files: CaseFiles, *, alone: bool) -> CaseFiles:
+    """Add images of other formats that lie beside the NIfTI and show what the case lacks."""
     missing = [modality for modality in Modality if modality not in files.modalities]
     if files.problem or not missing or not files.modalities:
         return files
@@ -401,18 +402,23 @@ def _converted(files: CaseFiles) -> CaseFiles:
         others = [path for path in _children(folder) if is_foreign_image(path)]
     except CaseError:
         return files
-    words = {path: parse_name(path.stem) for path in others}
-    there = [path for path, name in words.items() if name.modality in missing]
-    if not there:
-        return files
-    title = words[there[0]].modality
-    assert title is not None
-    return replace(
-        files,
-        problem=f"{files.name} has no {title.title} that can be read, and {there[0].name} lies "
-        'beside its files; make a case of both with "napari-gliocam prepare", or move it out of '
-        "the folder.",
-    )
+    told = zip(others, parse_names(path.stem for path in others), strict=True)
+    mine = {
+        path: name.modality
+        for path, name in told
+        if name.modality in missing and (alone or readable(name.case) == files.name)
+    }
+    for path, modality in mine.items():
+        if list(mine.values()).count(modality) > 1 or not is_readable(path):
+            assert modality is not None
+            return replace(
+                files,
+                problem=f"{files.name} has no {modality.title} that can be read, and {path.name} "
+                'lies beside its files; make a case of both with "napari-gliocam prepare", or '
+                "move it out of the folder.",
+            )
+    every = {**files.modalities, **{m: path for path, m in mine.items() if m is not None}}
+    return replace(files, modalities={m: every[m] for m in Modality if m in every})
 
 
 def _nnunet_case(case: nnunet.NumberedCase) -> CaseFiles:

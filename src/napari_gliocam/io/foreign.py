@@ -37,6 +37,11 @@ def is_foreign_image(path: Path) -> bool:
     return path.suffix.lower() in _BY_SUFFIX
 
 
+def is_readable(path: Path) -> bool:
+    """Return True if a file's ending is that of a format which `napari_gliocam.prepare` reads."""
+    return path.name.lower().endswith(ITK_SUFFIXES + NIBABEL_SUFFIXES)
+
+
 def what_else(folder: Path) -> str:
     """Say what a folder holds instead of NIfTI files and what to do, as the end of a sentence.
 

@@ -14,6 +14,7 @@ from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
 from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io import msd, schemes
 from napari_gliocam.io.find import CaseFiles, find_case, look_up
+from napari_gliocam.io.foreign import is_readable
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.io.sidecar import changed_since, made_here, sidecar_path, written_here
 from napari_gliocam.io.volume import Volume, difference, is_oblique, make_volume
@@ -79,7 +80,8 @@ def read_case(
     Raises
     ------
     CaseError
-        A file cannot be read as it is, or the files do not fit together.
+        A file cannot be read as it is, or the files do not fit together (`UnpreparedError` where
+        `napari_gliocam.prepare` can make a case of them).
     """
     if isinstance(source, CaseFiles):
         files = source
@@ -89,6 +91,10 @@ def read_case(
         raise CaseError(files.problem)
     chosen = _chosen(files, modalities)
     paths = tuple(dict.fromkeys(chosen.values()))
+    if foreign := [path.name for path in paths if is_readable(path)]:
+        raise UnpreparedError(
+            f"{foreign[0]} is not a NIfTI file; prepare the case, or convert it to .nii.gz."
+        )
 
     with ThreadPoolExecutor(min(len(paths) + 1, os.cpu_count() or 1)) as pool:
         jobs = [pool.submit(_read_volumes, path, chosen, files) for path in paths]

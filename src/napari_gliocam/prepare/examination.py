@@ -15,7 +15,6 @@ from napari_gliocam.io.naming import Role, parse_names, readable, stem
 from napari_gliocam.prepare.dicom_scan import read_dicom, scan_dicom
 from napari_gliocam.prepare.images import is_image, read_image
 from napari_gliocam.prepare.series import Series, SeriesVolume
-from napari_gliocam.wording import counted
 
 #: Files of one folder beyond which it is no study but an archive.
 _MOST_FILES = 60_000
@@ -120,24 +119,23 @@ def find_examination(source: str | Path | CaseFiles) -> Examination:
     files = _files(folder, deep=path.is_dir())
     images = [file for file in files if is_image(file)]
     others = [file for file in files if not is_image(file) and looks_like_dicom(file)]
-    left_out: tuple[str, ...] = ()
-    if others:
-        found = scan_dicom(others, where)
-        left_out = found.left_out
-        if found.series:
-            if images:
-                left_out += (
-                    f"{counted(len(images), 'image')} of another format beside the DICOM, such as "
-                    f"{readable(images[0].name)}, left out.",
-                )
-            return _proposed(Examination(where, found.series, left_out=left_out))
-        if not images:
-            raise CaseError(f"{where} holds no series that shows a brain: {' '.join(left_out[:3])}")
-    if not images:
+    found = scan_dicom(others, where) if others else None
+    left_out = found.left_out if found else ()
+    if not images and found and not found.series:
+        raise CaseError(f"{where} holds no series that shows a brain: {' '.join(left_out[:3])}")
+    if not images and not found:
         raise CaseError(
             f"{where} holds no image and no DICOM; choose the folder of an examination."
         )
-    return _proposed(replace(_of_images(where, images), left_out=left_out))
+    if not found or not found.series:
+        return _proposed(replace(_of_images(where, images, path), left_out=left_out))
+    series = found.series
+    if images:
+        try:  # of a modality that both show, the DICOM is proposed
+            series += _of_images(where, images, path).series
+        except CaseError as error:
+            left_out += (str(error),)
+    return _proposed(Examination(where, series, left_out=left_out))
 
 
 def _files(folder: Path, *, deep: bool) -> list[Path]:
@@ -153,19 +151,35 @@ def _files(folder: Path, *, deep: bool) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _of_images(where: str, images: list[Path]) -> Examination:
-    told = parse_names(_stem(path) for path in images)
-    series, cases = [], set()
-    for path, name in zip(images, told, strict=True):
-        if name.role in (Role.LABELS, Role.RESULT, Role.MAP, Role.OTHER):
-            continue
-        reason = "the file's name" if name.modality else ""
-        series.append(Series(path.name, (path,), name.modality, reason))
-        if name.modality:
-            cases.add(name.case)
-    if not series:
+def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
+    """Return the images of a folder, or of one case in it where a file of it was asked for."""
+    told = dict(zip(images, parse_names(_stem(path) for path in images), strict=True))
+    told = {
+        path: name
+        for path, name in told.items()
+        if name.role not in (Role.LABELS, Role.RESULT, Role.MAP, Role.OTHER)
+    }
+    if not told:
         raise CaseError(f"{where} holds labels and maps, but no image; add the images.")
-    named = cases.pop() if len(cases) == 1 else ""
+    shown: dict[str, set[Modality]] = {}
+    for name in told.values():
+        if name.modality:
+            shown.setdefault(name.case, set()).add(name.modality)
+    cases = [case for case, modalities in shown.items() if len(modalities) > 1]
+    own = told.get(asked)
+    if len(cases) > 1:
+        if own is None or own.case not in cases:
+            raise CaseError(
+                f"{where} holds two or more cases, {readable(cases[0])} and {readable(cases[1])}; "
+                "choose a file of the one you mean."
+            )
+        told = {path: name for path, name in told.items() if name.case == own.case}
+        shown = {own.case: shown[own.case]}
+    series = [
+        Series(path.name, (path,), name.modality, "the file's name" if name.modality else "")
+        for path, name in told.items()
+    ]
+    named = next(iter(shown)) if len(shown) == 1 else ""
     return Examination(readable(named) or where, tuple(series))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gliocam.errors import CaseError
-from napari_gliocam.io.foreign import ITK_SUFFIXES, NIBABEL_SUFFIXES
+from napari_gliocam.io.foreign import ITK_SUFFIXES, is_readable
 from napari_gliocam.io.naming import is_nifti
 from napari_gliocam.io.nifti import load_nifti
 from napari_gliocam.prepare.extras import import_simpleitk
@@ -26,9 +26,7 @@ FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def is_image(path: Path) -> bool:
     """Return True if a file's name is that of an image that `read_image` reads."""
-    name = path.name.lower()
-    hidden = path.name.startswith(".")
-    return not hidden and (is_nifti(name) or name.endswith(ITK_SUFFIXES + NIBABEL_SUFFIXES))
+    return not path.name.startswith(".") and (is_nifti(path.name) or is_readable(path))
 
 
 def read_image(path: Path) -> SeriesVolume:

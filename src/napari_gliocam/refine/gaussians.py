@@ -80,11 +80,9 @@ def fit_mixture(
     points: NDArray[np.float64],
     weights: NDArray[np.floating],
     components: int,
-    *,
-    seed: int = 0,
     start: Mixture | None = None,
 ) -> Mixture:
-    """Fit a mixture to weighted points; the same for the same seed.
+    """Fit a mixture to weighted points.
 
     Parameters
     ----------
@@ -94,10 +92,8 @@ def fit_mixture(
         At least 0, with a positive sum.
     components : int
         Number of Gaussians K, at least 1.
-    seed : int
-        Of the first means, which are drawn far from each other (k-means++).
     start : Mixture, optional
-        One that nearly fits, with as many components.
+        One that nearly fits, with as many components; by default the points are divided.
     """
     share = weights / weights.sum()
     if components == 1:
@@ -105,8 +101,7 @@ def fit_mixture(
     features = quadratic_features(points)
     mixture = start
     if mixture is None:
-        nearest = _nearest(points, _scattered(points, share, components, seed))
-        mixture = _maximised(points, share, np.eye(components)[nearest])
+        mixture = _maximised(points, share, np.eye(components)[_parts(points, share, components)])
     for _ in range(STEPS if start is None else STEPS_AGAIN):
         mixture = _maximised(points, share, mixture.shares(features))
     return mixture
@@ -127,26 +122,20 @@ def _maximised(
     return Mixture(totals / totals.sum(), means, np.stack(covariances) + floor)
 
 
-def _scattered(
-    points: NDArray[np.float64], weights: NDArray[np.floating], count: int, seed: int
-) -> NDArray[np.float64]:
-    """Draw points by weight and squared distance from those drawn before (k-means++)."""
-    rng = np.random.default_rng(seed)
-    chosen = [points[rng.choice(len(points), p=weights)]]
-    for _ in range(count - 1):
-        chance = weights * _distances(points, np.array(chosen)).min(axis=1)
-        total = chance.sum()
-        chance = weights if total <= 0 else chance / total
-        chosen.append(points[rng.choice(len(points), p=chance)])
-    return np.array(chosen)
+def _parts(
+    points: NDArray[np.float64], weights: NDArray[np.floating], count: int
+) -> NDArray[np.intp]:
+    """Divide points into parts, with nothing drawn at random; return the part of each point.
 
-
-def _nearest(points: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.intp]:
-    nearest: NDArray[np.intp] = _distances(points, means).argmin(axis=1)
-    return nearest
-
-
-def _distances(points: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return squared distances, shape (N, K)."""
-    distances: NDArray[np.float64] = ((points[:, None] - means[None]) ** 2).sum(axis=2)
-    return distances
+    In turns, the part of largest spread is divided at its mean, across the axis along which it
+    spreads most (PCA-Part, Su and Dy 2007).
+    """
+    parts = np.zeros(len(points), dtype=np.intp)
+    for new in range(1, count):
+        whole = _maximised(points, weights, np.eye(new)[parts])
+        spread = whole.weights * np.trace(whole.covariances, axis1=1, axis2=2)
+        widest = int(spread.argmax())
+        axis = np.linalg.eigh(whole.covariances[widest])[1][:, -1]
+        beyond = (points - whole.means[widest]) @ axis > 0
+        parts[(parts == widest) & beyond] = new
+    return parts

@@ -77,12 +77,10 @@ class AdaptParameters:
         Weight of the networks' doubt of core in single slices, beside the slices where they are
         surest, in [0, 2]; 0 leaves it out.
     denial : float
-        The gate denies a class only where the networks' probability for the slice is below this,
-        in (0, 0.5]; 0.5 keeps the networks' own gate.
+        The gate denies tumour only where the networks' probability for the slice is below this,
+        in (0, 0.5]; core or edema alone fades below it.
     rounds : int
         How often the Gaussians are fitted anew to what was found.
-    seed : int
-        Of the voxels that are drawn to learn from; not negative.
     """
 
     evidence: float = 0.6
@@ -93,7 +91,6 @@ class AdaptParameters:
     slices: float = 0.5
     denial: float = 0.1
     rounds: int = 4
-    seed: int = 0
 
     def __post_init__(self) -> None:
         _check("evidence", self.evidence, least=0.0, most=2.0)
@@ -104,7 +101,6 @@ class AdaptParameters:
         _check("denial", self.denial, above=0.0, most=0.5)
         for name in ("tissues", "rounds"):
             _check_count(name, getattr(self, name))
-        _check("seed", self.seed, least=0.0)
 
 
 @dataclass(frozen=True)
@@ -333,7 +329,9 @@ class Refinement:
             "components": ComponentParameters,
         }
         try:
-            parts = {name: kinds[name](**part) for name, part in used.items() if name in kinds}
+            given = {name: dict(part) for name, part in used.items() if name in kinds}
+            given.get("adapt", {}).pop("seed", None)  # of earlier versions, which drew voxels
+            parts = {name: kinds[name](**part) for name, part in given.items()}
             return cls(used["method"], **{"components": None, **parts})
         except (KeyError, TypeError, AttributeError) as error:
             raise GliocamError(
