@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_gliocam.case import Case, Grid, Modality
+from napari_gliocam.case import Case, Grid, Modality, bounding_box
 
 SHAPE = (3, 4, 5)
 ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
@@ -73,3 +73,11 @@ def test_brain_is_where_any_modality_is_not_zero():
 
 def test_modality_titles():
     assert [modality.title for modality in Modality] == ["T1", "T1ce", "T2", "FLAIR"]
+
+
+def test_a_box_holds_what_is_not_zero_and_its_margin_stays_inside():
+    mask = np.zeros((4, 6, 8), dtype=np.uint8)
+    assert bounding_box(mask) is None
+    mask[1:3, 2:4, 5] = 2
+    assert bounding_box(mask) == (slice(1, 3), slice(2, 4), slice(5, 6))
+    assert bounding_box(mask, (0, 1, 3)) == (slice(1, 3), slice(1, 5), slice(2, 8))

@@ -20,7 +20,7 @@ from nibabel.orientations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -230,3 +230,30 @@ class Case:
         for volume in self.volumes.values():
             np.logical_or(brain, volume != 0, out=brain)
         return brain
+
+
+def bounding_box(
+    mask: NDArray[Any], margins: Sequence[int] | None = None
+) -> tuple[slice, ...] | None:
+    """Return the smallest box around what is not 0; None where all is 0.
+
+    It narrows axis by axis, which is several times faster than a look at all voxels.
+
+    Parameters
+    ----------
+    mask : ndarray, of any shape
+        Labels, or a mask.
+    margins : sequence of int, optional
+        Voxels around it along each axis, inside the array.
+    """
+    box: list[slice] = []
+    part = mask
+    for axis, margin in enumerate(margins or (0,) * mask.ndim):
+        seen = np.flatnonzero(part.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if not seen.size:
+            return None
+        box.append(slice(int(seen[0]), int(seen[-1]) + 1))
+        part = part[(slice(None),) * axis + (box[-1],)]
+        low, high = box[-1].start - margin, box[-1].stop + margin
+        box[-1] = slice(max(low, 0), min(high, mask.shape[axis]))
+    return tuple(box)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_gliocam.errors import DeviceError
@@ -63,3 +65,17 @@ def describe(name: str = "auto") -> str:
         return "Apple GPU (MPS)"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads != 1 else ''}"
+
+
+@contextmanager
+def enough_memory(device: torch.device) -> Iterator[None]:
+    """Raise `DeviceError` where torch finds that the memory of a device does not suffice."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The memory of {device.type.upper()} does not suffice; close other programs that use "
+            'it or choose the device "cpu".'
+        ) from error

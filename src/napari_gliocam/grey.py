@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case, Modality, bounding_box
 
 
 def grey_plane(case: Case, modality: Modality, index: int) -> NDArray[np.float32]:
@@ -27,12 +27,7 @@ def grey_plane(case: Case, modality: Modality, index: int) -> NDArray[np.float32
     return scaled
 
 
-def brain_crop(brain: NDArray[np.bool_], margin: int = 4) -> tuple[slice, slice]:
+def brain_crop(brain: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the brain's rows and columns with some voxels of air around them."""
-    if not brain.any():
-        return slice(0, brain.shape[1]), slice(0, brain.shape[2])
-    spans = []
-    for others in ((0, 2), (0, 1)):
-        seen = np.flatnonzero(brain.any(axis=others))
-        spans.append(slice(max(int(seen[0]) - margin, 0), int(seen[-1]) + 1 + margin))
-    return spans[0], spans[1]
+    box = bounding_box(brain, (0, 4, 4))
+    return (slice(0, brain.shape[1]), slice(0, brain.shape[2])) if box is None else box[1:]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
-from napari_gliocam.errors import CaseError, DeviceError, GliocamError
+from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.maps.across_slices import smooth_across_slices
 from napari_gliocam.maps.class_maps import ClassMaps, NetworkTrace
 from napari_gliocam.nets.design import Design
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_gliocam.nets.bundle import Bundle
     from napari_gliocam.nets.bundle_info import BundleInfo
-    from napari_gliocam.nets.gliocam import GliocamNet, Maps
+    from napari_gliocam.nets.gliocam import Maps
     from napari_gliocam.nets.segmenters.run import Segmented
 
 #: Slices a batch; small enough on the CPU that Cancel answers within half a second.
@@ -244,8 +244,6 @@ class _Run:
         The device as it was asked for.
     device : torch.device
         Where they run.
-    runner : _Runner
-        The networks of the maps on the device.
     clock : _Clock
         Seconds of each stage.
     """
@@ -254,7 +252,6 @@ class _Run:
     bundle: Bundle
     name: str
     device: torch.device
-    runner: _Runner
     clock: _Clock
 
     @classmethod
@@ -263,47 +260,51 @@ class _Run:
         from napari_gliocam.device import choose_device
 
         device = choose_device(name)
-        runner = _Runner.for_device(bundle.net, device)
         check_modalities(case, bundle.info)
+        bundle.net.on(device)
         clock.lap("bundle")
-        return cls(case, bundle, name, device, runner, clock)
+        return cls(case, bundle, name, device, clock)
 
     def mapping(self, stack: SliceStack) -> Generator[Progress, None, _Collected]:
-        """Run the networks of the maps over all slices."""
-        total, runner = len(stack.frame), self.runner
+        """Run the networks of the maps over all slices, in the precision that is fastest."""
+        import torch
+
+        from napari_gliocam.device import enough_memory
+
+        total, batch = len(stack.frame), BATCH[self.device.type]
+        half = torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda")
         yield Progress(0, total, "running the networks")
         collected = _Collected.empty(stack, self.bundle.info)
-        for start in range(0, total, runner.batch):
-            stop = min(start + runner.batch, total)
-            runner.run(stack, slice(start, stop), collected)
-            yield Progress(stop, total, "running the networks")
+        for start in range(0, total, batch):
+            where = slice(start, min(start + batch, total))
+            with enough_memory(self.device), torch.inference_mode():
+                images, brain = stack.on(self.device, where)
+                with half:
+                    maps = self.bundle.net(images, brain)
+                collected.put(where, maps)
+            yield Progress(where.stop, total, "running the networks")
         self.clock.lap("networks")
         yield Progress(total, total, "putting the maps back")
         return collected
 
     def segmenting(self, stack: SliceStack) -> Generator[Progress, None, Segmented]:
         """Run the segmentation network over all slices."""
-        import torch
-
+        from napari_gliocam.device import enough_memory
         from napari_gliocam.nets.segmenters.run import running_segmenter
 
         network, info = self.bundle.segmenter, self.bundle.info
-        design, even = info.segmenter, info.tumour_threshold
         assert network is not None
-        assert design is not None
-        spacing = self.case.grid.spacing[0]
-        try:
+        assert info.segmenter is not None
+        with enough_memory(self.device):
             segmented = yield from running_segmenter(
                 network,
-                design,
+                info.segmenter,
                 stack,
-                spacing,
+                self.case.grid.spacing[0],
                 self.device,
-                self.runner.batch,
-                even,
+                BATCH[self.device.type],
+                info.tumour_threshold,
             )
-        except torch.OutOfMemoryError as error:
-            raise self.runner.memory_error() from error
         self.clock.lap("segmentation network")
         return segmented
 
@@ -346,7 +347,7 @@ class _Run:
         provenance = {
             "bundle": {"name": info.name, "origin": info.origin, "licence": info.licence},
             "device": describe(self.name),
-            "precision": self.runner.precision,
+            "precision": "float16" if self.device.type == "cuda" else "float32",
             "modalities": [m.value for m in info.modalities],
             "targets": list(info.targets),
             "missing_modalities": [m.value for m in stack.missing],
@@ -420,50 +421,3 @@ class _Collected:
         self.probabilities[where] = maps.logits.float().sigmoid().cpu().numpy()
         weights = (maps.attention.float() * 255).round().byte().cpu().numpy()
         self.attention[:, where] = weights.transpose(2, 0, 1, 3, 4)
-
-
-@dataclass(frozen=True, eq=False)
-class _Runner:
-    """A network on a device in the precision that is fastest there."""
-
-    net: GliocamNet
-    device: torch.device
-    dtype: torch.dtype
-    batch: int
-
-    @property
-    def precision(self) -> str:
-        """Name of the number format, such as ``"bfloat16"``."""
-        return str(self.dtype).removeprefix("torch.")
-
-    @classmethod
-    def for_device(cls, net: GliocamNet, device: torch.device) -> _Runner:
-        import torch
-
-        dtype = torch.float32
-        if device.type == "cuda":
-            dtype = torch.float16
-        return cls(net.on(device), device, dtype, BATCH[device.type])
-
-    def run(self, stack: SliceStack, where: slice, into: _Collected) -> None:
-        import torch
-
-        try:
-            with torch.inference_mode():
-                images = torch.from_numpy(stack.images[where]).to(self.device)
-                images = images.contiguous(memory_format=torch.channels_last)
-                brain = torch.from_numpy(stack.brain[where]).to(self.device)[:, None].float()
-                with torch.autocast(
-                    self.device.type, self.dtype, enabled=self.dtype != torch.float32
-                ):
-                    maps = self.net(images, brain)
-                into.put(where, maps)
-        except torch.OutOfMemoryError as error:
-            raise self.memory_error() from error
-
-    def memory_error(self) -> DeviceError:
-        """Return the error for a device whose memory does not suffice."""
-        return DeviceError(
-            f"The memory of {self.device.type.upper()} does not suffice for {self.batch} "
-            'slices at once; close other programs that use it or choose the device "cpu".'
-        )

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.progress import Progress, finished
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 #: Network slices have sides that are multiples of this: the deepest exit's stride.
 SIDE_MULTIPLE = 16
@@ -36,6 +40,12 @@ class Normalisation:
     high_percentile: float = 99.5
     clip_low: float = -4.0
     clip_high: float = 6.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_percentile < self.high_percentile <= 100:
+            raise ValueError("two percentiles from 0 to 100, the lower one first")
+        if not -1000 <= self.clip_low < self.clip_high <= 1000:
+            raise ValueError("two ends from -1000 to 1000, the lower one first")
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,14 @@ class SliceStack:
     brain: NDArray[np.bool_]
     frame: SliceFrame
     missing: tuple[Modality, ...]
+
+    def on(self, device: torch.device, where: slice | list[int]) -> tuple[Tensor, Tensor]:
+        """Return some slices, (B, C, H, W), and their brain, (B, 1, H, W), on a device."""
+        import torch
+
+        images = torch.from_numpy(self.images[where]).to(device)
+        brain = torch.from_numpy(self.brain[where]).to(device)[:, None].float()
+        return images.contiguous(memory_format=torch.channels_last), brain
 
 
 def cutting_slices(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_gliocam.errors import GliocamError
-from napari_gliocam.refine.components import bounding_box, clean_components, holes
+from napari_gliocam.refine.components import clean_components, holes
 from napari_gliocam.refine.parameters import ComponentParameters
 from napari_gliocam.targets import CORE, EDEMA
 
@@ -85,13 +85,6 @@ def test_odd_shapes(labels: np.ndarray, fraction: float):
     assert cleaned.any() == labels.any()
     again = clean_components(cleaned, ComponentParameters(min_fraction=fraction))
     assert (again > 0).sum() <= (cleaned > 0).sum()
-
-
-def test_nothing_has_no_box():
-    assert bounding_box(np.zeros((3, 4), dtype=bool)) is None
-    mask = np.zeros((3, 4), dtype=bool)
-    mask[1, 2] = True
-    assert bounding_box(mask) == (slice(1, 2), slice(2, 3))
 
 
 @pytest.mark.parametrize("wrong", [{"min_fraction": 1.1}, {"min_fraction": -0.1}, {"min_ml": -1}])

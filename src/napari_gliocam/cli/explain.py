@@ -38,7 +38,7 @@ from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import GliocamError, SaveError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import DeviceName
-from napari_gliocam.wording import counted
+from napari_gliocam.wording import counted, duration
 
 if TYPE_CHECKING:
     from napari_gliocam.cams.compare.ensemble import Ensemble
@@ -327,7 +327,7 @@ def _follow(work: Explaining, name: str, bar: Bar, say: Callable[[str], None]) -
                 left = work.seconds_left
                 if not told and left is not None and left > _LONG_SECONDS:
                     say(
-                        f"{name} takes about {_duration(left)} more, measured on what is done; "
+                        f"{name} takes about {duration(left)} more, measured on what is done; "
                         "Ctrl-C stops it and keeps that."
                     )
                     told = True
@@ -366,10 +366,6 @@ def _counts(work: Explaining) -> dict[str, int]:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

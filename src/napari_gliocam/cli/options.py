@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -20,6 +19,7 @@ from napari_gliocam.cli.batch import Sources
 from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import Bundle, Device, one_of
 from napari_gliocam.errors import BundleError, GliocamError
+from napari_gliocam.plain import without_none
 from napari_gliocam.refine.parameters import CRF_PRESETS, Refinement
 from napari_gliocam.settings import Networks, SegmentRequest, Thresholds, field_docs
 from napari_gliocam.train.run.request import TrainingRequest
@@ -85,7 +85,7 @@ def options_of(
         if field.name in without:
             continue
         text = docs.get(field.name, "").replace("``", "").rstrip(".")
-        hint, words = _without_none(hints[field.name]), field.metadata.get("words", {})
+        hint, words = without_none(hints[field.name]), field.metadata.get("words", {})
         several = get_origin(hint) is tuple
         one = get_args(hint)[0] if several else hint
         stem = "-".join(filter(None, (prefix, _NAMES.get(field.name, field.name))))
@@ -319,7 +319,7 @@ def _refinement(base: Refinement, values: Mapping[str, Any]) -> Refinement:
 
 def _parts() -> dict[str, type]:
     """Return the dataclasses of a refinement by the name of their field."""
-    kinds = {name: _without_none(hint) for name, hint in get_type_hints(Refinement).items()}
+    kinds = {name: without_none(hint) for name, hint in get_type_hints(Refinement).items()}
     return {n: kind for n, kind in kinds.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
@@ -381,14 +381,6 @@ def _parameter(name: str, hint: Any, option: Any, *, required: bool = False) -> 
         annotation=Annotated[hint if required else hint | None, option],
         default=inspect.Parameter.empty if required else None,
     )
-
-
-def _without_none(hint: Any) -> Any:
-    """Return the one type of ``X | None``, else the hint itself."""
-    if get_origin(hint) in (Union, UnionType):
-        kept = [one for one in get_args(hint) if one is not type(None)]
-        return kept[0] if len(kept) == 1 else hint
-    return hint
 
 
 def _maker(kind: Any, part: str) -> _Maker | None:

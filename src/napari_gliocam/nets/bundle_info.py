@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError
 from napari_gliocam.nets.design import Design
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
+from napari_gliocam.plain import value_of
 from napari_gliocam.slices import Normalisation
 from napari_gliocam.targets import TARGETS, TUMOUR_ALONE, Target
 
@@ -25,8 +27,6 @@ INFO_FILE = "bundle.json"
 FORMAT = 1
 #: More than any bundle that we write needs; a larger one is refused before memory is taken.
 _LARGEST_JSON, _DEEPEST = 1 << 20, 20
-#: Takes an entry's name and value, and returns the value or raises `ValueError`.
-_Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,20 @@ class TrustFigures:
     temperature: Mapping[Target, float]
     ece: Mapping[Target, float]
     ece_at_temperature: Mapping[Target, float]
+
+    def __post_init__(self) -> None:
+        by_target = (
+            (self.volume_in_range, (0, self.patients)),
+            (self.temperature, (0.1, 10)),
+            (self.ece, (0, 1)),
+            (self.ece_at_temperature, (0, 1)),
+        )
+        right = self.patients >= 1 and all(0 <= part <= 1 for part in self.error_in_tenth)
+        for figures, (low, high) in by_target:
+            right &= set(figures) == set(TARGETS)
+            right &= all(low <= value <= high for value in figures.values())
+        if not right:
+            raise ValueError("figures in their ranges, of tumour, core and edema")
 
 
 @dataclass(frozen=True)
@@ -235,11 +249,27 @@ def _checked(raw: dict[str, Any]) -> dict[str, Any]:
     required = ("name", "origin", "licence", "modalities", "optional_modalities", "normalisation")
     for name in required:
         raw[name]
-    unknown = sorted(set(raw) - set(_FIELDS))
+    hints = get_type_hints(BundleInfo)
+    unknown = sorted(set(raw) - (set(hints) - {"path"}))
     if unknown:
         raise ValueError(f'unknown entry "{unknown[0]}"')
-    fields = {name: _FIELDS[name](name, value) for name, value in raw.items()}
-    if not set(fields["optional_modalities"]) <= set(fields["modalities"]):
+    fields: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            read = _SPECIAL.get(name, partial(value_of, hints[name]))
+            fields[name] = read(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: give {error}") from error
+    for name, (low, high) in _RANGES.items():
+        if not low <= fields.get(name, low) <= high:
+            raise ValueError(f"{name}: give a number between {low:g} and {high:g}")
+    for name, longest in _LONGEST.items():
+        if len(fields[name]) > longest or not fields[name].isprintable():
+            raise ValueError(f"{name}: give a line of text of at most {longest} characters")
+    modalities, optional = fields["modalities"], fields["optional_modalities"]
+    if not modalities or any(len(set(some)) < len(some) for some in (modalities, optional)):
+        raise ValueError("modalities: give some, each once")
+    if not set(optional) <= set(modalities):
         raise ValueError("optional_modalities: not among the modalities")
     targets = fields.get("targets", TARGETS)
     if targets not in (TARGETS, TUMOUR_ALONE):
@@ -252,148 +282,33 @@ def _checked(raw: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _text(longest: int) -> _Check:
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-            raise ValueError(f"{name}: give a line of text of at most {longest} characters")
-        return value
-
-    return check
-
-
-def _number(low: float, high: float, *, whole: bool = False) -> _Check:
-    def check(name: str, value: Any) -> float:
-        kinds = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            kind = "whole number" if whole else "number"
-            raise ValueError(f"{name}: give a {kind} between {low:g} and {high:g}")
-        return value if whole else float(value)
-
-    return check
+def _polarity(value: Any) -> dict[Target, list[int]]:
+    found = value_of(Mapping[str, tuple[int, ...]], value)
+    for target, signs in found.items():
+        if len(signs) != 4 or not {1, -1} >= set(signs):
+            raise ValueError(f"four times 1 or -1 as polarity of {target}")
+    return {target: list(signs) for target, signs in found.items()}
 
 
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: give true or false")
-    return value
-
-
-def _list_of(check: _Check, counts: range, *, distinct: bool = False) -> _Check:
-    def check_list(name: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) not in counts:
-            least, most = counts[0], counts[-1]
-            number = f"{least}" if least == most else f"{least} to {most}"
-            raise ValueError(f"{name}: give a list of {number} entries")
-        found = tuple(check(name, entry) for entry in value)
-        if distinct and len(set(found)) < len(found):
-            raise ValueError(f"{name}: an entry stands there twice")
-        return found
-
-    return check_list
-
-
-def _polarity(name: str, value: Any) -> dict[Target, list[int]]:
-    signs = _list_of(_number(-1, 1, whole=True), range(4, 5))
-    if not isinstance(value, dict):
-        raise ValueError(f"{name}: give four signs for each target")
-    found = {target: list(signs(f"{name} of {target}", four)) for target, four in value.items()}
-    for target, four in found.items():
-        if 0 in four:
-            raise ValueError(f"{name} of {target}: give 1 or -1")
-    return found
-
-
-def _normalisation(name: str, value: Any) -> Normalisation:
-    percentile, clip = _number(0, 100), _number(-1000, 1000)
-    checks = {
-        "low_percentile": percentile,
-        "high_percentile": percentile,
-        "clip_low": clip,
-        "clip_high": clip,
-    }
-    if not isinstance(value, dict) or not set(value) <= set(checks):
-        raise ValueError(f"{name}: give {', '.join(checks)}")
-    found = Normalisation(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
-    if found.low_percentile >= found.high_percentile or found.clip_low >= found.clip_high:
-        raise ValueError(f"{name}: a lower bound must be less than its upper one")
-    return found
-
-
-def _segmenter(name: str, value: Any) -> SegmenterDesign | None:
-    checks = {
-        "architecture": _choice,
-        "neighbours": _number(0, 3, whole=True),
-        "neighbour_mm": _number(0.5, 10),
-        "mirror": _flag,
-        "share": _number(0, 1),
-    }
-    if not isinstance(value, dict) or not set(value) <= set(checks):
-        raise ValueError(f"{name}: give {', '.join(checks)}")
-    return SegmenterDesign(**{k: checks[k](f"{name} {k}", v) for k, v in value.items()})
-
-
-def _measured(name: str, value: Any) -> TrustFigures:
-    part = _number(0, 1)
-    patients = _number(1, 1e6, whole=True)(f"{name} patients", value["patients"])
-    tenth = _list_of(part, range(3, 4))(f"{name} error_in_tenth", value["error_in_tenth"])
-    checks = {
-        "volume_in_range": _number(0, patients, whole=True),
-        "temperature": _number(0.1, 10),
-        "ece": part,
-        "ece_at_temperature": part,
-    }
-    if set(value) != {"patients", "error_in_tenth", *checks}:
-        raise ValueError(f"{name}: give patients, error_in_tenth, {', '.join(checks)}")
-    by_target: dict[str, Any] = {
-        key: {t: check(f"{name} {key} of {t}", value[key][t]) for t in TARGETS}
-        for key, check in checks.items()
-    }
-    return TrustFigures(int(patients), tenth, **by_target)
-
-
-def _free_form(name: str, value: Any, depth: int = 0) -> dict[str, Any]:
+def _free_form(value: Any, depth: int = 0) -> dict[str, Any]:
     """Return a table as it is, unless it is nested deeper than one that we write."""
     if depth > _DEEPEST or (depth == 0 and not isinstance(value, dict)):
-        raise ValueError(f"{name}: give a table, nested at most {_DEEPEST} deep")
+        raise ValueError(f"a table, nested at most {_DEEPEST} deep")
     for part in value.values() if isinstance(value, dict) else value:
         if isinstance(part, (dict, list)):
-            _free_form(name, part, depth + 1)
+            _free_form(part, depth + 1)
     found: dict[str, Any] = value
     return found
 
 
-_modalities = _list_of(lambda name, value: Modality(value), range(1, 5), distinct=True)
-_choice = _text(40)  # one of a few words; `Design` knows them
-#: Type and range of every entry of a description, for `_checked`.
-_FIELDS: dict[str, _Check] = {
-    "name": _text(200),
-    "origin": _text(2000),
-    "licence": _text(200),
-    "modalities": _modalities,
-    "optional_modalities": _list_of(lambda name, value: Modality(value), range(5), distinct=True),
-    "pixel_mm": _number(0.25, 10),
-    "polarity": _polarity,
-    "across_slices_mm": _number(0, 50),
-    "tumour_threshold": _number(0, 1),
-    "class_threshold": _number(0, 1),
-    "gate_probability": _number(0, 1),
-    "normalisation": _normalisation,
-    "segmenter": _segmenter,
-    "measured": _measured,
-    "training": _free_form,
-    "targets": _list_of(_text(40), range(1, 4), distinct=True),
-    "backbone": _choice,
-    "attention_stride": _number(1, 2, whole=True),
-    "exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),
-    "image_exits": _list_of(_number(1, 4, whole=True), range(1, 5), distinct=True),
-    "width": _number(1, 512, whole=True),
-    "strides": _list_of(_number(1, 32, whole=True), range(4, 5)),
-    "norm": _choice,
-    "pooling": _choice,
-    "map_range": _choice,
-    "attention": _choice,
-    "guidance": _choice,
-    "sharing": _flag,
-    "times_tumour": _flag,
-    "final_map": _choice,
+#: Entries that are not read by their type alone.
+_SPECIAL: dict[str, Callable[[Any], Any]] = {"polarity": _polarity, "training": _free_form}
+#: Least and largest value of numbers; `Design` and the other parts know their own.
+_RANGES = {
+    "pixel_mm": (0.25, 10),
+    "across_slices_mm": (0, 50),
+    "width": (1, 512),
+    **dict.fromkeys(("tumour_threshold", "class_threshold", "gate_probability"), (0, 1)),
 }
+#: Characters of lines of text.
+_LONGEST = {"name": 200, "origin": 2000, "licence": 200}

@@ -113,12 +113,8 @@ class Design:
             raise ValueError(
                 f"strides {list(self.strides)}: VGG-19 has {', '.join(map(str, VGG_STRIDES))}"
             )
-        steps = [b / a for a, b in pairwise(self.strides)]
-        if (
-            len(self.strides) != 4
-            or self.strides[0] not in (1, 2, 4)
-            or any(s not in (1, 2) for s in steps)
-        ):
+        grow = all(b in (a, 2 * a) for a, b in pairwise(self.strides))
+        if len(self.strides) != 4 or self.strides[0] not in (1, 2, 4) or not grow:
             raise ValueError(
                 f"strides {list(self.strides)}: give four, the first 1, 2 or 4, each further one "
                 "the same or twice as large"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.nets.aggregator import (
     exit_maps,
     guide,
@@ -162,7 +163,9 @@ class GliocamNet(nn.Module):
         return tuple(attention for attention in every if attention is not None)
 
     def network_of(self, target: Target) -> MultiExitNet:
-        """Return the network that knows a target."""
+        """Return the network that knows a target; `GliocamError` where none does."""
+        if target not in self.design.targets:
+            raise GliocamError(f"These networks know the tumour alone, not {target}.")
         return self.networks[target != "tumour"]
 
     def exits(self, images: Tensor) -> list[Tensor]:

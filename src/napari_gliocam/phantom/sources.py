@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from napari_gliocam.case import Grid
+from napari_gliocam.case import Grid, bounding_box
 from napari_gliocam.errors import CaseError
 from napari_gliocam.phantom.anatomy import Anatomy, Tissue
 
@@ -215,11 +215,10 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _box(mask: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
-    found = ndi.find_objects(mask.astype(np.uint8))[0]
-    return tuple(
-        slice(max(s.start - margin, 0), min(s.stop + margin, n))
-        for s, n in zip(found, mask.shape, strict=True)
-    )
+    box = bounding_box(mask, (margin,) * 3)
+    if box is None:
+        raise IndexError("no brain")
+    return box
 
 
 def _logistic(x: NDArray[Any]) -> NDArray[np.float32]:

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Modality, bounding_box
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finished
-from napari_gliocam.refine.components import bounding_box, holes, kept_components
+from napari_gliocam.refine.components import holes, kept_components
 from napari_gliocam.refine.gaussians import fit_mixture, quadratic_features
 from napari_gliocam.refine.parameters import AdaptParameters, ComponentParameters
 from napari_gliocam.settings import Thresholds

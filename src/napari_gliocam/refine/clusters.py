@@ -78,7 +78,7 @@ def clustering_slice(
     spacing: tuple[float, float] = (1.0, 1.0),
 ) -> Generator[Progress, None, Clustering]:
     """Cluster as `cluster_slice` does; yield after each iteration, return the superpixels, too."""
-    from napari_gliocam.refine.components import bounding_box
+    from napari_gliocam.case import bounding_box
 
     parameters = parameters or ClusterParameters()
     pieces = Clustering(*(np.zeros(brain.shape, dtype=np.int32) for _ in range(2)))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.case import bounding_box
 from napari_gliocam.refine.parameters import ComponentParameters
 from napari_gliocam.targets import BACKGROUND, BOTH, CORE, EDEMA
 
@@ -78,18 +79,6 @@ def holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         filled[index] |= ndimage.binary_fill_holes(mask[index])
     enclosed: NDArray[np.bool_] = filled & ~mask
     return enclosed
-
-
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """Return the smallest box around True voxels, or None where there are none."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        seen = np.flatnonzero(mask.any(axis=others))
-        if not seen.size:
-            return None
-        box.append(slice(int(seen[0]), int(seen[-1]) + 1))
-    return tuple(box)
 
 
 def _fill_tumour(labels: NDArray[Any]) -> None:

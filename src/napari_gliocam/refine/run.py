@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Modality, bounding_box
 from napari_gliocam.device import choose_device
 from napari_gliocam.progress import Progress
 from napari_gliocam.refine.adapt import AdaptedMaps
 from napari_gliocam.refine.boundary_fit import fit_labels
 from napari_gliocam.refine.clusters import Clustering, clustering_slice
-from napari_gliocam.refine.components import bounding_box, clean_components
+from napari_gliocam.refine.components import clean_components
 from napari_gliocam.refine.crf import running_crf, to_bytes
 from napari_gliocam.refine.parameters import ClusterParameters, Refinement
 from napari_gliocam.refine.threads import in_threads
@@ -54,17 +54,11 @@ def lesion_box(segmentation: Segmentation, index: int) -> Box:
     ValueError
         The slice shows no lesion.
     """
-    box = bounding_box(segmentation.labels[index] > 0)
+    margins = [math.ceil(MARGIN_MM / mm) for mm in segmentation.grid.spacing[1:]]
+    box = bounding_box(segmentation.labels[index], margins)
     if box is None:
         raise ValueError(f"Slice {index} shows no lesion.")
-    _, height, width = segmentation.grid.shape
-    _, *spacing = segmentation.grid.spacing
-    rows, columns = (
-        slice(max(part.start - margin, 0), min(part.stop + margin, length))
-        for part, margin, length in zip(
-            box, (math.ceil(MARGIN_MM / mm) for mm in spacing), (height, width), strict=True
-        )
-    )
+    rows, columns = box
     return slice(index, index + 1), rows, columns
 
 

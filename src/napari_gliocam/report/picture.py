@@ -76,7 +76,7 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     return out.getvalue()
 
 
-def _within(crop: tuple[slice, slice], case: Case) -> tuple[slice, slice]:
+def _within(crop: tuple[slice, ...], case: Case) -> tuple[slice, slice]:
     rows, columns = (
         slice(part.start, min(part.stop, length))
         for part, length in zip(crop, case.grid.shape[1:], strict=True)

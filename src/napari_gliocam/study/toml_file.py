@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from napari_gliocam.cams.compare.ensemble import PAPER_NAMES, RULES
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.plain import value_of
 from napari_gliocam.refine.parameters import CRF_PRESETS
 from napari_gliocam.refine.parameters import METHODS as REFINEMENTS
 from napari_gliocam.settings import EvaluationSettings
@@ -159,14 +159,18 @@ class _Reader:
             self._check_name(target, TARGETS, f"{where}: published", "class")
             for metric, figure in figures.items() if isinstance(figures, dict) else ():
                 self._check_name(metric, metrics, f"{where}: published.{target}", "figure")
-                pair = figure if isinstance(figure, list) else [figure]
-                if not 1 <= len(pair) <= 2 or not all(_is(v, float) for v in pair):
+                try:
+                    pair = value_of(
+                        tuple[float, ...], figure if isinstance(figure, list) else [figure]
+                    )
+                    if len(pair) not in (1, 2):
+                        raise ValueError
+                    found.setdefault(target, {})[metric] = pair
+                except ValueError:
                     self.problems.append(
                         f"{where}: published.{target}.{metric} is {figure!r}, not a mean or "
                         "[mean, sd]"
                     )
-                    continue
-                found.setdefault(target, {})[metric] = tuple(float(v) for v in pair)
         return found
 
     def _check(self, study: Study) -> None:
@@ -252,12 +256,11 @@ class _Reader:
             hint = hints.get(name)
             if hint is None or name in skip or isinstance(value, dict):
                 continue
-            read = _value(hint, value)
-            if read is None:
+            try:
+                values[name] = value_of(hint, value)
+            except ValueError as error:
                 key = f"{where}: {name}" if where else name
-                self.problems.append(f"{key} is {value!r}, not {_said(hint)}")
-            else:
-                values[name] = read
+                self.problems.append(f"{key} is {value!r}, not {error}")
         return values
 
     def _check_keys(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
@@ -269,32 +272,3 @@ class _Reader:
     def _check_name(self, name: str, known: Iterable[str], where: str, what: str) -> None:
         if name not in known:
             self.problems.append(f'{where}: there is no {what} "{name}"{_nearest(name, known)}')
-
-
-def _value(hint: Any, value: Any) -> Any:
-    """Return a value as a hint asks for it; None where it is of another type."""
-    if get_origin(hint) is UnionType:
-        return _value(get_args(hint)[0], value)
-    if get_origin(hint) is Literal:
-        return value if value in get_args(hint) else None
-    if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        if not isinstance(value, list) or any(not isinstance(v, str) for v in value):
-            return None
-        return tuple(value) if inner is str or get_origin(inner) is Literal else None
-    return hint(value) if _is(value, hint) else None
-
-
-def _is(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _said(hint: Any) -> str:
-    if get_origin(hint) is UnionType:
-        return _said(get_args(hint)[0])
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(str(choice) or 'nothing' for choice in get_args(hint))}"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return words.get(hint, "a list of texts")

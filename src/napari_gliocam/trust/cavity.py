@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage as ndi
 
-from napari_gliocam.case import Case, Modality
+from napari_gliocam.case import Case, Modality, bounding_box
 from napari_gliocam.io.volume import LARGEST_BRAIN_ML
 from napari_gliocam.measure.lesion.depth import brain_depth
-from napari_gliocam.measure.lesion.lesions import lesion_box
 
 #: Fluid lies at least so many robust standard deviations (1.4826 times the median absolute
 #: deviation) from the median of the brain, on the side of the sign.
@@ -62,7 +61,7 @@ def find_cavity(case: Case) -> tuple[float, int] | None:
     (float, int) or None
         Volume in ml of all cavities, and the slice that shows most of them.
     """
-    box = lesion_box(case.brain)
+    box = bounding_box(case.brain)
     if box is None:
         return None
     step = [max(1, round(_STEP_MM / mm)) for mm in case.grid.spacing]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gliocam.cams.methods.explained_layer import COLUMN
-from napari_gliocam.cams.run.prepare import memory_error
+from napari_gliocam.device import enough_memory
 from napari_gliocam.maps.raw_maps import GATE
 from napari_gliocam.targets import TARGETS, Target
 
@@ -116,10 +116,9 @@ def scored(score: Score, images: Sequence[Tensor], brain: Tensor) -> Iterator[tu
     size = CHUNK[brain.device.type]
     for start in range(0, len(images), size):
         some = torch.stack([images[i] for i in range(start, min(start + size, len(images)))])
-        try:
-            yield start, score(some, brain.expand(len(some), -1, -1, -1))
-        except torch.OutOfMemoryError as error:
-            raise memory_error(brain.device) from error
+        with enough_memory(brain.device):
+            scores = score(some, brain.expand(len(some), -1, -1, -1))
+        yield start, scores
 
 
 def mapped_slices(

@@ -15,7 +15,7 @@ from napari_gliocam.errors import DeviceError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.ui.compare.dock import CompareDock
 from napari_gliocam.ui.compare.figures import Figures
-from napari_gliocam.ui.compare.layout import box_of, shape_for, zoom_for
+from napari_gliocam.ui.compare.layout import shape_for, zoom_for
 from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
@@ -309,13 +309,6 @@ def test_pictures_are_as_large_as_the_canvas_allows() -> None:
     assert shape_for(4, 1, (200.0, 800.0), square) == (1, 4)
     assert shape_for(3, 2, (900.0, 600.0), square) == (3, 2)
     assert zoom_for((2, 2), (800.0, 400.0), square) == pytest.approx(2.0, rel=0.1)
-
-
-def test_the_brain_has_a_box_even_where_there_is_none() -> None:
-    mask = np.zeros((4, 6, 8), dtype=bool)
-    assert box_of(mask).tolist() == [[0, 0, 0], [3, 5, 7]]
-    mask[1:3, 2:4, 5] = True
-    assert box_of(mask).tolist() == [[1, 2, 5], [2, 3, 5]]
 
 
 def test_figures_compare_only_slices_that_both_have() -> None:

@@ -291,13 +291,13 @@ def test_journey_tag_train_stop_resume_use_segment(
     qtbot.waitUntil(lambda: job.ended, timeout=120_000)
     assert state.current.result.maps.provenance["bundle"]["name"] == "my-bundle"
 
-    names = [train.bundle_view.list.topLevelItem(i).text(0) for i in range(3)]
+    names = [train.bundle_view.list.item(i, 0).text() for i in range(3)]
     assert names[2] == "my-bundle"
     folder = train.bundle_view._bundles[2].path
     train.session.rename(folder, "renamed")
     assert state.bundle.name == "renamed"
     train.session.remove(folder)
-    assert train.bundle_view.list.topLevelItemCount() == 2
+    assert train.bundle_view.list.rowCount() == 2
     assert state.bundle.name == "gliocam-real-1"
     assert not folder.exists()
 

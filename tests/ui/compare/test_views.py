@@ -16,7 +16,7 @@ from napari_gliocam.progress import Progress
 from napari_gliocam.ui.compare.choice_view import ChoiceView
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.compare.search_view import SearchView
-from napari_gliocam.ui.compare.table_view import FiguresView
+from napari_gliocam.ui.compare.table_view import FiguresView, FigureTable
 from napari_gliocam.ui.compare.threshold_view import MethodThresholds
 from napari_gliocam.ui.compare.work import Place
 
@@ -156,3 +156,28 @@ def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:
     assert not view.tabs.isTabVisible(0), "there is no expert"
     with qtbot.waitSignal(view.export_requested):
         view.export_button.click()
+
+
+def test_a_table_of_figures_sorts_by_numbers_and_keeps_its_order(
+    qtbot: Any,
+) -> None:
+    table = FigureTable((("Method", "", "method"), ("Dice", "With the expert", "dice")))
+    qtbot.addWidget(table)
+    rows = [
+        MethodRow("A", "core", 0.5, 1.0, dice=0.9),
+        MethodRow("B", "core", 0.5, 1.0, dice=float("nan")),
+        MethodRow("C", "edema", 0.5, 1.0, dice=0.25),
+        MethodRow("D", "edema", 0.5, 1.0),
+    ]
+    table.show_rows(rows)
+    shown = lambda: [table.item(line, 0).text() for line in range(table.rowCount())]  # noqa: E731
+    assert shown() == ["A", "B", "C", "D"], "as they came, until a heading is clicked"
+    table.sortItems(1, Qt.SortOrder.DescendingOrder)
+    assert shown()[:2] == ["A", "C"], "what is not defined comes last"
+    assert table.item(0, 1).text() == "0.90"
+    assert "Not defined" in table.item(shown().index("B"), 1).toolTip()
+    assert table.item(0, 0).toolTip() == "<p>A, core</p>"
+    table.show_rows(rows[:3])
+    assert shown()[:2] == ["A", "C"]
+    table.selectRow(0)
+    assert table.editTriggers() == table.EditTrigger.NoEditTriggers

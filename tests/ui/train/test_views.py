@@ -174,11 +174,12 @@ def test_bundles(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     view.set_bundles(
         [Listed(info, ships=True), Listed(own, {("AUC", "core"): 0.91234})], Path("own")
     )
-    item = view.list.topLevelItem(1)
-    assert [item.text(column) for column in range(4)] == [HOSTILE, "0.912", "–", "–"]
-    assert "<h1" not in item.toolTip(0)
-    assert item.font(0).bold()
-    view.list.setCurrentItem(view.list.topLevelItem(0))
+    item = view.list.item(1, 0)
+    shown = [view.list.item(1, column).text() for column in range(4)]
+    assert shown == [HOSTILE, "0.912", "–", "–"]
+    assert "<h1" not in item.toolTip()
+    assert item.font().bold()
+    view.list.setCurrentCell(0, 0)
     assert view.use_button.isEnabled()
     assert not view.remove_button.isEnabled()
     view.list.setCurrentItem(item)

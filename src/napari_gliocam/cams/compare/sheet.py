@@ -150,7 +150,7 @@ def _picture(
     case: Case,
     column: SheetColumn,
     tile: Tile,
-    crop: tuple[slice, slice],
+    crop: tuple[slice, ...],
     size: tuple[int, int],
     threshold: float,
 ) -> Image:

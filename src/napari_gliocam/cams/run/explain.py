@@ -12,13 +12,7 @@ import numpy as np
 from napari_gliocam.cams.methods.base import Method
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
 from napari_gliocam.cams.methods.registry import SEGMENTER, make_method
-from napari_gliocam.cams.run.prepare import (
-    Prepared,
-    asking,
-    check_targets,
-    memory_error,
-    prepare,
-)
+from napari_gliocam.cams.run.prepare import Prepared, asking, check_targets, prepare
 from napari_gliocam.case import Case
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps, Normalise
@@ -171,7 +165,7 @@ class Explaining:
         """
         if self.scope == "lesion":
             self.prepared = yield from asking(self.prepared, self.targets)
-        import torch
+        from napari_gliocam.device import enough_memory
 
         rows = self._rows()
         self.slices = len(rows)
@@ -187,7 +181,8 @@ class Explaining:
             step, units = None, 1
             try:
                 while True:
-                    step = next(steps)
+                    with enough_memory(self.prepared.device):
+                        step = next(steps)
                     units = step.total
                     done = start * units + step.done * len(part)
                     yield self._report(done, len(rows) * units)
@@ -199,8 +194,6 @@ class Explaining:
                     where = slice(start, start + len(part))
                     self._keep(rows, where, step.so_far(), batch, finished=False)
                 raise
-            except torch.OutOfMemoryError as error:
-                raise memory_error(self.prepared.device) from error
             yield self._report((start + len(part)) * units, len(rows) * units)
         maps = self.so_far()
         assert maps is not None

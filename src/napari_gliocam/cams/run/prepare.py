@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Case
-from napari_gliocam.errors import DeviceError, GliocamError
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.progress import Progress, finished
 from napari_gliocam.slices import SliceStack, cutting_slices
@@ -63,21 +63,16 @@ class Prepared:
 
     def batch(self, where: list[int]) -> Batch:
         """Return some slices of the stack on the device."""
-        import torch
-
         from napari_gliocam.cams.run.batch import Batch
+        from napari_gliocam.device import enough_memory
 
         if self.last is not None and tuple(where) in self.last:
             self.bundle.net.to(self.device)  # a segmentation elsewhere may have moved it since
             return self.last[tuple(where)]
-        try:
-            images = torch.from_numpy(self.stack.images[where]).to(self.device)
-            brain = torch.from_numpy(self.stack.brain[where]).to(self.device)[:, None].float()
-            images = images.contiguous(memory_format=torch.channels_last)
-            segment = None if self.bundle.segmenter is None else partial(self._segment, where)
-            batch = Batch(self.bundle.net.to(self.device), images, brain, segment)
-        except torch.OutOfMemoryError as error:
-            raise memory_error(self.device) from error
+        segment = None if self.bundle.segmenter is None else partial(self._segment, where)
+        with enough_memory(self.device):
+            net = self.bundle.net.to(self.device)
+            batch = Batch(net, *self.stack.on(self.device, where), segment)
         if self.last is not None:
             self.last.clear()
             self.last[tuple(where)] = batch
@@ -210,11 +205,3 @@ def asking(
             found[where, TARGETS.index(target)] = batch.probabilities(target).cpu().numpy()
         yield Progress(where[-1] + 1, total, "looking for slices with lesion")
     return replace(prepared, probabilities=found)
-
-
-def memory_error(device: torch.device) -> DeviceError:
-    """Return the error for a device whose memory does not suffice."""
-    return DeviceError(
-        f"The memory of {device.type.upper()} does not suffice; close other programs that use it "
-        'or choose the device "cpu".'
-    )

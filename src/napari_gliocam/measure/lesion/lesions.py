@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.case import bounding_box
 from napari_gliocam.settings import MIN_LESION_ML
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Lesions:
         Their voxels.
     """
 
-    box: Box
+    box: tuple[slice, ...]
     numbers: NDArray[np.int32]
     count: int
     small: int = 0
@@ -65,7 +64,7 @@ def find_lesions(
     """
     from scipy import ndimage
 
-    box = lesion_box(labels)
+    box = bounding_box(labels)
     if box is None:
         return None
     parts, count = ndimage.label(labels[box], structure=np.ones((3, 3, 3)))
@@ -81,17 +80,3 @@ def find_lesions(
         small=count - len(kept),
         small_voxels=int(sizes.sum() - sizes[kept].sum()),
     )
-
-
-def lesion_box(labels: NDArray[Any]) -> Box | None:
-    """Return the smallest box around what is not 0, or None; quick, for it narrows axis by axis."""
-    spans: list[slice] = []
-    part = labels
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        seen = np.flatnonzero(part.any(axis=others))
-        if not seen.size:
-            return None
-        spans.append(slice(int(seen[0]), int(seen[-1]) + 1))
-        part = part[(slice(None),) * axis + (spans[-1],)]
-    return spans[0], spans[1], spans[2]

@@ -54,7 +54,6 @@ class CompareDock(Dock):
     def _connect(self) -> None:
         session, choice = self.session, self.choice_view
         thresholds, figures = self.thresholds_view, self.figures_view
-        self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
         choice.run_requested.connect(self.run)
         choice.cancel_requested.connect(partial(session.jobs.cancel, "compare"))
         choice.modality_requested.connect(session.set_modality)
@@ -70,7 +69,6 @@ class CompareDock(Dock):
         session.searched.connect(figures.search.set_result)
         self._connect_trust()
         session.runs.progressed.connect(choice.set_progress)
-        session.said.connect(self.message_view.set_message)
         session.tables_changed.connect(self._on_tables)
         session.ready_changed.connect(self._show_ready)
 

@@ -12,7 +12,7 @@ from napari.layers import Layer
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_gliocam.case import Modality
+from napari_gliocam.case import Modality, bounding_box
 from napari_gliocam.colours import EXPERT_COLOUR
 from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.targets import Target, mask_of
@@ -316,10 +316,12 @@ class CompareGrid:
     def _brain_box(self) -> NDArray[np.float64]:
         """Return the lowest and highest corner of the brain on the axes in view, in mm, (2, 2)."""
         assert self._opened is not None
-        grid = self._opened.case.grid
-        box = compare_layout.box_of(self._opened.case.brain) * grid.spacing + grid.origin
+        grid, brain = self._opened.case.grid, self._opened.case.brain
+        box = bounding_box(brain) or tuple(slice(0, n) for n in brain.shape)
+        ends = np.array([[s.start for s in box], [s.stop - 1 for s in box]])
+        corners = ends * grid.spacing + grid.origin
         shown = [axis - (self._viewer.dims.ndim - 3) for axis in self._viewer.dims.displayed]
-        return box[:, shown[-2:]]
+        return corners[:, shown[-2:]]
 
     def _brain_size(self) -> tuple[float, float]:
         low, high = self._brain_box()

@@ -65,15 +65,3 @@ def canvas_size(viewer: ViewerModel) -> Size:
     """Height and width of the canvas in pixels, where napari 0.9 and where 0.8 keeps it."""
     size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
     return float(max(size[0], 1)), float(max(size[1], 1))
-
-
-def box_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the lowest and highest index set on each axis, (2, n); the ends for an empty mask."""
-    if not mask.any():
-        return np.array([np.zeros(mask.ndim), np.array(mask.shape) - 1.0])
-    ends = []
-    for axis in range(mask.ndim):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        there = np.flatnonzero(mask.any(axis=others))
-        ends.append((there[0], there[-1]))
-    return np.array(ends, dtype=np.float64).T

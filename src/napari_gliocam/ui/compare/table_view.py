@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from math import isnan
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QTabWidget,
-)
+from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QTabWidget
 
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.compare.search_view import SearchView
 from napari_gliocam.ui.compare.trust_view import TrustView
 from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button, swatch, tooltip
+from napari_gliocam.ui.widgets.tables import ReadTable
 from napari_gliocam.wording import figure
 
 Columns = tuple[tuple[str, str, str], ...]
@@ -64,7 +58,7 @@ class _Number(QTableWidgetItem):
         return self.value < getattr(other, "value", float("-inf"))
 
 
-class FigureTable(QTableWidget):
+class FigureTable(ReadTable):
     """A read-only table of figures that sorts by a click on a heading.
 
     Parameters
@@ -74,23 +68,14 @@ class FigureTable(QTableWidget):
     """
 
     def __init__(self, columns: Columns) -> None:
-        super().__init__(0, len(columns))
+        super().__init__(len(columns))
         self._columns = columns
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setAlternatingRowColors(False)
         self.setShowGrid(False)
-        self.setWordWrap(False)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumHeight(130)
-        lines, header = self.verticalHeader(), self.horizontalHeader()
-        assert lines is not None
-        assert header is not None
-        lines.hide()
-        lines.setDefaultSectionSize(22)
+        header = self._header
         self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
-        header.setMinimumSectionSize(30)
         for column, (title, tip, name) in enumerate(columns):
             item = QTableWidgetItem(title)
             item.setToolTip(tip or title)

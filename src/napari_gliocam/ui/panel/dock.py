@@ -125,7 +125,6 @@ class Workspace(Dock):
 
     def _connect_views(self) -> None:
         session, state = self.session, self.state
-        self.message_view.dismissed.connect(partial(setattr, state, "message", None))
         case = self.case_view
         case.open_folder_requested.connect(self.ask_folder)
         case.open_file_requested.connect(self._ask_file)
@@ -316,7 +315,6 @@ class Workspace(Dock):
         events.device.connect(self._show_run)
         events.progress.connect(self.run_view.set_progress)
         events.refining_progress.connect(self.refine_view.run.set_progress)
-        events.message.connect(self.message_view.set_message)
         events.outline.connect(self.results_view.set_outline)
         events.side_views.connect(self.case_view.set_side_views)
         self.session.maps_shown.connect(self._show_shown_maps)
@@ -324,7 +322,6 @@ class Workspace(Dock):
         self.session.layers_changed.connect(self._show_case)
 
     def _show_everything(self) -> None:
-        self.message_view.set_message(self.state.message)
         self.results_view.set_outline(self.state.outline)
         self.case_view.set_side_views(self.state.side_views)
         self.prepare_view.set_examination(self.state.examination)

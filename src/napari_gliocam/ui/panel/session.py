@@ -28,7 +28,7 @@ from napari_gliocam.ui.jobs.tasks import begin_task
 from napari_gliocam.ui.jobs.turns import Turns
 from napari_gliocam.ui.model.assign import Source, assign, swapped
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import Level, Message, OpenCase
+from napari_gliocam.ui.model.state import Message, OpenCase
 from napari_gliocam.ui.panel.prepare_run import PrepareRun
 from napari_gliocam.ui.panel.refine_run import RefineRun
 from napari_gliocam.ui.panel.saving import Write, save_labels
@@ -58,6 +58,7 @@ class Session(DockSession):
     slice_changed = Signal()
     layers_changed = Signal()
     saved = Signal(list)
+    shares_messages = True
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
@@ -115,10 +116,6 @@ class Session(DockSession):
         self.jobs.run(
             "warm up networks", work.warm_up, self._spare_libraries, torch=True, quiet=True
         )
-
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence in the panel, and in every dock that shows the same."""
-        self.state.say(text, level)
 
     def on_close(self, restore: bool) -> None:
         """Finish labels that follow a slider, and look away from the viewer."""

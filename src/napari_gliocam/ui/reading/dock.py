@@ -61,7 +61,6 @@ class ReadingDock(Dock):
         self.state = self.session.state
         self._connect()
         self.begin(self.session)
-        self.message_view.set_message(self.state.message)
 
     def _make_frame(self) -> None:
         slices = Section("Slices", "Areas on each slice, and image-level probabilities")
@@ -104,8 +103,6 @@ class ReadingDock(Dock):
 
     def _connect(self) -> None:
         session = self.session
-        self.message_view.dismissed.connect(partial(setattr, self.state, "message", None))
-        self.state.events.message.connect(self.message_view.set_message)
         self.state.events.bundle.connect(self._show_addable)
         self._show_addable(self.state.bundle)
         self.chart.slice_requested.connect(session.go_to)

@@ -19,7 +19,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.targets import Target
 from napari_gliocam.ui.jobs.engine import Job
 from napari_gliocam.ui.model.connections import Connections
-from napari_gliocam.ui.model.state import Level, OpenCase
+from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.reading import work as reading_work
 from napari_gliocam.ui.reading.agreement_run import AgreementRun
 from napari_gliocam.ui.reading.overlap_run import OverlapRun
@@ -56,6 +56,7 @@ class ReadingSession(DockSession):
     sequences_changed = Signal(object, str)
     #: The voxel that was clicked on; None outside the case.
     clicked = Signal(object)
+    shares_messages = True
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(viewer, parent)
@@ -88,10 +89,6 @@ class ReadingSession(DockSession):
     def start(self) -> None:
         """Follow the case in work."""
         self._on_current(self.state.current)
-
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence in every dock that shows those of the panel."""
-        self.state.say(text, level)
 
     def on_close(self, restore: bool) -> None:
         """Take away what was drawn."""

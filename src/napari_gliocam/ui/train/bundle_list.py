@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHeaderView, QInputDialog, QTreeWidget, QTreeWidgetItem
+from qtpy.QtWidgets import QInputDialog
 
 from napari_gliocam.nets.library import Listed
-from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button, tooltip
+from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button
 from napari_gliocam.ui.widgets.question import confirms
+from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
 
 _FIGURES = {
@@ -18,7 +19,6 @@ _FIGURES = {
     "AUC edema": ("AUC", "edema"),
     "Dice": ("Dice", "tumour"),
 }
-_HEIGHT = 96
 
 
 class BundleListView(Section):
@@ -32,15 +32,7 @@ class BundleListView(Section):
         super().__init__(
             "Bundles", "Figures after training, on the validation patients of each bundle"
         )
-        self.list = QTreeWidget()
-        self.list.setHeaderLabels(["Bundle", *_FIGURES])
-        self.list.setRootIsDecorated(False)
-        self.list.setFixedHeight(_HEIGHT)
-        header = self.list.header()
-        assert header is not None
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.list = TextTable(most_rows=4)
         self.list.currentItemChanged.connect(self._enable)
         self.use_button = push_button(
             "Use",
@@ -57,22 +49,26 @@ class BundleListView(Section):
         """Show bundles; the one in use is bold."""
         chosen = self.chosen().path if self.list.currentItem() is not None else None
         self._bundles = list(bundles)
-        self.list.clear()
-        for bundle in self._bundles:
-            texts = [figure(bundle.figures.get(key), 3) for key in _FIGURES.values()]
-            item = QTreeWidgetItem([bundle.info.name, *texts])
-            item.setToolTip(0, tooltip(f"{bundle.info.origin}\n{bundle.path}"))
-            font = item.font(0)
+        rows = [
+            [bundle.info.name, *(figure(bundle.figures.get(k), 3) for k in _FIGURES.values())]
+            for bundle in bundles
+        ]
+        tips = [[f"{bundle.info.origin}\n{bundle.path}"] * len(rows[0]) for bundle in bundles]
+        self.list.fill(["Bundle", *_FIGURES], rows, tips)
+        self.list.setCurrentCell(-1, -1)
+        for line, bundle in enumerate(bundles):
+            item = self.list.item(line, 0)
+            assert item is not None
+            font = item.font()
             font.setBold(bundle.path == used)
-            item.setFont(0, font)
-            self.list.addTopLevelItem(item)
+            item.setFont(font)
             if bundle.path == chosen:
                 self.list.setCurrentItem(item)
         self._enable()
 
     def chosen(self) -> Listed:
         """Return the bundle that is selected; the first where none is."""
-        return self._bundles[max(0, self.list.indexOfTopLevelItem(self.list.currentItem()))]
+        return self._bundles[max(0, self.list.currentRow())]
 
     def _enable(self, *items: object) -> None:
         there = self.list.currentItem() is not None and bool(self._bundles)

@@ -72,8 +72,6 @@ class TrainDock(Dock):
 
     def _connect(self) -> None:
         session, tags, choice = self.session, self.tag_view, self.choice_view
-        self.message_view.dismissed.connect(lambda: self.message_view.set_message(None))
-        session.said.connect(self.message_view.set_message)
         tags.folder_requested.connect(self._ask_folder)
         tags.labels_requested.connect(self._ask_labels)
         tags.derive_requested.connect(lambda: session.derive(choice.choices()))

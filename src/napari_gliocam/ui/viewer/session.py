@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -46,6 +47,8 @@ class DockSession(ABC):
     """
 
     said = Signal(object)
+    #: True where the dock shows the messages of the panel instead of its own.
+    shares_messages = False
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         self.viewer = unwrap(viewer)
@@ -56,8 +59,26 @@ class DockSession(ABC):
         self._closed = False
 
     def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence in the dock."""
-        self.said.emit(Message(text, level))
+        """Show a sentence in the dock, and in every dock that shares its messages."""
+        if self.shares_messages:
+            self.state.say(text, level)
+        else:
+            self.said.emit(Message(text, level))
+
+    def dismiss(self) -> None:
+        """Take the message away that is shown."""
+        if self.shares_messages:
+            self.state.message = None
+        else:
+            self.said.emit(None)
+
+    def show_messages(self, show: Callable[[Message | None], object]) -> None:
+        """Pass each message to a function from now on, None where it is taken away."""
+        if self.shares_messages:
+            self.state.events.message.connect(show)
+            show(self.state.message)
+        else:
+            self.said.connect(show)
 
     def fail(self, sentence: str) -> None:
         """Show why something failed."""

@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
-from napari_gliocam.ui.model.state import unwrap
+from napari_gliocam.ui.model.state import Message, unwrap
 from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
 
@@ -79,6 +79,12 @@ class DockWork(Protocol):
     def end(self) -> None:
         """Stop: the viewer is gone, too."""
 
+    def dismiss(self) -> None:
+        """Take the message away that is shown."""
+
+    def show_messages(self, show: Callable[[Message | None], object]) -> None:
+        """Pass each message to a function from now on."""
+
 
 class Dock(ViewerWidget):
     """A dock of one viewer.
@@ -104,6 +110,8 @@ class Dock(ViewerWidget):
     def begin(self, work: DockWork) -> None:
         """Start the work behind the dock; it ends when the dock is closed, or the window."""
         self._work = work
+        self.message_view.dismissed.connect(work.dismiss)
+        work.show_messages(self.message_view.set_message)
         self.end_with(work.end)
         work.start()
 

@@ -9,17 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from math import ceil, floor, log10
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Generic,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, get_type_hints
 
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
@@ -28,6 +18,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QDoubleSpinBox, QFormLay
 from superqt.utils import signals_blocked
 
 from napari_gliocam.errors import GliocamError
+from napari_gliocam.plain import without_none
 from napari_gliocam.settings import field_docs
 from napari_gliocam.ui.widgets.pieces import SPACING, row_label, tooltip
 
@@ -88,7 +79,8 @@ class Form(QWidget, Generic[T]):
             title = (titles or {}).get(field.name, field_title(field.name))
             tip = docs.get(field.name, "")
             held = getattr(value, field.name)
-            annotation, optional = _without_none(hints[field.name])
+            annotation = without_none(hints[field.name])
+            optional = annotation is not hints[field.name]
             if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
                 part = _Part(title, tip, held, annotation, optional)
                 part.form.refused.connect(self.refused)
@@ -184,15 +176,6 @@ class _Part(QWidget):
     def _on_toggled(self, checked: bool) -> None:
         self.form.setVisible(checked)
         self.changed.emit()
-
-
-def _without_none(annotation: object) -> tuple[object, bool]:
-    """Return the type without None, and whether None was one of its values."""
-    if get_origin(annotation) in (Union, UnionType):
-        kept = [one for one in get_args(annotation) if one is not type(None)]
-        if len(kept) == 1 and len(kept) < len(get_args(annotation)):
-            return kept[0], True
-    return annotation, False
 
 
 def _widget(

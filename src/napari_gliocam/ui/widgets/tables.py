@@ -1,4 +1,4 @@
-"""A small table of texts, in which a row can be chosen."""
+"""Tables that are read, not written: one of texts, as high as its rows, and their base."""
 
 from __future__ import annotations
 
@@ -21,8 +21,26 @@ from napari_gliocam.ui.widgets.pieces import tooltip
 _NAME_WIDTH = 170
 
 
-class TextTable(QTableWidget):
-    """A table that is read, not written; as high as its rows.
+class ReadTable(QTableWidget):
+    """A table that is read, not written; whole rows can be chosen."""
+
+    def __init__(self, columns: int = 0) -> None:
+        super().__init__(0, columns)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setWordWrap(False)
+        lines, header = self.verticalHeader(), self.horizontalHeader()
+        assert lines is not None
+        assert header is not None
+        self._lines, self._header = lines, header
+        lines.setVisible(False)
+        lines.setDefaultSectionSize(self.fontMetrics().height() + 6)
+        header.setMinimumSectionSize(30)
+
+
+class TextTable(ReadTable):
+    """A table of texts, as high as its rows.
 
     Parameters
     ----------
@@ -33,20 +51,9 @@ class TextTable(QTableWidget):
     def __init__(self, most_rows: int = 14) -> None:
         super().__init__()
         self._most_rows = most_rows
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setWordWrap(False)
-        lines, header = self.verticalHeader(), self.horizontalHeader()
-        assert lines is not None
-        assert header is not None
-        self._lines, self._header = lines, header
-        lines.setVisible(False)
-        lines.setDefaultSectionSize(self.fontMetrics().height() + 6)
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(30)
+        self._header.setHighlightSections(False)
         bar = self.horizontalScrollBar()
         assert bar is not None
         self._bar = bar
