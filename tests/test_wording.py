@@ -18,9 +18,9 @@ def test_an_undefined_figure_is_a_dash() -> None:
     assert figure(None, 1, "no lesion") == "no lesion"
 
 
-def test_times_are_seconds_or_minutes() -> None:
-    assert [duration(seconds) for seconds in (0.2, 45.4, 119, 720)] == [
-        *("1 s", "45 s", "119 s", "12 min")
+def test_times_are_seconds_minutes_or_hours() -> None:
+    assert [duration(seconds) for seconds in (0.2, 45.4, 119, 720, 9000)] == [
+        *("1 s", "45 s", "119 s", "12 min", "2.5 h")
     ]
 
 

@@ -26,12 +26,7 @@ def list_devices() -> list[str]:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the torch device for a name.
-
-    Parameters
-    ----------
-    name : {"auto", "cpu", "cuda", "mps"}
-        ``"auto"`` takes CUDA, then MPS, then the CPU.
+    """Return the torch device for a name; ``"auto"`` takes CUDA, then MPS, then the CPU.
 
     Raises
     ------

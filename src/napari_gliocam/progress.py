@@ -53,13 +53,7 @@ def finish(
 
 
 def finished(work: Callable[P, Generator[Progress, None, T]]) -> Callable[P, T]:
-    """Return a function that runs a generator of progress to its end, with the same parameters.
-
-    Parameters
-    ----------
-    work : callable
-        Makes the generator.
-    """
+    """Return a function that runs a generator of progress to its end, with the same parameters."""
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:

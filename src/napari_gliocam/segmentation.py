@@ -199,7 +199,7 @@ def compute_maps(
 
     clock = _Clock()
     yield Progress(0, 1, "loading the bundle")
-    run = _Run.begin(case, bundle or load_bundle(), device, clock)
+    run = _NetworkRun.begin(case, bundle or load_bundle(), device, clock)
     bundle = run.bundle
     stack = yield from cutting_slices(
         case,
@@ -231,7 +231,7 @@ def check_modalities(case: Case, info: BundleInfo) -> None:
 
 
 @dataclass(eq=False)
-class _Run:
+class _NetworkRun:
     """The networks of a bundle on one case.
 
     Parameters
@@ -255,7 +255,7 @@ class _Run:
     clock: _Clock
 
     @classmethod
-    def begin(cls, case: Case, bundle: Bundle, name: str, clock: _Clock) -> _Run:
+    def begin(cls, case: Case, bundle: Bundle, name: str, clock: _Clock) -> _NetworkRun:
         """Bring the networks to the device; raise `CaseError` if the case lacks a modality."""
         from napari_gliocam.device import choose_device
 

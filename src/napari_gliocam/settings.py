@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.refine.parameters import Refinement
@@ -61,13 +61,7 @@ class Thresholds:
                 raise GliocamError(f"The {title} is {value:g}; choose a value between 0 and 1.")
 
     def cut_like(self, other: Thresholds) -> Thresholds:
-        """Return these choices with the thresholds of others, that of the gate among them.
-
-        Parameters
-        ----------
-        other : Thresholds
-            Those of a bundle, for example.
-        """
+        """Return these choices with the thresholds of others, that of the gate among them."""
         return replace(
             self,
             tumour_threshold=other.tumour_threshold,
@@ -105,6 +99,23 @@ class SegmentRequest:
         if self.networks not in get_args(Networks):
             known = ", ".join(get_args(Networks))
             raise GliocamError(f'There are no networks "{self.networks}"; choose one of {known}.')
+
+    @property
+    def options(self) -> SegmentOptions:
+        """The settings that `napari_gliocam.segmentation.segmenting` takes beside the bundle."""
+        return {
+            "device": self.device,
+            "thresholds": self.thresholds,
+            "refinement": self.refinement,
+        }
+
+
+class SegmentOptions(TypedDict):
+    """Some settings of a `SegmentRequest`, as parameters."""
+
+    device: str
+    thresholds: Thresholds | None
+    refinement: Refinement
 
 
 @dataclass(frozen=True)
@@ -151,17 +162,7 @@ class EvaluationSettings:
 def field_docs(kind: type) -> dict[str, str]:
     """Return what the numpy docstring of a class says of each parameter, on one line each.
 
-    Help texts of commands and tooltips of forms are these texts.
-
-    Parameters
-    ----------
-    kind : type
-        A dataclass.
-
-    Returns
-    -------
-    dict of str to str
-        By the name of the field.
+    By the name of the field; help texts of commands and tooltips of forms are these texts.
     """
     from docstring_parser import DocstringStyle, parse
 

@@ -23,8 +23,10 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text, such as ``"45 s"`` or ``"12 min"``."""
-    return f"{max(1, round(seconds))} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    """Return a time as text, such as ``"45 s"``, ``"12 min"`` or ``"2.5 h"``."""
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def figure(value: float | None, digits: int, nothing: str = "–") -> str:

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_gliocam.cli.main import app
-from napari_gliocam.cli.train import minutes
 
 pytest.importorskip("lightning")
 torch = pytest.importorskip("torch")
@@ -96,13 +95,6 @@ def test_lightning_is_there_and_runs_no_code_from_checkpoints(given, tmp_path, m
     assert "not installed" in run(given, "--out", tmp_path / "new").output
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.5.5")
     assert "Lightning 2.6 or later" in run(given, "--out", tmp_path / "new").output
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (80, "80 s"), (300, "5 min"), (9000, "2.5 h")]
-)
-def test_durations_in_words(seconds, words):
-    assert minutes(seconds) == words
 
 
 def test_blank_slices_are_kept_where_the_recipe_says_so(given, tmp_path):

@@ -1,10 +1,8 @@
 import csv
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_gliocam.errors import SaveError
 from napari_gliocam.io.tables import csv_text, neutral_cell, restored_cell, write_csv
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("C",)))
@@ -39,10 +37,3 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
     write_csv(tmp_path / "t.csv", ("name",), [("caf\udce9",)])
     assert (tmp_path / "t.csv").read_text() == "name\ncaf\\udce9\n"
     assert csv_text(("a",), []) == "a\n"
-
-
-def test_an_earlier_table_is_kept_unless_it_may_be_replaced(tmp_path):
-    write_csv(tmp_path / "t.csv", ("a",), [])
-    with pytest.raises(SaveError, match="exists"):
-        write_csv(tmp_path / "t.csv", ("b",), [], overwrite=False)
-    assert (tmp_path / "t.csv").read_text() == "a\n"

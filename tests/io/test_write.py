@@ -187,11 +187,6 @@ def test_where_the_json_lies(tmp_path, saved, name, described):
     case, segmentation, _ = saved
     files = save_segmentation(segmentation, tmp_path / name, case=case)
     assert [file.name for file in files] == [name, described]
-    other = save_segmentation(
-        segmentation, tmp_path / "x.nii", case=case, json_path=tmp_path / "sub" / "y.json"
-    )
-    assert other[1] == tmp_path / "sub" / "y.json"
-    assert other[1].is_file()
 
 
 def test_the_same_result_gives_the_same_bytes(tmp_path, saved):

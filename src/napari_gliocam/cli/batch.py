@@ -216,6 +216,23 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
             raise SaveError(f"{path} exists; choose another --out, or replace it (--overwrite).")
 
 
+def in_the_way(paths: Iterable[Path], *, overwrite: bool) -> str | None:
+    """Return the sentence with which `refuse_existing` refuses; None where it does not."""
+    try:
+        refuse_existing(paths, overwrite=overwrite)
+    except SaveError as error:
+        return str(error)
+    return None
+
+
+def check_scheme(name: str | None) -> None:
+    """Raise `GliocamError` if there is no such label scheme, before anything runs."""
+    from napari_gliocam.io.schemes import get_scheme
+
+    if name is not None:
+        get_scheme(name)
+
+
 def open_bundle(request: SegmentRequest) -> Bundle:
     """Load the bundle, after the cheap checks of what was asked for (imports torch).
 
@@ -384,6 +401,12 @@ def end(outcomes: Sequence[Outcome[Any]], *, stopped: bool = False, begun: bool 
     if failed:
         begun |= len(failed) < len(outcomes) or not all(one.refused for one in failed)
         raise typer.Exit(FAILED if begun else WRONG_CALL)
+
+
+def say_each(outcome: Outcome[Any], sentences: Iterable[str]) -> None:
+    """Print sentences about a case, each with its name."""
+    for sentence in sentences:
+        say(f"{outcome.case}: {sentence}")
 
 
 def echo_files(title: str, files: Iterable[Path]) -> None:

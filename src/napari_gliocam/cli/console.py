@@ -63,9 +63,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Each case gets a folder in it.")
 ]
-LabelScheme = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of the expert labels; else detected.")
-]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")
 ]

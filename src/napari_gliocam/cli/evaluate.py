@@ -13,12 +13,14 @@ import typer
 from napari_gliocam.cli.batch import (
     Outcome,
     Sources,
+    check_scheme,
     each_case,
     echo_files,
     end,
     plan,
     refuse_existing,
     run_cases,
+    say_each,
 )
 from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
@@ -87,14 +89,12 @@ class EvaluationRequest:
         ------
         GliocamError
         """
-        from napari_gliocam.io.schemes import get_scheme
         from napari_gliocam.measure.evaluation.report import FILE_NAMES, load_evaluation
 
         refuse_existing((self.out / name for name in FILE_NAMES), overwrite=self.overwrite)
         if self.results is not None and not self.results.is_dir():
             raise CaseError(f"{self.results} is no folder of results; check --results.")
-        if self.label_scheme is not None:
-            get_scheme(self.label_scheme)
+        check_scheme(self.label_scheme)
         if self.against is not None:
             load_evaluation(self.against, self.settings)
 
@@ -124,7 +124,7 @@ def evaluate(
                 None if request.results else request.segment,
                 cluster,
             ),
-            _say_warnings,
+            lambda scored, outcome: say_each(outcome, scored.warnings),
             quiet=as_json,
             debug=debug,
         )
@@ -179,14 +179,7 @@ def measuring(
     else:
         from napari_gliocam.segmentation import segmenting
 
-        asked = request.segment
-        result = yield from segmenting(
-            case,
-            bundle=bundle,
-            device=asked.device,
-            thresholds=asked.thresholds,
-            refinement=asked.refinement,
-        )
+        result = yield from segmenting(case, bundle=bundle, **request.segment.options)
     records = yield from evaluating_case(case, result, targets=targets, settings=request.settings)
     return Scored(tuple(records), tuple(warnings))
 
@@ -286,11 +279,6 @@ def _source(request: EvaluationRequest) -> dict[str, Any]:
         "settings": asdict(asked.thresholds or bundle_thresholds(info)),
         "refinement": asked.refinement.used,
     }
-
-
-def _say_warnings(scored: Scored, outcome: Outcome[Scored]) -> None:
-    for warning in scored.warnings:
-        say(f"{outcome.case}: {warning}")
 
 
 def _print(evaluation: Evaluation, files: Iterable[Path], *, verbose: bool) -> None:

@@ -18,8 +18,8 @@ from napari_gliocam.cli.batch import (
     Sources,
     each_case,
     end,
+    in_the_way,
     plan,
-    refuse_existing,
     run_cases,
     sentence_of,
 )
@@ -35,7 +35,7 @@ from napari_gliocam.cli.console import (
 from napari_gliocam.cli.explain_tests import Baseline, names_of, run_tests
 from napari_gliocam.cli.explain_tests import lines as test_lines
 from napari_gliocam.cli.options import with_shared_options
-from napari_gliocam.errors import GliocamError, SaveError
+from napari_gliocam.errors import GliocamError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.settings import DeviceName
 from napari_gliocam.wording import counted, duration
@@ -144,7 +144,10 @@ def explain(
     does not stop the others.
     """
     with sentences(debug):
-        planned = plan(sources, lambda files: _refuse(request, files))
+        refuse = lambda files: in_the_way(  # noqa: E731
+            _files_of(request.out, files.name), overwrite=request.overwrite
+        )
+        planned = plan(sources, refuse)
         if not request.compare.layers:
             layers = (_last_layer(request.every_bundle),)
             request = replace(request, compare=replace(request.compare, layers=layers))
@@ -172,15 +175,6 @@ def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
     folder = out.expanduser() / stem
     table, sheet, described = (folder / f"{stem}_explain.{kind}" for kind in ("csv", "png", "json"))
     return table, sheet, described
-
-
-def _refuse(request: ExplainRequest, files: CaseFiles) -> str | None:
-    """Say why the results of a case could not be written, as far as can be told now."""
-    try:
-        refuse_existing(_files_of(request.out, files.name), overwrite=request.overwrite)
-    except SaveError as error:
-        return str(error)
-    return None
 
 
 def _one_by_one(

@@ -11,12 +11,15 @@ from napari_gliocam.cli.batch import (
     Outcome,
     Planned,
     Sources,
+    check_scheme,
     each_case,
     echo_files,
     end,
+    in_the_way,
     plan,
     refuse_existing,
     run_cases,
+    say_each,
 )
 from napari_gliocam.cli.cluster import Cluster, in_order
 from napari_gliocam.cli.console import (
@@ -28,13 +31,13 @@ from napari_gliocam.cli.console import (
     uninterrupted,
 )
 from napari_gliocam.cli.options import with_shared_options
-from napari_gliocam.errors import CaseError, SaveError
+from napari_gliocam.errors import CaseError
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import MIN_LESION_ML, SegmentRequest
 
 if TYPE_CHECKING:
     from napari_gliocam.case import Case, ExpertLabels
-    from napari_gliocam.io import CaseFiles, LabelFile
+    from napari_gliocam.io import CaseFiles
     from napari_gliocam.nets.bundle import Bundle
 
 
@@ -86,23 +89,16 @@ class ReportRequest:
 
     def plan(self, sources: Sources) -> list[Planned]:
         """Find the cases, and refuse what would fail at the end before any network runs."""
-        from napari_gliocam.io.schemes import get_scheme
         from napari_gliocam.report.save import TABLE_NAME, report_files
 
         refuse_existing([self.out / TABLE_NAME], overwrite=self.overwrite)
-        if self.label_scheme is not None:
-            get_scheme(self.label_scheme)
+        check_scheme(self.label_scheme)
 
         def refuse(files: CaseFiles) -> str | None:
             if self.no_names:
                 return None
-            try:
-                refuse_existing(
-                    report_files(self.folder_of(files.name), files.name), overwrite=self.overwrite
-                )
-            except SaveError as error:
-                return str(error)
-            return None
+            targets = report_files(self.folder_of(files.name), files.name)
+            return in_the_way(targets, overwrite=self.overwrite)
 
         planned = plan(sources, refuse)
         for option, path in (("--result", self.result), ("--against", self.against)):
@@ -215,14 +211,7 @@ def reporting(
         if expert is not None and expert.source and path.resolve() == expert.source.resolve():
             case, expert = replace(case, expert=None), None  # labels agree with themselves
     else:
-        asked = request.segment
-        result = yield from segmenting(
-            case,
-            bundle=bundle,
-            device=asked.device,
-            thresholds=asked.thresholds,
-            refinement=asked.refinement,
-        )
+        result = yield from segmenting(case, bundle=bundle, **request.segment.options)
     reading = yield from reading_segmentation(
         case,
         result,
@@ -263,35 +252,26 @@ def _expert(case: Case, request: ReportRequest) -> tuple[ExpertLabels | None, tu
     """Return what the labels are compared with, and what is doubtful about it."""
     if request.against is None:
         return case.expert, ()
-    read = _named_labels(case, request.against, request.label_scheme)
+    from napari_gliocam.io.results import read_labels_for
+
+    read = read_labels_for(case, request.against, request.label_scheme)
     return read.expert, read.warnings
-
-
-def _named_labels(case: Case, path: Path, scheme: str | None = None) -> LabelFile:
-    """Read labels that were named for a case; say where they seem to be those of another."""
-    from napari_gliocam.io import read_labels
-    from napari_gliocam.io.results import doubt_of_case
-
-    read = read_labels(path, case.grid, scheme=scheme, case_name=case.name)
-    doubt = doubt_of_case(path, case.name)
-    return replace(read, warnings=(*read.warnings, doubt)) if doubt else read
 
 
 def _result(case: Case, path: Path) -> tuple[Path, Any, tuple[str, ...]]:
     """Read labels that were saved before, on the case's grid."""
-    from napari_gliocam.io.results import find_result
+    from napari_gliocam.io.results import find_result, read_labels_for
 
     if path.is_dir():
         path = find_result(path, case.name)
-    read = _named_labels(case, path)
+    read = read_labels_for(case, path)
     return path, read.expert.labels, read.warnings
 
 
 def _show(reported: Reported, outcome: Outcome[Reported]) -> None:
     """Print what was found and where it stands."""
     found, *rest = reported.said
-    for sentence in rest:
-        say(f"{outcome.case}: {sentence}")
+    say_each(outcome, rest)
     named = ((name, reported.rows[0][f"{name}_ml"]) for name in ("core", "edema"))
     volumes = [f"{name} {ml:.1f} ml" for name, ml in named if ml is not None]
     volumes = volumes or [f"tumour {reported.rows[0]['tumour_ml']:.1f} ml"]

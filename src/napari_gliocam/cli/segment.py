@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from napari_gliocam.cli.batch import Outcome, Sources, each_case, end, plan, run_cases
+from napari_gliocam.cli.batch import Outcome, Sources, each_case, end, plan, run_cases, say_each
 from napari_gliocam.cli.cluster import Cluster
 from napari_gliocam.cli.console import (
     AsJson,
@@ -22,7 +22,6 @@ from napari_gliocam.cli.console import (
     uninterrupted,
 )
 from napari_gliocam.cli.options import with_shared_options
-from napari_gliocam.errors import SaveError
 from napari_gliocam.progress import Progress
 from napari_gliocam.settings import SegmentRequest
 from napari_gliocam.targets import TARGETS
@@ -110,7 +109,7 @@ class ResultFolder:
 
     def refuse(self, files: CaseFiles) -> str | None:
         """Say why the results of a case could not be written, as far as can be told now."""
-        from napari_gliocam.cli.batch import refuse_existing
+        from napari_gliocam.cli.batch import in_the_way
         from napari_gliocam.io.sidecar import is_foreign, written_here
 
         targets = self.files_of(files.name)
@@ -118,10 +117,8 @@ class ResultFolder:
         for path in targets:
             if path.resolve() in sources and not written_here(path):
                 return f"{path} is one of the case's own files; choose another --out."
-        try:
-            refuse_existing(targets, overwrite=self.overwrite)
-        except SaveError as error:
-            return str(error)
+        if sentence := in_the_way(targets, overwrite=self.overwrite):
+            return sentence
         labels, described, *_ = targets
         if labels.exists() and not written_here(labels):
             return f"{labels} is no result of this program; choose another --out, or move it away."
@@ -262,13 +259,7 @@ def _segmenting(
     else:
         case = read_case(files)
     target.check_series(case)  # before any network runs
-    segmentation = yield from segmenting(
-        case,
-        bundle=bundle,
-        device=request.device,
-        thresholds=request.thresholds,
-        refinement=request.refinement,
-    )
+    segmentation = yield from segmenting(case, bundle=bundle, **request.options)
     yield Progress(0, 1, "saving")
     written = target.save(segmentation, case)
     provenance = segmentation.maps.provenance
@@ -291,8 +282,7 @@ def _segmenting(
 
 def _show(saved: Saved, outcome: Outcome[Saved]) -> None:
     """Print what was found."""
-    for warning in saved.warnings:
-        say(f"{outcome.case}: {warning}")
+    say_each(outcome, saved.warnings)
     volumes = saved.segmentation["volumes_ml"].items()
     named = [f"{name} {ml:.1f} ml" for name, ml in volumes if name != "tumour" or len(volumes) == 1]
     echo(f"{outcome.case}: {', '.join(named)}, {outcome.seconds:.1f} s, {saved.files[0]}")

@@ -274,6 +274,3 @@ def print_table(result: StudyResult) -> None:
     console.print(Text(how(result)))
     for sentence in study.differs:
         console.print(Text(printable(f"- {sentence}")))
-
-
-__all__ = ["print_table", "study"]

@@ -22,6 +22,7 @@ from napari_gliocam.cli.options import MapTraining, with_shared_options
 from napari_gliocam.errors import GliocamError, TrainingError
 from napari_gliocam.progress import Progress, finish
 from napari_gliocam.targets import TARGETS, TUMOUR_ALONE
+from napari_gliocam.wording import duration
 
 if TYPE_CHECKING:
     from napari_gliocam.train.run.events import Event, TrainingReport
@@ -141,15 +142,7 @@ def _train_folds(request: TrainingRequest, count: int, *, as_json: bool) -> None
 
 
 def run_training(request: TrainingRequest, *, as_json: bool) -> None:
-    """Run a training to its end with a bar; a signal leaves a checkpoint to go on from.
-
-    Parameters
-    ----------
-    request : TrainingRequest
-        The training.
-    as_json : bool
-        Whether to print events as json lines.
-    """
+    """Run a training to its end with a bar; a signal leaves a checkpoint to go on from."""
     from napari_gliocam.train.run.fit import first_process
     from napari_gliocam.train.run.training import run_request
 
@@ -170,15 +163,7 @@ def run_training(request: TrainingRequest, *, as_json: bool) -> None:
 
 
 def plan_training(request: TrainingRequest, *, as_json: bool) -> None:
-    """Count the cases and slices of a training and estimate its time; train nothing.
-
-    Parameters
-    ----------
-    request : TrainingRequest
-        The training.
-    as_json : bool
-        Whether to print one object of json.
-    """
+    """Count the cases and slices of a training and estimate its time; train nothing."""
     from napari_gliocam.train.run.events import event_to_json
     from napari_gliocam.train.run.plan import estimating_time
     from napari_gliocam.train.run.training import gathering
@@ -196,7 +181,7 @@ def plan_training(request: TrainingRequest, *, as_json: bool) -> None:
     typer.echo(given.plan.words)
     for sentence in (*given.plan.concerns, *given.plan.left_out.values()):
         typer.echo(sentence)
-    typer.echo(f"About {minutes(seconds)} on this machine.")
+    typer.echo(f"About {duration(seconds)} on this machine.")
 
 
 class EventPrinter:
@@ -263,13 +248,6 @@ class EventPrinter:
                 if key.startswith(("train_loss", "val_"))
             )
             say(f"{report.stage}, epoch {report.epoch} of {report.epochs}: {shown}")
-
-
-def minutes(seconds: float) -> str:
-    """Return a duration in words."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def need_lightning() -> None:

@@ -154,20 +154,10 @@ def find_cases(
     return _distinct(cases, path)
 
 
-def case_of_files(
-    modalities: Mapping[Modality, Path], *, labels: Path | None = None, name: str | None = None
-) -> CaseFiles:
-    """Make a case of files that were named one by one.
+def case_of_files(modalities: Mapping[Modality, Path]) -> CaseFiles:
+    """Make a case of files that were named one by one, one for each modality that is there.
 
-    Parameters
-    ----------
-    modalities : mapping of Modality to Path
-        One file for each modality that is there.
-    labels : Path, optional
-        Expert labels.
-    name : str, optional
-        What the case is called; by default what the files' names have in common, else their
-        folder's name.
+    It is called by what the files' names have in common, else by their folder's name.
 
     Raises
     ------
@@ -176,18 +166,15 @@ def case_of_files(
     """
     if not modalities:
         raise CaseError("A case needs at least one file; name its FLAIR with --flair.")
-    paths = [path.expanduser() for path in (*modalities.values(), *filter(None, [labels]))]
+    paths = [path.expanduser() for path in modalities.values()]
     for path in paths:
         if not os.path.lexists(path) or path.is_dir():
             raise CaseError(f"{path} is not a file; check the path.")
-    if name is None:
-        told = parse_names(path.name for path in paths)
-        names = {one.case for one in told if one.role in (Role.MODALITY, Role.LABELS)}
-        parent = paths[0].resolve().parent.name
-        name = names.pop() if len(names) == 1 else ""
-        name = readable(name or parent or "case")
-    chosen = {m: modalities[m].expanduser() for m in Modality if m in modalities}
-    return CaseFiles(name, chosen, labels and labels.expanduser())
+    told = parse_names(path.name for path in paths)
+    names = {one.case for one in told if one.role in (Role.MODALITY, Role.LABELS)}
+    common = names.pop() if len(names) == 1 else ""
+    name = readable(common or paths[0].resolve().parent.name or "case")
+    return CaseFiles(name, {m: modalities[m].expanduser() for m in Modality if m in modalities})
 
 
 def _case_of_folder(folder: Path, patterns: Mapping[Modality, str]) -> CaseFiles:

@@ -177,15 +177,7 @@ def safe_name(name: str) -> str:
 
 
 def dicom_names(case: str, series: str) -> tuple[str, str]:
-    """Return the names of the DICOM segmentation and report that a case gets on a series.
-
-    Parameters
-    ----------
-    case : str
-        Name of the case.
-    series : {"flair", "t1ce", "t2", "t1"}
-        Modality of the series that they belong to.
-    """
+    """Return the names of the DICOM segmentation and report that a case gets on a series."""
     segmentation = f"{safe_name(case)}_{series}_seg.dcm"
     return segmentation, dicom_report_name(segmentation)
 
@@ -207,15 +199,7 @@ def labels_name_on(case: str, series: str) -> str:
 
 
 def map_name(case: str, target: str) -> str:
-    """Return the name of the file that the map of a target is saved in.
-
-    Parameters
-    ----------
-    case : str
-        Name of the case.
-    target : {"tumour", "core", "edema"}
-        Which map.
-    """
+    """Return the name of the file that the map of a target is saved in."""
     return f"{safe_name(case)}_{target}_map.nii.gz"
 
 
@@ -225,12 +209,7 @@ def readable(text: str) -> str:
 
 
 def parse_name(name: str) -> FileName:
-    """Tell case and role from one file name.
-
-    Parameters
-    ----------
-    name : str
-        A file name without its folder, with or without the suffix.
+    """Tell case and role from one file name, with or without its suffix.
 
     Examples
     --------

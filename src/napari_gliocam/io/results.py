@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from napari_gliocam.case import Case
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import look_up
 from napari_gliocam.io.naming import RESULT_WORD, safe_name
+from napari_gliocam.io.read import LabelFile, read_labels
 from napari_gliocam.io.sidecar import read_sidecar
 
 
@@ -43,6 +46,13 @@ def find_result(folder: Path, name: str) -> Path:
         f'There is no result of "{name}" in {folder}; segment it into that folder '
         f"first, or name the file {candidates[0].relative_to(folder)}."
     )
+
+
+def read_labels_for(case: Case, path: Path, scheme: str | None = None) -> LabelFile:
+    """Read labels onto the grid of a case; a doubt about whose they are is among the warnings."""
+    read = read_labels(path, case.grid, scheme=scheme, case_name=case.name)
+    doubt = doubt_of_case(path, case.name)
+    return replace(read, warnings=(*read.warnings, doubt)) if doubt else read
 
 
 def doubt_of_case(path: Path, name: str) -> str:

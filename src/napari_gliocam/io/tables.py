@@ -18,10 +18,8 @@ _FORMULA = re.compile(r"'*[=+\-@\t]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
-def write_csv(
-    path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, overwrite: bool = True
-) -> None:
-    """Write a table as csv in UTF-8, whole or not at all.
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as csv in UTF-8, whole or not at all; an earlier one is replaced.
 
     Parameters
     ----------
@@ -31,15 +29,13 @@ def write_csv(
         Names of the columns.
     rows : iterable of sequences
         Cells of each row; None is an empty cell, texts are made harmless by `neutral_cell`.
-    overwrite : bool
-        Whether a file that exists may be replaced.
 
     Raises
     ------
     SaveError
-        If the file exists or cannot be written; an earlier file is as it was.
+        If it cannot be written; an earlier file is as it was.
     """
-    write_files({path: csv_text(header, rows)}, overwrite=overwrite)
+    write_files({path: csv_text(header, rows)}, overwrite=True)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

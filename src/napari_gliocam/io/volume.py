@@ -140,25 +140,19 @@ def is_oblique(grid: Grid) -> bool:
     return bool(np.max(obliquity(grid.affine)) > OBLIQUE)
 
 
-def difference(one: Grid, other: Grid, *, tolerance: float = 0.05) -> str | None:
+def difference(one: Grid, other: Grid) -> str | None:
     """Say what two grids differ in, in words with both values; None where they agree.
 
     They are compared in canonical axes, so files that store the same voxels in another order
-    agree.  Headers round differently, so places may differ by a small part of a voxel.
-
-    Parameters
-    ----------
-    one, other : Grid
-        The grids to compare.
-    tolerance : float
-        How far the same corner may lie apart, as a part of the voxel's smallest edge.
+    agree.  Headers round differently, so the same corner may lie apart by a twentieth of the
+    voxel's smallest edge.
     """
     if one.shape != other.shape:
         return f"size {_times(one.shape)} and {_times(other.shape)} voxels"
     gap = one.canonical_affine - other.canonical_affine
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(one.shape) - 1)
     apart = np.linalg.norm(corners @ gap[:3, :3].T + gap[:3, 3], axis=1).max()
-    nearest = tolerance * min(one.spacing)
+    nearest = 0.05 * min(one.spacing)
     if apart <= nearest:
         return None
     across = np.array(one.shape) * np.abs(np.subtract(one.spacing, other.spacing))

@@ -33,14 +33,11 @@ _LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 
 
 def save_segmentation(
-    segmentation: Segmentation,
-    path: str | Path,
-    *,
-    case: Case,
-    overwrite: bool = False,
-    json_path: str | Path | None = None,
+    segmentation: Segmentation, path: str | Path, *, case: Case, overwrite: bool = False
 ) -> list[Path]:
     """Write labels as NIfTI, and beside them a json that says what they are made from.
+
+    The json of ``X_seg.nii.gz`` is ``X.json``.
 
     Parameters
     ----------
@@ -53,8 +50,6 @@ def save_segmentation(
     overwrite : bool
         Whether ``path`` may be replaced; the case's own files never are, nor is a json that was
         not written with these labels.
-    json_path : str or Path, optional
-        ``X.json`` for ``X_seg.nii.gz`` by default.
 
     Returns
     -------
@@ -71,7 +66,7 @@ def save_segmentation(
     path = Path(path).expanduser()
     if not path.name.lower().endswith(NIFTI_SUFFIXES):
         raise SaveError(f"{path.name} does not end in .nii.gz or .nii; choose a name that does.")
-    json_path = sidecar_path(path) if json_path is None else Path(json_path).expanduser()
+    json_path = sidecar_path(path)
     refuse_sources((path, json_path), case)
     if is_foreign(json_path, path):
         raise SaveError(

@@ -171,7 +171,7 @@ class AdaptedMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
+class _NearPoints:
     """The N voxels of the neighbourhood with their intensities.
 
     Parameters
@@ -280,7 +280,7 @@ def _neighbourhood(maps: ClassMaps, case: Case) -> NDArray[np.bool_] | None:
     return inside
 
 
-def _points(near: NDArray[np.bool_], case: Case) -> _Points | None:
+def _points(near: NDArray[np.bool_], case: Case) -> _NearPoints | None:
     """Return the voxels of a neighbourhood; None where no modality has any contrast."""
     from scipy.ndimage import gaussian_filter
 
@@ -302,7 +302,7 @@ def _points(near: NDArray[np.bool_], case: Case) -> _Points | None:
         return None
     intensities = np.stack(channels, axis=1)
     features = quadratic_features(intensities)
-    return _Points(box, near[box], intensities, features, case.grid.spacing)
+    return _NearPoints(box, near[box], intensities, features, case.grid.spacing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +311,7 @@ class _Fit:
 
     Parameters
     ----------
-    points : _Points
+    points : _NearPoints
         The neighbourhood.
     among : ndarray of bool, shape (N,)
         The points to learn from, at least one.
@@ -323,7 +323,7 @@ class _Fit:
         Weights and counts of the fit.
     """
 
-    points: _Points
+    points: _NearPoints
     among: NDArray[np.bool_]
     prior: NDArray[np.floating]
     others: int
@@ -347,7 +347,7 @@ class _Fit:
 
 
 def _class_prior(
-    maps: ClassMaps, points: _Points, found: NDArray[np.bool_], parameters: AdaptParameters
+    maps: ClassMaps, points: _NearPoints, found: NDArray[np.bool_], parameters: AdaptParameters
 ) -> NDArray[np.floating]:
     """Logit of core against edema before any intensity is looked at, shape (N,)."""
     core, edema = points.take(maps.core), points.take(maps.edema)

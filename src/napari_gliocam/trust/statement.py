@@ -33,11 +33,6 @@ SURE_MM, SURE = 10.0, 0.97
 def little_evidence(segmentation: Segmentation) -> str:
     """Return a sentence where the networks mark tissue and no slice is sure to show a tumour.
 
-    Parameters
-    ----------
-    segmentation : Segmentation
-        Labels with the maps and image-level probabilities that they come from.
-
     Returns
     -------
     str
@@ -145,13 +140,7 @@ class TrustStatement:
         return self.slices[place] if 0 <= place < len(self.slices) else None
 
     def next_lesion(self, current: int | None) -> LesionDoubt | None:
-        """Return the lesion to look at after the one whose slice is in view, then the first again.
-
-        Parameters
-        ----------
-        current : int or None
-            The slice in view.
-        """
+        """Return the lesion after the one whose slice is in view; after the last the first."""
         places = [k for k, one in enumerate(self.lesions) if one.slice == current]
         after = self.lesions[places[-1] + 1 :] if places else ()
         return next(iter((*after, *self.lesions)), None)

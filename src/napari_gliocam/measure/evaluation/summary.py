@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_gliocam.measure.evaluation.record import IMAGE_LEVEL, CaseRecord, Key
+from napari_gliocam.measure.evaluation.record import CaseRecord, Key
 from napari_gliocam.measure.scores.conventions import Convention, Counts
 from napari_gliocam.measure.scores.image_level import image_level, pool
 from napari_gliocam.targets import TARGETS
@@ -113,13 +113,3 @@ def _pooled(method: str, records: Sequence[CaseRecord]) -> list[Figure]:
 def patients_with(records: Iterable[CaseRecord], target: str) -> int:
     """Return how many patients show a class by the expert."""
     return len({r.case for r in records for t, c in r.counts.items() if t == target and c.expert})
-
-
-__all__ = [
-    "IMAGE_LEVEL",
-    "IMAGE_LEVEL_POOLED",
-    "Figure",
-    "mean_and_sd",
-    "patients_with",
-    "summarise",
-]

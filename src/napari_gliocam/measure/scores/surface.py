@@ -38,13 +38,6 @@ def surface_distances(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the distance of every surface voxel of each mask to the nearest of the other, in mm.
 
-    Parameters
-    ----------
-    a, b : ndarray of bool, same shape, 2-D or 3-D
-        The regions to compare.
-    spacing : sequence of float
-        mm along each axis.
-
     Returns
     -------
     from_a, from_b : ndarray of float64, 1-D

@@ -12,10 +12,10 @@ from qtpy.QtWidgets import QCheckBox, QListWidget, QListWidgetItem, QSizePolicy,
 from napari_gliocam.cams.compare.request import CompareRequest
 from napari_gliocam.cams.methods.registry import METHODS, MULTISCALE, OF_SEGMENTER, SEGMENTER
 from napari_gliocam.case import Modality
+from napari_gliocam.colours import TARGET_COLOURS
 from napari_gliocam.progress import Progress
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.compare.work import Place
-from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     SPACING,
     Choice,

@@ -55,13 +55,7 @@ class SearchView(ChartView):
         self.set_result((), None)
 
     def set_targets(self, targets: Sequence[Target]) -> None:
-        """Choose a class that was run, unless the one that is chosen was.
-
-        Parameters
-        ----------
-        targets : sequence of Target
-            Classes of the comparison; empty where there is none.
-        """
+        """Choose a class that was run, unless the one that is chosen was."""
         if targets and self.target.currentText() not in targets:
             self.target.setCurrentText(targets[0])
 

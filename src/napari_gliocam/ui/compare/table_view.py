@@ -8,10 +8,10 @@ from math import isnan
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QTabWidget
 
+from napari_gliocam.colours import TARGET_COLOURS
 from napari_gliocam.ui.compare.figures import MethodRow, PairRow
 from napari_gliocam.ui.compare.search_view import SearchView
 from napari_gliocam.ui.compare.trust_view import TrustView
-from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import Section, in_row, push_button, swatch, tooltip
 from napari_gliocam.ui.widgets.tables import ReadTable
 from napari_gliocam.wording import figure

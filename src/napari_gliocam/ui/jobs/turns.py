@@ -36,13 +36,7 @@ class Turns:
         return not self._waiting
 
     def run(self, steps: Iterator[object]) -> None:
-        """Take the first step now, and each of the others in a turn of its own.
-
-        Parameters
-        ----------
-        steps : iterator
-            Its values are ignored.
-        """
+        """Take the first step now, and each of the others in a turn of its own."""
         self._waiting.append(steps)
         if len(self._waiting) == 1:
             self._step()

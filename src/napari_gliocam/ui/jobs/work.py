@@ -144,13 +144,9 @@ def segment(
 
     yield Progress(0, 1, "loading the bundle")
     try:
+        bundle = loaded(request.bundle).using(request.networks)
         result = yield from segmenting(
-            case,
-            bundle=loaded(request.bundle).using(request.networks),
-            device=request.device,
-            thresholds=request.thresholds,
-            refinement=request.refinement,
-            ingredients=ingredients,
+            case, bundle=bundle, ingredients=ingredients, **request.options
         )
     except RefinementError as error:
         return SegmentOutcome(error.unrefined.maps, failure=str(error))

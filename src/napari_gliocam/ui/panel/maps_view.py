@@ -8,9 +8,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from napari_gliocam.colours import TARGET_COLOURS
 from napari_gliocam.maps.class_maps import ATTENTION_ROWS, ROWS, Row
 from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.viewer.layer_data import map_name
 from napari_gliocam.ui.widgets.pieces import (
     SPACING,

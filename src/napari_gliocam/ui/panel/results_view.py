@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
+from napari_gliocam.colours import TARGET_COLOURS
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.trust.statement import TrustStatement
 from napari_gliocam.ui.model.result import Change
-from napari_gliocam.ui.viewer.colormaps import TARGET_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     SPACING,
     Elided,

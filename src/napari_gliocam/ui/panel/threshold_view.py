@@ -44,8 +44,7 @@ class ThresholdView(Section):
         self.numbers: dict[QDoubleSlider, Number] = {}
         rows = []
         for title, slider in (("Tumour", self.tumour), ("Class", self.class_)):
-            number = Number(0.0, 1.0, 0.01, "")
-            number.setToolTip(slider.toolTip())
+            number = Number(slider.toolTip())
             number.setFixedWidth(62)
             self.numbers[slider] = number
             rows.append(labelled(title, slider, number))

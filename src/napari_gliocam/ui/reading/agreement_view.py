@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
 
+from napari_gliocam.colours import CONFUSION_COLOURS
 from napari_gliocam.measure.scores.confusion import CONFUSION_NAMES, LabelComparison
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.targets import TARGETS, Target
-from napari_gliocam.ui.viewer.colormaps import CONFUSION_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     Choice,
     Page,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from superqt.utils import signals_blocked
 
+from napari_gliocam.colours import CLASS_COLOURS
 from napari_gliocam.measure.classes.class_overlap import MethodOverlap
 from napari_gliocam.targets import BOTH, CORE, EDEMA
-from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     Choice,
     Page,

@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
+from napari_gliocam.colours import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.measure.lesion.slice_areas import SliceAreas
 from napari_gliocam.targets import (
     BOTH,
@@ -25,7 +26,6 @@ from napari_gliocam.targets import (
     Target,
     parts_of,
 )
-from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS, TARGET_COLOURS
 from napari_gliocam.ui.widgets.chart import ChartView
 
 if TYPE_CHECKING:

@@ -137,11 +137,10 @@ def comparing(
 
 def read_other(path: str | Path, case: Case) -> tuple[ExpertLabels, str]:
     """Read labels of another reader, or another result, and what is doubtful about them."""
-    from napari_gliocam.io.read import read_labels
-    from napari_gliocam.io.results import doubt_of_case
+    from napari_gliocam.io.results import read_labels_for
 
-    read = read_labels(path, case.grid, case_name=case.name)
-    return read.expert, " ".join((*read.warnings, doubt_of_case(Path(path), case.name))).strip()
+    read = read_labels_for(case, Path(path))
+    return read.expert, " ".join(read.warnings)
 
 
 def reporting(

@@ -8,9 +8,9 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem
 
+from napari_gliocam.colours import CLASS_COLOURS
 from napari_gliocam.targets import CORE, EDEMA
 from napari_gliocam.ui.train.tagging import ANSWERS, KEYS, CaseRow, Here
-from napari_gliocam.ui.viewer.colormaps import CLASS_COLOURS
 from napari_gliocam.ui.widgets.pieces import (
     Elided,
     Section,

@@ -8,17 +8,6 @@ from napari.utils import Colormap, DirectLabelColormap
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS, TARGET_COLOURS, rgb
 from napari_gliocam.targets import Target
 
-__all__ = [
-    "CLASS_COLOURS",
-    "CONFUSION_COLOURS",
-    "TARGET_COLOURS",
-    "border_colormap",
-    "confusion_colormap",
-    "contour_colormap",
-    "labels_colormap",
-    "map_colormap",
-]
-
 #: Of borders over grey images: superpixels step back behind the edges between clusters.
 BORDER_COLOURS = {"superpixels": "#999999", "edge map": "#FFFFFF"}
 

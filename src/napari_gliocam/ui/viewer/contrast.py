@@ -57,15 +57,7 @@ class ContrastDrag:
             callbacks.remove(self.drag)
 
     def drag(self, viewer: Any, event: Any) -> Iterator[None]:
-        """Follow the mouse from press to release; napari would zoom meanwhile.
-
-        Parameters
-        ----------
-        viewer : napari.components.ViewerModel
-            The viewer under the mouse.
-        event : napari event
-            The press, then each move.
-        """
+        """Follow the mouse from press to release; napari would zoom meanwhile."""
         opened = self._state.current
         layer = None if opened is None else self._layers.image_in_view(opened)
         if layer is None or event.button != RIGHT or event.modifiers:

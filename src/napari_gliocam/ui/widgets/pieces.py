@@ -108,14 +108,13 @@ class Choice(QComboBox):
 
 
 class Number(QDoubleSpinBox):
-    """A number that can be typed and does not turn under a passing wheel."""
+    """A threshold from 0 to 1 that can be typed and does not turn under a passing wheel."""
 
-    def __init__(self, low: float, high: float, step: float, tip: str, decimals: int = 2) -> None:
+    def __init__(self, tip: str) -> None:
         super().__init__()
-        self.setDecimals(decimals)
-        self.setRange(low, high)
-        self.setSingleStep(step)
-        self.setToolTip(tooltip(tip))
+        self.setRange(0.0, 1.0)
+        self.setSingleStep(0.01)
+        self.setToolTip(tip)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
