@@ -46,6 +46,10 @@ class Modality(StrEnum):
         return {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}[self.value]
 
 
+#: T1 is not needed by the networks, so nobody is warned when it is missing.
+NEEDED = (Modality.T1CE, Modality.T2, Modality.FLAIR)
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """The position of the voxels of a case, in the file and in memory.

@@ -24,8 +24,26 @@ def test_other_images_are_found_one_level_below_too(tmp_path, name, content):
     assert holds_other_images(tmp_path)
     assert holds_other_images(folder)
     assert holds_other_images(folder / name)
-    (tmp_path / "t1.nii.gz").touch()
+    for modality in ("t1ce", "t2", "flair"):
+        (tmp_path / f"{modality}.nii.gz").touch()
     assert not holds_other_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("niftis", "study"),
+    [
+        (["P_flair", "P_t2"], True),  # the T1ce may be the DICOM
+        (["P_seg"], True),  # a result that was saved into the folder of the study
+        (["P_flair", "P_t2", "P_t1ce"], False),
+        (["P_flair", "Q_flair"], False),
+    ],
+)
+def test_dicom_beside_nifti_counts_where_the_case_lacks_a_modality(tmp_path, niftis, study):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "IM0001").write_bytes(bytes(128) + b"DICM")
+    for name in niftis:
+        (tmp_path / f"{name}.nii.gz").touch()
+    assert holds_other_images(tmp_path) is study
 
 
 def test_other_files_are_none(tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gliocam.io.naming import is_nifti
+from napari_gliocam.case import NEEDED
+from napari_gliocam.io.naming import is_nifti, parse_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ _LOOKED_AT = 400
 #: What `napari_gliocam.prepare` reads with SimpleITK, with nibabel, and in all.
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 NIBABEL_SUFFIXES = (".mgz", ".mgh", ".hdr")
-READABLE_SUFFIXES = (*ITK_SUFFIXES, *NIBABEL_SUFFIXES, ".dcm", ".ima")
+_DICOM_SUFFIXES = (".dcm", ".ima")
+READABLE_SUFFIXES = (*ITK_SUFFIXES, *NIBABEL_SUFFIXES, *_DICOM_SUFFIXES)
 
 
 def is_foreign_image(path: Path) -> bool:
@@ -66,19 +68,23 @@ def what_else(folder: Path) -> str:
 
 
 def holds_other_images(path: Path) -> bool:
-    """Return True if a folder holds no NIfTI but images of another format, or a file is one.
+    """Return True if a folder is a study to prepare, or a file is an image of another format.
 
     Parameters
     ----------
     path : Path
-        Of a folder, its own files and those one level below are looked at.
+        A folder without NIfTI but with images of another format, or with DICOM beside the NIfTI
+        of one case that lacks a modality.  Its files and those one level below are looked at.
     """
     if not path.is_dir():
-        return path.is_file() and (_is_dicom(path) or path.suffix.lower() in READABLE_SUFFIXES)
+        return path.is_file() and (_is_dicom(path) or is_readable(path))
     files = _some_files(path.expanduser())
-    if any(is_nifti(file.name) for file in files):
-        return False
-    return any(file.suffix.lower() in READABLE_SUFFIXES or _is_dicom(file) for file in files)
+    told = [n for n in parse_names(f.name for f in files if is_nifti(f.name)) if n.modality]
+    if not any(is_nifti(file.name) for file in files):
+        return any(is_readable(file) or _is_dicom(file) for file in files)
+    lacking = set(NEEDED) - {name.modality for name in told}
+    one = len({name.case for name in told}) < 2
+    return one and bool(lacking) and any(_is_dicom(file) for file in files)
 
 
 def _some_files(folder: Path) -> list[Path]:
@@ -95,7 +101,9 @@ def _some_files(folder: Path) -> list[Path]:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Return True if a file without a telling suffix begins as a DICOM file does."""
+    """Return True if a file has DICOM's ending, or none and begins as a DICOM file does."""
+    if path.suffix.lower() in _DICOM_SUFFIXES:
+        return True
     return (not path.suffix or path.suffix[1:].isdigit()) and looks_like_dicom(path)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gliocam.case import Case, ExpertLabels, Grid, Modality
+from napari_gliocam.case import NEEDED, Case, ExpertLabels, Grid, Modality
 from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io import msd, schemes
 from napari_gliocam.io.find import CaseFiles, find_case, look_up
@@ -22,8 +22,6 @@ from napari_gliocam.io.volume import Volume, difference, is_oblique, make_volume
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: T1 is not needed by the networks, so nobody is warned when it is missing.
-NEEDED = (Modality.T1CE, Modality.T2, Modality.FLAIR)
 #: In the warning about labels that were found and left out.
 NO_EXPERT = "not read as expert labels"
 #: Labels of less than this, and of less than a part of the grid, are a lesion.

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gliocam.case import Case, Grid, Modality, OriginalSeries, Preparation
+from napari_gliocam.case import NEEDED, Case, Grid, Modality, OriginalSeries, Preparation
 from napari_gliocam.errors import CaseError
-from napari_gliocam.io.read import NEEDED
 from napari_gliocam.io.volume import difference
 from napari_gliocam.prepare.align import Alignment, Brain, align
 from napari_gliocam.prepare.examination import Examination, find_examination, read_series
