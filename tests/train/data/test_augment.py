@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.train.data.augment import augment
+from napari_gliocam.train.data.augment import DrawsBySlice, DrawsOnDevice, augment
 from napari_gliocam.train.recipe.augment import Augment
 
 NOTHING = Augment.nothing()
@@ -27,7 +27,8 @@ def rngs(count=3, seed=0):
 
 
 def changed(images, how, masks=None, seed=0, modalities=2):
-    return augment(images, how, rngs(len(images), seed), modalities=modalities, masks=masks)
+    draws = DrawsBySlice(rngs(len(images), seed))
+    return augment(images, how, draws, modalities=modalities, masks=masks)
 
 
 def test_nothing_is_every_change_at_its_neutral_value():
@@ -99,7 +100,8 @@ def test_one_of_the_first_two_modalities_is_left_out_at_most():
 def test_a_slice_is_changed_alike_in_any_batch(how):
     images, masks = slices()
     together = changed(images, how, masks)
-    alone = augment(images[1:2], how, rngs()[1:2], modalities=2, masks=masks[1:2])
+    own = DrawsBySlice(rngs()[1:2])
+    alone = augment(images[1:2], how, own, modalities=2, masks=masks[1:2])
     for a, b in zip(together, alone, strict=True):
         assert torch.equal(a[1:2], b)
 
@@ -141,3 +143,20 @@ def test_unknown_maps_stay_unknown():
     inside = slice(10, 22)
     assert moved[1, :, inside, inside].isnan().all()
     assert not moved[[0, 2]].isnan().any()
+
+
+def test_numbers_drawn_on_the_device_follow_the_seed_of_the_batch():
+    def drawn(*seed):
+        return DrawsOnDevice(500, seed, torch.device("cpu"))
+
+    assert torch.equal(drawn(1, 2).normal(2, 3), drawn(1, 2).normal(2, 3))
+    assert not torch.equal(drawn(1, 2).normal(2, 3), drawn(1, 3).normal(2, 3))
+    values = drawn(0).uniform(-2, 6)
+    assert -2 <= values.min() < -1.8 < 5.8 < values.max() <= 6
+    images, masks = slices()
+    how = replace(NOTHING, rotate_deg=20, scale=0.1, noise=0.05, blur=0.5, bias_field=0.1)
+    draws = DrawsOnDevice(3, (1, 2), torch.device("cpu"))
+    moved, where = augment(images, how, draws, modalities=2, masks=masks)
+    for image, mask in zip(moved, where, strict=True):
+        bright, mask = image[0] > 2.5, mask[1] > 0.5
+        assert (bright & mask).sum() / (bright | mask).sum() > 0.7

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.train.data.batches import BatchLoader, SliceBatch, SliceDataset
+from napari_gliocam.train.data.batches import BatchLoader, HeldImages, SliceBatch, SliceDataset
 from napari_gliocam.train.recipe.augment import Augment
 
 
@@ -12,6 +12,7 @@ class Places:
     """A data set whose batch is its keys."""
 
     draws = None
+    held = None
 
     def __init__(self, count):
         self.count = count
@@ -94,3 +95,19 @@ def test_a_slice_is_augmented_by_seed_epoch_and_row_alone(slices):
     assert not torch.equal(views.images[0], views.images[1])
     plain = SliceDataset(slices, np.array([6, 7])).__getitems__([(9, 1)])
     np.testing.assert_array_equal(plain.images[0].numpy(), slices.images[7].astype(np.float32))
+
+
+def test_slices_held_on_a_device_are_the_same_slices_with_other_random_numbers(slices):
+    held = HeldImages(slices.images, torch.device("cpu"))
+    keys = [(1, 3), (1, 5)]
+    plain, kept = (
+        SliceDataset(slices, np.arange(8), held=place).__getitems__(keys) for place in (None, held)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(plain, kept, strict=True))
+    data = SliceDataset(slices, np.arange(8), Augment(), seed=4, held=held)
+    changed = data.__getitems__(keys)
+    assert torch.equal(changed.images, data.__getitems__(keys).images)
+    assert not torch.equal(changed.images, plain.images)
+    assert not torch.equal(changed.images, data.__getitems__([(2, 3), (2, 5)]).images)
+    loaded = BatchLoader(data, 4, seed=0, workers=2)  # which could not share a device
+    assert len(list(loaded)) == 2

@@ -25,6 +25,7 @@ from napari_gliocam.train.recipe.stages import Classifier
 from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.checkpoints import mean_weights
 from napari_gliocam.train.run.events import TrainingReport
+from napari_gliocam.train.run.fit import Machine
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.training import run_request
 from napari_gliocam.train.stages.classifier import ClassifierStage
@@ -175,6 +176,22 @@ def test_other_slice_labels_give_other_weights(cases, start, drawn, unbroken, tm
     request = ask(cases, start, drawn, tmp_path / "bundle")
     run_request(replace(request, labels=str(tmp_path / "labels.csv")), lambda event: None)
     assert not same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
+
+
+def test_slices_held_on_the_device_go_through_every_round(
+    cases, start, drawn, unbroken, tmp_path, monkeypatch
+):
+    """As on a GPU, whose random numbers are others."""
+    monkeypatch.setattr(Machine, "holds", lambda self, images: True)
+    events = []
+    request = replace(ask(cases, start, drawn, tmp_path / "bundle"), workers=1)
+    run_request(request, events.append)
+    stages, before = (
+        [e.stage for e in every if isinstance(e, TrainingReport)] for every in (events, unbroken[1])
+    )
+    assert stages == before
+    held = load_bundle(tmp_path / "bundle").net
+    assert not same_weights(held, unbroken[0].net)
 
 
 def test_seeds_that_do_not_begin_alike_are_refused(tmp_path):

@@ -10,7 +10,7 @@ from napari_gliocam.train.data.batches import SliceDataset, SoftBatch
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.augment import Augment
 from napari_gliocam.train.stages.losses import soft_map_loss
-from napari_gliocam.train.stages.soft_maps import SoftMaps, patient_maps, write_soft_maps
+from napari_gliocam.train.stages.soft_maps import SoftMaps, mean_maps, patient_maps, write_soft_maps
 
 ABOUT = BundleInfo("tiny", "balls", "CC0-1.0", pixel_mm=3.0, across_slices_mm=2.0)
 COUNT, SIDE = 12, 48
@@ -30,6 +30,10 @@ class Vague(torch.nn.Module):
         core = torch.sigmoid((6 - far) / 3)
         maps = torch.stack([tumour, core, 1 - core])[None] * brain
         return SimpleNamespace(aggregates=maps)
+
+
+def made(net, slices, rows):
+    return patient_maps(slices, rows, mean_maps([net], slices, rows), ABOUT)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def patient():
 
 def test_the_intensities_of_the_patient_mend_the_maps(patient):
     slices, truth = patient
-    maps = patient_maps([Vague()], slices, np.arange(COUNT), ABOUT)
+    maps = made(Vague(), slices, np.arange(COUNT))
     prior = Vague()(None, torch.ones(COUNT, 1, SIDE, SIDE)).aggregates[:, 0].numpy()
 
     def dice(found):
@@ -67,14 +71,14 @@ def test_the_intensities_of_the_patient_mend_the_maps(patient):
 
 def test_slice_labels_bind(patient):
     slices, _ = patient
-    maps = patient_maps([Vague()], slices, np.arange(COUNT), ABOUT)
+    maps = made(Vague(), slices, np.arange(COUNT))
     for column in range(3):
         denied = slices.labels[:, column] == 0
         assert denied.any()
         assert not np.nan_to_num(maps[denied, column]).any()
     only_core = replace(slices, labels=slices.labels.copy())
     only_core.labels[5] = (1, 1, 0)
-    maps = patient_maps([Vague()], only_core, np.arange(COUNT), ABOUT)
+    maps = made(Vague(), only_core, np.arange(COUNT))
     np.testing.assert_allclose(maps[5, 0], maps[5, 1], atol=1e-3)
 
 
@@ -87,7 +91,7 @@ def test_a_tumour_that_is_not_found_is_unknown_not_healthy(patient):
     nothing.forward = lambda images, brain: SimpleNamespace(
         aggregates=0.01 * brain.tile(1, 3, 1, 1)
     )
-    maps = patient_maps([nothing], flat, np.arange(COUNT), ABOUT)
+    maps = made(nothing, flat, np.arange(COUNT))
     assert np.isnan(maps[1:]).all()
     assert (maps[0] == 0).all()
 
@@ -96,8 +100,8 @@ def test_the_order_of_the_rows_plays_no_part(patient):
     slices, _ = patient
     rows = np.arange(COUNT)
     mixed = np.random.default_rng(1).permutation(COUNT)
-    straight = patient_maps([Vague()], slices, rows, ABOUT)
-    np.testing.assert_array_equal(patient_maps([Vague()], slices, mixed, ABOUT), straight[mixed])
+    straight = made(Vague(), slices, rows)
+    np.testing.assert_array_equal(made(Vague(), slices, mixed), straight[mixed])
 
 
 def test_maps_move_with_their_slice_and_synthetic_slices_have_none(patient, tmp_path):
@@ -107,6 +111,8 @@ def test_maps_move_with_their_slice_and_synthetic_slices_have_none(patient, tmp_
     slices = replace(slices, case=case)
     write_soft_maps([Vague()], slices, np.arange(COUNT), tmp_path / "maps", ABOUT, -0.5)
     maps = SoftMaps(tmp_path / "maps")
+    held = SoftMaps(tmp_path / "maps", torch.device("cpu"))[np.arange(COUNT)]
+    torch.testing.assert_close(held, maps[np.arange(COUNT)], equal_nan=True)
     how = Augment(mirror=1, shift_px=3, rotate_deg=20, scale=0.1, gain=0, offset=0, noise=0)
     still = SliceDataset(slices, np.arange(COUNT), maps=maps).__getitems__([(0, 4), (0, 11)])
     moved = SliceDataset(slices, np.arange(COUNT), how, maps=maps).__getitems__([(0, 4), (0, 11)])

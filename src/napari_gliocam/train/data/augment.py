@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,10 +19,20 @@ _COARSE = 5
 _BLURRED = 0.2
 
 
+class Draws(Protocol):
+    """Random numbers for each slice of a batch."""
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return (B,)."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return (B, *shape)."""
+
+
 def augment(
     images: Tensor,
     how: Augment,
-    rngs: Sequence[np.random.Generator],
+    draws: Draws,
     *,
     modalities: int,
     masks: Tensor | None = None,
@@ -34,8 +45,8 @@ def augment(
         Slices, their neighbours as further channels; air is exactly 0 and stays so.  Unchanged.
     how : Augment
         Strength of each change.
-    rngs : sequence of B numpy.random.Generator
-        Source of the random numbers of each slice, so that the batch it is in plays no part.
+    draws : Draws
+        Source of the random numbers.
     modalities : int
         Channels C of one slice.
     masks : Tensor of float32, (B, M, H, W), optional
@@ -48,7 +59,6 @@ def augment(
     masks : Tensor of float32, (B, M, H, W), or None
         The moved masks.
     """
-    draws = _Draws(rngs)
     there = (images != 0).flatten(2).any(dim=2)[..., None, None]  # a missing modality stays so
     slices = (len(images), -1, modalities, *images.shape[-2:])
     brain = (images != 0).reshape(slices).any(dim=2)
@@ -62,8 +72,14 @@ def augment(
     return _with_less(values, draws, how).flatten(1, 2) * there, masks
 
 
-class _Draws:
-    """Random numbers for each slice of a batch, from its own generator."""
+class DrawsBySlice:
+    """Random numbers of each slice from its own generator: the batch it is in plays no part.
+
+    Parameters
+    ----------
+    rngs : sequence of B numpy.random.Generator
+        The generators.
+    """
 
     def __init__(self, rngs: Sequence[np.random.Generator]) -> None:
         self.rngs = rngs
@@ -76,22 +92,52 @@ class _Draws:
         """Return (B, *shape)."""
         return self._each(lambda rng: rng.standard_normal(shape, dtype=np.float32))
 
-    def chance(self, probability: float) -> Tensor:
-        """Return bool, (B,)."""
-        return self.uniform(0, 1) < probability
-
     def _each(self, draw: Callable[[np.random.Generator], NDArray[np.floating]]) -> Tensor:
         return torch.from_numpy(np.stack([draw(rng) for rng in self.rngs]).astype(np.float32))
 
 
-def _grid(draws: _Draws, how: Augment, height: int, width: int) -> Tensor:
+class DrawsOnDevice:
+    """Random numbers of a whole batch at once, made on the device of its slices.
+
+    Parameters
+    ----------
+    count : int
+        Number of slices.
+    seed : sequence of int
+        Seed of the batch.
+    device : torch.device
+        The device; the numbers of another kind of device differ.
+    """
+
+    def __init__(self, count: int, seed: Sequence[int], device: torch.device) -> None:
+        self.count, self.device = count, device
+        state = np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)
+        self.generator = torch.Generator(device).manual_seed(int(state[0] >> 1))
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return (B,)."""
+        drawn = torch.rand(self.count, generator=self.generator, device=self.device)
+        return low + (high - low) * drawn
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return (B, *shape)."""
+        size = (self.count, *shape)
+        return torch.randn(size, generator=self.generator, device=self.device)
+
+
+def _chance(draws: Draws, probability: float) -> Tensor:
+    """Return bool, (B,)."""
+    return draws.uniform(0, 1) < probability
+
+
+def _grid(draws: Draws, how: Augment, height: int, width: int) -> Tensor:
     """Return the place that each pixel comes from, (B, H, W, 2), in [-1, 1] for ``grid_sample``."""
     angle = torch.deg2rad(draws.uniform(-how.rotate_deg, how.rotate_deg))
-    turns = draws.chance(how.quarter_turns) * draws.uniform(1, 4).floor()
+    turns = _chance(draws, how.quarter_turns) * draws.uniform(1, 4).floor()
     angle = angle + turns * (torch.pi / 2)
     side = draws.uniform(how.crop, 1).sqrt()  # of the crop, as part of the slice's
     zoom = side * draws.uniform(-how.scale, how.scale).exp()
-    mirror = 1 - 2 * draws.chance(how.mirror).float()
+    mirror = 1 - 2 * _chance(draws, how.mirror).float()
     centres = []
     for size in (width, height):
         shift = draws.uniform(-how.shift_px, how.shift_px)
@@ -100,8 +146,8 @@ def _grid(draws: _Draws, how: Augment, height: int, width: int) -> Tensor:
     # By hand: affine_grid rounds by the size of the batch.
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     cos, sin, mirror = (value[:, None, None] for value in (cos, sin, mirror))
-    x = mirror * ((torch.arange(width) + 0.5) * 2 / width - 1)
-    y = ((torch.arange(height) + 0.5) * 2 / height - 1)[:, None]
+    x, y = ((torch.arange(n, device=zoom.device) + 0.5) * 2 / n - 1 for n in (width, height))
+    x, y = mirror * x, y[:, None]
     across = cos * x - sin * (height / width) * y + centres[0][:, None, None]
     down = sin * (width / height) * x + cos * y + centres[1][:, None, None]
     grid = torch.stack([across, down], dim=-1)
@@ -111,7 +157,7 @@ def _grid(draws: _Draws, how: Augment, height: int, width: int) -> Tensor:
     return grid
 
 
-def _recoloured(values: Tensor, brain: Tensor, draws: _Draws, how: Augment) -> Tensor:
+def _recoloured(values: Tensor, brain: Tensor, draws: Draws, how: Augment) -> Tensor:
     """Change the intensities of each modality, (B, K, C, H, W), alike in all neighbours.
 
     The brain is (B, K, 1, H, W).
@@ -129,7 +175,7 @@ def _recoloured(values: Tensor, brain: Tensor, draws: _Draws, how: Augment) -> T
         field = strength * draws.normal(modalities, _COARSE, _COARSE)
         values = values + _enlarged(field, *values.shape[-2:])[:, None]
     if how.blur:
-        part = draws.chance(_BLURRED) * draws.uniform(0, how.blur)
+        part = _chance(draws, _BLURRED) * draws.uniform(0, how.blur)
         values = torch.lerp(values, _mean_near(values, brain), part[:, None, None, None, None])
     if how.noise:
         values = values + how.noise * draws.normal(*values.shape[1:])
@@ -144,14 +190,14 @@ def _mean_near(values: Tensor, brain: Tensor) -> Tensor:
     return near / share.clamp_min(0.1)
 
 
-def _with_less(values: Tensor, draws: _Draws, how: Augment) -> Tensor:
+def _with_less(values: Tensor, draws: Draws, how: Augment) -> Tensor:
     """Leave out a modality, or the neighbours."""
     if how.drop_neighbours:
-        alone = draws.chance(how.drop_neighbours)[:, None, None, None, None]
+        alone = _chance(draws, how.drop_neighbours)[:, None, None, None, None]
         middle = values.shape[1] // 2
         values = torch.where(alone, values[:, middle : middle + 1].expand_as(values), values)
     if how.drop_modality:
-        kept = torch.ones(values.shape[0], values.shape[2])
+        kept = values.new_ones(values.shape[0], values.shape[2])
         draw = draws.uniform(0, 1)
         kept[draw < how.drop_modality, 0] = 0
         if values.shape[2] > 1:

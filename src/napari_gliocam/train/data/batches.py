@@ -7,6 +7,7 @@ many workers or devices there are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_gliocam.train.data.augment import augment
+from napari_gliocam.train.data.augment import Draws as RandomNumbers
+from napari_gliocam.train.data.augment import DrawsBySlice, DrawsOnDevice, augment
 from napari_gliocam.train.data.draws import Draws
-from napari_gliocam.train.data.slice_set import SliceSet
+from napari_gliocam.train.data.slice_set import Images, SliceSet
 from napari_gliocam.train.recipe.augment import Augment
 from napari_gliocam.train.recipe.common import Fit
 
@@ -71,11 +73,39 @@ class Batched(Protocol):
 
     #: Batches drawn by chance; None goes through all slices in turn.
     draws: Draws | None
+    #: Slices in the memory of a device, where batches are made there.
+    held: HeldImages | None
 
     def __len__(self) -> int: ...
 
     def __getitems__(self, keys: list[Key]) -> Any:
         """Return the batch of the given keys."""
+
+
+class HeldImages:
+    """All slices of a set in the memory of a device; their batches are made there.
+
+    Reading and augmenting slices on the processor keeps a GPU waiting.
+
+    Parameters
+    ----------
+    images : Images, (N, C, H, W)
+        The slices.
+    device : torch.device
+        The device, which needs 2 N C H W bytes.
+    """
+
+    def __init__(self, images: Images, device: torch.device) -> None:
+        self.device = device
+        self._images = torch.empty(images.shape, dtype=torch.float16, device=device)
+        parts = np.array_split(np.arange(len(images)), len(images) // 64 + 1)
+        with ThreadPoolExecutor() as pool:
+            for rows, part in zip(parts, pool.map(images.__getitem__, parts), strict=True):
+                self._images[rows] = torch.from_numpy(part).to(device)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return some slices, float32."""
+        return self._images[torch.from_numpy(rows).to(self.device)].float()
 
 
 class SliceDataset(Dataset[SliceBatch | SoftBatch]):
@@ -97,6 +127,8 @@ class SliceDataset(Dataset[SliceBatch | SoftBatch]):
         Batches drawn by chance.
     maps : SoftMaps, optional
         Soft maps of the real slices, which move with them; for one view.
+    held : HeldImages, optional
+        The slices on a device, with ``maps`` on the same one.
     """
 
     def __init__(
@@ -109,9 +141,10 @@ class SliceDataset(Dataset[SliceBatch | SoftBatch]):
         seed: int = 0,
         draws: Draws | None = None,
         maps: SoftMaps | None = None,
+        held: HeldImages | None = None,
     ) -> None:
         self.slices, self.rows, self.how, self.views, self.seed = slices, rows, how, views, seed
-        self.draws, self.maps = draws, maps
+        self.draws, self.maps, self.held = draws, maps, held
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -119,12 +152,15 @@ class SliceDataset(Dataset[SliceBatch | SoftBatch]):
     def __getitems__(self, keys: list[Key]) -> SliceBatch | SoftBatch:
         """Return the batch of the given keys."""
         rows = self.rows[[place for _, place in keys]]
-        images = torch.from_numpy(self.slices.images[rows].astype(np.float32))
-        maps = None if self.maps is None else torch.from_numpy(self.maps[rows])
+        if self.held is None:
+            images = torch.from_numpy(self.slices.images[rows].astype(np.float32))
+        else:
+            images = self.held[rows]
+        maps = None if self.maps is None else self.maps[rows]
         views = [self._view(images, maps, rows, keys, view) for view in range(self.views)]
         seen = torch.cat([image for image, _ in views])
-        labels = torch.from_numpy(self.slices.labels[rows].astype(np.float32))
-        case = torch.from_numpy(self.slices.case[rows].astype(np.int64))
+        labels = torch.from_numpy(self.slices.labels[rows].astype(np.float32)).to(seen.device)
+        case = torch.from_numpy(self.slices.case[rows].astype(np.int64)).to(seen.device)
         moved = views[-1][1]
         if moved is None:
             return SliceBatch(seen, labels, case)
@@ -146,14 +182,24 @@ class SliceDataset(Dataset[SliceBatch | SoftBatch]):
         for how, places in ((self.how, np.flatnonzero(~drawn)), (weaker, np.flatnonzero(drawn))):
             if not len(places):
                 continue
-            rngs = slice_rngs(self.seed, rows[places], [keys[place] for place in places], view)
+            draws = self._random(rows, keys, places, view)
             given = None if maps is None else maps[places]
             images[places], moved = augment(
-                images[places], how, rngs, modalities=images.shape[1], masks=given
+                images[places], how, draws, modalities=images.shape[1], masks=given
             )
             if maps is not None and moved is not None:
                 maps[places] = moved
         return images, maps
+
+    def _random(
+        self, rows: NDArray[np.int64], keys: list[Key], places: NDArray[np.int64], view: int
+    ) -> RandomNumbers:
+        """Return the random numbers of some places of a batch."""
+        if self.held is None:
+            chosen = [keys[place] for place in places]
+            return DrawsBySlice(slice_rngs(self.seed, rows[places], chosen, view))
+        seed = [self.seed, *keys[places[0]], view]
+        return DrawsOnDevice(len(places), seed, self.held.device)
 
 
 def slice_rngs(
@@ -198,7 +244,7 @@ class BatchLoader:
     rank, world : int
         Number of this process and count of all processes; each takes its part of every batch.
     workers : int
-        Number of processes that load; 0 loads in this one.
+        Number of processes that load; 0 loads in this one, as where the slices are held.
     position : int
         Batches handed out before.
     """
@@ -232,7 +278,7 @@ class BatchLoader:
         loader: DataLoader[Any] = DataLoader(
             self.data,  # type: ignore[arg-type]
             batch_sampler=self._keys(epoch)[first:],
-            num_workers=self.workers,
+            num_workers=self.workers if self.data.held is None else 0,
             collate_fn=_as_it_is,
         )
         for batch in loader:

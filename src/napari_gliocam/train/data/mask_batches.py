@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_gliocam.train.data.augment import augment
-from napari_gliocam.train.data.batches import Key, slice_rngs
+from napari_gliocam.train.data.augment import DrawsBySlice, augment
+from napari_gliocam.train.data.batches import HeldImages, Key, slice_rngs
 from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.augment import Augment
@@ -61,6 +61,7 @@ class MaskDataset(Dataset[MaskBatch]):
     """
 
     draws: Draws | None = None
+    held: HeldImages | None = None
 
     def __init__(
         self,
@@ -84,8 +85,10 @@ class MaskDataset(Dataset[MaskBatch]):
         stored = torch.from_numpy(self.slices.images[rows].astype(np.float32))
         images, masks = stored[:, : -self.masks], stored[:, -self.masks :]
         if self.how is not None:
-            rngs = slice_rngs(self.seed, rows, keys)
-            images, moved = augment(images, self.how, rngs, modalities=self.modalities, masks=masks)
+            draws = DrawsBySlice(slice_rngs(self.seed, rows, keys))
+            images, moved = augment(
+                images, self.how, draws, modalities=self.modalities, masks=masks
+            )
             assert moved is not None
             masks = moved
         return MaskBatch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.nets.bundle_info import BundleInfo
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import BatchLoader, SliceDataset
+from napari_gliocam.train.data.batches import BatchLoader, HeldImages, SliceDataset
 from napari_gliocam.train.data.draws import make_draws
 from napari_gliocam.train.data.slice_set import SliceSet
 from napari_gliocam.train.recipe.maps import Recipe
@@ -123,18 +122,25 @@ class Backbones:
             first, then = getattr(recipe.pretrain, name), getattr(recipe.classifier, name)
             seed = recipe.seed * 10
             if first.loss != "none":
-                views = (
-                    SliceDataset(self.slices, self.train, first.augment, views=2, seed=seed + 1),
+                views = [
                     SliceDataset(
-                        self.slices, self.validation, first.augment, views=2, seed=seed + 2
-                    ),
-                )
-                run(f"pretrain.{name}", data=views)
+                        self.slices, rows, first.augment, views=2, seed=seed + k, held=self._held
+                    )
+                    for k, rows in enumerate((self.train, self.validation), start=1)
+                ]
+                run(f"pretrain.{name}", data=(views[0], views[1]))
             draws = make_draws(self.slices, self.train, recipe.data.sampling)
+            held = self._held
             train = SliceDataset(
-                self.slices, self.train, then.augment, seed=seed + 3, draws=draws, maps=maps
+                self.slices,
+                self.train,
+                then.augment,
+                seed=seed + 3,
+                draws=draws,
+                maps=maps,
+                held=held,
             )
-            check = SliceDataset(self.slices, self.validation, maps=maps)
+            check = SliceDataset(self.slices, self.validation, maps=maps, held=held)
             run(f"classifier.{name}", data=(train, check))
             if then.fit.average and then.fit.epochs:
                 folder = stage_folder(work, f"classifier.{name}")
@@ -145,7 +151,7 @@ class Backbones:
         """Take the statistics of batch norm anew for weights that are a mean, and keep both."""
 
         def make() -> None:
-            device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
+            device = self.machine.device
             draws = make_draws(self.slices, self.train, self.recipe.data.sampling)
             data = SliceDataset(
                 self.slices,
@@ -153,6 +159,7 @@ class Backbones:
                 self.recipe.classifier.tumour.augment,
                 seed=self.recipe.seed * 10 + 4,
                 draws=draws and draws.real_alone(),
+                held=self._held,
             )
             batches = islice(BatchLoader(data, batch, self.recipe.seed), STATISTICS_BATCHES)
             update_bn(((b.images.to(device),) for b in batches), network.to(device), device)
@@ -170,7 +177,7 @@ class Backbones:
 
         def make() -> None:
             note(self.report, "soft maps")
-            device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
+            device = self.machine.device
             even = []  # the exits count alike until the aggregators learn
             for net in nets:
                 plain = GliocamNet.of(self.slices.images.shape[1], design)
@@ -179,4 +186,11 @@ class Backbones:
                 even.append(plain.eval().to(device))
             write_soft_maps(even, self.slices, self.train, folder, self.about, prior_shift)
 
-        return made_once(self.fabric, folder, make, SoftMaps)
+        device = None if self._held is None else self._held.device
+        return made_once(self.fabric, folder, make, lambda f: SoftMaps(f, device))
+
+    @cached_property
+    def _held(self) -> HeldImages | None:
+        """All slices on the device, where it holds them."""
+        images = self.slices.images
+        return HeldImages(images, self.machine.device) if self.machine.holds(images) else None

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from napari_gliocam.case import Modality
-from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.io.atomic import replacing, write_json
 from napari_gliocam.nets.backbones import load_torchvision
@@ -150,7 +149,7 @@ class _Run(Backbones):
     def _train(self) -> Polarity:
         self.learn(self.net)
         self.net.eval()
-        device = choose_device("cpu" if self.machine.accelerator == "cpu" else "auto")
+        device = self.machine.device
         polarity = self._polarity(device)
         self.net.set_polarity(polarity.signs)
         self._aggregators(device)

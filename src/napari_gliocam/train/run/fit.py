@@ -21,8 +21,10 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from napari_gliocam.device import choose_device
 from napari_gliocam.errors import TrainingError
 from napari_gliocam.train.data.batches import Batched, StageData
+from napari_gliocam.train.data.slice_set import Images
 from napari_gliocam.train.recipe.common import Fit
 from napari_gliocam.train.run.checkpoints import (
     BEST,
@@ -62,6 +64,9 @@ class Machine:
         Lightning's strategy.
     workers : int
         Loading processes of each device.
+    hold : bool or None
+        Whether slices are kept and augmented on the device; None: where one CUDA device trains
+        and a quarter of its free memory has room for them.
     """
 
     accelerator: str = "auto"
@@ -69,6 +74,19 @@ class Machine:
     num_nodes: int = 1
     strategy: str = "auto"
     workers: int = 0
+    hold: bool | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """One device of this kind."""
+        return choose_device("cpu" if self.accelerator == "cpu" else "auto")
+
+    def holds(self, images: Images) -> bool:
+        """Return True if slices are to be kept on the device."""
+        if self.hold is not None or self.world > 1 or self.device.type != "cuda":
+            return bool(self.hold)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return 2 * math.prod(images.shape) < free / 4
 
     @property
     def words(self) -> str:

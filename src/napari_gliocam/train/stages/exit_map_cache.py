@@ -21,7 +21,7 @@ from napari_gliocam.nets.aggregator import (
     stretch,
 )
 from napari_gliocam.nets.gliocam import GliocamNet
-from napari_gliocam.train.data.batches import Key
+from napari_gliocam.train.data.batches import HeldImages, Key
 from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import SliceSet
 
@@ -77,6 +77,7 @@ class ExitMaps(Dataset[MapBatch]):
     """
 
     draws: Draws | None = None
+    held: HeldImages | None = None
 
     def __init__(self, folder: Path, rows: NDArray[np.int64]) -> None:
         self.folder, self.rows = folder, rows

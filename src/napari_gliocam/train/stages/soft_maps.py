@@ -9,7 +9,9 @@ it.  No outline is read; the result is a probability of each pixel.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_gliocam.case import Case
 from napari_gliocam.io.atomic import replacing
@@ -46,6 +49,8 @@ class SoftMaps:
     ----------
     folder : Path
         The folder of the maps.
+    device : torch.device, optional
+        Device to keep the maps on, beside the slices; by default they stay on the disk.
 
     Raises
     ------
@@ -53,19 +58,24 @@ class SoftMaps:
         If a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._maps = np.load(folder / "maps.npy", mmap_mode="r")
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
+        self.folder, self.device = folder, device
+        self._maps = np.load(folder / "maps.npy", mmap_mode=None if device else "r")
         self._place = np.load(folder / "place.npy")
+        self._held = torch.from_numpy(self._maps).to(device) if device else None
 
-    def __reduce__(self) -> tuple[type[SoftMaps], tuple[Path]]:
-        return SoftMaps, (self.folder,)  # a worker opens the files itself
+    def __reduce__(self) -> tuple[type[SoftMaps], tuple[Path, torch.device | None]]:
+        return SoftMaps, (self.folder, self.device)  # a worker opens the files itself
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the maps of some rows of the slice set, (B, 3, H, W); NaN where there are none."""
         place = self._place[rows]
-        out = np.full((len(rows), *self._maps.shape[1:]), np.nan, dtype=np.float32)
-        out[place >= 0] = self._maps[place[place >= 0]]
+        known = place >= 0
+        out = torch.full((len(rows), *self._maps.shape[1:]), torch.nan, device=self.device)
+        if self._held is None:
+            out[known] = torch.from_numpy(self._maps[place[known]].astype(np.float32))
+        else:
+            out[known] = self._held[place[known]].float()
         return out
 
 
@@ -101,17 +111,26 @@ def write_soft_maps(
         part.mkdir()
         shape = (len(real), 3, *slices.images.shape[2:])
         file = open_memmap(part / "maps.npy", "w+", np.float16, shape)
-        for number in np.unique(slices.case[real]):
-            own = real[slices.case[real] == number]
-            file[place[own]] = patient_maps(nets, slices, own, about, prior_shift)
+        patients = [real[slices.case[real] == number] for number in np.unique(slices.case[real])]
+        at_once = os.cpu_count() or 1
+        with ThreadPoolExecutor(at_once) as pool:  # most of an adaptation leaves the GIL to others
+            for start in range(0, len(patients), at_once):
+                some = patients[start : start + at_once]
+                found = [mean_maps(nets, slices, own) for own in some]
+                jobs = [
+                    pool.submit(patient_maps, slices, own, maps, about, prior_shift)
+                    for own, maps in zip(some, found, strict=True)
+                ]
+                for own, job in zip(some, jobs, strict=True):
+                    file[place[own]] = job.result()
         file.flush()
         np.save(part / "place.npy", place)
 
 
 def patient_maps(
-    nets: Sequence[GliocamNet],
     slices: SliceSet,
     rows: NDArray[np.int64],
+    found: NDArray[np.float32],
     about: BundleInfo,
     prior_shift: float = 0.0,
 ) -> NDArray[np.float32]:
@@ -119,10 +138,12 @@ def patient_maps(
 
     Parameters
     ----------
-    nets, slices, about, prior_shift
+    slices, about, prior_shift
         As in `write_soft_maps`.
     rows : ndarray of int, (n,)
         The rows of this patient.
+    found : ndarray of float32, (3, n, H, W)
+        The maps of these rows, from `mean_maps`.
     """
     position = np.arange(len(rows)) if slices.position is None else slices.position[rows]
     order = np.argsort(position)
@@ -133,9 +154,8 @@ def patient_maps(
     grid = phantom_grid((len(rows), *images.shape[2:]), spacing)
     volumes = {m: images[:, channel] for channel, m in enumerate(about.modalities)}
     case = Case(name="", volumes=volumes, grid=grid)
-    found = mean_maps(nets, images)
     sigma = about.across_slices_mm / step
-    tumour, core, edema = smooth_across_slices(found, case.brain, sigma)
+    tumour, core, edema = smooth_across_slices(found[:, order], case.brain, sigma)
     shows = labels[:, :, None, None]
     known = np.clip(tumour, 1e-4, 1 - 1e-4)
     odds = known / (1 - known) * np.exp(prior_shift)
@@ -166,11 +186,14 @@ def patient_maps(
 
 
 @torch.inference_mode()
-def mean_maps(nets: Sequence[GliocamNet], images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean over networks of the aggregates of slices, (3, n, H, W)."""
+def mean_maps(
+    nets: Sequence[GliocamNet], slices: SliceSet, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the mean over networks of the aggregates of some slices, (3, n, H, W)."""
     parts = []
-    for start in range(0, len(images), BATCH):
-        batch = torch.from_numpy(images[start : start + BATCH]).to(nets[0].signs.device)
+    for start in range(0, len(rows), BATCH):
+        images = slices.images[rows[start : start + BATCH]].astype(np.float32)
+        batch = torch.from_numpy(images).to(nets[0].signs.device)
         brain = (batch != 0).any(dim=1, keepdim=True).float()
         parts.append(torch.stack([net(batch, brain).aggregates for net in nets]).mean(dim=0).cpu())
     return torch.cat(parts).transpose(0, 1).numpy()
