@@ -19,7 +19,7 @@ _COARSE = 5
 _BLURRED = 0.2
 
 
-class Draws(Protocol):
+class RandomNumbers(Protocol):
     """Random numbers for each slice of a batch."""
 
     def uniform(self, low: float, high: float) -> Tensor:
@@ -32,7 +32,7 @@ class Draws(Protocol):
 def augment(
     images: Tensor,
     how: Augment,
-    draws: Draws,
+    draws: RandomNumbers,
     *,
     modalities: int,
     masks: Tensor | None = None,
@@ -45,7 +45,7 @@ def augment(
         Slices, their neighbours as further channels; air is exactly 0 and stays so.  Unchanged.
     how : Augment
         Strength of each change.
-    draws : Draws
+    draws : RandomNumbers
         Source of the random numbers.
     modalities : int
         Channels C of one slice.
@@ -125,12 +125,12 @@ class DrawsOnDevice:
         return torch.randn(size, generator=self.generator, device=self.device)
 
 
-def _chance(draws: Draws, probability: float) -> Tensor:
+def _chance(draws: RandomNumbers, probability: float) -> Tensor:
     """Return bool, (B,)."""
     return draws.uniform(0, 1) < probability
 
 
-def _grid(draws: Draws, how: Augment, height: int, width: int) -> Tensor:
+def _grid(draws: RandomNumbers, how: Augment, height: int, width: int) -> Tensor:
     """Return the place that each pixel comes from, (B, H, W, 2), in [-1, 1] for ``grid_sample``."""
     angle = torch.deg2rad(draws.uniform(-how.rotate_deg, how.rotate_deg))
     turns = _chance(draws, how.quarter_turns) * draws.uniform(1, 4).floor()
@@ -157,7 +157,7 @@ def _grid(draws: Draws, how: Augment, height: int, width: int) -> Tensor:
     return grid
 
 
-def _recoloured(values: Tensor, brain: Tensor, draws: Draws, how: Augment) -> Tensor:
+def _recoloured(values: Tensor, brain: Tensor, draws: RandomNumbers, how: Augment) -> Tensor:
     """Change the intensities of each modality, (B, K, C, H, W), alike in all neighbours.
 
     The brain is (B, K, 1, H, W).
@@ -190,7 +190,7 @@ def _mean_near(values: Tensor, brain: Tensor) -> Tensor:
     return near / share.clamp_min(0.1)
 
 
-def _with_less(values: Tensor, draws: Draws, how: Augment) -> Tensor:
+def _with_less(values: Tensor, draws: RandomNumbers, how: Augment) -> Tensor:
     """Leave out a modality, or the neighbours."""
     if how.drop_neighbours:
         alone = _chance(draws, how.drop_neighbours)[:, None, None, None, None]

@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_gliocam.train.data.augment import Draws as RandomNumbers
-from napari_gliocam.train.data.augment import DrawsBySlice, DrawsOnDevice, augment
+from napari_gliocam.train.data.augment import (
+    DrawsBySlice,
+    DrawsOnDevice,
+    RandomNumbers,
+    augment,
+)
 from napari_gliocam.train.data.draws import Draws
 from napari_gliocam.train.data.slice_set import Images, SliceSet
 from napari_gliocam.train.recipe.augment import Augment
