@@ -104,7 +104,13 @@ def _is_dicom(path: Path) -> bool:
     """Return True if a file has DICOM's ending, or none and begins as a DICOM file does."""
     if path.suffix.lower() in _DICOM_SUFFIXES:
         return True
-    return (not path.suffix or path.suffix[1:].isdigit()) and looks_like_dicom(path)
+    return may_be_dicom(path) and looks_like_dicom(path)
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Return True if a file has no ending, a number for one, or that of DICOM."""
+    end = path.suffix.lower()
+    return not end or end[1:].isdigit() or end in _DICOM_SUFFIXES
 
 
 def looks_like_dicom(path: Path) -> bool:

@@ -56,6 +56,7 @@ _TAGS = [
 #: SOP class of a DICOMDIR.
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _MOST_COVER_MM = 170.0
+_FOREIGN = "in a transfer syntax that no installed package decodes"
 #: No series with fewer slices shows a brain.
 _FEWEST = 5
 
@@ -121,9 +122,7 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
         )
     for files in sorted(groups.values(), key=_number):
         name = _name(files[0][1])
-        reason = why_not(files[0][1])
-        if reason is None and hasattr(files[0][1], "EncryptedAttributesSequence"):
-            reason = "encrypted"
+        reason = why_not(files[0][1]) or _unreadable(files[0][1])
         if reason:
             left_out.append(f"{name} is left out: it is {reason}.")
             continue
@@ -132,6 +131,22 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
         except CaseError as error:
             left_out.append(f"{name} is left out: {error}.")
     return ScannedSeries(tuple(series), tuple(left_out))
+
+
+def _unreadable(header: Any) -> str | None:
+    """Return why the pixels of a series cannot be decoded, as the end of a sentence."""
+    from pydicom.pixels import get_decoder
+
+    if hasattr(header, "EncryptedAttributesSequence"):
+        return "encrypted"
+    syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
+    if syntax is None or (syntax.is_transfer_syntax and not syntax.is_compressed):
+        return None
+    try:
+        readable_here = get_decoder(syntax).is_available
+    except NotImplementedError:
+        readable_here = False
+    return None if readable_here else f"{_FOREIGN} ({syntax.name})"
 
 
 def _class_of(header: Any) -> str:
@@ -253,14 +268,18 @@ def read_dicom(series: Series) -> SeriesVolume:
         try:
             dataset = pydicom.dcmread(path, force=True)
             if "PixelData" not in dataset:
-                raise CaseError(f"{readable(path.name)} has no pixel data; export it again.")
+                raise CaseError(
+                    f"{readable(path.name)} of {series.name} has no pixel data; export the series "
+                    "again, or move it out of the folder."
+                )
             pixels: np.ndarray = dataset.pixel_array
         except CaseError:
             raise
         except Exception as error:  # the codecs raise errors of their own
             raise CaseError(
-                f"{readable(path.name)} cannot be decoded ({type(error).__name__}); export the "
-                "series without compression."
+                f"{readable(path.name)} of {series.name} cannot be decoded "
+                f"({type(error).__name__}); export the series again, without compression, or move "
+                "it out of the folder."
             ) from error
         return pixels if pixels.ndim == 3 else pixels[None]
 
@@ -271,6 +290,9 @@ def read_dicom(series: Series) -> SeriesVolume:
     for index, frame in enumerate(stack.frames):
         plane = decoded[frame.path][frame.index]
         if plane.shape != frame.size:
-            raise CaseError(f"{readable(frame.path.name)} has another size than its header says.")
+            raise CaseError(
+                f"{readable(frame.path.name)} of {series.name} has another size than its header "
+                "says; export the series again, or move it out of the folder."
+            )
         array[..., index] = plane.T * np.float32(frame.slope) + np.float32(frame.intercept)
     return volume_of(series.name, array, stack.grid.affine)

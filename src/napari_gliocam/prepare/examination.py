@@ -10,11 +10,12 @@ from pathlib import Path
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles
-from napari_gliocam.io.foreign import looks_like_dicom
+from napari_gliocam.io.foreign import looks_like_dicom, may_be_dicom
 from napari_gliocam.io.naming import Role, parse_names, readable, stem
 from napari_gliocam.prepare.dicom_scan import read_dicom, scan_dicom
 from napari_gliocam.prepare.images import is_image, read_image
 from napari_gliocam.prepare.series import Series, SeriesVolume
+from napari_gliocam.wording import counted
 
 #: Files of one folder beyond which it is no study but an archive.
 _MOST_FILES = 60_000
@@ -118,9 +119,16 @@ def find_examination(source: str | Path | CaseFiles) -> Examination:
     where = readable(folder.resolve().name) or "study"
     files = _files(folder, deep=path.is_dir())
     images = [file for file in files if is_image(file)]
-    others = [file for file in files if not is_image(file) and looks_like_dicom(file)]
+    rest = {file: looks_like_dicom(file) for file in files if not is_image(file)}
+    others = [file for file, is_dicom in rest.items() if is_dicom]
     found = scan_dicom(others, where) if others else None
     left_out = found.left_out if found else ()
+    odd = [file for file, is_dicom in rest.items() if not is_dicom and may_be_dicom(file)]
+    if odd and found:
+        left_out += (
+            f"Not read: {counted(len(odd), 'file')} without an image, the first is "
+            f"{readable(odd[0].name)}; decrypt or export them again.",
+        )
     if not images and found and not found.series:
         raise CaseError(f"{where} holds no series that shows a brain: {' '.join(left_out[:3])}")
     if not images and not found:

@@ -247,8 +247,9 @@ def _warnings(heads: dict[Modality, _Head], left_out: tuple[str, ...]) -> tuple[
     if missing := [m.title for m in NEEDED if m not in heads]:
         notes.append(f"The case has no {' and no '.join(missing)}.")
         if left_out:
+            were = "was" if len(left_out) == 1 else "were"
             notes.append(
-                f"{len(left_out)} of the series or files in its folder were left out; "
+                f"{len(left_out)} of the series or files in its folder {were} left out; "
                 '"napari-gliocam prepare --list" says why.'
             )
     if any(head.logits is not None for head in heads.values()):
