@@ -238,7 +238,7 @@ def test_pixels_that_are_not_there_are_an_error(tmp_path):
     dataset = pydicom.dcmread(paths[0])
     del dataset.PixelData
     dataset.save_as(paths[0])
-    with pytest.raises(CaseError, match="of .* has no pixel data; export"):
+    with pytest.raises(CaseError, match=r"of .* has no pixel data; export"):
         read_series(find_examination(tmp_path).series[0])
 
 

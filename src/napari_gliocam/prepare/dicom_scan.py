@@ -135,7 +135,7 @@ def scan_dicom(paths: Sequence[Path], where: str) -> ScannedSeries:
 
 def _unreadable(header: Any) -> str | None:
     """Return why the pixels of a series cannot be decoded, as the end of a sentence."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     if hasattr(header, "EncryptedAttributesSequence"):
         return "encrypted"
