@@ -136,6 +136,24 @@ def test_a_turn_keeps_the_size_and_a_crop_enlarges(how, low, high):
     assert areas.max() < high
 
 
+def test_enhancement_is_taken_away_where_soft_maps_show_a_core():
+    how = replace(NOTHING, without_enhancement=1.0)
+    image = torch.rand(3, 2, 40, 40) * 0.1 + 0.5
+    maps = torch.zeros(3, 3, 40, 40)
+    maps[:, [0, 2], 8:32, 8:32] = 0.9
+    maps[:, 1, 16:24, 16:24] = 0.9
+    maps[1, 1] = 0  # edema alone
+    maps[2] = torch.nan  # not known
+    image[:, 0, 16:24, 16:24] = 4
+    moved, masks = changed(image, how, maps)
+    assert torch.equal(moved[1:], image[1:])
+    assert torch.equal(masks.nan_to_num(), maps.nan_to_num())
+    assert torch.equal(moved[0, 1], image[0, 1])
+    assert moved[0, 0, 16:24, 16:24].max() < 2.5
+    assert torch.equal(moved[0, 0, :4], image[0, 0, :4])
+    assert torch.equal(changed(image, how)[0], image)  # no soft maps, no change
+
+
 def test_unknown_maps_stay_unknown():
     images, masks = slices()
     masks[1] = torch.nan

@@ -194,6 +194,27 @@ def test_slices_held_on_the_device_go_through_every_round(
     assert not same_weights(held, unbroken[0].net)
 
 
+def test_networks_that_learn_at_the_same_time_are_those_that_learn_in_turn(
+    cases, start, drawn, unbroken, tmp_path, monkeypatch
+):
+    """Each in a process of its own, also where the first one is broken off."""
+    monkeypatch.setattr(Machine, "together", lambda self, networks, images: 2)
+    request = ask(cases, start, drawn, tmp_path / "bundle")
+    seen = set()
+
+    def stop(event):
+        if isinstance(event, TrainingReport):
+            seen.add(event.stage)
+            request.absolute().stop_file.touch()
+
+    assert run_request(request, stop) is None
+    assert seen and not any("round 2" in stage for stage in seen)
+    seen.clear()
+    run_request(request, lambda event: seen.add(getattr(event, "stage", "")))
+    assert any("round 2" in stage for stage in seen)
+    assert same_weights(load_bundle(tmp_path / "bundle").net, unbroken[0].net)
+
+
 def test_seeds_that_do_not_begin_alike_are_refused(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('base = "real"\nstart = "random"\n')

@@ -68,7 +68,10 @@ def augment(
         moved = F.grid_sample(torch.cat(parts, dim=1), grid, align_corners=False)
         images, inside, *rest = torch.split(moved, [part.shape[1] for part in parts], dim=1)
         brain, masks = inside > 0.5, rest[0] if rest else None
-    values = _recoloured(images.reshape(slices), brain[:, :, None], draws, how) * brain[:, :, None]
+    values = images.reshape(slices)
+    if how.without_enhancement and masks is not None:
+        values = _without_enhancement(values, masks, draws, how.without_enhancement)
+    values = _recoloured(values, brain[:, :, None], draws, how) * brain[:, :, None]
     return _with_less(values, draws, how).flatten(1, 2) * there, masks
 
 
@@ -155,6 +158,35 @@ def _grid(draws: RandomNumbers, how: Augment, height: int, width: int) -> Tensor
         bend = 2 * how.bend * draws.normal(2, _COARSE, _COARSE)
         grid = grid + _enlarged(bend, height, width).permute(0, 2, 3, 1)
     return grid
+
+
+def _without_enhancement(
+    values: Tensor, masks: Tensor, draws: RandomNumbers, probability: float
+) -> Tensor:
+    """Draw T1ce, (B, K, 0, H, W), inside the tumour to the level of its edema.
+
+    So a patient whose core enhances shows what one whose core does not may look like.  The masks
+    are soft maps, (B, 3, H, W), NaN where they are not known.
+    """
+    tumour, core, edema = masks.nan_to_num().unbind(dim=1)
+    chosen = _chance(draws, probability) & (core.amax(dim=(1, 2)) > 0.5)
+    near = F.max_pool2d((tumour > 0.3).float(), 5, 1, 2)
+    for _ in range(2):  # no edge where it ends
+        near = F.avg_pool2d(near, 3, 1, 1)
+    t1ce = values[:, :, 0]
+    means, sizes = [], []
+    for part in ((edema > 0.5)[:, None].expand_as(t1ce), t1ce != 0):
+        sizes.append(part.sum(dim=(1, 2, 3)))
+        means.append((t1ce * part).sum(dim=(1, 2, 3)) / sizes[-1].clamp_min(1))
+    level = torch.where(sizes[0] > 20, means[0], means[1] - 0.3) + 0.25 * draws.normal()
+    bright, dark = draws.uniform(0.0, 0.2), draws.uniform(0.3, 1.0)
+    away = t1ce - level[:, None, None, None]
+    slope = torch.where(away > 0, bright[:, None, None, None], dark[:, None, None, None])
+    plain = level[:, None, None, None] + slope * away
+    part = (near * chosen[:, None, None])[:, None]
+    changed = values.clone()
+    changed[:, :, 0] = torch.lerp(t1ce, plain, part.expand_as(t1ce))
+    return changed
 
 
 def _recoloured(values: Tensor, brain: Tensor, draws: RandomNumbers, how: Augment) -> Tensor:

@@ -42,6 +42,9 @@ class Augment:
         Largest part of a mean over 3 x 3 pixels that is blended in, on a fifth of the slices.
     noise : float
         Standard deviation of the noise of each pixel.
+    without_enhancement : float
+        Probability that T1ce inside the tumour of a real slice is drawn to the level of its edema,
+        so that the core no longer enhances; where soft maps say what the tumour is.
     drop_modality : float
         Probability that T1ce, and that T2, is left out, so that the networks learn to run
         without it.
@@ -62,6 +65,7 @@ class Augment:
     bias_field: float = number(0.0, 0.0)
     blur: float = number(0.0, 0.0, 1.0)
     noise: float = number(0.05, 0.0)
+    without_enhancement: float = number(0.0, 0.0, 1.0)
     drop_modality: float = number(0.0, 0.0, 0.5)
     drop_neighbours: float = number(0.0, 0.0, 1.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -34,6 +35,7 @@ from napari_gliocam.train.run.checkpoints import (
 from napari_gliocam.train.run.events import Reporter
 from napari_gliocam.train.run.fit import Machine, note
 from napari_gliocam.train.run.named_stages import run_named_stage
+from napari_gliocam.train.run.side_by_side import Part, SideBySide
 from napari_gliocam.train.run.work_files import made_once
 from napari_gliocam.train.stages.soft_maps import SoftMaps, write_soft_maps
 
@@ -81,27 +83,54 @@ class Backbones:
         """Train the tumour and the class network; what is finished is loaded."""
         recipe = self.recipe
         if not recipe.rounds:
-            self._both(net, recipe, self.work)
+            for name in NETWORKS[: len(net.networks)]:
+                self._one(net, name, recipe, self.work)
             return
         nets = [deepcopy(net) for _ in range(recipe.seeds)]
-        for number, settings in enumerate(recipe.rounds, start=1):
-            folder = self.work / f"round-{number}"
-            maps = None
-            if settings.weight_maps:
-                maps = self._soft_maps(nets, folder / "soft-maps", settings.prior_shift)
-            for k, each in enumerate(nets):
-                seeded = replace(recipe.of_round(number), seed=recipe.seed + k)
-                words = f", round {number} of {len(recipe.rounds)}, seed {seeded.seed}"
-                self._both(each, seeded, folder / f"seed-{seeded.seed}", words, maps)
+        count = self.machine.together(len(nets) * len(net.networks), self.slices.images)
+        with SideBySide(self, count) if count > 1 else nullcontext() as processes:
+            for number, settings in enumerate(recipe.rounds, start=1):
+                maps = None
+                if settings.weight_maps:
+                    folder = self.work / f"round-{number}" / "soft-maps"
+                    maps = self._soft_maps(nets, folder, settings.prior_shift)
+                parts = [
+                    Part(each, number, k, name, maps and maps.folder)
+                    for k, each in enumerate(nets)
+                    for name in NETWORKS[: len(net.networks)]
+                ]
+                if processes is not None:
+                    processes.train(parts)
+                for part in parts:
+                    self.learn_part(part, maps)
         every = zip(*(each.networks for each in nets), strict=True)
         for name, network, seeds in zip(NETWORKS, net.networks, every, strict=False):
             network.load_state_dict(mean_weights(seeds))
             file = stage_folder(self.work, f"classifier.{name}") / WEIGHTS
             self._settle(network, file, getattr(recipe.classifier, name).fit.batch)
 
-    def _both(
+    def learn_part(self, part: Part, maps: SoftMaps | None = None) -> None:
+        """Train one network of one seed in one round, in place; what is finished is loaded.
+
+        Parameters
+        ----------
+        part : Part
+            The network.
+        maps : SoftMaps, optional
+            Its soft maps, where they are open already.
+        """
+        number, recipe = part.number, self.recipe
+        if maps is None and part.maps is not None:
+            maps = self._opened(part.maps)
+        seeded = replace(recipe.of_round(number), seed=recipe.seed + part.seed)
+        words = f", round {number} of {len(recipe.rounds)}, seed {seeded.seed}"
+        work = self.work / f"round-{number}" / f"seed-{seeded.seed}"
+        self._one(part.net, part.network, seeded, work, words, maps)
+
+    def _one(
         self,
         net: GliocamNet,
+        name: Network,
         recipe: Recipe,
         work: Path,
         words: str = "",
@@ -116,36 +145,36 @@ class Backbones:
             report=self.report,
             words=words,
         )
-        for name, network in zip(NETWORKS, net.networks, strict=False):
-            before = {k: v.clone() for k, v in network.state_dict().items()}
-            network.to(memory_format=torch.channels_last)
-            first, then = getattr(recipe.pretrain, name), getattr(recipe.classifier, name)
-            seed = recipe.seed * 10
-            if first.loss != "none":
-                views = [
-                    SliceDataset(
-                        self.slices, rows, first.augment, views=2, seed=seed + k, held=self._held
-                    )
-                    for k, rows in enumerate((self.train, self.validation), start=1)
-                ]
-                run(f"pretrain.{name}", data=(views[0], views[1]))
-            draws = make_draws(self.slices, self.train, recipe.data.sampling)
-            held = self._held
-            train = SliceDataset(
-                self.slices,
-                self.train,
-                then.augment,
-                seed=seed + 3,
-                draws=draws,
-                maps=maps,
-                held=held,
-            )
-            check = SliceDataset(self.slices, self.validation, maps=maps, held=held)
-            run(f"classifier.{name}", data=(train, check))
-            if then.fit.average and then.fit.epochs:
-                folder = stage_folder(work, f"classifier.{name}")
-                self._settle(network, folder / "settled.safetensors", then.fit.batch)
-            blend_weights(network, before, then.blend)
+        network = net.networks[NETWORKS.index(name)]
+        before = {k: v.clone() for k, v in network.state_dict().items()}
+        network.to(memory_format=torch.channels_last)
+        first, then = getattr(recipe.pretrain, name), getattr(recipe.classifier, name)
+        seed = recipe.seed * 10
+        if first.loss != "none":
+            views = [
+                SliceDataset(
+                    self.slices, rows, first.augment, views=2, seed=seed + k, held=self._held
+                )
+                for k, rows in enumerate((self.train, self.validation), start=1)
+            ]
+            run(f"pretrain.{name}", data=(views[0], views[1]))
+        draws = make_draws(self.slices, self.train, recipe.data.sampling)
+        held = self._held
+        train = SliceDataset(
+            self.slices,
+            self.train,
+            then.augment,
+            seed=seed + 3,
+            draws=draws,
+            maps=maps,
+            held=held,
+        )
+        check = SliceDataset(self.slices, self.validation, maps=maps, held=held)
+        run(f"classifier.{name}", data=(train, check))
+        if then.fit.average and then.fit.epochs:
+            folder = stage_folder(work, f"classifier.{name}")
+            self._settle(network, folder / "settled.safetensors", then.fit.batch)
+        blend_weights(network, before, then.blend)
 
     def _settle(self, network: nn.Module, file: Path, batch: int) -> None:
         """Take the statistics of batch norm anew for weights that are a mean, and keep both."""
@@ -186,8 +215,11 @@ class Backbones:
                 even.append(plain.eval().to(device))
             write_soft_maps(even, self.slices, self.train, folder, self.about, prior_shift)
 
-        device = None if self._held is None else self._held.device
-        return made_once(self.fabric, folder, make, lambda f: SoftMaps(f, device))
+        return made_once(self.fabric, folder, make, self._opened)
+
+    def _opened(self, folder: Path) -> SoftMaps:
+        """Open soft maps, on the device where it holds the slices."""
+        return SoftMaps(folder, None if self._held is None else self._held.device)
 
     @cached_property
     def _held(self) -> HeldImages | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -67,6 +68,9 @@ class Machine:
     hold : bool or None
         Whether slices are kept and augmented on the device; None: where one CUDA device trains
         and a quarter of its free memory has room for them.
+    at_once : int or None
+        Networks of a round that learn at the same time, each in a process of its own; None: all of
+        them where the device holds the slices, if each has two cores.
     """
 
     accelerator: str = "auto"
@@ -75,6 +79,7 @@ class Machine:
     strategy: str = "auto"
     workers: int = 0
     hold: bool | None = None
+    at_once: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -87,6 +92,21 @@ class Machine:
             return bool(self.hold)
         free, _ = torch.cuda.mem_get_info(self.device)
         return 2 * math.prod(images.shape) < free / 4
+
+    def together(self, networks: int, images: Images) -> int:
+        """Return how many networks of a round learn at the same time.
+
+        Parameters
+        ----------
+        networks : int
+            Networks of the round.
+        images : Images
+            The slices.
+        """
+        if self.at_once is None:
+            cores = (os.cpu_count() or 1) // 2 if self.holds(images) else 1
+            return min(networks, cores)
+        return min(networks, self.at_once)
 
     @property
     def words(self) -> str:

@@ -1,0 +1,126 @@
+"""Networks of a round that learn at the same time, each in a process of its own.
+
+A small network keeps a GPU waiting for Python; several fill the gaps.  Only the files of finished
+stages come back: who called then goes through the same stages and finds them done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from napari_gliocam.nets.gliocam import GliocamNet
+from napari_gliocam.train.run.events import TrainingReport
+
+if TYPE_CHECKING:
+    from napari_gliocam.train.run.backbones import Backbones, Network
+
+#: Seconds between two looks at the reports of the processes.
+_INTERVAL = 0.1
+
+
+class Part(NamedTuple):
+    """One network of one seed in one round.
+
+    Parameters
+    ----------
+    net : GliocamNet
+        The networks of the seed before the round.
+    number : int
+        The round, from 1.
+    seed : int
+        Number of the seed, from 0.
+    network : {"tumour", "classes"}
+        The network that learns.
+    maps : Path or None
+        Folder of the soft maps.
+    """
+
+    net: GliocamNet
+    number: int
+    seed: int
+    network: Network
+    maps: Path | None
+
+
+class SideBySide:
+    """Processes that train parts of a round; a context manager.
+
+    Parameters
+    ----------
+    run : Backbones
+        The training.
+    count : int
+        Number of processes.
+    """
+
+    def __init__(self, run: Backbones, count: int) -> None:
+        context = get_context("spawn")  # CUDA does not survive a fork
+        self._report = run.report
+        self._reports: Queue[TrainingReport] = context.Queue()
+        self._stop = context.Event()
+        given = (replace(run, report=None, fabric=None), self._reports, self._stop)
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=given)
+
+    def __enter__(self) -> SideBySide:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()  # whatever went wrong here, they end after their step
+        self._pool.shutdown(cancel_futures=True)
+
+    def train(self, parts: Sequence[Part]) -> None:
+        """Train parts to their end and pass their reports on.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+            The parts.
+
+        Raises
+        ------
+        StoppedError
+            If a report was answered with True.
+        """
+        jobs = [self._pool.submit(_train, part) for part in parts]
+        running = True
+        while running:
+            running = bool(wait(jobs, _INTERVAL).not_done)
+            while not self._reports.empty():
+                report = self._reports.get()
+                if self._report is not None and self._report(report):
+                    self._stop.set()
+        for job in jobs:
+            job.result()
+
+
+_RUN: Backbones
+
+
+def _begin(run: Backbones, reports: Queue[TrainingReport], stop: Event) -> None:
+    global _RUN
+    torch.set_num_threads(1)
+
+    def report(event: TrainingReport) -> bool:
+        reports.put(event)
+        return stop.is_set()
+
+    _RUN = replace(run, report=report)
+
+
+def _train(part: Part) -> None:
+    _RUN.learn_part(part)
