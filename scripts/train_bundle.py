@@ -3,7 +3,7 @@
     python scripts/train_bundle.py --patients DIR --labels CSV --out BUNDLE [--anatomies DIR]
     python scripts/train_bundle.py --out BUNDLE [--anatomies DIR]
 
-The first line runs the recipe ``real``, that of ``gliocam-real-1``: real patients beside synthetic
+The first line runs the recipe ``real``: real patients beside synthetic
 slices, on from ``gliocam-synthetic-2``, from another bundle (``--start``), or from networks that it
 trains on the synthetic slices first (``--scratch``).  The second runs the recipe ``default``, as
 ``gliocam-synthetic-2`` began.  ``--anatomies`` holds ``labels/`` and ``ms/`` (see
@@ -64,7 +64,7 @@ def main(words: list[str] | None = None) -> int:
     begins.add_argument("--start", type=Path, metavar="BUNDLE", help="bundle to go on from")
     begins.add_argument("--scratch", action="store_true", help="no bundle to go on from")
     add("--recipe", metavar="NAME|FILE", help="real with patients, else default")
-    add("--cases", type=int, help="synthetic cases, 1300 by default")
+    add("--cases", type=int, help="synthetic cases; by default as the recipe says, or 1300")
     add("--work", type=Path, metavar="DIR", help="slices and checkpoints; BUNDLE-work by default")
     add("--name", default="", help="of the bundle; its folder's by default")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))

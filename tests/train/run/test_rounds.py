@@ -208,7 +208,8 @@ def test_networks_that_learn_at_the_same_time_are_those_that_learn_in_turn(
             request.absolute().stop_file.touch()
 
     assert run_request(request, stop) is None
-    assert seen and not any("round 2" in stage for stage in seen)
+    assert seen
+    assert not any("round 2" in stage for stage in seen)
     seen.clear()
     run_request(request, lambda event: seen.add(getattr(event, "stage", "")))
     assert any("round 2" in stage for stage in seen)

@@ -92,10 +92,11 @@ class Backbones:
             for number, settings in enumerate(recipe.rounds, start=1):
                 maps = None
                 if settings.weight_maps:
-                    folder = self.work / f"round-{number}" / "soft-maps"
-                    maps = self._soft_maps(nets, folder, settings.prior_shift)
+                    made = self.work / f"round-{number}" / "soft-maps"
+                    maps = self._soft_maps(nets, made, settings.prior_shift)
+                folder = None if maps is None else maps.folder
                 parts = [
-                    Part(each, number, k, name, maps and maps.folder)
+                    Part(each, number, k, name, folder)
                     for k, each in enumerate(nets)
                     for name in NETWORKS[: len(net.networks)]
                 ]

@@ -6,6 +6,7 @@ stages come back: who called then goes through the same stages and finds them do
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -68,7 +69,9 @@ class SideBySide:
         self._report = run.report
         self._reports: Queue[TrainingReport] = context.Queue()
         self._stop = context.Event()
-        given = (replace(run, report=None, fabric=None), self._reports, self._stop)
+        # Bytes: torch would send each tensor as an open file, and there are too many.
+        plain = pickle.dumps(replace(run, report=None, fabric=None))
+        given = (plain, self._reports, self._stop)
         self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=given)
 
     def __enter__(self) -> SideBySide:
@@ -96,7 +99,7 @@ class SideBySide:
         StoppedError
             If a report was answered with True.
         """
-        jobs = [self._pool.submit(_train, part) for part in parts]
+        jobs = [self._pool.submit(_train, pickle.dumps(part)) for part in parts]
         running = True
         while running:
             running = bool(wait(jobs, _INTERVAL).not_done)
@@ -111,7 +114,7 @@ class SideBySide:
 _RUN: Backbones
 
 
-def _begin(run: Backbones, reports: Queue[TrainingReport], stop: Event) -> None:
+def _begin(run: bytes, reports: Queue[TrainingReport], stop: Event) -> None:
     global _RUN
     torch.set_num_threads(1)
 
@@ -119,8 +122,8 @@ def _begin(run: Backbones, reports: Queue[TrainingReport], stop: Event) -> None:
         reports.put(event)
         return stop.is_set()
 
-    _RUN = replace(run, report=report)
+    _RUN = replace(pickle.loads(run), report=report)  # noqa: S301 - from this program itself
 
 
-def _train(part: Part) -> None:
-    _RUN.learn_part(part)
+def _train(part: bytes) -> None:
+    _RUN.learn_part(pickle.loads(part))  # noqa: S301
