@@ -23,6 +23,7 @@ from napari_gliocam.train.labels.tag_file import save_tags
 from napari_gliocam.train.recipe.maps import Data, Round, read_recipe
 from napari_gliocam.train.recipe.stages import Classifier
 from napari_gliocam.train.recipe.toml_file import recipe_values
+from napari_gliocam.train.run import training
 from napari_gliocam.train.run.checkpoints import mean_weights
 from napari_gliocam.train.run.events import TrainingReport
 from napari_gliocam.train.run.fit import Machine
@@ -198,7 +199,7 @@ def test_networks_that_learn_at_the_same_time_are_those_that_learn_in_turn(
     cases, start, drawn, unbroken, tmp_path, monkeypatch
 ):
     """Each in a process of its own, also where the first one is broken off."""
-    monkeypatch.setattr(Machine, "together", lambda self, networks, images: 2)
+    monkeypatch.setattr(training, "machine_of", lambda request: Machine("cpu", at_once=2))
     request = ask(cases, start, drawn, tmp_path / "bundle")
     seen = set()
 

@@ -1,7 +1,7 @@
 """Networks of a round that learn at the same time, each in a process of its own.
 
 A small network keeps a GPU waiting for Python; several fill the gaps.  Only the files of finished
-stages come back: who called then goes through the same stages and finds them done.
+stages come back: the caller then goes through the same stages and finds them done.
 """
 
 from __future__ import annotations
