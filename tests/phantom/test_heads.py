@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gliocam.phantom.heads import brain_of_labels, draw_head, head_of_labels
+from napari_gliocam.phantom.heads import (
+    brain_of_labels,
+    draw_anatomy,
+    draw_head,
+    draw_sequence,
+    head_of_labels,
+)
 
 
 def head_labels() -> np.ndarray:
@@ -89,3 +95,15 @@ def test_a_head_is_drawn_where_its_labels_are(head):
     drawn = draw_head(there, np.random.default_rng(1))
     assert drawn.image.device.type == "cpu"
     assert torch.equal(drawn.image, draw_head(head, np.random.default_rng(1)).image)
+
+
+def test_sequences_of_an_anatomy_share_nothing_but_the_anatomy(head):
+    anatomy = draw_anatomy(head, np.random.default_rng(1), lesions=1)
+    first = draw_sequence(anatomy, np.random.default_rng(2), cut_off=False)
+    brain, image = first.brain.clone(), first.image.clone()
+    for seed in range(3, 6):  # the cut-off of one leaves the others whole
+        draw_sequence(anatomy, np.random.default_rng(seed))
+    again = draw_sequence(anatomy, np.random.default_rng(2), cut_off=False)
+    assert torch.equal(again.brain, brain)
+    assert torch.equal(first.brain, brain)
+    assert torch.equal(again.image, image)

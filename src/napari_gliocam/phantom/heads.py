@@ -175,7 +175,7 @@ class HeadAnatomy:
     ----------
     head : HeadLabels
         Where it comes from.
-    codes : Tensor of int64, shape (S, P, L)
+    codes : Tensor of int32, shape (S, P, L)
         As in ``head``, on the fine grid; lesions have the codes that follow.
     brain : Tensor of bool, shape (S, P, L)
         The brain on the fine grid.
@@ -190,6 +190,12 @@ class HeadAnatomy:
     brain: Tensor
     shape: tuple[int, int, int]
     spacing: float
+
+    @cached_property
+    def shares(self) -> tuple[Tensor, Tensor]:
+        """Shares of the brain and of its lesions in each voxel of the image."""
+        lesion = self.codes >= len(self.head.names)
+        return _pool(self.brain.float()), _pool(lesion.float())
 
 
 def draw_head(
@@ -278,16 +284,24 @@ def draw_sequence(
     DrawnHead
     """
     codes, head = anatomy.codes, anatomy.head
-    fields = Fields(_fine_grid(anatomy.shape, anatomy.spacing, codes.device), rng)
+    fields = Fields(_grid(anatomy.shape, anatomy.spacing, codes.device), rng)
     levels, spread = (t.to(codes.device) for t in _draw_contrast(head, fields))
-    image = levels[codes] + spread[codes] * fields.white()
-    image = avg_pool3d(image[None], _FINE)[0]
-    share = avg_pool3d(anatomy.brain.float()[None], _FINE)[0]
-    lesion = avg_pool3d((codes >= len(head.names)).float()[None], _FINE)[0]
-    image = _acquire(image, share, Fields(_grid(anatomy.shape, anatomy.spacing, codes.device), rng))
+    image, variance = (
+        _pool(values.index_select(0, codes.flatten()).view(codes.shape))
+        for values in (levels, spread**2 / _FINE**3)  # the mean of a voxel's points varies less
+    )
+    image = image + variance.sqrt() * fields.white()
+    share, lesion = (values.clone() for values in anatomy.shares)
+    image = _acquire(image, share, fields)
     if cut_off and rng.random() < 0.5:
         _cut_off(image, (share, lesion), rng)
     return DrawnHead(image, share, lesion)
+
+
+def _pool(values: Tensor) -> Tensor:
+    """Return the mean of the points of each voxel."""
+    pooled: Tensor = avg_pool3d(values[None], _FINE)[0]
+    return pooled
 
 
 def _grid(shape: tuple[int, int, int], spacing: float, device: torch.device) -> SliceGrid:
@@ -302,27 +316,32 @@ def _fine_grid(shape: tuple[int, int, int], spacing: float, device: torch.device
 def _sample(head: HeadLabels, fields: Fields, moved: bool) -> tuple[Tensor, Tensor]:
     """Return codes and brain on the grid of the fields, after a random movement."""
     rng, u = fields.rng, fields.uniform
-    where = torch.stack([p.expand(fields.grid.size).clone() for p in fields.grid.points])
+    turn = np.eye(3)
     if moved:
-        turn = torch.from_numpy(_rotation(rng.normal(0, (9, 12, 9)))).float()
-        turn = turn * torch.tensor([u(0.85, 1.18) * u(0.95, 1.05) for _ in range(3)])
-        where = torch.tensordot(turn.to(where.device), where, 1)
+        turn = _rotation(rng.normal(0, (9, 12, 9)))
+        turn *= [u(0.85, 1.18) * u(0.95, 1.05) for _ in range(3)]
         if fields.chance(0.5):
-            where[2] = -where[2]
-        scale = u(25, 60)
-        for axis in range(3):
-            where[axis] += rng.normal(0, 10) + u(0, 3.5) * fields.smooth(scale)
-            where[axis] += u(0, 6) * fields.smooth(90)  # another shape of the skull
+            turn[2] = -turn[2]
+    scale = u(25, 60)
     limits = head.codes.shape
-    index = torch.zeros_like(where[0], dtype=torch.int32)
+    index = torch.zeros(fields.grid.size, dtype=torch.int32, device=head.codes.device)
     inside = torch.ones_like(index, dtype=torch.bool)
     for axis in range(3):
-        at = (where[axis] / head.spacing + head.centre[axis]).round_().to(torch.int32)
-        inside &= (at >= 0) & (at < limits[axis])
-        index = index * limits[axis] + at.clamp_(0, limits[axis] - 1)
-    codes = (head.codes.flatten()[index] * inside).long()
-    brain = head.brain.flatten()[index] & inside
-    return codes, brain
+        steps = turn[axis] / head.spacing
+        z, y, x = (p * step for p, step in zip(fields.grid.points, steps, strict=True))
+        centre = head.centre[axis] + (rng.normal(0, 10) / head.spacing if moved else 0.0)
+        at = (z + (y + centre)) + x
+        if moved:
+            at.add_(fields.smooth(scale), alpha=u(0, 3.5) / head.spacing)
+            # Another shape of the skull.
+            at.add_(fields.smooth(90), alpha=u(0, 6) / head.spacing)
+        voxel = at.round_().to(torch.int32)
+        inside &= (voxel >= 0) & (voxel < limits[axis])
+        index.mul_(limits[axis]).add_(voxel.clamp_(0, limits[axis] - 1))
+    places = index.flatten()
+    codes = head.codes.flatten().index_select(0, places).view(index.shape) * inside
+    brain = head.brain.flatten().index_select(0, places).view(index.shape) & inside
+    return codes.to(torch.int32), brain
 
 
 def _rotation(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -370,6 +389,10 @@ def _draw_contrast(head: HeadLabels, fields: Fields) -> tuple[Tensor, Tensor]:
     names = np.array(head.names)
     count = len(names) + _LESION_CODES
     levels = rng.uniform(0, 1, count)
+    if fields.chance(0.7):  # left and right alike
+        for numbers in FREESURFER.values():
+            alike = np.flatnonzero(np.isin(names, numbers))
+            levels[alike] = levels[alike[:1]] + rng.normal(0, 0.04, len(alike))
     if fields.chance(0.6):  # tissues in groups, as scanners show them
         csf, grey, white = u(0, 1), u(0.2, 0.9), u(0.2, 0.9)
         bone, skin = u(0, 0.25), u(0.2, 1.3)
