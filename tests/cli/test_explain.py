@@ -310,7 +310,7 @@ def test_help_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-TABLE = ["method", "class", "scope", "test", "value"]
+TABLE = ["method", "class", "scope", "test", "value", "slices"]
 
 
 def test_every_test_of_every_method_as_a_table(run, bundles, case, tmp_path, monkeypatch):

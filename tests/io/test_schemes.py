@@ -20,7 +20,7 @@ from napari_gliocam.io.schemes import (
     label_values,
 )
 
-MSD_HINT, OWN_HINT = Hints(msd=True), Hints(own=True)
+MSD_HINT, OWN_HINT, EDITED = Hints(msd=True), Hints(own=True), Hints(edited=True)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ MSD_HINT, OWN_HINT = Hints(msd=True), Hints(own=True)
         ({0, 1}, MSD_HINT, MSD),
         ({0, 1, 2}, OWN_HINT, GLIOCAM),
         ({0, 1, 2, 3}, OWN_HINT, GLIOCAM),
+        ({0, 1, 2, 3}, EDITED, GLIOCAM),
         ({1.0, 2.0, 4.0}, None, BRATS),
     ],
 )
@@ -64,6 +65,9 @@ def test_strange_values_are_listed(values):
         (MSD, {1, 2, 3}, MSD_HINT, False),
         (BRATS, set(), None, False),
         (BRATS, {4}, Hints("P01"), True),
+        (BRATS, {1, 2, 4}, OWN_HINT, True),
+        (BRATS, {1, 4}, EDITED, True),
+        (GLIOCAM, {1, 2, 3}, EDITED, True),
     ],
 )
 def test_doubt_is_said_where_values_fit_several_schemes(scheme, values, hints, said):

@@ -29,6 +29,7 @@ from napari_gliocam.io.atomic import check_writable
 from napari_gliocam.io.naming import safe_name
 from napari_gliocam.io.sidecar import read_sidecar, written_here
 from napari_gliocam.settings import Thresholds
+from napari_gliocam.targets import TUMOUR_ALONE
 
 from ..small_case import on_disk
 
@@ -217,6 +218,19 @@ def test_maps(tmp_path, saved):
     assert (
         len(save_maps(segmentation.maps, case, tmp_path / on_disk("Ordner ä"), overwrite=True)) == 3
     )
+
+
+def test_no_map_of_an_earlier_result_stays_beside_new_ones(tmp_path, saved):
+    """Maps of core and edema stayed beside labels of the tumour alone."""
+    case, segmentation, _ = saved
+    before = save_maps(segmentation.maps, case, tmp_path)
+    foreign = tmp_path / before[2].name
+    image = nib.load(foreign)
+    image.header["descrip"] = b"of another program"
+    nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header).to_filename(foreign)
+    alone = replace(segmentation.maps, targets=TUMOUR_ALONE)
+    save_maps(alone, case, tmp_path, overwrite=True)
+    assert sorted(tmp_path.iterdir()) == sorted([before[0], foreign])
 
 
 def test_a_name_that_is_no_file_name(tmp_path, saved):

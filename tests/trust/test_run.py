@@ -28,7 +28,10 @@ def test_every_test_of_some_methods(asked, case, other, maps_of, recipe_of, unch
     steps = list(work.run())
     assert all(isinstance(step, Progress) and step.done <= step.total for step in steps)
     rows = list(csv.DictReader(to_csv(work.findings).splitlines()))
-    assert list(rows[0]) == ["method", "class", "scope", "test", "value"]
+    assert list(rows[0]) == ["method", "class", "scope", "test", "value", "slices"]
+    tested = [r for r in rows if r["scope"] == "lesion" and r["test"] != "auprc" and r["value"]]
+    assert {r["slices"] for r in tested if "localisation" not in r["test"]} <= {"1", "2", ""}
+    assert all(r["slices"] for r in tested if r["test"] in ("deletion", "randomisation"))
     for name in methods:
         for target in TARGETS:
             tests = {r["test"] for r in rows if (r["method"], r["class"]) == (name, target)}

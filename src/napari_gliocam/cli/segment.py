@@ -147,6 +147,8 @@ class ResultFolder:
         """
         from napari_gliocam.io import save_maps, save_segmentation
         from napari_gliocam.io.atomic import write_files
+        from napari_gliocam.io.naming import name_on
+        from napari_gliocam.io.write import remove_other_maps
 
         labels, *_ = self.files_of(case.name)
         folder_was_there = labels.parent.exists()
@@ -159,6 +161,10 @@ class ResultFolder:
                 if originals:
                     write_files(originals, overwrite=self.overwrite)
                     maps += originals
+                if self.save_maps and self.overwrite:
+                    for series in self.back:
+                        name, targets = name_on(case.name, series), segmentation.maps.targets
+                        remove_other_maps(labels.parent, name, targets)
                 written = save_segmentation(
                     segmentation, labels, case=case, overwrite=self.overwrite
                 )

@@ -154,11 +154,12 @@ def read_labels(
         )
     raw = schemes.whole_numbers(own.from_file(file.array))
     values = schemes.label_values(raw)
-    result = written_here(path, file.header)
+    result, edited = written_here(path, file.header), changed_since(path)
     hints = schemes.Hints(
         case_name=f"{case_name} {path.name}",
         msd=msd.is_msd_labels(path),
         own=result or made_here(file.header),
+        edited=edited,
     )
     try:
         applied = chosen or schemes.detect_scheme(values, hints=hints)
@@ -171,7 +172,7 @@ def read_labels(
         warnings.append(
             f"The labels of {path.name} were read as {applied.title}, but {doubt}; check it."
         )
-    if changed_since(path):
+    if edited:
         warnings.append(
             f"{path.name} was changed after {sidecar_path(path).name} was saved with it; what "
             "the json says is not true of it."

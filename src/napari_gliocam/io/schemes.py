@@ -117,11 +117,14 @@ class Hints:
         The file lies in the layout of the Medical Segmentation Decathlon.
     own : bool
         This program wrote the file.
+    edited : bool
+        The json beside it is of a result that was saved under its name and changed since.
     """
 
     case_name: str = ""
     msd: bool = False
     own: bool = False
+    edited: bool = False
 
 
 def get_scheme(name: str) -> LabelScheme:
@@ -156,7 +159,7 @@ def detect_scheme(values: Iterable[float], *, hints: Hints | None = None) -> Lab
     hints = hints or Hints()
     present = set(values) - {0}
     for scheme in (GLIOCAM, GLIOCAM_TUMOUR):
-        if hints.own and present <= scheme.values:
+        if (hints.own or hints.edited) and present <= scheme.values:
             return scheme
     if hints.msd and present <= MSD.values:
         return MSD
@@ -174,13 +177,16 @@ def doubt(
     hints = hints or Hints()
     present = set(values) - {0}
     name = hints.case_name.casefold()
-    if not present or hints.own or hints.msd:
+    if not present or hints.msd:
         return None
     if scheme is BRATS and 4 in present:
         # BraTS 2024 (post-treatment) uses the same names as 2023, and 4 for the cavity.
         if "brats-gli" in name:
             return "4 may be a resection cavity"
-        return "4 may be tumour that is not divided" if present == {4} else None
+        ours = hints.own or hints.edited or present == {4}
+        return "4 may be tumour that is not divided" if ours else None
+    if hints.own:
+        return None
     if "brats" in name or len([s for s in SCHEMES.values() if present <= s.values]) == 1:
         return None
     return "other schemes have the same values"

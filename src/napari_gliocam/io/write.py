@@ -16,15 +16,17 @@ from napari_gliocam.errors import SaveError
 from napari_gliocam.io.atomic import write_files
 from napari_gliocam.io.naming import NIFTI_SUFFIXES, RESULT_WORD, map_name, safe_name
 from napari_gliocam.io.schemes import OWN_SCHEMES
-from napari_gliocam.io.sidecar import SOFTWARE, describe, is_foreign, sidecar_path
+from napari_gliocam.io.sidecar import SOFTWARE, describe, is_foreign, sidecar_path, written_here
+from napari_gliocam.targets import TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gliocam.case import Case
     from napari_gliocam.maps.class_maps import ClassMaps
+    from napari_gliocam.targets import Target
     from napari_gliocam.threshold import Segmentation
 
 #: Labels and maps are mostly zeros: more effort makes the file hardly smaller, only slower.
@@ -101,7 +103,7 @@ def save_maps(
     folder : str or Path
         Made where it is missing.
     overwrite : bool
-        Whether earlier maps may be replaced.
+        Whether earlier maps may be replaced; those of targets that these maps lack are removed.
 
     Returns
     -------
@@ -121,7 +123,27 @@ def save_maps(
         contents[path] = _packed(_nifti(unit, case, labels=False), path)
     refuse_sources(contents, case)
     write_files(contents, overwrite=overwrite)
+    if overwrite:
+        remove_other_maps(folder, case.name, maps.targets)
     return list(contents)
+
+
+def remove_other_maps(folder: Path, name: str, targets: Sequence[Target]) -> None:
+    """Remove maps that an earlier result left of targets which the new one does not have.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the maps lie.
+    name : str
+        Of the case, as in their names.
+    targets : sequence of {"tumour", "core", "edema"}
+        Those that were written.
+    """
+    for target in TARGETS:
+        path = folder / map_name(name, target)
+        if target not in targets and path.is_file() and written_here(path):
+            path.unlink()
 
 
 def pack_volume(values: NDArray[Any], case: Case, path: Path) -> bytes:

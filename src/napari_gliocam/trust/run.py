@@ -75,6 +75,8 @@ class Finding:
         None where it is not defined.
     reason : str
         The reason for that.
+    slices : int or None
+        How many slices the value is of; None where it is not of single slices.
     """
 
     method: str
@@ -83,6 +85,7 @@ class Finding:
     test: str
     value: float | None
     reason: str = ""
+    slices: int | None = None
 
     @property
     def is_stage(self) -> bool:
@@ -98,6 +101,7 @@ class Finding:
             "test": self.test,
             "value": self.value,
             "reason": self.reason,
+            "slices": self.slices,
         }
 
 
@@ -176,11 +180,14 @@ class Tested:
         The target of the map.
     results : dict of Test to result
         As far as the tests have come.
+    asked : dict of Test to int
+        Slices that each test was asked for.
     """
 
     method: str
     target: Target
     results: dict[Test, Any] = field(default_factory=dict)
+    asked: dict[Test, int] = field(default_factory=dict)
 
     def result(self, kind: type[_R]) -> _R | None:
         """Return the result of a kind, such as `Faithfulness`; None where there is none."""
@@ -289,6 +296,7 @@ class Assessing:
             yield Progress(1, 1, f"localisation, {target}")
             return
         slices_ = choose_slices(prepared, maps, target, scope=request.scope, most=request.most)
+        one.asked[test] = len(slices_)
         if recipe is None and test != "faithfulness":
             one.results[test] = Untested("the map cannot be made again")
         elif not slices_:
@@ -396,7 +404,12 @@ def _findings_of(test: Test, one: Tested, result: _Result, scope: str) -> list[F
     figures = result.figures()
     if not figures:
         return [Finding(one.method, one.target, scope, test, None, result.reason())]
-    return [Finding(one.method, one.target, scope, name, value) for name, value in figures.items()]
+    done = getattr(result, "slices", None)  # of a test that goes slice by slice
+    slices = one.asked.get(test) if done is None else len(done)
+    return [
+        Finding(one.method, one.target, scope, name, value, slices=slices)
+        for name, value in figures.items()
+    ]
 
 
 def doubt_findings(doubt: Doubt, thresholds: Any = None) -> list[Finding]:
@@ -432,14 +445,18 @@ def doubt_findings(doubt: Doubt, thresholds: Any = None) -> list[Finding]:
 
 
 def to_csv(findings: Sequence[Finding]) -> str:
-    """Return the table as csv: method, class, scope, test, value.
+    """Return the table as csv: method, class, scope, test, value, slices.
 
-    The value is empty where it is not defined.
+    The value is empty where it is not defined, the slices where it is not of single ones.
     """
     return csv_text(
-        ("method", "class", "scope", "test", "value"),
+        ("method", "class", "scope", "test", "value", "slices"),
         (
-            (f.method, f.target, f.scope, f.test, "" if f.value is None else f"{f.value:.4f}")
+            (
+                *(f.method, f.target, f.scope, f.test),
+                "" if f.value is None else f"{f.value:.4f}",
+                "" if f.slices is None else str(f.slices),
+            )
             for f in findings
         ),
     )

@@ -130,6 +130,11 @@ class SequenceShares:
     maps: dict[int, dict[Modality, NDArray[np.float64]]] = field(default_factory=dict)
     marked: dict[int, Floats] = field(default_factory=dict)
 
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """Slices that are finished."""
+        return tuple(self.logits)
+
     def of_logit(self, slices: Sequence[int] | None = None) -> Shares | None:
         """Return the mean contributions to the logit over slices; None where none is finished."""
         chosen = [self.logits[i] for i in slices or self.logits if i in self.logits]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,6 +44,19 @@ def test_a_caption_is_of_the_slice_in_view() -> None:
     without = Figures(replace(case, expert=None), np.ones(case.grid.shape[0], dtype=bool))
     without.add(maps)
     assert without.caption(("A", "core"), index).endswith(" ml")
+
+
+def test_a_map_that_the_gate_hides_says_so() -> None:
+    """The picture was blank, and its Dice that of nothing."""
+    case = make_case()
+    maps = maps_of(case, "A")
+    probabilities = np.full((case.grid.shape[0], 3), 0.2, dtype=np.float32)
+    gated = replace(maps, probabilities=probabilities, raw=cast("Any", SimpleNamespace(gate=True)))
+    figures = Figures(case, np.ones(case.grid.shape[0], dtype=bool))
+    figures.add(gated)
+    assert figures.caption(("A", "core"), 3) == "hidden here, p = 0.20"
+    figures.add(replace(gated, raw=cast("Any", SimpleNamespace(gate=False))))
+    assert "hidden" not in figures.caption(("A", "core"), 3)
 
 
 def test_two_empty_masks_have_no_figure() -> None:

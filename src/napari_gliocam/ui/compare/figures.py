@@ -16,8 +16,9 @@ from napari_gliocam.cams.compare.agreement import defined, energy_inside, pointi
 from napari_gliocam.cams.compare.comparison import ComparisonFigure, to_csv
 from napari_gliocam.case import Case
 from napari_gliocam.maps.class_maps import ClassMaps
+from napari_gliocam.maps.raw_maps import GATE
 from napari_gliocam.measure.scores.overlap import dice, iou
-from napari_gliocam.targets import Target, mask_of, masks_of
+from napari_gliocam.targets import TARGETS, Target, mask_of, masks_of
 from napari_gliocam.ui.compare.work import Key
 from napari_gliocam.wording import figure
 
@@ -171,6 +172,10 @@ class Figures:
         if index is not None:
             if not slices[index]:
                 return "no map of this slice"
+            maps = self._maps[key]
+            p = maps.probabilities[index, TARGETS.index(target)]
+            if maps.raw is not None and maps.raw.gate and p < GATE:
+                return f"hidden here, p = {p:.2f}"
             words = "" if np.count_nonzero(slices) == 1 else "slice "
             here: slice | NDArray[np.bool_] = slice(*self._starts[index : index + 2])
         elif np.count_nonzero(slices) == 1:

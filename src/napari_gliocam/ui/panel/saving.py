@@ -10,8 +10,9 @@ from pathlib import Path
 from napari_gliocam.case import Case, Modality
 from napari_gliocam.io import save_segmentation
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.io.naming import NIFTI_SUFFIXES, dicom_report_name, stem
+from napari_gliocam.io.naming import NIFTI_SUFFIXES, dicom_report_name, name_on, stem
 from napari_gliocam.io.saved_maps import write_maps_and_slices
+from napari_gliocam.io.write import remove_other_maps
 from napari_gliocam.threshold import Segmentation
 
 Write = Callable[[Segmentation, Case, Path], list[Path]]
@@ -68,6 +69,9 @@ def _save_on_series(
     if maps:
         contents |= pack_maps_on_original(segmentation.maps, case, modality, path.parent)
     write_files(contents, overwrite=True)
+    if maps:
+        name = name_on(case.name, modality)
+        remove_other_maps(path.parent, name, segmentation.maps.targets)
     return list(contents)
 
 
