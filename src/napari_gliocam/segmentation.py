@@ -212,7 +212,7 @@ def compute_maps(
     if design is None:
         return run.finished(stack, (yield from run.mapping(stack)))
     segmented = yield from run.segmenting(stack)
-    if design.share == 1:
+    if design.alone:
         return run.segmented(stack, segmented)
     return run.finished(stack, (yield from run.mapping(stack)), segmented)
 
@@ -317,7 +317,8 @@ class _NetworkRun:
         aggregates = smooth_across_slices(collected.aggregates, stack.brain, sigma)
         if segmented is not None:
             assert info.segmenter is not None
-            aggregates = blend(aggregates, segmented.maps, info.segmenter.share)
+            shares = info.segmenter.tumour_share, info.segmenter.class_share
+            aggregates = blend(aggregates, segmented.maps, *shares)
         trace = NetworkTrace(
             frame=stack.frame,
             exits=collected.exits,
@@ -364,7 +365,7 @@ class _NetworkRun:
         name = ClassMaps.name
         if info.segmenter is not None:
             provenance["segmenter"] = asdict(info.segmenter)
-            name = "Segmentation network"
+            name = "Segmentation network" if info.segmenter.alone else "Maps and network"
         return ClassMaps.of_targets(
             grid,
             volumes,

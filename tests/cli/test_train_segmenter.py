@@ -89,6 +89,17 @@ def test_maps_of_an_explanation_method_are_cut_instead(given, tmp_path):
     assert not np.array_equal(voxels(tmp_path / "cam", "case0"), voxels(tmp_path / "maps", "case0"))
 
 
+def test_masks_of_paper_4_are_explained_and_fitted_on_the_same_clusters(given, tmp_path):
+    fit = ["--method", "refit", "--refine", "boundary-fit", "--no-clusters-network"]
+    done = label(given, tmp_path / "fitted", *fit, "--clusters-superpixel-mm2", "40")
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "fitted" / "case0" / "case0.json").read_text(encoding="utf-8"))
+    method = facts["provenance"]["method"]
+    assert method["clusters"] == facts["refinement"]["clusters"]
+    assert (method["clusters"]["network"], method["clusters"]["superpixel_mm2"]) == (False, 40)
+    assert method["pixel_mm"] == 3.0
+
+
 def test_one_folder_for_both_masks_is_refused(given, tmp_path):
     done = label(given, tmp_path / "masks", "--second-out", tmp_path / "masks")
     assert done.exit_code == 2
@@ -158,7 +169,7 @@ def test_a_refused_training_leaves_nothing_and_a_plan_finds_a_file_in_the_way(gi
     ("option", "value", "words"),
     [
         ("--network", "vnet", 'did you mean "unet"'),
-        ("--share", "0", "share"),
+        ("--tumour-share", "-1", "tumour_share"),
         ("--recipe", "x", "recipe"),
     ],
 )

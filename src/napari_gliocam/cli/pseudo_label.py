@@ -125,11 +125,17 @@ class _Work:
         case = read_case(replace(files, labels=None))
         maps, thresholds = None, self.request.thresholds
         if self.method is not None:
+            from napari_gliocam.cams.methods.registry import make_method
             from napari_gliocam.cams.run.explain import Explaining
             from napari_gliocam.cams.run.prepare import preparing
 
             prepared = yield from preparing(case, bundle, self.request.device)
-            explaining = Explaining(prepared, self.method, ("core", "edema"), gate=True)
+            own: dict[str, Any] = {}
+            if self.method == "refit":  # explained and fitted on the same clusters, as in paper 4
+                clusters = self.request.refinement.clusters
+                own = {"clusters": clusters, "pixel_mm": bundle.info.pixel_mm}
+            method = make_method(self.method, **own)
+            explaining = Explaining(prepared, method, ("core", "edema"), gate=True)
             maps = (yield from explaining.run()).as_result()
             level = (thresholds or Thresholds()).class_threshold
             thresholds = Thresholds(level, level, gate=False)

@@ -32,9 +32,13 @@ def train_segmenter(
             help=f"Instead of the recipe's: {', '.join(ARCHITECTURES)}.",
         ),
     ] = None,
-    share: Annotated[
+    tumour_share: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Weight beside the maps when it segments; 1: alone."),
+        typer.Option(metavar="X", help="Weight beside the maps in the tumour; 1: it alone."),
+    ] = None,
+    class_share: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Weight beside the maps in core and edema; 1: it alone."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Instead of the recipe's.")
@@ -65,12 +69,9 @@ def train_segmenter(
 
         chosen = read_segmenter_recipe(recipe)
         values = recipe_values(chosen)
-        values["network"] |= {
-            key: value
-            for key, value in (("architecture", network), ("share", share))
-            if value is not None
-        }
-        build_settings(SegmenterRecipe, values, "--network and --share")
+        own = {"architecture": network, "tumour_share": tumour_share, "class_share": class_share}
+        values["network"] |= {key: value for key, value in own.items() if value is not None}
+        build_settings(SegmenterRecipe, values, "--network, --tumour-share and --class-share")
         if epochs is not None:
             values["fit"]["epochs"] = epochs
         if seed is not None:

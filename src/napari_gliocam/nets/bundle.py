@@ -72,7 +72,7 @@ class Bundle:
                 f'The bundle "{self.info.name}" has no segmentation network; choose the maps, or '
                 "another bundle."
             )
-        alone = replace(self.info.segmenter, share=1.0)
+        alone = replace(self.info.segmenter, tumour_share=1.0, class_share=1.0)
         return replace(self, info=replace(self.info, segmenter=alone))
 
 

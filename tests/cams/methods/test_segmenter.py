@@ -23,7 +23,9 @@ from napari_gliocam.trust.run import Assessing, TrustRequest
 def taught(request, bundle):
     """A bundle with a segmentation network that sees so many neighbours."""
     torch.manual_seed(5)
-    design = SegmenterDesign(neighbours=request.param, neighbour_mm=4.0, share=0.5, mirror=True)
+    design = SegmenterDesign(
+        neighbours=request.param, neighbour_mm=4.0, tumour_share=0.5, mirror=True
+    )
     network = UNet(design.channels(3), widths=(4, 8)).eval()
     return Bundle(replace(bundle.info, segmenter=design), bundle.net, network)
 
@@ -51,7 +53,7 @@ def test_the_networks_that_segment_can_be_chosen(case, bundle, taught):
     assert not np.allclose(mixed.tumour, plain.tumour)
     assert maps_of(case, taught.using("segmenter")).provenance["segmenter"] == {
         **asdict(taught.info.segmenter),
-        "share": 1.0,
+        "tumour_share": 1.0,
     }
     with pytest.raises(BundleError, match="no segmentation network"):
         bundle.using("segmenter")

@@ -37,7 +37,9 @@ def test_every_network_takes_neighbours_and_gives_three_maps(architecture):
         ({"architecture": "resnet"}, "architecture"),
         ({"neighbours": 4}, "neighbours"),
         ({"neighbour_mm": 0.1}, "neighbour_mm"),
-        ({"share": 0.0}, "share"),
+        ({"tumour_share": -0.1}, "tumour_share"),
+        ({"class_share": 1.5}, "class_share"),
+        ({"tumour_share": 0.0, "class_share": 0.0}, "both 0"),
     ],
 )
 def test_a_design_out_of_range_is_refused(choice, words):

@@ -106,7 +106,7 @@ def test_a_bundle_that_segments(folders, tmp_path):
 
 def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
     recipe = quick()
-    recipe = replace(recipe, network=replace(recipe.network, share=0.5))
+    recipe = replace(recipe, network=replace(recipe.network, tumour_share=0.0, class_share=0.5))
     out = run_request(request_of(folders, tmp_path / "new", recipe), lambda _: None)
     bundle = load_bundle(out)
     case = read_case(folders[0] / "case0")
@@ -116,7 +116,8 @@ def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
         case, bundle=load_bundle(folders[2]), device="cpu", refinement=Refinement.nothing()
     ).maps
     np.testing.assert_allclose(both.probabilities, alone.probabilities, atol=1e-5)
-    assert not np.allclose(both.tumour, alone.tumour)
+    np.testing.assert_allclose(both.tumour, alone.tumour, atol=2e-3)
+    assert not np.allclose(both.core, alone.core, atol=0.01)
 
 
 def test_one_case_is_learned_from_and_none_judged_with(folders, tmp_path):

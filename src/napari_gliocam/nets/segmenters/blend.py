@@ -42,7 +42,10 @@ def share_of_core(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def blend(
-    maps: NDArray[np.float32], segmented: NDArray[np.float32], weight: float
+    maps: NDArray[np.float32],
+    segmented: NDArray[np.float32],
+    tumour_share: float,
+    class_share: float,
 ) -> NDArray[np.float32]:
     """Return the mean of two sets of maps in log-odds.
 
@@ -51,17 +54,17 @@ def blend(
     maps, segmented : ndarray of float32, (3, ...)
         Tumour, core and edema from the networks of the maps and from a segmentation network, in
         [0, 1].
-    weight : float
-        Weight of the second, in [0, 1].
+    tumour_share, class_share : float
+        Weights of the second, in [0, 1]: in the tumour, and in its division into core and edema.
 
     Returns
     -------
     ndarray of float32, (3, ...)
         As `shared_out`; 0 where the segmentation network says 0, as in air.
     """
-    tumour = _mean(maps[0], segmented[0], weight, FLOOR_TUMOUR)
+    tumour = _mean(maps[0], segmented[0], tumour_share, FLOOR_TUMOUR)
     tumour[segmented[0] == 0] = 0
-    share = _mean(share_of_core(maps), share_of_core(segmented), weight, FLOOR_CLASS)
+    share = _mean(share_of_core(maps), share_of_core(segmented), class_share, FLOOR_CLASS)
     return shared_out(tumour, share)
 
 

@@ -27,16 +27,18 @@ class SegmenterDesign:
         Distance between those slices in mm, 0.5 to 10; the same in cases of any slice spacing.
     mirror : bool
         Whether the mean of a slice and its mirror image is taken.
-    share : float
-        Weight of the segmentation network beside the maps, in log-odds, in (0, 1]; 1: the maps
-        take no part.
+    tumour_share, class_share : float
+        Weights of the segmentation network beside the maps, in log-odds, in [0, 1]: in the tumour,
+        and in its division into core and edema.  1: the maps take no part; 0: the network takes
+        none, which holds for one of them at most.
     """
 
     architecture: Architecture = "small-unet"
     neighbours: int = 0
     neighbour_mm: float = 2.0
     mirror: bool = False
-    share: float = 1.0
+    tumour_share: float = 1.0
+    class_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -47,8 +49,16 @@ class SegmenterDesign:
             raise ValueError(f"neighbours is {self.neighbours}; choose 0 to 3")
         if not 0.5 <= self.neighbour_mm <= 10:
             raise ValueError(f"neighbour_mm is {self.neighbour_mm:g}; choose 0.5 to 10")
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share is {self.share:g}; choose a number above 0, at most 1")
+        for name in ("tumour_share", "class_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}; choose a number in [0, 1]")
+        if self.tumour_share == self.class_share == 0:
+            raise ValueError("tumour_share and class_share are both 0; give one a weight above 0")
+
+    @property
+    def alone(self) -> bool:
+        """True if the maps take no part."""
+        return self.tumour_share == self.class_share == 1
 
     @property
     def offsets_mm(self) -> list[float]:

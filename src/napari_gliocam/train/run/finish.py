@@ -114,7 +114,7 @@ def model_card(info: BundleInfo, plan: Plan, compared: BeforeAfter) -> str:
         what = (
             f"A segmentation network ({design.architecture}, which sees {sees}) beside the "
             f"networks of {before}, which explain and compare. Weight beside the maps: "
-            f"{design.share:g}."
+            f"{design.tumour_share:g} in the tumour, {design.class_share:g} in its classes."
         )
         labels = (
             "The masks were computed from maps of networks that know image-level labels alone"

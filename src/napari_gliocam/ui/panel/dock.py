@@ -221,14 +221,13 @@ class Workspace(Dock):
         bundle = self.state.bundle
         if bundle is None or bundle.segmenter is None:
             return {}
-        share = bundle.segmenter.share
         offered: dict[str, tuple[Networks, bool]] = {
             "Both, mixed as the bundle says": ("bundle", False),
             "Segmentation network": ("segmenter", False),
             "Maps": ("maps", False),
             "Both, side by side": ("bundle", True),
         }
-        if share == 1:
+        if bundle.segmenter.alone:
             del offered["Both, mixed as the bundle says"]
         return offered
 
