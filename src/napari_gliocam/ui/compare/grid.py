@@ -302,8 +302,8 @@ class CompareGrid:
 
     def _on_ndisplay(self, event: object = None) -> None:
         """Show outlines in two dimensions only."""
-        for layer, tag in self._layers.tagged():
-            if tag.role == "cell" and tag.what[1] in ("expert", "outline"):
+        for layer, tag in self._layers.tagged(None, "cell"):
+            if tag.what[1] in ("expert", "outline"):
                 layer.visible = self._viewer.dims.ndisplay == 2
 
     # ---- helpers

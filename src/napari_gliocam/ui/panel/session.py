@@ -132,8 +132,8 @@ class Session(DockSession):
         if self._end_strokes is not None:
             self._end_strokes()
         self.viewer.title = self._title
-        for layer, tag in self.layers.tagged():
-            if tag.role == "map" and id(layer) in self._watched:
+        for layer, _ in self.layers.tagged(None, "map"):
+            if id(layer) in self._watched:
                 layer.events.visible.disconnect(self._on_map_visible)
 
     def _spare_libraries(self, _: object = None) -> None:
@@ -264,8 +264,8 @@ class Session(DockSession):
         self.layers.name_apart()
         self._watch_strokes()
         self._show_title()
-        for layer, tag in self.layers.tagged():
-            if tag.role == "map" and id(layer) not in self._watched:
+        for layer, _ in self.layers.tagged(None, "map"):
+            if id(layer) not in self._watched:
                 layer.events.visible.connect(self._on_map_visible)
                 self._watched.add(id(layer))
         self._watched &= {id(layer) for layer in self.viewer.layers}

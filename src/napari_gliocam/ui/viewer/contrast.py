@@ -43,8 +43,7 @@ class ContrastDrag:
         self._images = Connections(
             *(
                 (layer.events.contrast_limits, self._on_changed)
-                for layer, tag in self._layers.tagged()
-                if tag.role == "modality"
+                for layer, _ in self._layers.tagged(None, "modality")
             )
         )
 
@@ -82,9 +81,8 @@ class ContrastDrag:
 
     def _on_switch(self, event: Any = None) -> None:
         """Give all cases the contrast of the case in work."""
-        for layer, tag in self._layers.tagged():
-            current = tag.role == "modality" and tag.opened is self._state.current
-            if self._state.one_contrast and current:
+        if self._state.one_contrast and self._state.current is not None:
+            for layer, _ in self._layers.tagged(self._state.current, "modality"):
                 self._share(layer)
 
     def _share(self, layer: Any) -> None:

@@ -29,6 +29,7 @@ from napari_gliocam.ui.viewer.layer_data import (
     LayerData,
     LayerTag,
     Overlay,
+    Role,
     tag_of,
 )
 from napari_gliocam.ui.viewer.other_layers import OtherLayers
@@ -53,28 +54,33 @@ class CaseLayers:
 
     # ---- finding
 
-    def tagged(self) -> Iterator[tuple[Layer, LayerTag]]:
-        """Return the layers of ours with their tags, bottom first."""
+    def tagged(
+        self, opened: OpenCase | None = None, *roles: Role
+    ) -> Iterator[tuple[Layer, LayerTag]]:
+        """Return the layers of ours, of one case or of all, with their tags, bottom first."""
         for layer in list(self.viewer.layers):
             tag = tag_of(layer)
-            if tag is not None:
+            if tag and opened in (None, tag.opened) and (not roles or tag.role in roles):
                 yield layer, tag
 
     def open_cases(self) -> tuple[OpenCase, ...]:
         """Return the cases that have an image in the viewer, in the order they came."""
         return tuple(dict.fromkeys(t.opened for _, t in self.tagged() if t.role != "cell"))
 
-    def find(self, opened: OpenCase, role: layer_data.Role, what: object = None) -> Layer | None:
+    def find(self, opened: OpenCase, role: Role, what: object = None) -> Layer | None:
         """Return the layer of a case that shows this, None where there is none (any more)."""
-        for layer, tag in self.tagged():
-            if tag.opened is opened and tag.role == role and what in (None, tag.what):
-                return layer
-        return None
+        found = (layer for layer, tag in self.tagged(opened, role) if what in (None, tag.what))
+        return next(found, None)
 
     def result(self, opened: OpenCase) -> Labels | None:
         """Return the labels layer of the result."""
         layer = self.find(opened, "result")
         return layer if isinstance(layer, Labels) else None
+
+    def remove(self, opened: OpenCase, *roles: Role) -> None:
+        """Remove the layers of a case, all or those in some roles."""
+        for layer, _ in self.tagged(opened, *roles):
+            self.viewer.layers.remove(layer)
 
     # ---- layers of others
 
@@ -156,8 +162,7 @@ class CaseLayers:
                 layer = self.find(opened, "modality", modality)
                 volume = opened.case.volumes.get(modality)
                 if volume is None:
-                    if layer is not None:
-                        self.viewer.layers.remove(layer)
+                    self._discard(layer)
                 elif layer is None:
                     shown = modality is self._top_modality(opened)
                     data = layer_data.image_data(opened, modality, visible=shown)
@@ -172,8 +177,8 @@ class CaseLayers:
     def _update_volumes(self, opened: OpenCase) -> None:
         """Give each volume without a modality a hidden layer, so that it can be looked at."""
         left = layer_data.unassigned(opened)
-        for layer, tag in self.tagged():
-            if tag.opened is opened and tag.role == "volume" and tag.what not in left:
+        for layer, tag in self.tagged(opened, "volume"):
+            if tag.what not in left:
                 self.viewer.layers.remove(layer)
         for source in left:
             if self.find(opened, "volume", source) is None:
@@ -184,8 +189,7 @@ class CaseLayers:
     def _update_expert(self, opened: OpenCase) -> None:
         layer, expert = self.find(opened, "expert"), opened.case.expert
         if expert is None:
-            if layer is not None:
-                self.viewer.layers.remove(layer)
+            self._discard(layer)
         elif layer is None:
             self.viewer.add_layer(Layer.create(*layer_data.expert_data(opened)))
         elif layer.data is not expert.labels:
@@ -195,11 +199,7 @@ class CaseLayers:
 
     def image_in_view(self, opened: OpenCase) -> Layer | None:
         """Return the topmost image of a case that is shown."""
-        images = [
-            layer
-            for layer, tag in self.tagged()
-            if tag.opened is opened and tag.role in ("modality", "volume") and layer.visible
-        ]
+        images = [layer for layer, _ in self.tagged(opened, "modality", "volume") if layer.visible]
         return images[-1] if images else None
 
     def set_contrast(self, layer: Layer, limits: tuple[float, float]) -> None:
@@ -259,19 +259,16 @@ class CaseLayers:
         labels, known = self.result(opened), labels_of(maps.targets, exclusive=False)
         if labels is not None and labels.selected_label not in (BACKGROUND, *known):
             labels.selected_label = known[0]  # what the brush paints
-        for layer, tag in self.tagged():
-            if tag.opened is opened and tag.role == "map":
-                if not maps.has(*tag.what):
-                    self.viewer.layers.remove(layer)
-                elif layer.data is not (volume := maps.volume(*tag.what)):
-                    layer.data = volume
+        for layer, tag in self.tagged(opened, "map"):
+            if not maps.has(*tag.what):
+                self.viewer.layers.remove(layer)
+            elif layer.data is not (volume := maps.volume(*tag.what)):
+                layer.data = volume
 
     def remove_result(self, opened: OpenCase) -> None:
         """Remove the labels and maps of a case."""
         with self._selection_kept():
-            for layer, tag in self.tagged():
-                if tag.opened is opened and tag.role in ("map", "result", "contour"):
-                    self.viewer.layers.remove(layer)
+            self.remove(opened, "map", "result", "contour")
 
     def show_labels(self, opened: OpenCase) -> None:
         """Show the labels, refined or not, in the layer that is there or in a new one."""
@@ -317,9 +314,7 @@ class CaseLayers:
     def close_case(self, opened: OpenCase) -> None:
         """Remove every layer of a case."""
         with self.batched():
-            for layer, tag in self.tagged():
-                if tag.opened is opened:
-                    self.viewer.layers.remove(layer)
+            self.remove(opened)
 
     def discard_strokes(self, opened: OpenCase) -> None:
         """Forget what was painted by hand."""
@@ -351,11 +346,7 @@ class CaseLayers:
 
     def map_layers(self, opened: OpenCase) -> dict[tuple[Row, Target], Layer]:
         """Return the layers of the maps of a case that are shown, bottom first."""
-        return {
-            tag.what: layer
-            for layer, tag in self.tagged()
-            if tag.opened is opened and tag.role == "map" and layer.visible
-        }
+        return {tag.what: layer for layer, tag in self.tagged(opened, "map") if layer.visible}
 
     def shown_maps(self, opened: OpenCase) -> set[tuple[Row, Target]]:
         """Return the maps of a case that are shown."""
@@ -386,9 +377,7 @@ class CaseLayers:
             See `layer_data.checkerboard_data` and `layer_data.head_data`; empty to remove them.
         """
         with self.batched(), self._selection_kept():
-            for layer, tag in self.tagged():
-                if tag.opened is opened and tag.role == "check":
-                    self.viewer.layers.remove(layer)
+            self.remove(opened, "check")
         for one in data:
             layer = self._add_on_top(one)
             if isinstance(layer, Labels):
@@ -400,8 +389,8 @@ class CaseLayers:
         """Return the overlay layers of a case that are there."""
         return {
             tag.what: layer
-            for layer, tag in self.tagged()
-            if tag.opened is opened and tag.role == "overlay" and isinstance(layer, Labels)
+            for layer, tag in self.tagged(opened, "overlay")
+            if isinstance(layer, Labels)
         }
 
     def add_overlay(self, opened: OpenCase, overlay: Overlay) -> None:
@@ -411,9 +400,7 @@ class CaseLayers:
 
     def remove_overlay(self, opened: OpenCase, overlay: Overlay) -> None:
         """Remove it."""
-        layer = self.overlays(opened).get(overlay)
-        if layer is not None:
-            self.viewer.layers.remove(layer)
+        self._discard(self.find(opened, "overlay", overlay))
 
     # ---- drawings of the reading
 
@@ -450,7 +437,7 @@ class CaseLayers:
 
     def remove_drawings(self) -> None:
         """Remove everything that the Reading dock drew."""
-        drawings = [tag for _, tag in self.tagged() if tag.role == "drawing"]
+        drawings = [tag for _, tag in self.tagged(None, "drawing")]
         if drawings:
             with self.batched():
                 for tag in drawings:
@@ -467,7 +454,7 @@ class CaseLayers:
 
     def cells(self) -> list[Layer]:
         """Return the layers of a comparison, bottom first."""
-        return [layer for layer, tag in self.tagged() if tag.role == "cell"]
+        return [layer for layer, _ in self.tagged(None, "cell")]
 
     def add_cell(self, data: Sequence[LayerData]) -> list[Layer]:
         """Add the layers of one cell: above the other cells, below everything else.
@@ -482,7 +469,7 @@ class CaseLayers:
 
     def remove_cells(self, key: object = None) -> None:
         """Remove the layers of a comparison, or of one of its cells."""
-        gone = [la for la, t in self.tagged() if t.role == "cell" and key in (None, t.what[0])]
+        gone = [la for la, tag in self.tagged(None, "cell") if key in (None, tag.what[0])]
         if not gone:
             return
         with self.batched(), self._selection_kept():
@@ -502,13 +489,13 @@ class CaseLayers:
 
     def _insert(self, layer: Layer, opened: OpenCase) -> None:
         """Add below the labels of the same case, so that these stay on top."""
-        index = len(self.viewer.layers)
-        for position, other in enumerate(self.viewer.layers):
-            tag = tag_of(other)
-            if tag is not None and tag.opened is opened and tag.role in ("expert", "result"):
-                index = position
-                break
-        self.viewer.layers.insert(index, layer)
+        layers = self.viewer.layers
+        above = next((other for other, _ in self.tagged(opened, "expert", "result")), None)
+        layers.insert(len(layers) if above is None else layers.index(above), layer)
+
+    def _discard(self, layer: Layer | None) -> None:
+        if layer is not None:
+            self.viewer.layers.remove(layer)
 
     @contextmanager
     def _selection_kept(self) -> Iterator[None]:

@@ -63,7 +63,7 @@ def go_to_slice(viewer: ViewerModel, grid: Grid, index: int) -> None:
 def fit_case(viewer: ViewerModel, opened: OpenCase) -> None:
     """Centre the canvas on a case and fit it, whatever else is in the viewer."""
     viewer = unwrap(viewer)
-    own = [layer for layer, tag in CaseLayers(viewer).tagged() if tag.opened is opened]
+    own = [layer for layer, _ in CaseLayers(viewer).tagged(opened)]
     with suppress(TypeError):  # napari 0.8 fits all layers and nothing less
         viewer.fit_to_view(layers=own)
 
@@ -215,9 +215,7 @@ def cycle_modality(viewer: ViewerModel) -> None:
         known = state.under if state.under in choices else None
         state.under = choices[(choices.index(known) + 1) % len(choices)]
         return
-    images = [
-        layer for layer, tag in layers.tagged() if tag.opened is opened and tag.role == "modality"
-    ]
+    images = [layer for layer, _ in layers.tagged(opened, "modality")]
     if not images:
         return
     shown = [i for i, layer in enumerate(images) if layer.visible]

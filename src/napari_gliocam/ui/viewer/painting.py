@@ -65,8 +65,8 @@ class Painter:
     def _results(self) -> list[tuple[Labels, OpenCase]]:
         return [
             (layer, tag.opened)
-            for layer, tag in self._layers.tagged()
-            if tag.role == "result" and isinstance(layer, Labels)
+            for layer, tag in self._layers.tagged(None, "result")
+            if isinstance(layer, Labels)
         ]
 
     def _on_paint(self, event: object) -> None:

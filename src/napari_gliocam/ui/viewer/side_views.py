@@ -60,8 +60,8 @@ def compose(
     across, rows, columns = ORDERS[plane]
     shape = opened.case.grid.shape
     picture = np.zeros((shape[rows], shape[columns], 3), dtype=np.float32)
-    for layer, tag in layers.tagged():
-        if tag.opened is not opened or not isinstance(layer, Image | Labels):
+    for layer, tag in layers.tagged(opened):
+        if not isinstance(layer, Image | Labels):
             continue
         image = tag.role in ("modality", "volume")
         shown = tag.what == modality if image and modality is not None else layer.visible
