@@ -17,14 +17,12 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.trust.doubt import VolumeRange
 from napari_gliocam.trust.statement import TrustStatement
 from napari_gliocam.ui.model.result import Change
-from napari_gliocam.ui.model.state import Message
 from napari_gliocam.ui.panel.case_view import CaseView
 from napari_gliocam.ui.panel.maps_view import MapsView
 from napari_gliocam.ui.panel.refine_view import RefineView
 from napari_gliocam.ui.panel.results_view import ResultsView
 from napari_gliocam.ui.panel.run_view import RunView
 from napari_gliocam.ui.panel.threshold_view import ThresholdView
-from napari_gliocam.ui.widgets.message_view import MessageView
 
 HOSTILE = "<h1>CE-certified</h1>"
 
@@ -202,16 +200,6 @@ def test_results_view_rows_do_not_jump(qtbot: Any) -> None:
     view.set_origin(f"Result of {HOSTILE}, not of Segment")
     assert not view.origin.isHidden()
     assert_plain(view)
-
-
-def test_message_view(qtbot: Any) -> None:
-    view = MessageView()
-    qtbot.addWidget(view)
-    view.set_message(Message(HOSTILE, "error"))
-    assert not view.isHidden()
-    assert_plain(view)
-    view.set_message(None)
-    assert view.isHidden()
 
 
 def test_the_range_of_each_volume_stands_below_it(qtbot: Any) -> None:

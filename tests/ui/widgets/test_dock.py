@@ -8,7 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-from napari_gliocam.ui.widgets.dock import Dock
+from napari_gliocam.ui.model.state import Message
+from napari_gliocam.ui.widgets.dock import Dock, MessageView
 
 
 class Empty(Dock):
@@ -59,3 +60,14 @@ def test_a_dock_that_was_collected_is_closed_safely(qtbot: Any) -> None:
     holder.deleteLater()
     gc.collect()
     qtbot.wait(20)  # the window goes now; a call of something collected would end the process
+
+
+def test_a_message_is_plain_text_and_is_shown_until_there_is_none(qtbot: Any) -> None:
+    view = MessageView()
+    qtbot.addWidget(view)
+    view.set_message(Message("<h1>CE-certified</h1>", "error"))
+    assert not view.isHidden()
+    assert view.text.text() == "<h1>CE-certified</h1>"
+    assert view.text.textFormat() == Qt.TextFormat.PlainText
+    view.set_message(None)
+    assert view.isHidden()

@@ -49,7 +49,7 @@ METHODS: dict[str, Entry] = {
     "layercam-fused": Entry(
         "LayerCAM, fused over stages",
         "Jiang et al. 2021, section III-C: maximum over the stages",
-        "layercam_fused:FusedLayerCAM",
+        "layercam:FusedLayerCAM",
         layered=False,
     ),
     "occlusion": Entry(

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakMethod
 
 from npe2 import PluginManager
-from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QSizePolicy,
+    QStyle,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_gliocam.ui.model.state import Message, unwrap
-from napari_gliocam.ui.widgets.message_view import MessageView
 from napari_gliocam.ui.widgets.pieces import SPACING, Column
 
 if TYPE_CHECKING:
@@ -21,6 +31,49 @@ if TYPE_CHECKING:
 
 PLUGIN, DISPLAY_NAME = "napari-gliocam", "Gliocam"
 HEIGHT = 820
+_ICONS = {
+    "error": QStyle.StandardPixmap.SP_MessageBoxCritical,
+    "warning": QStyle.StandardPixmap.SP_MessageBoxWarning,
+    "info": QStyle.StandardPixmap.SP_MessageBoxInformation,
+}
+
+
+class MessageView(QFrame):
+    """The strip at the top: one sentence that went wrong or is worth knowing, until dismissed."""
+
+    dismissed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.icon = QLabel()
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.close_button = QToolButton()
+        self.close_button.setText("✕")
+        self.close_button.setAutoRaise(True)
+        self.close_button.setToolTip("Dismiss")
+        self.close_button.clicked.connect(self.dismissed)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACING, SPACING // 2, SPACING // 2, SPACING // 2)
+        layout.setSpacing(SPACING)
+        layout.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
+        self.hide()
+
+    def set_message(self, message: Message | None) -> None:
+        """Show a message, or nothing."""
+        self.setVisible(message is not None)
+        if message is not None:
+            style = self.style()
+            assert style is not None
+            icon = style.standardIcon(_ICONS[message.level])
+            self.icon.setPixmap(icon.pixmap(QSize(16, 16)))
+            self.text.setText(message.text)
 
 
 class ViewerWidget(QWidget):

@@ -1,4 +1,4 @@
-"""The fused map is the maximum of the stages' maps, each in [0, 1]."""
+"""LayerCAM: the fused map is the maximum of the stages' maps, each in [0, 1]."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_gliocam.cams.methods.explained_layer import ExplainedLayer
-from napari_gliocam.cams.methods.layercam import LayerCAM
-from napari_gliocam.cams.methods.layercam_fused import FusedLayerCAM
+from napari_gliocam.cams.methods.layercam import FusedLayerCAM, LayerCAM
 from napari_gliocam.cams.methods.scorecam import unit
 from napari_gliocam.cams.run.batch import Batch
 from napari_gliocam.nets.gliocam import GliocamNet
