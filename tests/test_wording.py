@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_gliocam.wording import counted, duration, figure, nearest, no_such
+from napari_gliocam.wording import counted, duration, figure, nearest, no_such, spread
 
 
 def test_nouns_agree_with_their_number() -> None:
@@ -16,6 +16,15 @@ def test_an_undefined_figure_is_a_dash() -> None:
     assert figure(0.12345, 2) == "0.12"
     assert figure(None, 2) == figure(float("nan"), 2) == "–"
     assert figure(None, 1, "no lesion") == "no lesion"
+    assert figure(None, 1, unit="ml") == "–"
+
+
+def test_a_figure_has_its_unit_its_sign_and_its_spread() -> None:
+    assert figure(12.34, 1, unit="ml") == "12.3 ml"
+    assert [figure(v, 1, sign="+") for v in (0.5, 0.0, -0.5)] == ["+0.5", "+0.0", "-0.5"]
+    assert spread(0.81234, 0.0912, 3) == "0.812 ± 0.091"
+    assert spread(0.5, None, 1, sign="+") == "+0.5"
+    assert spread(None, None, 3) == "–"
 
 
 def test_times_are_seconds_minutes_or_hours() -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from math import isnan
 
+#: Stands for a number that there is none of.
+NOTHING = "–"
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, such as ``"1 slice"`` or ``"1,204 slices"``.
@@ -29,8 +32,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def figure(value: float | None, digits: int, nothing: str = "–") -> str:
-    """Return a figure as text.
+def figure(
+    value: float | None, digits: int, nothing: str = NOTHING, *, unit: str = "", sign: str = ""
+) -> str:
+    """Return a figure as text, such as ``"12.3 ml"``.
 
     Parameters
     ----------
@@ -40,8 +45,28 @@ def figure(value: float | None, digits: int, nothing: str = "–") -> str:
         After the decimal point.
     nothing : str
         The text of a figure that is not defined.
+    unit : str
+        Empty for a number without one.
+    sign : {"", "+"}
+        Whether positive figures have one, too.
     """
-    return nothing if value is None or isnan(value) else f"{value:.{digits}f}"
+    if value is None or isnan(value):
+        return nothing
+    return f"{value:{sign}.{digits}f} {unit}".rstrip()
+
+
+def spread(mean: float | None, sd: float | None, digits: int, *, sign: str = "") -> str:
+    """Return a mean with the standard deviation, where there is one, such as ``"0.81 ± 0.09"``.
+
+    Parameters
+    ----------
+    mean, sd : float or None
+        None where they are not defined.
+    digits, sign
+        As in `figure`.
+    """
+    text = figure(mean, digits, sign=sign)
+    return text if mean is None or sd is None else f"{text} ± {figure(sd, digits)}"
 
 
 def percent(share: float) -> str:

@@ -10,11 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from napari_gliocam.cli.console import printable
-from napari_gliocam.measure.evaluation.record import CLASS_OVERLAP, IMAGE_LEVEL, METHOD, CaseRecord
+from napari_gliocam.measure.evaluation.record import (
+    CLASS_OVERLAP,
+    IMAGE_LEVEL,
+    METHOD,
+    CaseRecord,
+    Key,
+)
 from napari_gliocam.measure.evaluation.report import Against, Evaluation
 from napari_gliocam.measure.evaluation.summary import IMAGE_LEVEL_POOLED, Figure, patients_with
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.targets import TARGETS, Target
+from napari_gliocam.wording import NOTHING, figure, spread
 
 #: Rows of cases in the short table.
 MOST_ROWS = 10
@@ -27,13 +34,12 @@ METRICS = {
     "specificity": "specificity",
     "accuracy": "accuracy",
 }
-NOTHING = "–"
+#: Digits of the metrics that are no share.
+_DIGITS = {"hd95_mm": 1, "ml": 1}
 
 
 def short_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
     """Make one table of the whole volumes, cases then baselines, and the comparison."""
-    from napari_gliocam.measure.evaluation.record import METHOD
-
     own = [record for record in evaluation.records if record.method == METHOD]
     table = _cases(own[:MOST_ROWS])
     table.add_section()
@@ -46,7 +52,8 @@ def short_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
     for method in methods if len(own) > 1 else methods[1:]:
         row = []
         for target in _targets(own):
-            row += [_number(m, found.get((method, target, m))) for m in ("dice", "hd95_mm")]
+            row.append(figure(found.get((method, target, "dice")), 3))
+            row.append(figure(found.get((method, target, "hd95_mm")), 1))
         title = f"mean of {len(own)}" if method == METHOD else f"baseline: {method}"
         table.add_row(title, *row, style="bold" if method == METHOD else "")
     yield table
@@ -76,8 +83,6 @@ def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
 
 
 def _cases(records: Sequence[CaseRecord]) -> Table:
-    from napari_gliocam.measure.scores.conventions import Convention
-
     table = _table("each case as one volume; HD95 in mm")
     table.add_column("case", overflow="fold")
     targets = _targets(records)
@@ -89,8 +94,8 @@ def _cases(records: Sequence[CaseRecord]) -> Table:
         for target in targets:
             known = record.overlaps.get(target)
             overlap = None if known is None else known[Convention.VOLUME]
-            row.append(_number("dice", None if overlap is None else overlap.dice))
-            row.append(_number("hd95_mm", None if overlap is None else overlap.hd95))
+            row.append(figure(None if overlap is None else overlap.dice, 3))
+            row.append(figure(None if overlap is None else overlap.hd95, 1))
         table.add_row(Text(printable(record.case)), *row)
     return table
 
@@ -130,8 +135,6 @@ def _overlap(figures: Sequence[Figure]) -> Text:
 
 
 def _against(against: Against) -> Iterator[RenderableType]:
-    from napari_gliocam.measure.scores.conventions import Convention
-
     table = _table(f"this run minus {against.name}, {len(against.common)} cases, volume")
     table.add_column("")
     table.add_column("")
@@ -140,10 +143,7 @@ def _against(against: Against) -> Iterator[RenderableType]:
     notes: dict[str, list[str]] = {}
     for target in TARGETS:
         for metric in ("dice", "iou", "hd95_mm"):
-            test = next(
-                (t for k, t in against.tests.items() if k == (Convention.VOLUME, target, metric)),
-                None,
-            )
+            test = against.tests.get(Key(Convention.VOLUME.value, target, metric))
             if test is None:
                 continue
             if test.note:
@@ -151,7 +151,7 @@ def _against(against: Against) -> Iterator[RenderableType]:
             table.add_row(
                 target if metric == "dice" else "",
                 METRICS[metric],
-                _spread(metric, test.difference, test.sd, sign=True),
+                spread(test.difference, test.sd, _DIGITS.get(metric, 3), sign="+"),
                 str(test.n),
                 _p(test.p),
                 _p(test.wilcoxon_p),
@@ -180,27 +180,12 @@ def _table(title: str) -> Table:
     )
 
 
-def _cell(figure: Figure | None) -> str:
-    return NOTHING if figure is None else _spread(figure.metric, figure.mean, figure.sd)
-
-
-def _spread(metric: str, mean: float | None, sd: float | None, sign: bool = False) -> str:
-    if mean is None:
-        return NOTHING
-    shown = ("+" if sign and mean >= 0 else "") + _number(metric, mean)
-    return shown if sd is None else f"{shown} ± {_number(metric, sd)}"
-
-
-def _number(metric: str, value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:.1f}" if metric in ("hd95_mm", "ml") else f"{value:.3f}"
+def _cell(one: Figure | None) -> str:
+    return NOTHING if one is None else spread(one.mean, one.sd, _DIGITS.get(one.metric, 3))
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value is not None and value < 0.001 else figure(value, 3)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

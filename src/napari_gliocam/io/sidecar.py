@@ -196,6 +196,16 @@ def read_choices(path: Path) -> tuple[Thresholds, Refinement]:
         ) from error
 
 
+def signature() -> dict[str, str]:
+    """Return the program, its version, what it may not be used for, and the time: of a json."""
+    return {
+        "software": SOFTWARE,
+        "version": napari_gliocam.__version__,
+        "notice": NOTICE,
+        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
 def describe(
     segmentation: Segmentation, case: Case, *, path: Path | None = None, packed: bytes = b""
 ) -> str:
@@ -216,10 +226,7 @@ def describe(
     values = labels_of(segmentation.maps.targets, exclusive=segmentation.settings.exclusive)
     meaning = {str(value): CLASS_NAMES[value] for value in values}
     content = {
-        "software": SOFTWARE,
-        "version": napari_gliocam.__version__,
-        "notice": NOTICE,
-        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        **signature(),
         "case": case.name,
         "labels_file": path and {"name": path.name, "sha256": checksum},
         "sources": case.sources,

@@ -15,7 +15,7 @@ from markupsafe import Markup
 import napari_gliocam
 from napari_gliocam.colours import CLASS_COLOURS, CONFUSION_COLOURS
 from napari_gliocam.io.sidecar import NOTICE
-from napari_gliocam.measure.evaluation.figures import FIGURES, NOTHING
+from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.slice_areas import slice_areas
 from napari_gliocam.measure.scores.conventions import Convention
 from napari_gliocam.report.chart import draw_chart
@@ -24,7 +24,7 @@ from napari_gliocam.report.key_slices import KeySlice, agreement_slices, in_word
 from napari_gliocam.report.picture import draw_slice
 from napari_gliocam.report.reading import Reading
 from napari_gliocam.targets import BOTH, CORE, EDEMA, TARGETS, TUMOUR
-from napari_gliocam.wording import percent
+from napari_gliocam.wording import NOTHING, figure, percent
 
 #: More lesions than this stand in the csv alone.
 MOST_LESIONS = 5
@@ -199,9 +199,9 @@ def _measures(reading: Reading) -> dict[str, Any]:
         "head": ["", "case", *(f"lesion {lesion.number}" for lesion in shown[1:])],
         "rows": [
             *(
-                [figure.title, *(figure.text(row) for row in shown)]
-                for figure in FIGURES
-                if figure.is_of(measures.case)
+                [one.title, *(one.text(row) for row in shown)]
+                for one in FIGURES
+                if one.is_of(measures.case)
             ),
             ["Slices", *spans],
         ],
@@ -243,8 +243,8 @@ def _comparison(reading: Reading) -> list[list[list[str]]]:
             [
                 target if convention is Convention.PRESENT_SLICES else "",
                 f"{convention.value}: {_CONVENTIONS[convention]}",
-                *(NOTHING if v is None else f"{v:.3f}" for v in (overlap.dice, overlap.iou)),
-                NOTHING if overlap.hd95 is None else f"{overlap.hd95:.1f} mm",
+                *(figure(v, 3) for v in (overlap.dice, overlap.iou)),
+                figure(overlap.hd95, 1, unit="mm"),
                 str(overlap.n),
             ]
             for convention, overlap in reading.comparison[target].overlaps.items()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-import napari_gliocam
 from napari_gliocam.case import Modality
-from napari_gliocam.io.sidecar import NOTICE, SOFTWARE, plain
+from napari_gliocam.io.sidecar import plain, signature
 from napari_gliocam.measure.evaluation.figures import FIGURES
 from napari_gliocam.measure.lesion.enhancing import EnhancingCore
 from napari_gliocam.measure.lesion.measures import WHOLE_CASE, LesionMeasures
@@ -34,10 +32,7 @@ def to_json(reading: Reading) -> str:
     """Return everything that the page says, as json; files without their folders."""
     case, measures = reading.case, reading.measures
     content = {
-        "software": SOFTWARE,
-        "version": napari_gliocam.__version__,
-        "notice": NOTICE,
-        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        **signature(),
         "case": case.name,
         "heading": reading.heading,
         "sources": case.sources,

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import napari_gliocam
-from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
+from napari_gliocam.io.sidecar import signature
 from napari_gliocam.measure.evaluation.paired_test import PairedTest
 from napari_gliocam.measure.evaluation.summary import mean_and_sd
 from napari_gliocam.study.figures import StudyFigure, StudyResult
-from napari_gliocam.wording import counted, figure
+from napari_gliocam.wording import NOTHING, counted, spread
 
 TITLES = {
     "dice": "Dice",
@@ -99,7 +97,7 @@ def table_of(result: StudyResult) -> list[TableLine]:
             found = [shown.get((n, target, metric)) for n in seeds]
             known = [f.mean for f in found if f is not None and f.mean is not None]
             mean, sd, _ = mean_and_sd(known)
-            means.append(Cell(_spread(mean, sd, metric), paper))
+            means.append(Cell(spread(mean, sd, _digits(metric)), paper))
         name = f"{row.name}, {row.seed}" if row.seed else row.name
         lines.append(TableLine(row.group, name, cells, result.seconds(number) / 60))
         if several and number == seeds[-1]:
@@ -136,16 +134,16 @@ def stars(test: PairedTest | None) -> str:
 
 
 def _words(one: StudyFigure | None, metric: str) -> str:
-    return figure(None, 3) if one is None else _spread(one.mean, one.sd, metric)
+    return NOTHING if one is None else spread(one.mean, one.sd, _digits(metric))
 
 
 def _pair(values: tuple[float, ...], metric: str) -> str:
-    return _spread(values[0], values[1] if len(values) > 1 else None, metric) if values else ""
+    mean, sd = (*values, None, None)[:2]
+    return spread(mean, sd, _digits(metric)) if values else ""
 
 
-def _spread(mean: float | None, sd: float | None, metric: str) -> str:
-    digits = 1 if metric == "hd95_mm" else 3
-    return figure(mean, digits) + ("" if sd is None else f" ± {figure(sd, digits)}")
+def _digits(metric: str) -> int:
+    return 1 if metric == "hd95_mm" else 3
 
 
 def figure_rows(result: StudyResult) -> Iterator[dict[str, Any]]:
@@ -197,10 +195,7 @@ def case_rows(result: StudyResult) -> Iterator[dict[str, Any]]:
 def to_json(result: StudyResult) -> str:
     """Return the study and every figure as json; finite numbers or null."""
     content = {
-        "software": SOFTWARE,
-        "version": napari_gliocam.__version__,
-        "notice": NOTICE,
-        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        **signature(),
         "study": asdict(result.study),
         "cases": list(result.cases),
         "failed": dict(result.failed),

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from napari_gliocam.measure.lesion.measures import LesionMeasures
-
-#: Stands for a number that there is none of.
-NOTHING = "–"
+from napari_gliocam.wording import figure
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,7 @@ class MeasuredFigure:
 
     def text(self, lesion: LesionMeasures) -> str:
         """Return the number with its unit, such as "12.3 ml"."""
-        value = self.of(lesion)
-        if value is None:
-            return NOTHING
-        return f"{value:.{self.digits}f} {self.unit}".rstrip()
+        return figure(self.of(lesion), self.digits, unit=self.unit)
 
 
 FIGURES: tuple[MeasuredFigure, ...] = (

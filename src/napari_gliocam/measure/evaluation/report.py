@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import napari_gliocam
 from napari_gliocam.errors import GliocamError
 from napari_gliocam.io.atomic import write_files
-from napari_gliocam.io.sidecar import NOTICE, SOFTWARE
+from napari_gliocam.io.sidecar import signature
 from napari_gliocam.io.tables import csv_of
 from napari_gliocam.measure.evaluation.paired_test import PairedTest, compare, figures_by_case
 from napari_gliocam.measure.evaluation.record import METHOD, CaseRecord, Key
@@ -96,10 +94,7 @@ class Evaluation:
                 "tests": [{**k._asdict(), **asdict(t)} for k, t in self.against.tests.items()],
             }
         return {
-            "software": SOFTWARE,
-            "version": napari_gliocam.__version__,
-            "notice": NOTICE,
-            "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+            **signature(),
             "source": dict(self.source),
             "settings": asdict(self.settings),
             "conventions": {c.value: c.description for c in Convention},

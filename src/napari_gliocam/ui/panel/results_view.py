@@ -22,9 +22,9 @@ from napari_gliocam.ui.widgets.pieces import (
     swatch_label,
     tooltip,
 )
+from napari_gliocam.wording import NOTHING, figure
 
 _TITLES: dict[Target, str] = {"tumour": "whole tumour", "core": "core", "edema": "edema"}
-_NONE = "–"
 _WIDEST = "00.0 → 00.0"
 LABEL_WIDTH = 84
 
@@ -145,7 +145,7 @@ class ResultsView(Section):
         grid.addWidget(heading, line, 0)
         numbers = {}
         for column, target in enumerate(TARGETS, start=1):
-            number = QLabel(_NONE)
+            number = QLabel(NOTHING)
             number.setAlignment(Qt.AlignmentFlag.AlignCenter)
             number.setToolTip(tooltip(f"{_TITLES[target].capitalize()}: {tip}"))
             numbers[target] = number
@@ -185,20 +185,20 @@ class ResultsView(Section):
         """Show volumes in ml; None before Segment."""
         for target, label in self.volumes.items():
             ml = None if volumes_ml is None else volumes_ml.get(target)
-            label.setText(_NONE if ml is None else f"{ml:.1f} ml")
+            label.setText(figure(ml, 1, unit="ml"))
 
     def set_trust(self, trust: TrustStatement | None) -> None:
         """Show the range of each volume; None until it is measured."""
         for target, label in self.ranges.items():
             range_ = None if trust is None else trust.ranges.get(target)
-            label.setText(_NONE if range_ is None else range_.words)
+            label.setText(NOTHING if range_ is None else range_.words)
         self.doubt_button.setEnabled(trust is not None and bool(trust.slices))
 
     def set_probabilities(self, index: int | None, values: Sequence[float] | None) -> None:
         """Show tumour, core, edema of the slice in view; None outside the case, before Segment."""
         self.slice_label.setText("Slice" if index is None else f"Slice {index}")
         for column, label in enumerate(self.probabilities.values()):
-            label.setText(_NONE if values is None else f"p = {values[column]:.2f}")
+            label.setText(NOTHING if values is None else f"p = {values[column]:.2f}")
 
     def set_figures(self, dice: Mapping[Target, float] | None, change: Change | None) -> None:
         """Show Dice with the expert labels, and the effect of the refinement that is applied.
@@ -214,15 +214,15 @@ class ResultsView(Section):
             before_after = None if change is None else change.dice.get(target)
             now = None if dice is None else dice.get(target)
             if before_after is not None:
-                text = " → ".join(_two(value) for value in before_after)
+                text = " → ".join(figure(value, 2) for value in before_after)
             else:
-                text = _NONE if now is None else _two(now)
+                text = figure(now, 2)
             self.dice[target].setText(text)
             ml = None if change is None else change.ml.get(target)
-            self.effect[target].setText(_NONE if ml is None else f"{ml[1] - ml[0]:+.1f} ml")
+            self.effect[target].setText(figure(ml and ml[1] - ml[0], 1, unit="ml", sign="+"))
             mm = None if change is None else change.hd95.get(target)
             self.distances[target].setText(
-                _NONE if mm is None else " → ".join(f"{value:.1f}" for value in mm)
+                NOTHING if mm is None else " → ".join(f"{value:.1f}" for value in mm)
             )
 
     def set_ready(self, can_save: bool, can_step: bool) -> None:
@@ -230,7 +230,3 @@ class ResultsView(Section):
         self.save_button.setEnabled(can_save)
         self.previous_button.setEnabled(can_step)
         self.next_button.setEnabled(can_step)
-
-
-def _two(value: float) -> str:
-    return _NONE if value != value else f"{value:.2f}"

@@ -13,7 +13,7 @@ from napari_gliocam.targets import Target
 from napari_gliocam.ui.widgets.pieces import Page, plain_label
 from napari_gliocam.ui.widgets.share_bar import ShareBar
 from napari_gliocam.ui.widgets.tables import TextTable
-from napari_gliocam.wording import percent
+from napari_gliocam.wording import NOTHING, percent
 
 if TYPE_CHECKING:  # it would load torch
     from napari_gliocam.trust.sequences import Shares
@@ -91,7 +91,7 @@ def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
         for target in targets:
             readings = voxel.exits.get(target, ())
             if number >= len(readings):
-                texts.append("–")
+                texts.append(NOTHING)
                 continue
             one = readings[number]
             share = "" if one.share is None else f" ({percent(one.share)})"
@@ -105,5 +105,5 @@ def _table(voxel: VoxelReading) -> tuple[list[str], list[list[str]]]:
 def _doubt(exits: tuple[ExitReading, ...]) -> str:
     """Return how far the exits disagree, as the map of doubt has it."""
     if not exits:
-        return "–"
+        return NOTHING
     return f"{float(disagreement([np.array(one.value) for one in exits])):.2f}"
