@@ -27,6 +27,7 @@ from napari_gliocam.cli.console import (
     Debug,
     Device,
     NoNames,
+    printable,
     say,
     sentences,
     uninterrupted,
@@ -243,7 +244,6 @@ def print_table(result: StudyResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from napari_gliocam.cli.console import printable
     from napari_gliocam.study.tables import TITLES, columns_of, how, table_of
 
     study, columns, lines = result.study, columns_of(result), table_of(result)

@@ -27,7 +27,7 @@ from napari_gliocam.cli.explain import make_ensemble
 from napari_gliocam.cli.options import with_shared_options
 from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.progress import finish
-from napari_gliocam.targets import TARGETS
+from napari_gliocam.targets import TARGETS, mask_of
 from napari_gliocam.wording import counted
 
 if TYPE_CHECKING:
@@ -165,7 +165,6 @@ class _Search:
         from napari_gliocam.io import read_case
         from napari_gliocam.measure.evaluation.record import expert_labels
         from napari_gliocam.nets.bundle import load_bundle
-        from napari_gliocam.targets import mask_of
 
         case = read_case(files)
         truth = mask_of(expert_labels(case), self.target)

@@ -11,7 +11,7 @@ from napari_gliocam.errors import CaseError, GliocamError
 from napari_gliocam.io.find import look_up
 from napari_gliocam.io.foreign import holds_other_images
 from napari_gliocam.io.naming import is_nifti
-from napari_gliocam.ui.viewer.layer_data import LayerData
+from napari_gliocam.ui.viewer.layer_data import LayerData, data_of, expert_data, image_data
 
 if TYPE_CHECKING:
     from napari_gliocam.prepare import Examination
@@ -75,7 +75,6 @@ def read(path: Paths) -> list[LayerData]:
 def _read(paths: Sequence[Path]) -> list[LayerData]:
     from napari_gliocam.prepare import Examination
     from napari_gliocam.ui.jobs.open_path import LabelsAlone
-    from napari_gliocam.ui.viewer.layer_data import data_of
 
     layers: list[LayerData] = []
     taken: set[Path] = set()
@@ -140,7 +139,6 @@ def _missing_of_open_case(path: Path) -> list[LayerData] | None:
     from napari import current_viewer
 
     from napari_gliocam.ui.model.state import state_of
-    from napari_gliocam.ui.viewer.layer_data import expert_data, image_data
     from napari_gliocam.ui.viewer.layers import CaseLayers
 
     viewer = current_viewer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_gliocam.ui.viewer.layer_data import LayerData
+from napari_gliocam.ui.viewer.layer_data import LayerData, case_data
 
 
 def enhancing() -> list[LayerData]:
@@ -28,7 +28,6 @@ def _sample(kind: str) -> list[LayerData]:
     from napari_gliocam.ui.jobs.engine import engine
     from napari_gliocam.ui.model.state import OpenCase
     from napari_gliocam.ui.plugin.commands import bind_keys
-    from napari_gliocam.ui.viewer.layer_data import case_data
 
     bind_keys()
     app = QApplication.instance()

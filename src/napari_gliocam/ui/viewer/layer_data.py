@@ -30,7 +30,6 @@ from napari_gliocam.ui.viewer.colormaps import (
 )
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
     from napari.types import FullLayerData
 
     from napari_gliocam.measure.lesion.diameters import Line
