@@ -209,6 +209,9 @@ def compute_maps(
     )
     run.clock.lap("slices")
     design = bundle.info.segmenter
+    if design is not None and not design.alone and stack.missing:
+        # the maps learned to do without a modality; a mixture was measured with all of them
+        run.bundle, design = bundle.using("maps"), None
     if design is None:
         return run.finished(stack, (yield from run.mapping(stack)))
     segmented = yield from run.segmenting(stack)

@@ -9,6 +9,7 @@ import torch
 from napari_gliocam.cams.methods.registry import METHODS, SEGMENTER, make_method
 from napari_gliocam.cams.run.explain import Explaining, explain
 from napari_gliocam.cams.run.prepare import prepare, with_probabilities
+from napari_gliocam.case import Modality
 from napari_gliocam.errors import BundleError, GliocamError
 from napari_gliocam.nets.bundle import Bundle
 from napari_gliocam.nets.segmenters.design import SegmenterDesign
@@ -84,3 +85,14 @@ def test_its_scores_do_not_gate_the_other_methods(case, taught):
     alone = maps_of(case, taught.using("segmenter"))
     assert with_probabilities(prepared, alone).probabilities is None
     assert with_probabilities(prepared, maps_of(case, taught)).probabilities is not None
+
+
+def test_where_a_sequence_is_missing_the_maps_segment_without_the_mixture(case, taught):
+    info = replace(taught.info, optional_modalities=(Modality.T2,))
+    partial = replace(case, volumes={m: v for m, v in case.volumes.items() if m != Modality.T2})
+    mixed = maps_of(partial, replace(taught, info=info))
+    assert "segmenter" not in mixed.provenance
+    maps = maps_of(partial, replace(taught, info=info).using("maps"))
+    np.testing.assert_array_equal(mixed.core, maps.core)
+    alone = maps_of(partial, replace(taught, info=info).using("segmenter"))
+    assert "segmenter" in alone.provenance
