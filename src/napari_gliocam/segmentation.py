@@ -368,7 +368,8 @@ class _NetworkRun:
         name = ClassMaps.name
         if info.segmenter is not None:
             provenance["segmenter"] = asdict(info.segmenter)
-            name = "Segmentation network" if info.segmenter.alone else "Maps and network"
+            if info.segmenter.alone:
+                name = "Segmentation network"
         return ClassMaps.of_targets(
             grid,
             volumes,

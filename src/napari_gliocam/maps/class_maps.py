@@ -175,7 +175,10 @@ class ClassMaps:
 
     @property
     def from_exits(self) -> bool:
-        """Whether the networks that left ``trace`` made these maps, and no other method."""
+        """Whether the networks that left ``trace`` made these maps, and no other method.
+
+        A segmentation network may have been mixed in; the exits' doubt is said of that, too.
+        """
         return self.trace is not None and self.name == NETWORKS
 
     @property
