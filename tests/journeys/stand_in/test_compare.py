@@ -407,6 +407,31 @@ def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, q
     assert compared.panel.maps_view.buttons["aggregate", "core"].isChecked()
 
 
+def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are(
+    compare: Any, qtbot: Any
+) -> None:
+    """The panel was torn out of its tabs, below the comparison, and the window grew."""
+    from napari_gliocam.ui.viewer.side_views import toggle_side_views
+
+    main = compare.dock.window()
+    main.resize(1280, 800)
+    main.show()
+    qtbot.waitUntil(lambda: main.width() == 1280)
+    panel, dock = compare.panel.holder, compare.dock.holder
+    qtbot.waitUntil(lambda: panel in main.tabifiedDockWidgets(dock))
+    dock.raise_()
+    qtbot.waitUntil(lambda: panel.visibleRegion().isEmpty())
+    qtbot.wait(200)  # until the canvas has its width beside the dock in front
+    before = main.width(), main.centralWidget().width()
+    toggle_side_views(compare.viewer, "modality")
+    qtbot.wait(200)
+    assert panel in main.tabifiedDockWidgets(dock)
+    assert panel.visibleRegion().isEmpty()
+    assert main.width() == before[0]
+    toggle_side_views(compare.viewer, "modality")
+    qtbot.waitUntil(lambda: (main.width(), main.centralWidget().width()) == before)
+
+
 def check_keys(compared: Any) -> None:
     from napari_gliocam.ui.plugin import commands
 

@@ -36,6 +36,8 @@ FRAME_MS = 33
 RESIZED_MS = 100
 #: Of the view of another modality, in pixels, where the canvas leaves room.
 WIDTH_BESIDE = 300
+#: Between docks, in pixels.
+_SEPARATORS = 12
 _MARK = QColor("#FFD54F")
 
 
@@ -331,7 +333,9 @@ def toggle_side_views(viewer: ViewerModel, kind: SideKind) -> None:
     if shown == kind:
         return
     area = "bottom" if planes else "right"
-    widget, half = SideViews(viewer, kind), main.centralWidget().width() // 2
+    widget, canvas = SideViews(viewer, kind), main.centralWidget()
+    room = canvas.width() - canvas.minimumSizeHint().width() - _SEPARATORS
+    half = max(min(canvas.width() // 2, room), 1)
     if not planes:  # Qt gives a new dock no more than it needs
         widget.setMinimumWidth(min(half, WIDTH_BESIDE))
     dock = window.add_dock_widget(widget, name=TITLE, area=area, tabify=False)
@@ -342,7 +346,15 @@ def toggle_side_views(viewer: ViewerModel, kind: SideKind) -> None:
         ):
             main.setCorner(corner, side)
     elif panels:  # as wide as the canvas, between it and the panels
-        main.splitDockWidget(dock, panels[0], Qt.Orientation.Horizontal)
+        first, mates = panels[0], main.tabifiedDockWidgets(panels[0])
+        front = next((p for p in panels if not p.visibleRegion().isEmpty()), first)
+        for mate in mates:  # splitting would take the first out of its tabs
+            main.removeDockWidget(mate)
+        main.splitDockWidget(dock, first, Qt.Orientation.Horizontal)
+        for mate in mates:
+            main.tabifyDockWidget(first, mate)
+            mate.show()
+        front.raise_()
         main.resizeDocks([dock, *panels], [half, *widths], Qt.Orientation.Horizontal)
 
 
