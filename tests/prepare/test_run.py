@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage as ndi
 from scipy.spatial.transform import Rotation
 
 from napari_gliocam.case import Grid, Modality
@@ -14,6 +15,7 @@ from napari_gliocam.io import read_case
 from napari_gliocam.prepare import Steps, find_examination, prepare, preparing
 from napari_gliocam.prepare.examination import read_series
 from napari_gliocam.prepare.resample import even_grid, resample
+from napari_gliocam.prepare.strip import stripped_brain
 from napari_gliocam.prepare.write import save_prepared
 from napari_gliocam.progress import Progress
 
@@ -63,6 +65,24 @@ def test_a_case_is_made_and_knows_the_way_back(examination):
 def test_the_brain_is_that_of_the_reference_without_a_rim_of_the_others(examination):
     wanted = read_series(find_examination(examination).chosen[Modality.T1CE]).data != 0
     assert np.array_equal(prepare(examination).brain, wanted)
+
+
+def test_a_stripped_reference_is_not_cut_by_the_vote_on_a_head(examination, monkeypatch):
+    wanted = read_series(find_examination(examination).chosen[Modality.T1CE]).data != 0
+    eroded = ndi.binary_erosion(wanted, iterations=3)
+
+    def logits(volume):
+        return np.where(eroded, 5, -5).astype(np.float32), volume.grid
+
+    def brain_unless_flair(volume):
+        return None if "flair" in volume.name else stripped_brain(volume)
+
+    monkeypatch.setattr("napari_gliocam.prepare.run.stripped_brain", brain_unless_flair)
+    monkeypatch.setattr("napari_gliocam.prepare.run.brain_logits", logits)
+    monkeypatch.setattr("napari_gliocam.prepare.strip.SMALLEST_BRAIN_ML", 5.0)
+    case = prepare(examination)
+    assert np.array_equal(case.brain, wanted)
+    assert "removed from FLAIR; the brain is that of T1ce" in case.preparation.steps[-1]
 
 
 def test_progress_is_real_and_the_generator_can_be_closed(examination):

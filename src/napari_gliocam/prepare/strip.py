@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: No brain of an adult or a child is smaller in ml, as far as it is in the field of view.
 SMALLEST_BRAIN_ML = 150.0
-#: Mean probability from which a place is brain.  Below a half, chosen on 24 drawn heads: a rim of
-#: dura does less harm than a tumour that is cut off at the border.
-BRAIN_FROM = 0.35
+#: Mean probability from which a place is brain.  From 0.35 on, which was tried, too, more of drawn
+#: lesions is kept (99.5 % instead of 98.9 %), and more dura.
+BRAIN_FROM = 0.5
 
 
 def stripped_brain(volume: SeriesVolume) -> NDArray[np.bool_] | None:
@@ -60,7 +60,7 @@ def brain_logits(volume: SeriesVolume) -> tuple[NDArray[np.float32], Grid]:
     logits : ndarray of float32, shape (S, P, L)
         Above 0 is brain.
     grid : Grid
-        Of the logits: cubes of 2.5 mm along the axes of the body.
+        Of the logits: cubes of 2 mm along the axes of the body.
     """
     import torch
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 #: Voxel size in mm that the network was trained at.
-SPACING = 2.5
+SPACING = 2.0
 #: Channels of each level, the first at twice the voxel size; a volume must be divisible by STRIDE.
 WIDTHS = (32, 64, 96, 128)
 STRIDE = 2 ** len(WIDTHS)
