@@ -64,6 +64,15 @@ def test_a_stripped_volume_is_known_by_its_background():
     assert stripped_brain(SeriesVolume("T1", noise, volume.grid)) is None
 
 
+def test_a_few_slices_of_a_head_in_even_air_are_no_stripped_brain():
+    place = np.stack(np.meshgrid(np.arange(20), np.arange(120), np.arange(120), indexing="ij"))
+    for half_mm, stripped in ((70, True), (95, False)):  # 185 cm2 as a brain, 251 cm2 as a head
+        inside = ((place[1] * 2 - 120) / half_mm) ** 2 + ((place[2] * 2 - 120) / 84) ** 2 < 1
+        data = np.where(inside, 100.0, 0.0).astype(np.float32)
+        volume = SeriesVolume("FLAIR", data, Grid(np.diag([2.0, 2, 3, 1]), (120, 120, 20)))
+        assert (stripped_brain(volume) is not None) is stripped
+
+
 def test_no_brain_is_an_error():
     grid = Grid(np.diag([2.0, 2.0, 2.0, 1]), (16, 16, 16))
     with pytest.raises(CaseError, match="No brain was found in T1"):
