@@ -16,6 +16,7 @@ from napari_gliocam.maps.class_maps import ClassMaps
 from napari_gliocam.measure import FIGURES
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.report import make_page, read_segmentation
+from napari_gliocam.report.facts import settings_facts
 from napari_gliocam.report.key_slices import key_slices
 from napari_gliocam.report.tables import rows_of, to_json
 from napari_gliocam.threshold import apply_thresholds
@@ -251,6 +252,28 @@ def test_no_words_from_files_are_html(make_case, make_segmentation):
     page = make_page(reading)
     assert hostile not in page
     assert Checked(page).text.count(hostile) >= 7
+
+
+@pytest.mark.parametrize(
+    ("provenance", "words"),
+    [
+        ({}, "the networks of the maps"),
+        ({"segmenter": {"tumour_share": 1.0, "class_share": 1.0}}, "the segmentation network"),
+        (
+            {"segmenter": {"tumour_share": 0.0, "class_share": 0.25}},
+            "the networks of the maps and the segmentation network, whose weight is 0 in the "
+            "tumour and 0.25 in its division",
+        ),
+        ({"method": {"name": "gradcam"}}, None),
+    ],
+)
+def test_the_networks_that_segmented_stand_on_the_page(
+    make_case, make_segmentation, provenance, words
+):
+    case = make_case()
+    used = {"provenance": {"bundle": {"name": "tiny"}, **provenance}}
+    reading = read_segmentation(case, make_segmentation(case), used=used)
+    assert dict(settings_facts(reading)).get("Segmented by") == words
 
 
 def test_how_far_to_trust_it_stands_on_the_page_and_in_the_json(page):

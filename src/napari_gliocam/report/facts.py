@@ -54,8 +54,23 @@ def _made(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if bundle:
         yield "Bundle", _joined(bundle, "name", "licence")
         yield "Origin of the bundle", str(bundle.get("origin", "not known"))
+        if "method" not in provenance:
+            yield "Segmented by", _networks(provenance.get("segmenter"))
     if provenance.get("device"):
         yield "Device", _joined(provenance, "device", "precision")
+
+
+def _networks(segmenter: Mapping[str, Any] | None) -> str:
+    """Return which networks made the maps that were cut, and the weight of each."""
+    if segmenter is None:
+        return "the networks of the maps"
+    tumour, classes = (segmenter.get(name) for name in ("tumour_share", "class_share"))
+    if tumour == classes == 1:
+        return "the segmentation network"
+    return (
+        "the networks of the maps and the segmentation network, whose weight is "
+        f"{_in_words(tumour)} in the tumour and {_in_words(classes)} in its division"
+    )
 
 
 def _cut(used: Mapping[str, Any], *, divided: bool) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from napari_gliocam.settings import EvaluationSettings
+from napari_gliocam.settings import EvaluationSettings, Networks
 from napari_gliocam.targets import Target
 
 #: What a figure is averaged over.
@@ -32,6 +32,9 @@ class MapsChoice:
         "empty", "brain" or "intensity" for a baseline without a network.
     bundle : str
         Name of the bundle among the study's.
+    networks : {"bundle", "maps", "segmenter"}
+        Only for "segment": what segments where the bundle has a segmentation network, see
+        `napari_gliocam.settings.SegmentRequest`.
     layer : int
         Residual stage, or exit, that is explained.
     score : str
@@ -44,6 +47,7 @@ class MapsChoice:
 
     method: str = SEGMENT
     bundle: str = "default"
+    networks: Networks = "bundle"
     layer: int = 4
     score: str = "exit"
     normalise: Literal["", "slice", "volume", "none"] = ""

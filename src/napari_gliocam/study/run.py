@@ -138,7 +138,7 @@ class _CaseWork:
 
     case: Case
     setup: Setup
-    segmented: dict[str, ClassMaps] = field(default_factory=dict)
+    segmented: dict[tuple[str, str], ClassMaps] = field(default_factory=dict)
     raw: dict[MapsChoice, RawMaps] = field(default_factory=dict)
     ingredients: Ingredients = field(default_factory=Ingredients)
     seconds: dict[MapsChoice, float] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class _CaseWork:
         for choice in row.choices:
             yield from self._make_maps(choice, missing)
         if not row.members and row.method == SEGMENT:
-            maps = self.segmented[row.bundle]
+            maps = self.segmented[row.bundle, row.networks]
             usual = bundle_thresholds(self._bundle(row.bundle).info)
             tumour = usual.tumour_threshold if row.threshold is None else row.threshold
             classes = row.threshold if row.class_threshold is None else row.class_threshold
@@ -216,9 +216,11 @@ class _CaseWork:
             for other in self.setup.study.rows[number].choices
             if other.bundle == name and other.method not in BASELINES
         ]
-        if any(other.method == SEGMENT for other in wanted) and name not in self.segmented:
-            maps = yield from compute_maps(self.case, bundle=bundle, device=self.setup.device)
-            self.segmented[name] = replace(maps, trace=None)
+        for networks in dict.fromkeys(c.networks for c in wanted if c.method == SEGMENT):
+            if (name, networks) not in self.segmented:
+                using = bundle.using(networks)
+                maps = yield from compute_maps(self.case, bundle=using, device=self.setup.device)
+                self.segmented[name, networks] = replace(maps, trace=None)
         plain = dict.fromkeys(_choice(other) for other in wanted if other.method != SEGMENT)
         choices = [c for c in plain if c not in self.raw]
         if choices:
@@ -231,7 +233,8 @@ class _CaseWork:
         from napari_gliocam.cams.run.explain import explaining_together
         from napari_gliocam.cams.run.prepare import asking, preparing
 
-        known = self.segmented.get(choices[0].bundle)
+        name = choices[0].bundle
+        known = self.segmented.get((name, "maps")) or self.segmented.get((name, "bundle"))
         prepared = yield from preparing(self.case, bundle, self.setup.device, maps=known)
         if any(choice.gate for choice in choices):
             prepared = yield from asking(prepared, self.targets)

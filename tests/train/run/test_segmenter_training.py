@@ -18,9 +18,11 @@ from napari_gliocam.nets.segmenters.unet import UNet
 from napari_gliocam.progress import finish
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.segmentation import bundle_thresholds, segment
+from napari_gliocam.train.recipe.maps import read_recipe
 from napari_gliocam.train.recipe.segmenter import read_segmenter_recipe
 from napari_gliocam.train.recipe.toml_file import recipe_values
 from napari_gliocam.train.run.events import BeforeAfter, Plan, TrainingReport
+from napari_gliocam.train.run.map_training import gathering_maps
 from napari_gliocam.train.run.request import TrainingRequest
 from napari_gliocam.train.run.segmenter_training import gathering_segmenter
 from napari_gliocam.train.run.training import run_request
@@ -118,6 +120,19 @@ def test_a_network_beside_the_maps_keeps_their_trace(folders, tmp_path):
     np.testing.assert_allclose(both.probabilities, alone.probabilities, atol=1e-5)
     np.testing.assert_allclose(both.tumour, alone.tumour, atol=2e-3)
     assert not np.allclose(both.core, alone.core, atol=0.01)
+    # It belongs to these maps: fine-tuning leaves it out and says so.
+    recipe = read_recipe("finetune")
+    recipe = replace(recipe, data=replace(recipe.data, rehearsal=0))
+    request = TrainingRequest(
+        cases=str(folders[0]),
+        bundle=str(out),
+        out=str(tmp_path / "tuned"),
+        cache=str(tmp_path / "cache"),
+        recipe=recipe_values(recipe),
+        device="cpu",
+    )
+    given = finish(gathering_maps(request))
+    assert "without the segmentation network" in given.warnings[0]
 
 
 def test_one_case_is_learned_from_and_none_judged_with(folders, tmp_path):

@@ -120,11 +120,16 @@ def gathering_maps(request: TrainingRequest) -> Generator[Progress, None, MapTra
         If anything stands in the way of the training.
     """
     recipe = build_settings(Recipe, request.recipe, "the recipe")
-    start = None
+    start, dropped = None, tuple[str, ...]()
     if recipe.start == "bundle":
         yield Progress(0, 1, "loading the bundle")
         start = load_bundle(request.bundle or None)
         recipe = replace(recipe, network=replace(recipe.network, targets=start.info.targets))
+        if start.segmenter is not None:
+            dropped = (
+                f'The new bundle is without the segmentation network of "{start.info.name}", which '
+                "knows those maps alone; train one from masks of the new bundle.",
+            )
     index = yield from indexing(
         Path(request.cases),
         SlicePreparation.of(None if start is None else start.info, recipe.data),
@@ -168,7 +173,7 @@ def gathering_maps(request: TrainingRequest) -> Generator[Progress, None, MapTra
         sources={name: index.source(name) for name in slices.names},
         tags=tags.cases,
         plan=make_plan(slices, train, validation, steps, index.problems, targets=targets),
-        warnings=(*warnings, *left_out),
+        warnings=(*dropped, *warnings, *left_out),
     )
 
 

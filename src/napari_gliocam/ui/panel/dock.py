@@ -222,13 +222,13 @@ class Workspace(Dock):
         if bundle is None or bundle.segmenter is None:
             return {}
         offered: dict[str, tuple[Networks, bool]] = {
-            "Both, mixed as the bundle says": ("bundle", False),
+            "Both, mixed": ("bundle", False),
             "Segmentation network": ("segmenter", False),
             "Maps": ("maps", False),
             "Both, side by side": ("bundle", True),
         }
         if bundle.segmenter.alone:
-            del offered["Both, mixed as the bundle says"]
+            del offered["Both, mixed"]
         return offered
 
     def _on_segmented(self, opened: OpenCase) -> None:

@@ -45,8 +45,9 @@ class RunView(Section):
         self.bundle_button.setMenu(self.bundle_menu)
         self.origin = Elided()
         self.networks = Choice(
-            "What segments: the maps of networks that know slice labels alone, or the segmentation "
-            "network that the maps taught"
+            "What segments: the maps of networks that know slice labels alone, the segmentation "
+            "network that the maps taught, or both mixed with the weights that the bundle gives "
+            "(the maps alone where a sequence is missing)"
         )
         self.networks.activated.connect(self.networks_requested)
         self.networks_row = labelled("Result of", self.networks)
