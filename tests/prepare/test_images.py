@@ -77,6 +77,23 @@ def test_two_cases_of_a_folder_are_never_mixed(tmp_path):
     assert {path.name for s in found.series for path in s.paths} == {"Q_t1ce.nii", "Q_flair.nrrd"}
 
 
+def test_cases_whose_files_are_called_by_their_modality_are_told_apart_by_their_folders(tmp_path):
+    for name in ("P/anat/t1ce.nii", "P/anat/flair.nii", "Q/anat/t2.nii", "Q/anat/flair.nii"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name)
+    with pytest.raises(CaseError, match="two or more cases, P/anat and Q/anat; choose a file"):
+        find_examination(tmp_path)
+    assert set(find_examination(tmp_path / "Q").chosen) == {Modality.T2, Modality.FLAIR}
+    assert find_examination(tmp_path / "Q").name == "Q"
+
+
+def test_one_case_may_have_a_folder_for_each_series(tmp_path):
+    for name in ("t1ce", "flair", "t2"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name / f"{name}.nii")
+    assert len(find_examination(tmp_path).chosen) == 3
+
+
 def test_a_colour_image_is_refused(tmp_path):
     image = SimpleITK.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True)
     SimpleITK.WriteImage(image, str(tmp_path / "t2.mha"))

@@ -169,25 +169,32 @@ def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
     }
     if not told:
         raise CaseError(f"{where} holds labels and maps, but no image; add the images.")
+    base = asked if asked.is_dir() else asked.parent
+    # Files that are called by their modality alone are told apart by their folder.
+    case_of = {
+        path: name.case
+        or (where if path.parent == base else path.parent.relative_to(base).as_posix())
+        for path, name in told.items()
+    }
     shown: dict[str, set[Modality]] = {}
-    for name in told.values():
+    for path, name in told.items():
         if name.modality:
-            shown.setdefault(name.case, set()).add(name.modality)
+            shown.setdefault(case_of[path], set()).add(name.modality)
     cases = [case for case, modalities in shown.items() if len(modalities) > 1]
-    own = told.get(asked)
     if len(cases) > 1:
-        if own is None or own.case not in cases:
+        own = case_of.get(asked)
+        if own not in cases:
             raise CaseError(
                 f"{where} holds two or more cases, {readable(cases[0])} and {readable(cases[1])}; "
                 "choose a file of the one you mean."
             )
-        told = {path: name for path, name in told.items() if name.case == own.case}
-        shown = {own.case: shown[own.case]}
+        told = {path: name for path, name in told.items() if case_of[path] == own}
     series = [
         Series(path.name, (path,), name.modality, "the file's name" if name.modality else "")
         for path, name in told.items()
     ]
-    named = next(iter(shown)) if len(shown) == 1 else ""
+    names = {name.case for name in told.values() if name.modality}
+    named = names.pop() if len(names) == 1 else ""
     return Examination(readable(named) or where, tuple(series))
 
 

@@ -154,13 +154,13 @@ class Backbones:
         if first.loss != "none":
             views = [
                 SliceDataset(
-                    self.slices, rows, first.augment, views=2, seed=seed + k, held=self._held
+                    self.slices, rows, first.augment, views=2, seed=seed + k, held=self.held
                 )
                 for k, rows in enumerate((self.train, self.validation), start=1)
             ]
             run(f"pretrain.{name}", data=(views[0], views[1]))
         draws = make_draws(self.slices, self.train, recipe.data.sampling)
-        held = self._held
+        held = self.held
         train = SliceDataset(
             self.slices,
             self.train,
@@ -189,7 +189,7 @@ class Backbones:
                 self.recipe.classifier.tumour.augment,
                 seed=self.recipe.seed * 10 + 4,
                 draws=draws and draws.real_alone(),
-                held=self._held,
+                held=self.held,
             )
             batches = islice(BatchLoader(data, batch, self.recipe.seed), STATISTICS_BATCHES)
             update_bn(((b.images.to(device),) for b in batches), network.to(device), device)
@@ -220,10 +220,10 @@ class Backbones:
 
     def _opened(self, folder: Path) -> SoftMaps:
         """Open soft maps, on the device where it holds the slices."""
-        return SoftMaps(folder, None if self._held is None else self._held.device)
+        return SoftMaps(folder, None if self.held is None else self.held.device)
 
     @cached_property
-    def _held(self) -> HeldImages | None:
+    def held(self) -> HeldImages | None:
         """All slices on the device, where it holds them."""
         images = self.slices.images
         return HeldImages(images, self.machine.device) if self.machine.holds(images) else None

@@ -69,8 +69,8 @@ class Machine:
         Whether slices are kept and augmented on the device; None: where one CUDA device trains
         and a quarter of its free memory has room for them.
     at_once : int or None
-        Networks of a round that learn at the same time, each in a process of its own; None: all of
-        them where the device holds the slices, if each has two cores.
+        Networks of a round that learn at the same time, each in a process of its own; None: as many
+        as have two cores and room for the slices each, where the device holds them.
     """
 
     accelerator: str = "auto"
@@ -88,10 +88,7 @@ class Machine:
 
     def holds(self, images: Images) -> bool:
         """Return True if slices are to be kept on the device."""
-        if self.hold is not None or self.world > 1 or self.device.type != "cuda":
-            return bool(self.hold)
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return 2 * math.prod(images.shape) < free / 4
+        return self._copies(images) > 4 if self.hold is None else self.hold
 
     def together(self, networks: int, images: Images) -> int:
         """Return how many networks of a round learn at the same time.
@@ -101,12 +98,22 @@ class Machine:
         networks : int
             Networks of the round.
         images : Images
-            The slices.
+            The slices, which each of them and this process keep; half of the memory is left to
+            learn in.
         """
-        if self.at_once is None:
-            cores = (os.cpu_count() or 1) // 2 if self.holds(images) else 1
-            return min(networks, cores)
-        return min(networks, self.at_once)
+        if self.at_once is not None:
+            return min(networks, self.at_once)
+        if not self.holds(images):
+            return 1
+        cores, room = (os.cpu_count() or 1) // 2, int(self._copies(images) / 2) - 1
+        return max(1, min(networks, cores, room))
+
+    def _copies(self, images: Images) -> float:
+        """Return how often the slices fit into the free memory of a CUDA device that is alone."""
+        if self.world > 1 or self.device.type != "cuda":
+            return 0.0
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return free / max(2 * math.prod(images.shape), 1)
 
     @property
     def words(self) -> str:
