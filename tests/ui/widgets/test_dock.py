@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_gliocam.ui.model.state import Message
-from napari_gliocam.ui.widgets.dock import Dock, MessageView
+from napari_gliocam.ui.widgets.dock import Dock, MessageView, _End
 
 
 class Empty(Dock):
@@ -60,6 +60,17 @@ def test_a_dock_that_was_collected_is_closed_safely(qtbot: Any) -> None:
     holder.deleteLater()
     gc.collect()
     qtbot.wait(20)  # the window goes now; a call of something collected would end the process
+
+
+def test_an_end_that_the_collector_emptied_does_nothing(qtbot: Any) -> None:
+    dock = Empty("gliocam-empty", 300)
+    qtbot.addWidget(dock)
+    end = _End(dock.undocked)
+    end(dock)
+    assert dock.closed == 1
+    del end._method  # as the collector does, before Qt removes the dock
+    end(dock)
+    assert dock.closed == 1
 
 
 def test_a_message_is_plain_text_and_is_shown_until_there_is_none(qtbot: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakMethod
 
@@ -84,12 +83,8 @@ class ViewerWidget(QWidget):
         self._docked = False
 
     def end_with(self, close: Callable[[], None]) -> None:
-        """Call a method when the window is gone: nothing may report to the widget any more.
-
-        Qt keeps it weakly: the garbage collector empties what is in a cycle with the widget, and
-        Qt would then call something empty, which ends the process.
-        """
-        self.destroyed.connect(partial(_end, WeakMethod(close)))
+        """Call a method when the window is gone: nothing may report to the widget any more."""
+        self.destroyed.connect(_End(close))
 
     def event(self, event: QEvent | None) -> bool:
         """Taken out of its dock, it is closed; napari itself does not notify it."""
@@ -254,7 +249,23 @@ class Dock(ViewerWidget):
         return QSize(self._width, HEIGHT)
 
 
-def _end(method: WeakMethod[Callable[[], None]], dock: object = None) -> None:
-    close = method()
-    if close is not None:
-        close()
+class _End:
+    """Calls a method, held weakly, when Qt removes a widget.
+
+    The garbage collector may empty this object, which is in a cycle with the widget, and Qt may
+    remove the widget later.  It then does nothing; a ``functools.partial`` that was emptied ends
+    the process when it is called.
+    """
+
+    __slots__ = ("_method",)
+
+    def __init__(self, method: Callable[[], None]) -> None:
+        self._method = WeakMethod(method)
+
+    def __call__(self, widget: object = None) -> None:
+        try:
+            method = self._method()
+        except AttributeError:  # emptied
+            return
+        if method is not None:
+            method()
