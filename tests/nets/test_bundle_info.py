@@ -42,6 +42,15 @@ def test_a_polarity_that_is_none_is_refused(bundle, signs):
         load_bundle(folder)
 
 
+def test_the_share_of_an_earlier_segmentation_network_weighs_both_parts(bundle):
+    _, folder = bundle
+    raw = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    raw["segmenter"] = {"architecture": "unet", "share": 0.25}
+    (folder / INFO_FILE).write_text(json.dumps(raw), encoding="utf-8")
+    design = read_bundle_info(folder).segmenter
+    assert (design.architecture, design.tumour_share, design.class_share) == ("unet", 0.25, 0.25)
+
+
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(BundleError, match="is no bundle"):
         load_bundle(tmp_path)

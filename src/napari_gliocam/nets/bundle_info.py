@@ -290,6 +290,14 @@ def _polarity(value: Any) -> dict[Target, list[int]]:
     return {target: list(signs) for target, signs in found.items()}
 
 
+def _segmenter(value: Any) -> Any:
+    """Return the design of a segmentation network; earlier bundles had one share for both."""
+    if isinstance(value, dict) and "share" in value:
+        both = dict.fromkeys(("tumour_share", "class_share"), value["share"])
+        value = {**both, **{name: one for name, one in value.items() if name != "share"}}
+    return value_of(SegmenterDesign, value)
+
+
 def _free_form(value: Any, depth: int = 0) -> dict[str, Any]:
     """Return a table as it is, unless it is nested deeper than one that we write."""
     if depth > _DEEPEST or (depth == 0 and not isinstance(value, dict)):
@@ -302,7 +310,11 @@ def _free_form(value: Any, depth: int = 0) -> dict[str, Any]:
 
 
 #: Entries that are not read by their type alone.
-_SPECIAL: dict[str, Callable[[Any], Any]] = {"polarity": _polarity, "training": _free_form}
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "polarity": _polarity,
+    "segmenter": _segmenter,
+    "training": _free_form,
+}
 #: Least and largest value of numbers; `Design` and the other parts know their own.
 _RANGES = {
     "pixel_mm": (0.25, 10),

@@ -33,6 +33,7 @@ def test_mixed_unet_is_that_of_paper_3():
         ("[loss]\noverlap = 0\npixels = 0", "no term of the loss"),
         ('[data]\nvalidation = 0\n[fit]\nkeep = "best"', "need validation"),
         ('[fit]\nmonitor = "val_auc"', "val_loss"),
+        ("[augment]\nwithout_enhancement = 0.3", "soft maps"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path, text, words):

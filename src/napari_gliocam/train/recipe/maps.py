@@ -226,12 +226,12 @@ class Recipe(AnyRecipe):
         usual = Data().modalities
         drops = [self.classifier.tumour.augment, self.classifier.classes.augment]
         if self.data.modalities != usual and (
-            self.data.rehearsal or any(augment.drop_modality for augment in drops)
+            self.data.rehearsal or any(a.drop_modality or a.without_enhancement for a in drops)
         ):
             raise ValueError(
                 f"data.modalities {', '.join(self.data.modalities)}: synthetic cases and left-out "
                 f"modalities know {', '.join(usual)} alone; set data.rehearsal and every "
-                "drop_modality to 0"
+                "drop_modality and without_enhancement to 0"
             )
         if self.network.map_range == "raw":
             features = (self.aggregate.tumour.features, self.aggregate.classes.features)

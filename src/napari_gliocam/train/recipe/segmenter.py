@@ -108,6 +108,11 @@ class SegmenterRecipe(AnyRecipe):
             raise ValueError(
                 'fit.monitor is "val_auc", which a mask does not have: choose "val_loss"'
             )
+        if self.augment.without_enhancement:
+            raise ValueError(
+                "augment.without_enhancement needs the soft maps of a recipe with rounds: "
+                "set it to 0"
+            )
 
     def fits(self) -> dict[str, Fit]:
         """Return the `Fit` of the only stage by its name."""
