@@ -48,7 +48,7 @@ def figure(
     unit : str
         Empty for a number without one.
     sign : {"", "+"}
-        Whether positive figures have one, too.
+        "+" to write the sign of positive figures, too.
     """
     if value is None or isnan(value):
         return nothing

@@ -144,10 +144,12 @@ def explain(
     does not stop the others.
     """
     with sentences(debug):
-        refuse = lambda files: in_the_way(  # noqa: E731
-            _files_of(request.out, files.name), overwrite=request.overwrite
+        planned = plan(
+            sources,
+            lambda files: in_the_way(
+                _files_of(request.out, files.name), overwrite=request.overwrite
+            ),
         )
-        planned = plan(sources, refuse)
         if not request.compare.layers:
             layers = (_last_layer(request.every_bundle),)
             request = replace(request, compare=replace(request.compare, layers=layers))

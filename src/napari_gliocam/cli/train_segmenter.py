@@ -34,11 +34,16 @@ def train_segmenter(
     ] = None,
     tumour_share: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Weight beside the maps in the tumour; 1: it alone."),
+        typer.Option(
+            metavar="X",
+            help="Weight of the network in the tumour, beside the maps, 0 to 1; 1: no maps.",
+        ),
     ] = None,
     class_share: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Weight beside the maps in core and edema; 1: it alone."),
+        typer.Option(
+            metavar="X", help="The same in the division of the tumour into core and edema."
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Instead of the recipe's.")

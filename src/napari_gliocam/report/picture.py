@@ -44,7 +44,7 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
 
     crop = brain_crop(case.brain)
     _, row_mm, column_mm = case.grid.spacing
-    rows, columns = (part.stop - part.start for part in _within(crop, case))
+    rows, columns = (part.stop - part.start for part in crop)
     height = HEIGHT * FINER
     width = max(FINER, round(height * columns * column_mm / (rows * row_mm) / FINER) * FINER)
     plane = grey_plane(case, key.modality, key.index)[crop]
@@ -74,14 +74,6 @@ def draw_slice(case: Case, key: KeySlice, *, overlay: bool) -> bytes:
     out = io.BytesIO()
     small.save(out, "PNG")
     return out.getvalue()
-
-
-def _within(crop: tuple[slice, ...], case: Case) -> tuple[slice, slice]:
-    rows, columns = (
-        slice(part.start, min(part.stop, length))
-        for part, length in zip(crop, case.grid.shape[1:], strict=True)
-    )
-    return rows, columns
 
 
 def _overlaid(picture: Image, key: KeySlice, labels: NDArray[np.uint8]) -> Image:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_gliocam.cams.compare.ensemble import Ensemble
 from napari_gliocam.errors import DeviceError
@@ -20,6 +20,7 @@ from napari_gliocam.ui.jobs import work
 from napari_gliocam.ui.jobs.engine import engine
 from napari_gliocam.ui.model.state import OpenCase
 from napari_gliocam.ui.viewer.planes import show_plane
+from napari_gliocam.ui.viewer.side_views import toggle_side_views
 
 from ...small_case import make_case
 from .conftest import tiny_bundle
@@ -240,7 +241,12 @@ def test_error_is_one_sentence_and_changes_nothing(
 def test_nothing_chosen_is_said(compare: Any) -> None:
     compare.dock.choice_view.choose()
     assert compare.dock.run() is None
-    assert "Nothing is chosen" in compare.dock.message_view.text.text()
+    message = compare.dock.message_view
+    assert "Nothing is chosen" in message.text.text()
+    assert not message.isHidden()
+    assert compare.panel.message_view.isHidden(), "it is the dock's own"
+    message.close_button.click()
+    assert message.isHidden()
 
 
 def test_a_method_becomes_the_result_and_back(compared: Any, qtbot: Any) -> None:
@@ -411,8 +417,6 @@ def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are
     compare: Any, qtbot: Any
 ) -> None:
     """The panel was torn out of its tabs, below the comparison, and the window grew."""
-    from napari_gliocam.ui.viewer.side_views import toggle_side_views
-
     main = compare.dock.window()
     main.resize(1280, 800)
     main.show()
@@ -430,6 +434,26 @@ def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are
     assert main.width() == before[0]
     toggle_side_views(compare.viewer, "modality")
     qtbot.waitUntil(lambda: (main.width(), main.centralWidget().width()) == before)
+
+
+def test_the_tab_in_front_stays_there_where_another_panel_is_below(
+    compare: Any, qtbot: Any
+) -> None:
+    main = compare.dock.window()
+    main.resize(1280, 800)
+    main.show()
+    panel, dock = compare.panel.holder, compare.dock.holder
+    qtbot.waitUntil(lambda: panel in main.tabifiedDockWidgets(dock))
+    below = QLabel("below")
+    compare.viewer.window.add_dock_widget(below, area="right")
+    dock.raise_()
+    qtbot.waitUntil(lambda: panel.visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: not below.visibleRegion().isEmpty())
+    toggle_side_views(compare.viewer, "modality")
+    qtbot.wait(200)
+    assert not dock.visibleRegion().isEmpty()
+    assert panel.visibleRegion().isEmpty()
+    toggle_side_views(compare.viewer, "modality")
 
 
 def check_keys(compared: Any) -> None:

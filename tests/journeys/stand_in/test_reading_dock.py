@@ -161,6 +161,10 @@ def check_steps(reading: Any) -> None:
     assert seen[: len(expected)] == expected
     press_on_canvas(reading.viewer, commands.NEXT_CONFLICT)
     assert "No slice above" in reading.state.message.text
+    views = reading.dock.message_view, reading.panel.message_view
+    assert all(not view.isHidden() and "No slice above" in view.text.text() for view in views)
+    reading.dock.message_view.close_button.click()
+    assert all(view.isHidden() for view in views)
 
 
 def test_what_a_reading_shows(reading: Any) -> None:

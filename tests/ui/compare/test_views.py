@@ -158,9 +158,7 @@ def test_undefined_figures_are_a_dash_with_a_reason(qtbot: Any) -> None:
         view.export_button.click()
 
 
-def test_a_table_of_figures_sorts_by_numbers_and_keeps_its_order(
-    qtbot: Any,
-) -> None:
+def test_a_table_of_figures_sorts_by_numbers_and_keeps_its_order(qtbot: Any) -> None:
     table = FigureTable((("Method", "", "method"), ("Dice", "With the expert", "dice")))
     qtbot.addWidget(table)
     rows = [
@@ -180,4 +178,5 @@ def test_a_table_of_figures_sorts_by_numbers_and_keeps_its_order(
     table.show_rows(rows[:3])
     assert shown()[:2] == ["A", "C"]
     table.selectRow(0)
+    assert {item.row() for item in table.selectedItems()} == {0}
     assert table.editTriggers() == table.EditTrigger.NoEditTriggers

@@ -194,3 +194,7 @@ def test_bundles(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         view.remove_button.click()
     assert removed.args == [Path("own")]
     assert asked == [Qt.TextFormat.PlainText]
+    view.set_bundles([Listed(info, ships=True)], Path("ships"))  # it was removed
+    assert not view.list.selectedItems()
+    assert not view.use_button.isEnabled()
+    assert not view.list.tabKeyNavigation(), "Tab leads on, to the buttons"

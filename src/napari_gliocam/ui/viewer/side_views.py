@@ -347,7 +347,7 @@ def toggle_side_views(viewer: ViewerModel, kind: SideKind) -> None:
             main.setCorner(corner, side)
     elif panels:  # as wide as the canvas, between it and the panels
         first, mates = panels[0], main.tabifiedDockWidgets(panels[0])
-        front = next((p for p in panels if not p.visibleRegion().isEmpty()), first)
+        front = next((p for p in (first, *mates) if not p.visibleRegion().isEmpty()), first)
         for mate in mates:  # splitting would take the first out of its tabs
             main.removeDockWidget(mate)
         main.splitDockWidget(dock, first, Qt.Orientation.Horizontal)

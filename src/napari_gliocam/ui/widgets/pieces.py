@@ -108,7 +108,13 @@ class Choice(QComboBox):
 
 
 class Number(QDoubleSpinBox):
-    """A threshold from 0 to 1 that can be typed and does not turn under a passing wheel."""
+    """A threshold from 0 to 1 that can be typed and does not turn under a passing wheel.
+
+    Parameters
+    ----------
+    tip : str
+        The tooltip, as Qt takes it.
+    """
 
     def __init__(self, tip: str) -> None:
         super().__init__()

@@ -22,13 +22,20 @@ _NAME_WIDTH = 170
 
 
 class ReadTable(QTableWidget):
-    """A table that is read, not written; whole rows can be chosen."""
+    """A table that is read, not written; one row can be chosen.
+
+    Parameters
+    ----------
+    columns : int
+        How many it starts with.
+    """
 
     def __init__(self, columns: int = 0) -> None:
         super().__init__(0, columns)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTabKeyNavigation(False)  # Tab leads on to the next widget
         self.setWordWrap(False)
         lines, header = self.verticalHeader(), self.horizontalHeader()
         assert lines is not None
