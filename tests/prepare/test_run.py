@@ -14,6 +14,7 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.io import read_case
 from napari_gliocam.prepare import Steps, find_examination, prepare, preparing
 from napari_gliocam.prepare.examination import read_series
+from napari_gliocam.prepare.opening import has_skull
 from napari_gliocam.prepare.resample import even_grid, resample
 from napari_gliocam.prepare.strip import stripped_brain
 from napari_gliocam.prepare.write import save_prepared
@@ -83,6 +84,26 @@ def test_a_stripped_reference_is_not_cut_by_the_vote_on_a_head(examination, monk
     case = prepare(examination)
     assert np.array_equal(case.brain, wanted)
     assert "removed from FLAIR; the brain is that of T1ce" in case.preparation.steps[-1]
+
+
+@pytest.mark.parametrize("skull", [True, False])
+def test_a_head_that_fills_no_more_than_a_brain_is_stripped(examination, monkeypatch, skull):
+    def logits(volume):
+        brain = ndi.binary_erosion(volume.data != 0, iterations=3 if skull else 1)
+        return np.where(brain, 5, -5).astype(np.float32), volume.grid
+
+    for room in ("run", "opening"):
+        monkeypatch.setattr(f"napari_gliocam.prepare.{room}.brain_logits", logits)
+    monkeypatch.setattr("napari_gliocam.prepare.strip.SMALLEST_BRAIN_ML", 5.0)
+    monkeypatch.setattr("napari_gliocam.prepare.strip._LARGEST_SURE_ML", 10.0)
+    (examination / "P1_t2.nii").unlink()
+    assert has_skull(read_case(examination)) is skull
+    steps = prepare(examination).preparation.steps
+    assert any("found in T1ce and FLAIR" in step for step in steps) is skull
+    assert not any(
+        "removed" in step
+        for step in prepare(examination, steps=Steps(strip=False)).preparation.steps
+    )
 
 
 def test_progress_is_real_and_the_generator_can_be_closed(examination):

@@ -5,12 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage as ndi
 
 from napari_gliocam.case import Grid
 from napari_gliocam.errors import CaseError
 from napari_gliocam.phantom.heads import draw_anatomy, draw_sequence, load_head
 from napari_gliocam.prepare.series import SeriesVolume
-from napari_gliocam.prepare.strip import brain_logits, brain_of, stripped_brain, stripping
+from napari_gliocam.prepare.strip import (
+    brain_logits,
+    brain_of,
+    may_show_skull,
+    shows_skull,
+    stripped_brain,
+    stripping,
+)
 from napari_gliocam.prepare.strip_net import StripNet, load_strip_net, standardise
 from napari_gliocam.progress import finish
 
@@ -71,6 +79,54 @@ def test_a_few_slices_of_a_head_in_even_air_are_no_stripped_brain():
         data = np.where(inside, 100.0, 0.0).astype(np.float32)
         volume = SeriesVolume("FLAIR", data, Grid(np.diag([2.0, 2, 3, 1]), (120, 120, 20)))
         assert (stripped_brain(volume) is not None) is stripped
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_what_fills_its_end_slices_or_much_altogether_may_show_the_skull(end):
+    grid = Grid(np.diag([2.0, 2, 2, 1]), (80, 80, 80))
+    filled = np.zeros(grid.shape, bool)
+    filled[10:70, 10:70, 10:70] = True
+    assert not may_show_skull(filled, grid)
+    filled[end, 20:60, 20:60] = True
+    assert may_show_skull(filled, grid)
+    assert may_show_skull(np.ones_like(filled), grid)
+
+
+def test_a_head_fills_more_than_the_brain_in_it():
+    grid = Grid(np.diag([2.0, 2, 2, 1]), (80, 80, 80))
+    filled = np.zeros(grid.shape, bool)
+    filled[10:70, 10:70, 10:70] = True
+    logits = np.where(filled, 3, -3).astype(np.float32)
+    assert not shows_skull(filled, grid, logits, grid)
+    logits[10:70, 10:70, 10:30] = -3
+    assert shows_skull(filled, grid, logits, grid)
+    assert not shows_skull(filled, grid, np.full_like(logits, -3), grid), "nothing was found"
+
+
+@pytest.mark.skipif(not ANATOMY.is_dir(), reason="the label maps (../shared) are not here")
+def test_a_head_whose_field_of_view_is_short_is_no_stripped_brain():
+    real = load_head(ANATOMY / "training_seg_18.nii.gz")
+    anatomy = draw_anatomy(real, np.random.default_rng(3), moved=False, lesions=0)
+    drawn = draw_sequence(anatomy, np.random.default_rng(1), cut_off=False)
+    skin = ndi.binary_fill_holes(anatomy.codes.numpy()[::2, ::2, ::2] > 0)
+    image = torch.from_numpy(np.where(skin, drawn.image.numpy() + 1, 0)[30:70].astype(np.float32))
+    volume = volume_of_head(image)
+    filled = volume.data != 0
+    assert may_show_skull(filled, volume.grid)
+    assert shows_skull(filled, volume.grid, *brain_logits(volume))
+    brain = drawn.brain.numpy()[30:70] > 0.5
+    stripped = volume_of_head(torch.from_numpy(np.where(brain, image, 0).astype(np.float32)))
+    assert not shows_skull(brain, volume.grid, *brain_logits(stripped))
+
+
+def test_a_series_has_no_say_where_it_shows_nothing():
+    image = torch.from_numpy(np.random.default_rng(0).random((35, 41, 49), np.float32))
+    volume = volume_of_head(image)
+    logits, grid = brain_logits(volume)
+    assert logits.shape == grid.shape
+    assert all(-1 <= a - b <= 3 for a, b in zip(grid.shape, image.shape, strict=True))
+    middles = [g.canonical_affine @ [*(np.array(g.shape) - 1) / 2, 1] for g in (grid, volume.grid)]
+    assert np.abs(middles[0] - middles[1]).max() <= 2.0
 
 
 def test_no_brain_is_an_error():

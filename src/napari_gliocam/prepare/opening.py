@@ -11,6 +11,8 @@ from napari_gliocam.io.read import read_case
 from napari_gliocam.io.volume import LARGEST_BRAIN_ML, filled_ml_of
 from napari_gliocam.prepare.examination import find_examination
 from napari_gliocam.prepare.run import preparing
+from napari_gliocam.prepare.series import SeriesVolume
+from napari_gliocam.prepare.strip import brain_logits, may_show_skull, shows_skull
 from napari_gliocam.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def opening(files: CaseFiles) -> Generator[Progress, None, Case]:
 
 
 def has_skull(case: Case) -> bool:
-    """Return True if a volume of a case fills more than a brain can.
+    """Return True if a volume of a case fills more than a brain can, or than its own brain.
 
     Parameters
     ----------
@@ -57,4 +59,10 @@ def has_skull(case: Case) -> bool:
         As it was read.
     """
     voxel = case.grid.voxel_ml
-    return any(filled_ml_of(v, voxel) > LARGEST_BRAIN_ML for v in case.volumes.values())
+    if any(filled_ml_of(v, voxel) > LARGEST_BRAIN_ML for v in case.volumes.values()):
+        return True
+    for modality, data in case.volumes.items():
+        if may_show_skull(data != 0, case.grid):
+            logits, own = brain_logits(SeriesVolume(modality.title, data, case.grid))
+            return shows_skull(data != 0, case.grid, logits, own)
+    return False

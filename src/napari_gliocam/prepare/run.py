@@ -15,7 +15,14 @@ from napari_gliocam.io.volume import difference
 from napari_gliocam.prepare.align import Alignment, Brain, align
 from napari_gliocam.prepare.examination import Examination, find_examination, read_series
 from napari_gliocam.prepare.resample import case_grid, resample
-from napari_gliocam.prepare.strip import brain_logits, brain_of, stripped_brain, stripping
+from napari_gliocam.prepare.strip import (
+    brain_logits,
+    brain_of,
+    may_show_skull,
+    shows_skull,
+    stripped_brain,
+    stripping,
+)
 from napari_gliocam.progress import Progress, finished
 
 if TYPE_CHECKING:
@@ -110,13 +117,14 @@ def preparing(
         brain = stripped_brain(volume)
         if brain is None and not steps.strip:
             brain = volume.data != 0
-        if brain is not None:
-            heads[modality] = _Head(volume, brain, volume.grid)
-            continue
-        yield Progress(number, len(order), "finding the brain")
-        logits, grid = brain_logits(volume)
-        found = brain_of(logits, grid, volume.name)
-        heads[modality] = _Head(volume, found, grid, logits)
+        if brain is None or (steps.strip and may_show_skull(brain, volume.grid)):
+            yield Progress(number, len(order), "finding the brain")
+            logits, grid = brain_logits(volume)
+            if brain is None or shows_skull(brain, volume.grid, logits, grid):
+                found = brain_of(logits, grid, volume.name)
+                heads[modality] = _Head(volume, found, grid, logits)
+                continue
+        heads[modality] = _Head(volume, brain, volume.grid)
     said: list[str] = []
     fixed = heads[reference]
     for number, modality in enumerate(order[1:], start=1):
