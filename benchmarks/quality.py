@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where every figure goes, as csv and json")
     asked = parser.parse_args()
     console = Console(width=170)
-    bundle = load_bundle(asked.bundle)
+    bundle = load_bundle(asked.bundle).using("maps")
     found = sorted(asked.ablations.iterdir()) if asked.ablations else []
     ablations = {f.name.lstrip("0123456789-"): load_bundle(f) for f in found if f.is_dir()}
     console.print(f"bundle {bundle.info.name}: {bundle.info.origin}")

@@ -52,9 +52,12 @@ def load(path: Path | None):
 def measure_times(asked: argparse.Namespace) -> dict[str, float]:
     """Medians in seconds, segment and bare passes in turn, and their ratio."""
     import torch
+    from torch.nn.functional import pad
 
     from napari_gliocam.device import choose_device, describe
     from napari_gliocam.nets.bundle import load_bundle
+    from napari_gliocam.nets.segmenters.design import SIDE_MULTIPLE
+    from napari_gliocam.nets.segmenters.neighbours import with_neighbours
     from napari_gliocam.progress import finish
     from napari_gliocam.segmentation import BATCH, compute_maps
     from napari_gliocam.slices import cut_slices
@@ -70,9 +73,13 @@ def measure_times(asked: argparse.Namespace) -> dict[str, float]:
     net = bundle.net
     dtype = getattr(torch, maps.provenance["precision"])
     size = BATCH[device.type]
+    height, width = stack.frame.network_shape
+    room = (0, -width % SIDE_MULTIPLE, 0, -height % SIDE_MULTIPLE)
+    if bundle.segmenter is not None:
+        neighbours = with_neighbours(stack.images, case.grid.spacing[0], bundle.info.segmenter)
 
     def bare() -> None:
-        """Only the networks: two classifiers, two attention networks at their resolution."""
+        """Only the networks: two classifiers, two attention networks, the segmentation network."""
         with (
             torch.inference_mode(),
             torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
@@ -80,6 +87,9 @@ def measure_times(asked: argparse.Namespace) -> dict[str, float]:
             for start in range(0, len(stack.frame), size):
                 x = torch.from_numpy(stack.images[start : start + size]).to(device)
                 x = x.contiguous(memory_format=torch.channels_last)
+                if bundle.segmenter is not None:
+                    y = torch.from_numpy(neighbours[start : start + size]).to(device)
+                    bundle.segmenter(pad(y, room).contiguous(memory_format=torch.channels_last))
                 n, _, h, w = x.shape
                 net.tumour(x)
                 net.classes(x)

@@ -141,7 +141,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def print_costs(repeats: int) -> None:
     """Print a row for each network; parameters and operations at three modalities, one output."""
-    bundle, cpu = load_bundle(), torch.device("cpu")
+    bundle, cpu = load_bundle().using("maps"), torch.device("cpu")
     info = bundle.info
     case = make_phantom(shape=(150, 180, 160), spacing=(1.0, 1.0, 1.0), seed=3)
     stack = cut_slices(

@@ -52,11 +52,20 @@ def finish(
         work.close()
 
 
-def finished(work: Callable[P, Generator[Progress, None, T]]) -> Callable[P, T]:
-    """Return a function that runs a generator of progress to its end, with the same parameters."""
+def finished(work: Callable[P, Generator[Progress, None, T]], name: str) -> Callable[P, T]:
+    """Return a function that runs a generator of progress to its end, with the same parameters.
+
+    Parameters
+    ----------
+    work : callable
+        The generator.
+    name : str
+        What the function is called in its module, where `pickle` finds it for other processes.
+    """
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         return finish(work(*args, **kwargs))
 
+    run.__name__ = run.__qualname__ = name
     return run

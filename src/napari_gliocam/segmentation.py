@@ -118,7 +118,7 @@ def segmenting(
     return segmentation
 
 
-segment = finished(segmenting)
+segment = finished(segmenting, "segment")
 
 
 def labelling(

@@ -196,7 +196,7 @@ def cutting_slices(
     return SliceStack(images=images, brain=brain, frame=frame, missing=missing)
 
 
-cut_slices = finished(cutting_slices)
+cut_slices = finished(cutting_slices, "cut_slices")
 
 
 def frame_slices(case: Case, pixel_mm: float, min_brain_cm2: float, margin_mm: float) -> SliceFrame:

@@ -190,7 +190,7 @@ def preparing(
     )
 
 
-prepare = finished(preparing)
+prepare = finished(preparing, "prepare")
 
 
 def _brain(heads: list[_Head], grid: Grid) -> Generator[Progress, None, NDArray[np.bool_]]:

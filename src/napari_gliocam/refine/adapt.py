@@ -139,7 +139,7 @@ def adapting(
     )
 
 
-adapt = finished(adapting)
+adapt = finished(adapting, "adapt")
 
 
 @dataclass(eq=False)

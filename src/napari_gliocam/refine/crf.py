@@ -113,7 +113,7 @@ def running_crf(
     return start
 
 
-dense_crf = finished(running_crf)
+dense_crf = finished(running_crf, "dense_crf")
 
 
 def mean_field(

@@ -133,7 +133,7 @@ def making_lattice(
     return plain
 
 
-make_lattice = finished(making_lattice)
+make_lattice = finished(making_lattice, "make_lattice")
 
 
 def _nearest_vertex(features: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:

@@ -231,7 +231,7 @@ def reading_segmentation(
     )
 
 
-read_segmentation = finished(reading_segmentation)
+read_segmentation = finished(reading_segmentation, "read_segmentation")
 
 
 def _used(segmentation: Segmentation) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def doubting(
     return Doubt(maps, tuple(sources), volumes)
 
 
-doubt_of_case = finished(doubting)
+doubt_of_case = finished(doubting, "doubt_of_case")
 
 
 def mirrored(case: Case) -> Case:

@@ -223,7 +223,7 @@ def measuring_faithfulness(
     return into
 
 
-measure_faithfulness = finished(measuring_faithfulness)
+measure_faithfulness = finished(measuring_faithfulness, "measure_faithfulness")
 
 
 def measuring_slice(

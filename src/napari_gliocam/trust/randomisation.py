@@ -199,7 +199,7 @@ def randomising(
     return into
 
 
-randomise = finished(randomising)
+randomise = finished(randomising, "randomise")
 
 
 class _Making:

@@ -93,4 +93,4 @@ def repeating(
     return into
 
 
-repeat = finished(repeating)
+repeat = finished(repeating, "repeat")

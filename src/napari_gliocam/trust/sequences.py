@@ -256,7 +256,7 @@ def attributing(
     return into
 
 
-attribute = finished(attributing)
+attribute = finished(attributing, "attribute")
 
 
 def shares_by_lesion(

@@ -143,7 +143,7 @@ def preparing(
     return Prepared(case, bundle, stack, torch_device, known)
 
 
-prepare = finished(preparing)
+prepare = finished(preparing, "prepare")
 
 
 def with_probabilities(prepared: Prepared, maps: ClassMaps) -> Prepared:

@@ -267,7 +267,7 @@ def evaluating_case(
     return records
 
 
-evaluate_case = finished(evaluating_case)
+evaluate_case = finished(evaluating_case, "evaluate_case")
 
 
 def expert_labels(case: Case) -> NDArray[np.uint8]:
