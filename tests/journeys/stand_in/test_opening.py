@@ -12,7 +12,6 @@ from qtpy.QtCore import QTimer
 from napari_gliocam.case import Grid
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.ui.model.state import OpenCase
-from napari_gliocam.ui.viewer import navigate
 
 from ...small_case import make_case
 from .test_panel import choice_of, names
@@ -193,7 +192,8 @@ def test_a_second_case_elsewhere_is_in_view_and_selected(opened: Any, qtbot: Any
         grid = one.case.grid
         assert opened.state.current is one
         assert viewer.layers.selection.active.name == f"FLAIR · {one.case.name}"
-        assert navigate.slice_in_view(viewer, grid) is not None
+        inside = np.round(np.subtract(viewer.dims.point, grid.origin) / grid.spacing)
+        assert ((inside >= 0) & (inside < grid.shape)).all(), "the other planes show it, too"
         middle = np.add(grid.origin, np.multiply(np.subtract(grid.shape, 1), grid.spacing) / 2)
         np.testing.assert_allclose(viewer.scene.camera.center[1:], middle[1:], atol=2)
         assert viewer.scene.camera.zoom == pytest.approx(_fitting(viewer, grid), rel=0.1)

@@ -234,8 +234,7 @@ class Session(DockSession):
             return
         self._centring = True
         try:
-            if navigate.slice_in_view(self.viewer, opened.case.grid) is None:
-                self.go_to(opened.case.grid.shape[0] // 2)
+            navigate.stand_inside(self.viewer, opened.case.grid)
             if len(self.state.open_cases) > 1:
                 navigate.fit_case(self.viewer, opened)
         finally:

@@ -60,6 +60,15 @@ def go_to_slice(viewer: ViewerModel, grid: Grid, index: int) -> None:
     dims.set_point(dims.ndim - 3, grid.origin[0] + index * grid.spacing[0])
 
 
+def stand_inside(viewer: ViewerModel, grid: Grid) -> None:
+    """Go to the middle of a case along each axis on which the point in view lies outside it."""
+    dims = unwrap(viewer).dims
+    lead = dims.ndim - 3
+    for axis, length in enumerate(grid.shape if lead >= 0 else ()):
+        if not 0 <= _index(dims.point[axis + lead], grid, axis) < length:
+            dims.set_point(axis + lead, grid.origin[axis] + length // 2 * grid.spacing[axis])
+
+
 def fit_case(viewer: ViewerModel, opened: OpenCase) -> None:
     """Centre the canvas on a case and fit it, whatever else is in the viewer."""
     viewer = unwrap(viewer)
