@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gliocam.case import bounding_box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -101,7 +103,7 @@ def _without_noise(
     data: NDArray[Any], value: np.floating[Any], scale: float
 ) -> tuple[NDArray[Any], str]:
     """Set the noise around a brain to 0: all but the largest part that rises above it."""
-    from scipy.ndimage import binary_fill_holes, find_objects, label
+    from scipy.ndimage import binary_fill_holes, label
 
     away = np.abs(data.astype(np.float32) - np.float32(value))
     faces = [away[0], away[-1], away[:, 0], away[:, -1], away[:, :, 0], away[:, :, -1]]
@@ -118,7 +120,8 @@ def _without_noise(
     else:
         inside = parts > 0
     if count:
-        (box,) = find_objects(inside.astype(np.uint8))
+        box = bounding_box(inside)
+        assert box is not None
         inside[box] = binary_fill_holes(inside[box])
     shifted = _shifted(data, value) if abs(float(value)) > noise else data
     cleared = np.where(inside, shifted, shifted.dtype.type(0))

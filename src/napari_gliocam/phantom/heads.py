@@ -18,6 +18,7 @@ from scipy import ndimage as ndi
 from torch import Tensor
 from torch.nn.functional import avg_pool3d, interpolate, max_pool3d
 
+from napari_gliocam.case import bounding_box
 from napari_gliocam.phantom.fields import Fields, SliceGrid, blur
 from napari_gliocam.phantom.sources import FREESURFER, largest_component, read_canonical
 
@@ -138,10 +139,8 @@ def brain_of_labels(labels: NDArray[np.int16], spacing: float) -> NDArray[np.boo
     brain = np.zeros(labels.shape, dtype=np.bool_)
     tissue = (labels > 0) & (labels < OUTSIDE) & (labels != CSF)
     margin = round(_CLOSING_MM / spacing) + 2
-    box = tuple(
-        slice(max(side.start - margin, 0), side.stop + margin)
-        for side in ndi.find_objects(tissue.astype(np.uint8))[0]
-    )
+    box = bounding_box(tissue, (margin,) * 3)
+    assert box is not None
     labels, tissue = labels[box], tissue[box]
     solid = largest_component(ndi.binary_opening(tissue))
     solid = ndi.binary_dilation(solid, iterations=2) & tissue

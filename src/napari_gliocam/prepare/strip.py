@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage as ndi
 
-from napari_gliocam.case import Grid
+from napari_gliocam.case import Grid, bounding_box
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.background import clear_background
 from napari_gliocam.io.volume import LARGEST_BRAIN_ML
@@ -86,10 +86,8 @@ def shows_skull(
 
     Parameters
     ----------
-    filled : ndarray of bool, shape (S, P, L)
-        Where the volume is not background.
-    grid : Grid
-        Of the volume.
+    filled, grid
+        See `may_show_skull`.
     logits : ndarray of float32, shape (S, P, L)
         As `brain_logits` returns them.
     own : Grid
@@ -133,8 +131,8 @@ def _shown(
     logits: NDArray[np.float32], grid: Grid, shown: Grid
 ) -> tuple[NDArray[np.float32], Grid]:
     """Cut off what the network was given around the field of view, but for a voxel."""
-    seen = ndi.binary_dilation(grid.to_file(inside(shown, grid)), np.ones((3, 3, 3)))
-    box = ndi.find_objects(seen.astype(np.uint8))[0]
+    box = bounding_box(grid.to_file(inside(shown, grid)), (1, 1, 1))
+    assert box is not None
     part = grid.to_file(logits)[box]
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]

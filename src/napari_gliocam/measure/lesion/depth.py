@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.case import bounding_box
+
 
 def brain_depth(brain: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float32] | None:
     """Return distance of every voxel of the brain from the brain's surface, in mm.
@@ -41,7 +43,8 @@ def brain_depth(brain: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[n
         return None
     filled = ~np.isin(parts, sorted(reaching))
     surface = filled & ndimage.binary_dilation(~filled)
-    box = ndimage.find_objects(filled.view(np.uint8))[0]
+    box = bounding_box(filled)
+    assert box is not None
     depth = np.zeros(brain.shape, dtype=np.float32)
     depth[box] = ndimage.distance_transform_edt(~surface[box], sampling=spacing)
     depth[~filled] = 0

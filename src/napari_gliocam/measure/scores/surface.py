@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gliocam.case import bounding_box
 from napari_gliocam.settings import HD95
 
 
@@ -48,12 +49,11 @@ def surface_distances(
     ValueError
         One of the masks is empty.
     """
-    from scipy.ndimage import find_objects
-
     if not a.any() or not b.any():
         raise ValueError("An empty mask has no surface.")
     # The nearest surface lies within the box that holds both, so nothing else is looked at.
-    (box,) = find_objects((a | b).view(np.uint8))
+    box = bounding_box(a | b)
+    assert box is not None
     of_a, of_b = surface(a[box]), surface(b[box])
     return _to_nearest(of_a, of_b, spacing), _to_nearest(of_b, of_a, spacing)
 
