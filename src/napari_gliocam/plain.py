@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
-from math import isfinite
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+#: What a field of a type takes, in words.
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def is_of(hint: Any, value: Any) -> bool:
+    """Return True if a plain value is of a type, or one of a Literal; a whole number is a float.
+
+    Parameters
+    ----------
+    hint : type or Literal
+        bool, int, float, str or a Literal of texts and numbers; only bool takes true and false.
+    value : object
+        The value.
+    """
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def without_none(hint: Any) -> Any:
@@ -37,7 +56,7 @@ def value_of(hint: Any, value: Any) -> Any:
     hint = without_none(hint)
     kind = get_origin(hint) or hint
     if kind is Literal:
-        if value in get_args(hint) and not isinstance(value, bool):
+        if is_of(hint, value):
             return value
         raise ValueError(f"one of {', '.join(str(one) or 'nothing' for one in get_args(hint))}")
     if kind is tuple:
@@ -55,13 +74,8 @@ def value_of(hint: Any, value: Any) -> Any:
         return {key: value_of(get_args(hint)[1], entry) for key, entry in value.items()}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
-    if isinstance(value, bool) != (kind is bool) or not isinstance(
-        value, (int, float) if kind is float else kind
-    ):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise ValueError(words[kind])
-    if kind is float and not (abs(value) < 1e300 and isfinite(value)):
-        raise ValueError("a number")
+    if not is_of(kind, value) or (kind is float and not abs(value) < 1e300):
+        raise ValueError(WORDS[kind])
     return kind(value)
 
 

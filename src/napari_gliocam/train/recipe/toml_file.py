@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_gliocam.errors import TrainingError
+from napari_gliocam.plain import WORDS, is_of
 
 T = TypeVar("T")
 
@@ -145,37 +146,30 @@ def _several(kind: type[T], tables: Any, file: str, where: str) -> tuple[T, ...]
 
 def _value(hint: Any, setting: Field[Any], value: Any, name: str) -> Any:
     if get_origin(hint) is Literal:
-        if value not in get_args(hint) or isinstance(value, bool):
+        if not is_of(hint, value):
             raise TrainingError(f"{name} is {value!r}; choose one of {', '.join(get_args(hint))}.")
         return value
     if get_origin(hint) is dict:
-        if not isinstance(value, dict) or not all(_is(v, float) and v > 0 for v in value.values()):
+        if not isinstance(value, dict) or not all(
+            is_of(float, v) and v > 0 for v in value.values()
+        ):
             raise TrainingError(f"{name} is {value!r}; give a table of names with numbers above 0.")
         return {key: float(number) for key, number in value.items()}
     if get_origin(hint) is tuple:
         number, default = get_args(hint)[0], setting.default
         assert isinstance(default, tuple)
         if setting.name in _ANY_LENGTH:
-            if not isinstance(value, list) or not all(_is(v, number) for v in value):
+            if not isinstance(value, list) or not all(is_of(number, v) for v in value):
                 raise TrainingError(f"{name} is {value!r}; give a list such as {list(default)}.")
             return tuple(value)
-        fits = isinstance(value, list) and all(_is(v, number) and v >= 0 for v in value)
+        fits = isinstance(value, list) and all(is_of(number, v) and v >= 0 for v in value)
         if not fits or len(value) != len(default):
             raise TrainingError(f"{name} is {value!r}; give {len(default)} numbers, one an exit.")
         return tuple(number(v) for v in value)
-    if not _is(value, hint):
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise TrainingError(f"{name} is {value!r}; give {kinds[hint]}.")
+    if not is_of(hint, value):
+        raise TrainingError(f"{name} is {value!r}; give {WORDS[hint]}.")
     low, high = setting.metadata.get("range", (float("-inf"), float("inf")))
     if hint in (int, float) and not (isfinite(value) and low <= value <= high):
         upper = "or more" if high == float("inf") else f"to {high:g}"
         raise TrainingError(f"{name} is {value!r}; give a number from {low:g} {upper}.")
     return hint(value)
-
-
-def _is(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
