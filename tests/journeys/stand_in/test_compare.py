@@ -413,16 +413,22 @@ def test_what_the_other_panel_shows_waits_behind_the_comparison(compared: Any, q
     assert compared.panel.maps_view.buttons["aggregate", "core"].isChecked()
 
 
-def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are(
-    compare: Any, qtbot: Any
-) -> None:
-    """The panel was torn out of its tabs, below the comparison, and the window grew."""
+def _in_tabs(compare: Any, qtbot: Any) -> tuple[Any, Any, Any]:
+    """Show the window at 1280 x 800; return it with the docks of panel and comparison, in tabs."""
     main = compare.dock.window()
     main.resize(1280, 800)
     main.show()
     qtbot.waitUntil(lambda: main.width() == 1280)
     panel, dock = compare.panel.holder, compare.dock.holder
     qtbot.waitUntil(lambda: panel in main.tabifiedDockWidgets(dock))
+    return main, panel, dock
+
+
+def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are(
+    compare: Any, qtbot: Any
+) -> None:
+    """The panel was torn out of its tabs, below the comparison, and the window grew."""
+    main, panel, dock = _in_tabs(compare, qtbot)
     dock.raise_()
     qtbot.waitUntil(lambda: panel.visibleRegion().isEmpty())
     qtbot.wait(200)  # until the canvas has its width beside the dock in front
@@ -439,11 +445,7 @@ def test_a_modality_beside_the_canvas_leaves_the_tabs_and_the_window_as_they_are
 def test_the_tab_in_front_stays_there_where_another_panel_is_below(
     compare: Any, qtbot: Any
 ) -> None:
-    main = compare.dock.window()
-    main.resize(1280, 800)
-    main.show()
-    panel, dock = compare.panel.holder, compare.dock.holder
-    qtbot.waitUntil(lambda: panel in main.tabifiedDockWidgets(dock))
+    _, panel, dock = _in_tabs(compare, qtbot)
     below = QLabel("below")
     compare.viewer.window.add_dock_widget(below, area="right")
     dock.raise_()
