@@ -192,3 +192,19 @@ def replace_files(folder: Path):
     files = find_case(folder)
     kept = {m: path for m, path in files.modalities.items() if m is not Modality.T2}
     return replace(files, modalities=kept)
+
+
+def test_a_head_is_found_behind_a_series_that_is_stripped(examination, monkeypatch):
+    (examination / "P1_t2.nii").unlink()
+    case = read_case(examination)
+    *_, last = case.volumes
+
+    def logits(volume):
+        skull = volume.name == last.title
+        brain = ndi.binary_erosion(volume.data != 0, iterations=3 if skull else 1)
+        return np.where(brain, 5, -5).astype(np.float32), volume.grid
+
+    monkeypatch.setattr("napari_gliocam.prepare.opening.brain_logits", logits)
+    monkeypatch.setattr("napari_gliocam.prepare.strip.SMALLEST_BRAIN_ML", 5.0)
+    monkeypatch.setattr("napari_gliocam.prepare.strip._LARGEST_SURE_ML", 10.0)
+    assert has_skull(case)

@@ -62,7 +62,9 @@ def has_skull(case: Case) -> bool:
     if any(filled_ml_of(v, voxel) > LARGEST_BRAIN_ML for v in case.volumes.values()):
         return True
     for modality, data in case.volumes.items():
-        if may_show_skull(data != 0, case.grid):
+        filled = data != 0
+        if may_show_skull(filled, case.grid):
             logits, own = brain_logits(SeriesVolume(modality.title, data, case.grid))
-            return shows_skull(data != 0, case.grid, logits, own)
+            if shows_skull(filled, case.grid, logits, own):
+                return True
     return False
