@@ -25,6 +25,7 @@ from napari_gliocam.ui.widgets.pieces import (
     in_row,
     labelled,
     swatch,
+    tooltip,
 )
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.wording import duration
@@ -227,7 +228,7 @@ def _method_list() -> QListWidget:
             hints.append("one for all layers")
         if entry.slow:
             hints.append("slow: a pass of the network for each channel")
-        item.setToolTip("; ".join(hints))
+        item.setToolTip(tooltip("; ".join(hints)))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
         _tick(item, name in _CHOSEN)
         methods.addItem(item)

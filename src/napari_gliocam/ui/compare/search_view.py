@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox
 from napari_gliocam.cams.compare.threshold_grid import GRID, ThresholdGrid
 from napari_gliocam.targets import TARGETS, Target
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import in_row, plain_label, push_button
+from napari_gliocam.ui.widgets.pieces import in_row, plain_label, push_button, tooltip
 
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -47,7 +47,9 @@ class SearchView(ChartView):
         self.best = pg.ScatterPlotItem(symbol="o", size=12, pen=pg.mkPen("w", width=2), brush=None)
         self.plot.addItem(self.image)
         self.plot.addItem(self.best)
-        self.plot.setToolTip("mIoU, brighter is higher; circle: the best. Click to take a pair")
+        self.plot.setToolTip(
+            tooltip("mIoU, brighter is higher; circle: the best. Click to take a pair")
+        )
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.note = plain_label("", wrap=True)
         self.lay_out(in_row(self.button, self.target, grow=self.button), self.plot, self.note)

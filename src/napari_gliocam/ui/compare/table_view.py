@@ -51,7 +51,7 @@ class _Number(QTableWidgetItem):
         undefined = value is not None and isnan(value)
         self.value = float("-inf") if value is None or undefined else float(value)
         if undefined:
-            self.setToolTip("Not defined: neither side shows anything here")
+            self.setToolTip(tooltip("Not defined: neither side shows anything here"))
         self.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
 
     def __lt__(self, other: QTableWidgetItem) -> bool:
@@ -78,7 +78,7 @@ class FigureTable(ReadTable):
         self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
         for column, (title, tip, name) in enumerate(columns):
             item = QTableWidgetItem(title)
-            item.setToolTip(tip or title)
+            item.setToolTip(tooltip(tip or title))
             self.setHorizontalHeaderItem(column, item)
             if name in ("method", "other"):
                 header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)

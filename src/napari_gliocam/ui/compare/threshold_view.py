@@ -20,6 +20,7 @@ from napari_gliocam.ui.widgets.pieces import (
     plain_label,
     push_button,
     threshold_slider,
+    tooltip,
 )
 
 
@@ -89,11 +90,13 @@ class MethodThresholds(Section):
             able = bool(method) and can_use(method)
             button.setEnabled(able)
             button.setToolTip(
-                "Make the maps of this method the result of the case"
-                if able
-                else "Too few methods have a class in common"
-                if method
-                else "Choose a rule first"
+                tooltip(
+                    "Make the maps of this method the result of the case"
+                    if able
+                    else "Too few methods have a class in common"
+                    if method
+                    else "Choose a rule first"
+                )
             )
         self.undo_button.setVisible(can_undo)
         self.hint.setVisible(not thresholds)

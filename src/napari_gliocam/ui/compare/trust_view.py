@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QComboBox, QLabel
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import Choice, in_row, plain_label
+from napari_gliocam.ui.widgets.pieces import Choice, in_row, plain_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure, percent
@@ -114,8 +114,10 @@ class TrustView(ChartView):
         self.plot.setXRange(0, 1, padding=0.02)
         self.plot.setYRange(0, 1, padding=0.05)
         self.plot.setToolTip(
-            "Whole lines: deletion, which should fall early. Dashed: insertion, which should rise "
-            "early. Click on a line to see the slice at that point"
+            tooltip(
+                "Whole lines: deletion, which should fall early. Dashed: insertion, which should "
+                "rise early. Click on a line to see the slice at that point"
+            )
         )
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.picture = QLabel()
@@ -124,8 +126,10 @@ class TrustView(ChartView):
         self.table = TextTable()
         self.lesions = TextTable()
         self.lesions.setToolTip(
-            "Share of each sequence in the map of a lesion (Shapley value), below 0 where it "
-            "speaks against the class; lesions are numbered from the largest"
+            tooltip(
+                "Share of each sequence in the map of a lesion (Shapley value), below 0 where it "
+                "speaks against the class; lesions are numbered from the largest"
+            )
         )
         self.lay_out(
             in_row(self.scope, self.fill, self.target),

@@ -56,7 +56,9 @@ class CaseView(Section):
         self.cases = Choice("The case that the panel works on; the layers of others are hidden.")
         self.cases.activated.connect(self.case_requested)
         self.open_button = QPushButton("Open…")
-        self.open_button.setToolTip("Open a folder with the files of one case, or one of its files")
+        self.open_button.setToolTip(
+            tooltip("Open a folder with the files of one case, or one of its files")
+        )
         menu = QMenu(self.open_button)
         menu.addAction("Folder of a case…", self.open_folder_requested.emit)
         menu.addAction("File of a case…", self.open_file_requested.emit)
@@ -193,7 +195,7 @@ class CaseView(Section):
             self.schemes.fill(["no expert labels"], 0)
         else:
             self.schemes.fill(list(titles), self._scheme_names.index(current))
-            self.schemes.setToolTip(titles[self._scheme_names.index(current)])
+            self.schemes.setToolTip(tooltip(titles[self._scheme_names.index(current)]))
         self.schemes.setEnabled(current is not None)
         self._show_found()
 

@@ -19,6 +19,7 @@ from napari_gliocam.ui.widgets.pieces import (
     row_label,
     swatch,
     swatch_label,
+    tooltip,
 )
 
 _ROW_TIPS = {
@@ -60,12 +61,12 @@ class MapsView(Section):
             grid.addWidget(self._headings[target], 0, column)
         rows = [row for row in ROWS if row not in ATTENTION_ROWS]
         for line, row in enumerate(rows, start=1):
-            grid.addWidget(row_label(row.capitalize(), _ROW_TIPS[row]), line, 0)
+            grid.addWidget(row_label(row.capitalize(), tooltip(_ROW_TIPS[row])), line, 0)
             for column, target in enumerate(TARGETS, start=1):
                 grid.addWidget(self._button(row, target), line, column)
         # One line for the four exits, so that the panel stays short.
         tip = "Where each exit, 1 to 4, is believed: its weight in the aggregate"
-        grid.addWidget(row_label("Attention", tip), len(rows) + 1, 0)
+        grid.addWidget(row_label("Attention", tooltip(tip)), len(rows) + 1, 0)
         for column, target in enumerate(TARGETS, start=1):
             grid.addLayout(self._attention(target), len(rows) + 1, column)
         self.body.addLayout(grid)
@@ -113,7 +114,7 @@ class MapsView(Section):
                 tip = "Click Segment first."
             else:
                 tip = "The tumour map is the guidance; there is no guided tumour map."
-            button.setToolTip(tip)
+            button.setToolTip(tooltip(tip))
 
     def set_shown(self, shown: Collection[tuple[Row, Target]]) -> None:
         """Show which maps can be seen; nothing is emitted."""

@@ -101,8 +101,10 @@ class ThresholdView(Section):
         self._settings = settings
         self._usual = usual or self._usual
         self.reset_button.setToolTip(
-            f"Back to the bundle's values: tumour {self._usual.tumour_threshold:.2f}, "
-            f"class {self._usual.class_threshold:.2f}"
+            tooltip(
+                f"Back to the bundle's values: tumour {self._usual.tumour_threshold:.2f}, "
+                f"class {self._usual.class_threshold:.2f}"
+            )
         )
         self.set_gate(settings.gate_probability)
         with (

@@ -25,7 +25,7 @@ from napari_gliocam.ui.reading.voxel_view import VoxelView
 from napari_gliocam.ui.reading.work import Measured
 from napari_gliocam.ui.viewer import navigate
 from napari_gliocam.ui.widgets.dock import Dock
-from napari_gliocam.ui.widgets.pieces import Section, in_row, plain_label, push_button
+from napari_gliocam.ui.widgets.pieces import Section, in_row, plain_label, push_button, tooltip
 from napari_gliocam.ui.widgets.question import confirms
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class ReadingDock(Dock):
     def _make_frame(self) -> None:
         slices = Section("Slices", "Areas on each slice, and image-level probabilities")
         self.status = plain_label()
-        self.status.setToolTip("Chart and tables are those of the labels before, until this goes")
+        self.status.setToolTip(
+            tooltip("Chart and tables are those of the labels before, until this goes")
+        )
         slices.head.addWidget(self.status)
         self.step_buttons = {}
         for what, step, text, key in (
@@ -94,7 +96,7 @@ class ReadingDock(Dock):
         report = Section("Report", "A page to print, with csv and json beside it")
         self.heading = QLineEdit()
         self.heading.setPlaceholderText("Heading (optional)")
-        self.heading.setToolTip("On top of the report; nothing else in it names a person")
+        self.heading.setToolTip(tooltip("On top of the report; nothing else in it names a person"))
         self.report_button = push_button(
             "Report…", self._ask_report, "Write html, csv and json into a folder"
         )

@@ -19,6 +19,7 @@ from napari_gliocam.ui.widgets.pieces import (
     in_row,
     plain_label,
     push_button,
+    tooltip,
 )
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.share_bar import ShareBar
@@ -49,14 +50,18 @@ class MeasuresView(Page):
         )
         self.shares = ShareBar()
         self.shares.setToolTip(
-            "Exact Shapley values as part of the sum of their sizes; below 0 and hatched where a "
-            "sequence speaks against the class. Lesions are numbered from the largest"
+            tooltip(
+                "Exact Shapley values as part of the sum of their sizes; below 0 and hatched where "
+                "a sequence speaks against the class. Lesions are numbered from the largest"
+            )
         )
         self.caution = plain_label(wrap=True)
         self.trust_box.add(self.trust, self.sequences, self.shares, self.caution)
         self.table = TextTable()
         self.table.setToolTip(
-            "Diameters and product of the case are those of its lesion with the largest product"
+            tooltip(
+                "Diameters and product of the case are those of its lesion with the largest product"
+            )
         )
         self.diameters_button = push_button(
             "Draw diameters",

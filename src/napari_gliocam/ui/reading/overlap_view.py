@@ -20,6 +20,7 @@ from napari_gliocam.ui.widgets.pieces import (
     push_button,
     swatch_label,
     threshold_slider,
+    tooltip,
 )
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure
@@ -59,7 +60,9 @@ class OverlapView(Page):
         self.add = Choice("Methods that run the networks, for core and edema on every slice")
         self.add_button = push_button("Add", self._on_add)
         self.table = TextTable()
-        self.table.setToolTip("Slices with the largest overlap; double-click goes to the first")
+        self.table.setToolTip(
+            tooltip("Slices with the largest overlap; double-click goes to the first")
+        )
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.stage = plain_label(wrap=True)
         legend = (swatch_label(text, CLASS_COLOURS[label]) for label, text in _LEGEND.items())

@@ -27,6 +27,7 @@ from napari_gliocam.targets import (
     parts_of,
 )
 from napari_gliocam.ui.widgets.chart import ChartView
+from napari_gliocam.ui.widgets.pieces import tooltip
 
 if TYPE_CHECKING:
     from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
@@ -42,7 +43,7 @@ class SliceChart(ChartView):
 
     def __init__(self) -> None:
         super().__init__(HEIGHT)
-        self.plot.setToolTip("Axial slices from feet to head; click to go to one")
+        self.plot.setToolTip(tooltip("Axial slices from feet to head; click to go to one"))
         self.plot.getPlotItem().showAxis("right")
         self.plot.setLabel("left", "mm²")
         self.plot.setLabel("right", "probability")
@@ -70,8 +71,10 @@ class SliceChart(ChartView):
         self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.legend.setToolTip(
-            "Solid: area on each slice, scale at the left. Dotted: probability, by the networks, "
-            "that the slice shows the class, scale at the right"
+            tooltip(
+                "Solid: area on each slice, scale at the left. Dotted: probability, by the "
+                "networks, that the slice shows the class, scale at the right"
+            )
         )
         layout.addWidget(self.legend)
         self._take_theme()

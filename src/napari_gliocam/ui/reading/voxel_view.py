@@ -10,7 +10,7 @@ import numpy as np
 from napari_gliocam.maps.doubt import disagreement
 from napari_gliocam.measure.classes.voxel import ExitReading, VoxelReading
 from napari_gliocam.targets import Target
-from napari_gliocam.ui.widgets.pieces import Page, plain_label
+from napari_gliocam.ui.widgets.pieces import Page, plain_label, tooltip
 from napari_gliocam.ui.widgets.share_bar import ShareBar
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import NOTHING, percent
@@ -32,13 +32,17 @@ class VoxelView(Page):
         self.title.setFont(font)
         self.maps = TextTable()
         self.maps.setToolTip(
-            "Value of each map; in brackets the share of the exit in the aggregate. Doubt: how far "
-            "the exits disagree, 0 where all say the same"
+            tooltip(
+                "Value of each map; in brackets the share of the exit in the aggregate. Doubt: how "
+                "far the exits disagree, 0 where all say the same"
+            )
         )
         self.shares = ShareBar()
         self.shares.setToolTip(
-            "Share of each sequence in the networks' map at this voxel (Shapley value), hatched "
-            "where it speaks against the class"
+            tooltip(
+                "Share of each sequence in the networks' map at this voxel (Shapley value), "
+                "hatched where it speaks against the class"
+            )
         )
         self.note = plain_label(wrap=True)
         self.lay_out(self.title, self.values, self.reason, self.maps, self.shares, self.note)

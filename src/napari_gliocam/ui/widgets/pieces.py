@@ -49,7 +49,7 @@ class Section(QWidget):
     def __init__(self, title: str, tip: str = "") -> None:
         super().__init__()
         heading = QLabel(title)
-        heading.setToolTip(tip)
+        heading.setToolTip(tooltip(tip))
         font = heading.font()
         font.setBold(True)
         heading.setFont(font)
@@ -93,7 +93,7 @@ class Choice(QComboBox):
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setToolTip(tip)
+        self.setToolTip(tooltip(tip))
 
     def wheelEvent(self, event: object) -> None:  # noqa: N802
         """Leave the wheel to the scroll area."""
@@ -212,7 +212,7 @@ def labelled(title: str, *widgets: QWidget, tip: str = "") -> QWidget:
     tip : str
         Tooltip of the label; that of the first widget by default.
     """
-    return in_row(row_label(title, tip or widgets[0].toolTip()), *widgets, grow=widgets[0])
+    return in_row(row_label(title, tooltip(tip) or widgets[0].toolTip()), *widgets, grow=widgets[0])
 
 
 def push_button(
@@ -256,7 +256,7 @@ def threshold_slider(tip: str = "") -> QLabeledDoubleSlider:
     slider.setRange(0.0, 1.0)
     slider.setSingleStep(0.01)  # type: ignore[arg-type]  # superqt annotates whole numbers
     slider.setDecimals(2)
-    slider.setToolTip(tip)
+    slider.setToolTip(tooltip(tip))
     return slider
 
 
@@ -276,7 +276,17 @@ def plain_label(text: str = "", *, wrap: bool = False) -> QLabel:
 
 
 def row_label(text: str, tip: str = "", *, fixed: bool = True) -> QLabel:
-    """Return the label at the left of a row, in a column as wide as all of them or as its text."""
+    """Return the label at the left of a row, in a column as wide as all of them or as its text.
+
+    Parameters
+    ----------
+    text : str
+        The label's text.
+    tip : str
+        Its tooltip, as Qt takes it.
+    fixed : bool
+        Whether it is as wide as the column of all labels.
+    """
     label = plain_label(text)
     if fixed:
         label.setFixedWidth(LABEL_WIDTH)
