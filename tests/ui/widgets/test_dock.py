@@ -6,10 +6,11 @@ import gc
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QDockWidget, QLineEdit, QMainWindow
 
 from napari_gliocam.ui.model.state import Message
 from napari_gliocam.ui.widgets.dock import Dock, MessageView, _End
+from napari_gliocam.ui.widgets.pieces import push_button
 
 
 class Empty(Dock):
@@ -35,6 +36,21 @@ def test_the_tab_is_short_and_closing_is_noticed(qtbot: Any) -> None:
     dock.deleteLater()
 
 
+def test_enter_clicks_the_button_that_has_the_focus(qtbot: Any) -> None:
+    dock = Empty("gliocam-empty", 300)
+    qtbot.addWidget(dock)
+    clicked: list[bool] = []
+    button, typed = push_button("Segment", clicked.append), QLineEdit()
+    dock.lay_out(button, typed)
+    with qtbot.waitActive(dock):
+        dock.show()
+        dock.activateWindow()
+    for focused, key in ((button, "Return"), (button, "Enter"), (typed, "Return")):
+        focused.setFocus()
+        qtbot.keyClick(focused, getattr(Qt.Key, f"Key_{key}"))
+    assert len(clicked) == 2
+
+
 def test_docks_that_a_menu_opens_share_their_tabs(qtbot: Any) -> None:
     window = QMainWindow()
     qtbot.addWidget(window)
@@ -49,6 +65,18 @@ def test_docks_that_a_menu_opens_share_their_tabs(qtbot: Any) -> None:
     first, *others = holders
     qtbot.waitUntil(lambda: set(window.tabifiedDockWidgets(first)) == set(others))
     assert not others[-1].visibleRegion().isEmpty(), "the last one is in front"
+
+    def in_front(holder: QDockWidget) -> bool:
+        return not holder.visibleRegion().isEmpty()
+
+    first.hide()  # as napari's menu does with a dock that is open, be it behind others
+    qtbot.waitUntil(lambda: in_front(first))
+    first.hide()
+    qtbot.wait(20)
+    assert first.isHidden(), "the tab in front is put away"
+    others[-1].raise_()
+    first.show()
+    qtbot.waitUntil(lambda: in_front(first))
 
 
 def test_a_dock_that_was_collected_is_closed_safely(qtbot: Any) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, Self
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from weakref import WeakMethod
 
 from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
     QDockWidget,
     QFrame,
     QHBoxLayout,
@@ -49,6 +51,7 @@ class MessageView(QFrame):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.close_button = QToolButton()
@@ -91,6 +94,7 @@ class ViewerWidget(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parentWidget() is not None:
                 self._docked = True
+                self.docked()
             elif self._docked:
                 self.undocked()
         return bool(super().event(event))
@@ -110,6 +114,9 @@ class ViewerWidget(QWidget):
             parent = parent.parentWidget()
         return parent
 
+    def docked(self) -> None:
+        """Take note that the widget is in a dock now."""
+
     def undocked(self) -> None:
         """Stop what reports to the widget: the user closed its dock."""
         raise NotImplementedError
@@ -117,6 +124,8 @@ class ViewerWidget(QWidget):
 
 class DockWork(Protocol):
     """The work behind a dock."""
+
+    viewer: ViewerModel
 
     def start(self) -> None:
         """Begin."""
@@ -151,7 +160,8 @@ class Dock(ViewerWidget):
     def __init__(self, name: str, width: int) -> None:
         super().__init__()
         self._width = width
-        self._placed = False
+        self._placed = self._put_away = False
+        self._work: DockWork | None = None
         self.setObjectName(name)
         self.message_view = MessageView()
 
@@ -163,16 +173,36 @@ class Dock(ViewerWidget):
         self.end_with(work.end)
         work.start()
 
+    def docked(self) -> None:
+        """Let napari find the dock by every name, so that it never adds a second one."""
+        holders = self._holders()
+        for name in self._names():
+            holders.setdefault(name, self.parentWidget())
+
     def undocked(self) -> None:
         """Stop the work: the user closed the dock."""
-        self._work.close()
+        holders = self._holders()
+        for name in self._names():
+            if name in holders and holders[name].widget() is None:  # this one, now empty
+                del holders[name]
+        if self._work is not None:
+            self._work.close()
+
+    def _holders(self) -> MutableMapping[str, Any]:
+        """Return napari's docks by name, in which it looks before it adds one of a plugin."""
+        window = None if self._work is None else self._work.viewer.window
+        holders: MutableMapping[str, Any] = getattr(window, "_wrapped_dock_widgets", {})
+        return holders
+
+    @classmethod
+    def _names(cls) -> tuple[str, str]:
+        """Return the names of the dock in napari's menus and in its Python interface."""
+        return f"{cls.TITLE} ({DISPLAY_NAME})", f"{cls.TITLE} ({PLUGIN})"
 
     @classmethod
     def show_in(cls, viewer: ViewerModel) -> Self:
         """Open the dock behind the other panels of a viewer, or bring it to the front."""
-        window = unwrap(viewer).window
-        # napari's menus name a dock by the plugin's display name, its Python interface by its name
-        names = [f"{cls.TITLE} ({plugin})" for plugin in (DISPLAY_NAME, PLUGIN)]
+        window, names = unwrap(viewer).window, cls._names()
         found = next((window.dock_widgets[n] for n in names if n in window.dock_widgets), None)
         if found is None:
             made = next(
@@ -187,6 +217,15 @@ class Dock(ViewerWidget):
         found.holder.show()
         found.holder.raise_()
         return found
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        """Click the button that has the focus by Enter, as Space does by itself."""
+        button = QApplication.focusWidget()
+        enter = event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if enter and isinstance(button, QAbstractButton):
+            button.click()
+        else:
+            super().keyPressEvent(event)
 
     def lay_out(
         self, *views: QWidget, growing: QWidget | None = None, foot: QWidget | None = None
@@ -225,9 +264,23 @@ class Dock(ViewerWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Share the tabs of our other docks: napari's menus put one below the other."""
         super().showEvent(event)
+        holder = self.holder
         if not self._placed:
             self._placed = True
             QTimer.singleShot(0, self._join_tabs)  # napari sets the heights of a column first
+        elif self._put_away and holder is not None:
+            QTimer.singleShot(0, holder.raise_)
+        self._put_away = False
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
+        """Come to the front where another tab is: napari's menu hides a dock that is open."""
+        super().hideEvent(event)
+        holder = self.holder
+        self._put_away = holder is not None and holder.isHidden()
+        if holder is None or not self._put_away or holder.isFloating():
+            return
+        if holder.geometry().right() < 0:  # where Qt keeps the docks behind the one in front
+            QTimer.singleShot(0, holder.show)
 
     def _join_tabs(self) -> None:
         holder, window = self.holder, self.window()
