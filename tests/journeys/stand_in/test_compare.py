@@ -300,6 +300,15 @@ def test_another_case_closes_the_comparison(compared: Any) -> None:
     assert {layer.metadata["napari-gliocam"].opened for layer in shown} == {other}
 
 
+def test_another_case_stops_a_run(compare: Any) -> None:
+    job = compare.run("scorecam")
+    compare.panel.session.layers.add_case(OpenCase(make_case("other")))
+    assert job.cancelling
+    assert "small was stopped" in compare.dock.message_view.text.text()
+    assert compare.dock.choice_view.run.currentIndex() == 0
+    assert not compare.dock.session.layers.cells()
+
+
 def check_export(compared: Any, tmp_path: Path, qtbot: Any) -> None:
     job = compared.dock.export(tmp_path / "figures.csv")
     qtbot.waitUntil(lambda: job.ended)

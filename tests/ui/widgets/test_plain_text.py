@@ -48,6 +48,7 @@ def test_questions(qtbot: Any, monkeypatch: pytest.MonkeyPatch, answer: bool) ->
     def answering(box: QMessageBox) -> int:
         formats.append(box.textFormat())
         assert box.text() == HOSTILE
+        assert box.defaultButton() is box.button(buttons.No), "Enter loses nothing"
         return buttons.Yes if answer else buttons.No
 
     monkeypatch.setattr(QMessageBox, "exec", answering)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QLabel, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_gliocam.progress import Progress
 from napari_gliocam.ui.viewer.side_views import SideView
@@ -50,6 +50,40 @@ def test_a_run_button_turns_into_a_bar_and_back(qtbot: Any) -> None:
     assert not button.cancel_button.isEnabled()
     button.set_progress(None)
     assert button.currentWidget() is button.button
+
+
+def test_the_counts_of_a_run_are_seen_where_its_stage_is_cut(qtbot: Any) -> None:
+    button = RunButton("Segment", "Run the networks")
+    qtbot.addWidget(button)
+    button.resize(330, 34)
+    with qtbot.waitExposed(button):
+        button.show()
+    button.set_progress(Progress(44, 147, "running the segmentation network"))
+    qtbot.wait(20)
+    assert button.stage._elidedText().endswith("44 of 147 slices")
+    assert "…" in button.stage._elidedText()
+
+
+def test_the_focus_stays_on_a_run_button_from_start_to_cancel(qtbot: Any) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    button, below = RunButton("Segment", "Run the networks"), QPushButton("Reset")
+    layout = QVBoxLayout(window)
+    layout.addWidget(button)
+    layout.addWidget(below)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    button.button.setFocus()
+    button.set_progress(Progress(3, 12, "running the networks"))
+    assert QApplication.focusWidget() is button.cancel_button
+    qtbot.keyClick(button.cancel_button, Qt.Key.Key_Space)
+    button.set_progress(None)
+    assert QApplication.focusWidget() is button.button
+    below.setFocus()
+    button.set_progress(Progress(0, 1, "queued"))
+    button.set_progress(None)
+    assert QApplication.focusWidget() is below, "a run that others started takes no focus"
 
 
 def test_a_table_keeps_the_row_that_was_chosen_and_is_as_high_as_its_rows(qtbot: Any) -> None:

@@ -44,7 +44,7 @@ class CompareRun:
         self._jobs = jobs
         self._ready: Ready | None = None
         self._comparing: Comparing | None = None
-        self._opened: OpenCase | None = None
+        self.opened: OpenCase | None = None
         self._taken, self._looked = 0, 0.0
         self._announced: set[str] = set()
 
@@ -85,11 +85,18 @@ class CompareRun:
             shown=self._show,
             cancelled=self._on_cancelled,
         )
-        self._comparing, self._opened = comparing, opened
+        self._comparing, self.opened = comparing, opened
         self._taken, self._looked = 0, time.monotonic()
         self._announced.clear()
         self.said.emit(None)
         return job
+
+    def leave(self) -> None:
+        """Stop a run on a case that is not in work any more; its maps are not shown."""
+        assert self.opened is not None
+        name = self.opened.case.name
+        self._jobs.drop("compare")
+        self._say(f"The comparison of {name} was stopped: another case is in work.")
 
     def _take(self) -> None:
         """Hand over the maps that have come since the last look."""
@@ -98,7 +105,7 @@ class CompareRun:
         fresh = comparing.maps[self._taken :]
         self._taken += len(fresh)
         if fresh:
-            self.brought.emit(self._opened, comparing, fresh)
+            self.brought.emit(self.opened, comparing, fresh)
         self._looked = time.monotonic()
 
     def _say(self, text: str) -> None:
@@ -112,7 +119,7 @@ class CompareRun:
             return
         if progress is None:
             self._take()
-            self._comparing = self._opened = None
+            self._comparing = self.opened = None
             self.progressed.emit(None, None, None)
             self.ended.emit()
             return

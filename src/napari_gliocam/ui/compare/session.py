@@ -119,6 +119,8 @@ class CompareSession(DockSession):
 
     def _on_case(self, event: object = None) -> None:
         """Close the comparison of a case when another one is in work."""
+        if self.runs.opened not in (None, self.opened):
+            self.runs.leave()
         compared = self.grid.opened
         if compared is not None and compared is not self.opened:
             if compared in self.layers.open_cases():

@@ -11,4 +11,5 @@ def confirms(parent: QWidget, title: str, sentence: str) -> bool:
     yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
     box = QMessageBox(QMessageBox.Icon.Question, title, sentence, yes | no, parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setDefaultButton(no)  # yes loses something
     return bool(box.exec() == yes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QApplication,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
@@ -39,12 +40,13 @@ class RunButton(QStackedWidget):
         super().__init__()
         self.button = QPushButton(title)
         self._tip, self._counted = tip, counted
-        self.button.setToolTip(tip)
+        self.button.setToolTip(tooltip(tip))
         self.button.clicked.connect(self.requested)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.stage = Elided()
+        self.stage.setElideMode(Qt.TextElideMode.ElideMiddle)  # the counts at the end stay
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop; the layers stay as they are")
         self.cancel_button.clicked.connect(self._on_cancel)
@@ -72,8 +74,11 @@ class RunButton(QStackedWidget):
         """Show the bar with real counts and Cancel; the button for None, where nothing runs."""
         running = progress is not None
         if running != bool(self.currentIndex()):
+            focused = self.hasFocus() or self.isAncestorOf(QApplication.focusWidget())
             self.setCurrentIndex(int(running))
             self.cancel_button.setEnabled(running)
+            if focused:
+                (self.cancel_button if running else self.button).setFocus()
         if progress is None:
             return
         counts = progress.total > 1
@@ -85,6 +90,7 @@ class RunButton(QStackedWidget):
         self.stage.set_text(what)
 
     def _on_cancel(self) -> None:
+        self.setFocus()  # a disabled button would pass it on to the next view
         self.cancel_button.setEnabled(False)
         self.stage.set_text("Cancelling…")  # the step under way is finished first
         self.cancel_requested.emit()
