@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from importlib.resources import files as resources
+from itertools import permutations
 from pathlib import Path
 from string import ascii_uppercase, digits
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 import pytest
 from napari.utils.key_bindings import coerce_keybinding
 from npe2 import PluginManifest
-from qtpy.QtWidgets import QFileDialog
+from npe2.manifest.utils import import_python_name
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_gliocam.refine.parameters import METHODS, Refinement
 from napari_gliocam.ui.jobs.engine import files
 from napari_gliocam.ui.plugin import commands, preference
 from napari_gliocam.ui.viewer import navigate
-from napari_gliocam.ui.widgets.dock import Dock
 
 from .conftest import press_on_canvas
 
@@ -38,6 +39,7 @@ def test_lesion_slices_are_stepped_through(segmented: Any) -> None:
     press_on_canvas(viewer, commands.NEXT_LESION)
     assert segmented.state.message.text == "No slice above this one shows tumour."
     press_on_canvas(viewer, commands.PREVIOUS_LESION)
+    assert segmented.state.message is None, "it spoke of a slice that is not in view any more"
     assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-2]
     segmented.panel.results_view.previous_button.click()
     assert navigate.slice_in_view(viewer, opened.case.grid) == slices[-3]
@@ -92,20 +94,45 @@ def test_every_key_holds_beside_every_dock(segmented: Any, dock: str) -> None:
     assert segmented.state.open_cases == (segmented.opened,)
 
 
-@pytest.mark.parametrize("menu_first", [True, False])
-def test_a_dock_of_the_menu_is_that_of_the_button(gliocam: Any, menu_first: bool) -> None:
+@pytest.mark.parametrize(("first", "second"), [*permutations(("menu", "button", "napari"), 2)])
+@pytest.mark.parametrize("widget", MANIFEST.contributions.widgets, ids=lambda w: w.display_name)
+def test_a_dock_is_one_whichever_way_it_is_opened(
+    make_napari_viewer_proxy: Any, widget: Any, first: str, second: str
+) -> None:
     from napari._app_model import get_app_model
 
-    window = getattr(gliocam.viewer, "__wrapped__", gliocam.viewer).window
-    acts = [
-        lambda: get_app_model().commands.execute_command("napari-gliocam.open_reading").result(),
-        gliocam.panel.results_view.reading_button.click,
-    ]
-    for act in acts if menu_first else reversed(acts):
-        act()
-    docks = window._qt_window.findChildren(Dock)
-    assert [type(dock).TITLE for dock in docks if dock.holder].count("Reading") == 1
-    assert Dock.show_in(gliocam.viewer) is gliocam.panel
+    if widget.display_name == "Train":
+        pytest.importorskip("lightning")
+    viewer = make_napari_viewer_proxy()
+    window = getattr(viewer, "__wrapped__", viewer).window
+    (command,) = (c for c in MANIFEST.contributions.commands if c.id == widget.command)
+    dock = import_python_name(command.python_name)
+
+    def menu() -> None:
+        get_app_model().commands.execute_command(widget.command).result()
+
+    ways = {
+        "menu": menu,
+        "button": lambda: dock.show_in(viewer),
+        "napari": lambda: window.add_plugin_dock_widget("napari-gliocam", widget.display_name),
+    }
+    ways[first]()
+    (made,) = window._qt_window.findChildren(dock)
+    ways[second]()
+    assert window._qt_window.findChildren(dock) == [made]
+    window.remove_dock_widget(made)
+    ways[second]()
+    (again,) = window._qt_window.findChildren(dock)
+    assert again is not made, "a dock that was closed is opened anew"
+
+
+@pytest.mark.parametrize("dock", [w.display_name for w in MANIFEST.contributions.widgets])
+def test_long_tooltips_are_wrapped(segmented: Any, dock: str) -> None:
+    if dock == "Train":
+        pytest.importorskip("lightning")
+    holder, _ = segmented.viewer.window.add_plugin_dock_widget("napari-gliocam", dock)
+    tips = {child.toolTip() for child in holder.widget().findChildren(QWidget)}
+    assert [tip for tip in tips if len(tip) > 80 and not tip.startswith("<p>")] == []
 
 
 def test_keys_do_nothing_without_a_case(make_napari_viewer_proxy: Any) -> None:

@@ -73,12 +73,17 @@ def test_a_segmentation_network_is_a_choice(opened: Any, qtbot: Any) -> None:
     networks = panel.run_view.networks
     titles = [networks.itemText(i) for i in range(networks.count())]
     assert titles == ["Segmentation network", "Maps", "Both, side by side"]
+    networks.setCurrentIndex(1)
     networks.activated.emit(1)
     assert state.request_for(state.current).networks == "maps"
+    state.events.devices.emit(state.devices)
+    assert networks.currentText() == "Maps", "still the one that will segment"
     networks.activated.emit(2)
     assert state.request_for(state.current).networks == "bundle"
     job = panel.segment()
     qtbot.waitUntil(lambda: job.ended)
+    networks.activated.emit(1)
+    assert "Click Segment" in state.message.text, "the labels in view are of the choice before"
     compare = CompareDock.show_in(viewer)  # it is open already
     assert compare.choice_view.request().methods == ("segmenter", "guided")
     state.bundle = replace(state.bundle, segmenter=None)
@@ -314,14 +319,17 @@ def test_another_case_while_one_runs(opened: Any, stand_in: Any, qtbot: Any) -> 
     second = OpenCase(make_case("second", seed=1))
     panel.session.layers.add_case(second)
     assert opened.state.current is second
+    assert "(small)" in panel.run_view.stage.text(), "the case of the run, which is out of sight"
     assert not viewer.layers["FLAIR · small"].visible, "the first is set aside"
     qtbot.waitUntil(lambda: job.ended)
     assert second.result is None
     assert opened.opened.result is not None, "its own case gets the result"
     assert not panel.session.layers.result(opened.opened).visible
     assert panel.results_view.volumes["core"].text() == "–"
+    assert "Segment finished small" in opened.state.message.text
     panel.case_view.cases.activated.emit(0)
     assert opened.state.current is opened.opened
+    assert opened.state.message is None
     assert viewer.layers["FLAIR · small"].visible
     assert panel.session.layers.result(opened.opened).visible
     assert not viewer.layers["FLAIR · second"].visible
@@ -354,6 +362,14 @@ def test_each_case_keeps_its_own_thresholds(segmented: Any) -> None:
     assert panel.threshold_view.tumour.value() == pytest.approx(0.40)
     panel.case_view.cases.activated.emit(0)
     assert panel.threshold_view.tumour.value() == pytest.approx(0.30)
+
+
+def test_without_a_case_the_thresholds_are_those_of_the_next_one(segmented: Any) -> None:
+    view = segmented.panel.threshold_view
+    usual = view.settings()
+    view.tumour.setValue(0.7)
+    segmented.viewer.layers.clear()
+    assert view.settings() == usual
 
 
 def test_the_gate_of_a_case_without_a_result_is_its_own(segmented: Any) -> None:

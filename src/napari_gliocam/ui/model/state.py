@@ -269,10 +269,21 @@ SideKind = Literal["planes", "modality"]
 
 @dataclass(frozen=True)
 class Message:
-    """One sentence for the panel's strip."""
+    """One sentence for the panel's strip.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+    level : {"error", "warning", "info"}
+        Its weight.
+    of_slice : bool
+        Whether it speaks of the slice in view, and goes when another one is shown.
+    """
 
     text: str
     level: Level = "info"
+    of_slice: bool = False
 
 
 @dataclass(eq=False)
@@ -352,9 +363,11 @@ class State:
     @property
     def usual(self) -> Thresholds:
         """The thresholds of the bundle in use."""
+        if self.bundle is None:
+            return Thresholds()
         from napari_gliocam.segmentation import bundle_thresholds
 
-        return Thresholds() if self.bundle is None else bundle_thresholds(self.bundle)
+        return bundle_thresholds(self.bundle)
 
     def announce(self, text: str) -> Message:
         """Show what has begun, instead of what was said before; `withdraw` it at the end."""
@@ -366,9 +379,9 @@ class State:
         if self.message is message:
             self.message = None
 
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a sentence."""
-        self.message = Message(text, level)
+    def say(self, text: str, level: Level = "info", *, of_slice: bool = False) -> None:
+        """Show a sentence; one that speaks of the slice in view goes with it."""
+        self.message = Message(text, level, of_slice)
 
     def fail(self, sentence: str) -> None:
         """Show why something failed."""

@@ -7,6 +7,7 @@ module is the wiring between the two and the shared state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from napari_gliocam.io.schemes import SCHEMES
 from napari_gliocam.io.unsaved import UnsavedWork
 from napari_gliocam.maps.class_maps import Row
 from napari_gliocam.nets.library import list_bundles
+from napari_gliocam.progress import Progress
 from napari_gliocam.refine.parameters import Refinement
 from napari_gliocam.settings import Networks, Thresholds
 from napari_gliocam.targets import TARGETS, Target
@@ -215,6 +217,8 @@ class Workspace(Dock):
 
     def _on_networks(self, place: int) -> None:
         self.state.networks, self._beside = list(self._networks().values())[place]
+        if self._result is not None:
+            self.state.say("Click Segment to see what this choice finds.")
 
     def _networks(self) -> dict[str, tuple[Networks, bool]]:
         """Return what can segment by its title, and whether both are then shown side by side."""
@@ -284,6 +288,7 @@ class Workspace(Dock):
 
     def _on_case_requested(self, index: int) -> None:
         if index < len(self.state.open_cases):
+            self.state.message = None  # it spoke of the case before
             self.session.select(self.state.open_cases[index])
 
     def _on_modality_requested(self, modality: Modality, index: int) -> None:
@@ -312,7 +317,7 @@ class Workspace(Dock):
         events.bundle.connect(self._on_bundle)
         events.bundle.connect(self._show_case)
         events.device.connect(self._show_run)
-        events.progress.connect(self.run_view.set_progress)
+        events.progress.connect(self._show_progress)
         events.refining_progress.connect(self.refine_view.run.set_progress)
         events.outline.connect(self.results_view.set_outline)
         events.side_views.connect(self.case_view.set_side_views)
@@ -325,7 +330,6 @@ class Workspace(Dock):
         self.case_view.set_side_views(self.state.side_views)
         self.prepare_view.set_examination(self.state.examination)
         self._show_run()
-        self.run_view.set_progress(self.state.progress)
         self.refine_view.run.set_progress(self.state.refining_progress)
         self._on_current(self.state.current)
 
@@ -345,11 +349,12 @@ class Workspace(Dock):
                 (events.trust, self.results_view.set_trust),
                 (events.unsaved, self._show_unsaved),
             )
-            self._show_settings(opened.settings)
+        self._show_settings(self.state.usual if opened is None else opened.settings)
         self.results_view.set_trust(None if opened is None else opened.trust)
         self._show_unsaved(None if opened is None else opened.unsaved)
         made = None if opened is None else opened.case.preparation
         self.prepare_view.set_prepared(made, compared(opened) if opened and made else ())
+        self._show_progress(self.state.progress)
         self._show_cases()
         self._show_case()
         self._on_result(None if opened is None else opened.result)
@@ -395,6 +400,13 @@ class Workspace(Dock):
         self.run_view.set_worse(bundle.worse_without(volumes) if bundle and volumes else "")
         self.run_view.set_ready(ready, "" if opened is None else opened.open_choice)
 
+    def _show_progress(self, progress: Progress | None) -> None:
+        """Show how far Segment is, with the name of its case where another one is in view."""
+        running = self.state.running
+        if progress is not None and running not in (None, self._opened):
+            progress = replace(progress, what=f"{progress.what} ({running.case.name})")
+        self.run_view.set_progress(progress)
+
     def _show_run(self) -> None:
         names, titles = zip(*self.state.devices, strict=True)
         self.run_view.set_devices(names, titles, self.state.device)
@@ -403,7 +415,9 @@ class Workspace(Dock):
             self.run_view.set_bundle("none", "Choose a bundle of weights.", "")
         else:
             self.run_view.set_bundle(bundle.name, bundle.origin, bundle.licence)
-        self.run_view.set_networks(list(self._networks()))
+        offered, now = self._networks(), (self.state.networks, self._beside)
+        place = list(offered.values()).index(now) if now in offered.values() else 0
+        self.run_view.set_networks(list(offered), place)
 
     def _on_bundle(self) -> None:
         """Segment as the new bundle was made."""

@@ -259,6 +259,7 @@ class Session(DockSession):
                 self.state.examination = fresh[-1].to_prepare
             self._activate.start()  # when the reader's other layers are in as well
         elif self.state.current not in open_cases:
+            self.state.message = None
             self.select(open_cases[-1] if open_cases else None)
         self.layers.name_apart()
         self._watch_strokes()
@@ -454,6 +455,8 @@ class Session(DockSession):
             self.maps_shown.emit(opened, self.layers.shown_maps(opened))
 
     def _on_dims(self, event: object = None) -> None:
+        if self.state.message is not None and self.state.message.of_slice:
+            self.state.message = None
         self._live.look()
         if self.state.current is not None:
             self._contours.draw(self.state.current)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +127,7 @@ def _step(
     index = step_slice(slices, current, step)
     if index is None:
         word = "above" if step > 0 else "below"
-        state_of(viewer).say(f"No slice {word} this one {what}.")
+        state_of(viewer).say(f"No slice {word} this one {what}.", of_slice=True)
     else:
         go_to_slice(viewer, grid, index)
 
@@ -137,7 +138,8 @@ def step_doubt(viewer: ViewerModel, step: int) -> None:
     trust = None if opened is None else _trust_of(viewer, opened)
     if opened is None or trust is None:
         return
-    say, grid, slices = state_of(viewer).say, opened.case.grid, trust.slices
+    say = partial(state_of(viewer).say, of_slice=True)
+    grid, slices = opened.case.grid, trust.slices
     index = trust.next_slice(slice_in_view(viewer, grid), step)
     if index is None:
         say("These are all slices with doubt." if slices else "The exits agree on every slice.")
@@ -153,7 +155,7 @@ def step_doubtful_lesion(viewer: ViewerModel) -> None:
     trust = None if opened is None else _trust_of(viewer, opened)
     if opened is None or trust is None:
         return
-    say, grid = state_of(viewer).say, opened.case.grid
+    say, grid = partial(state_of(viewer).say, of_slice=True), opened.case.grid
     lesion = trust.next_lesion(slice_in_view(viewer, grid))
     if lesion is None:
         say("The labels show no lesion.")
