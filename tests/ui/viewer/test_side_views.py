@@ -92,6 +92,7 @@ def test_another_modality_beside_the_canvas(viewer: Any, qtbot: Any) -> None:
     qtbot.addWidget(views)
     titles = [views.modalities.itemText(i) for i in range(views.modalities.count())]
     assert titles == [m.title for m in Modality]
+    assert views.modalities.currentText() == "T1ce", "FLAIR is in the canvas"
     pictures = []
     for index in range(2):
         views.modalities.setCurrentIndex(index)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QComboBox, QLabel
 from napari_gliocam.targets import TARGETS
 from napari_gliocam.ui.compare.trust_work import Direction, TrustRow
 from napari_gliocam.ui.widgets.chart import ChartView
-from napari_gliocam.ui.widgets.pieces import Choice, in_row, plain_label, tooltip
+from napari_gliocam.ui.widgets.pieces import Choice, in_row, labelled, plain_label, tooltip
 from napari_gliocam.ui.widgets.run_button import RunButton
 from napari_gliocam.ui.widgets.tables import TextTable
 from napari_gliocam.wording import figure, percent
@@ -103,7 +103,7 @@ class TrustView(ChartView):
         )
         self.scope = Choice("Slices that are tested; of many no more than 12, at even distances")
         self.scope.fill(list(_SCOPES), 0)
-        self.fill = Choice("Baseline: what takes the place of deleted pixels")
+        self.fill = Choice("Content that takes the place of deleted pixels")
         self.fill.fill(list(_FILLS), 0)
         self.run.cancel_requested.connect(self.cancel_requested)
         self.target = QComboBox()
@@ -132,7 +132,8 @@ class TrustView(ChartView):
             )
         )
         self.lay_out(
-            in_row(self.scope, self.fill, self.target),
+            labelled("Slices", self.scope, self.target),
+            labelled("Baseline", self.fill),
             self.run,
             in_row(self.plot, self.picture, grow=self.plot, spacing=2),
             self.caption,

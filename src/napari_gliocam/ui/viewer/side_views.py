@@ -21,6 +21,7 @@ from napari_gliocam.case import Modality
 from napari_gliocam.ui.model.connections import Connections, Emitter
 from napari_gliocam.ui.model.state import OpenCase, SideKind, state_of, unwrap
 from napari_gliocam.ui.viewer import navigate
+from napari_gliocam.ui.viewer.layer_data import STACKING, tag_of
 from napari_gliocam.ui.viewer.layers import CaseLayers
 from napari_gliocam.ui.viewer.planes import ORDERS, PLANES, Plane, marks_of, plane_of
 from napari_gliocam.ui.widgets.dock import ViewerWidget
@@ -257,8 +258,12 @@ class SideViews(ViewerWidget):
         )
         opened = self._state.current
         there = [] if opened is None else [m for m in Modality if m in opened.case.volumes]
-        chosen = self.modalities.currentText()
-        titles = [m.title for m in there]
+        chosen, titles = self.modalities.currentText(), [m.title for m in there]
+        if opened is not None and chosen not in titles:
+            seen = self._layers.image_in_view(opened)
+            tag = None if seen is None else tag_of(seen)
+            others = [m for m in STACKING if m in there and (tag is None or m != tag.what)]
+            chosen = others[-1].title if others else ""
         self.modalities.fill(titles, titles.index(chosen) if chosen in titles else 0)
         self._on_changed()
 
