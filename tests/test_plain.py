@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from napari_gliocam.case import Modality
 from napari_gliocam.plain import is_of, value_of
 from napari_gliocam.refine.parameters import ComponentParameters
 
@@ -39,6 +40,8 @@ def test_values_are_read_as_their_fields_hold_them(hint, value, read):
         (float, 10**400, "a number"),
         (str, 1, "a text"),
         (Literal[1, 2], True, "one of 1, 2"),
+        (tuple[Modality, ...], ["pet"], "one of t1, t1ce, t2, flair"),
+        (Modality, ["t1"], "one of t1, t1ce, t2, flair"),
         (tuple[float, float], [1], "a list of 2 entries"),
         (ComponentParameters, {"unknown": 1}, "a table of"),
     ],

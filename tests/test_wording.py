@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from napari_gliocam.wording import counted, duration, figure, nearest, no_such, spread
+from napari_gliocam.wording import (
+    counted,
+    digits_apart,
+    duration,
+    figure,
+    nearest,
+    no_such,
+    spread,
+)
 
 
 def test_nouns_agree_with_their_number() -> None:
@@ -25,6 +33,10 @@ def test_a_figure_has_its_unit_its_sign_and_its_spread() -> None:
     assert spread(0.81234, 0.0912, 3) == "0.812 ± 0.091"
     assert spread(0.5, None, 1, sign="+") == "+0.5"
     assert spread(None, None, 3) == "–"
+
+
+def test_a_value_near_its_limit_has_the_digits_that_tell_them_apart() -> None:
+    assert [digits_apart(v, 0.5) for v in (0.2, 0.497, 0.49996, 0.5)] == [2, 3, 5, 2]
 
 
 def test_times_are_seconds_minutes_or_hours() -> None:

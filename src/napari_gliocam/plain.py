@@ -73,6 +73,8 @@ def value_of(hint: Any, value: Any) -> Any:
             raise ValueError("a table")
         return {key: value_of(get_args(hint)[1], entry) for key, entry in value.items()}
     if isinstance(kind, type) and issubclass(kind, Enum):
+        if value not in (choices := [one.value for one in kind]):
+            raise ValueError(f"one of {', '.join(map(str, choices))}")
         return kind(value)
     if not is_of(kind, value) or (kind is float and not abs(value) < 1e300):
         raise ValueError(WORDS[kind])

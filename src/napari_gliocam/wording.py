@@ -55,6 +55,11 @@ def figure(
     return f"{value:{sign}.{digits}f} {unit}".rstrip()
 
 
+def digits_apart(value: float, limit: float) -> int:
+    """Return with how many decimals, two or more, a value is told from the limit it is held to."""
+    return next((d for d in range(2, 7) if f"{value:.{d}f}" != f"{limit:.{d}f}"), 2)
+
+
 def spread(mean: float | None, sd: float | None, digits: int, *, sign: str = "") -> str:
     """Return a mean with the standard deviation, where there is one, such as ``"0.81 ± 0.09"``.
 

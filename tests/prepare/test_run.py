@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_a_stripped_reference_is_not_cut_by_the_vote_on_a_head(examination, monk
     case = prepare(examination)
     assert np.array_equal(case.brain, wanted)
     assert "removed from FLAIR; the brain is that of T1ce" in case.preparation.steps[-1]
+    assert not any("found by a network" in warning for warning in case.warnings)
 
 
 @pytest.mark.parametrize("skull", [True, False])
@@ -100,6 +102,8 @@ def test_a_head_that_fills_no_more_than_a_brain_is_stripped(examination, monkeyp
     assert has_skull(read_case(examination)) is skull
     steps = prepare(examination).preparation.steps
     assert any("found in T1ce and FLAIR" in step for step in steps) is skull
+    said = " ".join((*steps, *prepare(examination).warnings))
+    assert said.count("removed") == said.count("found by a network") == int(skull)
     assert not any(
         "removed" in step
         for step in prepare(examination, steps=Steps(strip=False)).preparation.steps
@@ -149,15 +153,21 @@ def test_the_choice_of_series_is_kept(examination):
         found.find_series("dwi")
 
 
-def test_a_head_that_is_cut_off_at_the_vertex_is_said(examination):
-    assert not any("top of the brain" in warning for warning in prepare(examination).warnings)
-    image = nib.load(examination / "P1_flair.nii")
-    nib.Nifti1Image(image.get_fdata()[..., :21], image.affine).to_filename(
-        examination / "P1_flair.nii"
-    )
-    said = [warning for warning in prepare(examination).warnings if "top of the brain" in warning]
-    assert len(said) == 1
-    assert said[0].startswith("FLAIR does not reach the top of the brain")
+def cut_above(path: Path, slices: int) -> None:
+    image = nib.load(path)
+    nib.Nifti1Image(image.get_fdata()[..., :slices], image.affine).to_filename(path)
+
+
+def test_a_series_that_ends_in_the_brain_is_named_with_what_that_means(examination):
+    def said() -> list[str]:
+        return [note for note in prepare(examination).warnings if "of the brain" in note]
+
+    assert said() == []
+    cut_above(examination / "P1_flair.nii", 21)
+    (only,) = said()
+    assert re.fullmatch(r"FLAIR shows 5\d % of the brain; the rest is segmented without it\.", only)
+    cut_above(examination / "P1_t1ce.nii", 21)  # the case ends where its reference does
+    assert said() == ["T1ce does not reach the top of the brain; nothing is found above it."]
 
 
 def test_a_prepared_case_reads_as_any_other(examination, tmp_path):

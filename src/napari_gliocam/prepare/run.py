@@ -14,7 +14,7 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.io.volume import difference
 from napari_gliocam.prepare.align import Alignment, Brain, align
 from napari_gliocam.prepare.examination import Examination, find_examination, read_series
-from napari_gliocam.prepare.resample import case_grid, resample
+from napari_gliocam.prepare.resample import case_grid, inside, resample
 from napari_gliocam.prepare.strip import (
     brain_logits,
     brain_of,
@@ -24,6 +24,7 @@ from napari_gliocam.prepare.strip import (
     stripping,
 )
 from napari_gliocam.progress import Progress, finished
+from napari_gliocam.wording import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: The uppermost slice of 5 mm through a whole brain shows less.
 _VERTEX_CM2 = 25.0
+#: A series that shows less than this part of the brain is named; 1 % is a small tumour.
+_WHOLE = 0.99
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ def preparing(
         grid=grid,
         sources={m: s.paths[0] for m, s in examination.chosen.items() if not s.is_dicom},
         header=_header(fixed.volume, grid),
-        warnings=_warnings(heads, examination.left_out),
+        warnings=_warnings(heads, brain, grid, examination.left_out),
         preparation=Preparation(
             tuple(said),
             {
@@ -245,18 +248,28 @@ def _ends_in_brain(head: _Head) -> bool:
     return index > own.shape[0] - 1 - max(1.0, head.grid.spacing[0] / own.spacing[0])
 
 
-def _warnings(heads: dict[Modality, _Head], left_out: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(
+    heads: dict[Modality, _Head], brain: NDArray[np.bool_], grid: Grid, left_out: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return what a user has to know of a case; the reference is the first of its heads."""
     # They are saved with results, where no series description of a patient's file belongs.
     notes = [
         note.replace(head.volume.name, modality.title)
         for modality, head in heads.items()
         for note in head.volume.notes
     ]
-    notes += [
-        f"{modality.title} does not reach the top of the brain; nothing is found above it."
-        for modality, head in heads.items()
-        if _ends_in_brain(head)
-    ]
+    (reference, fixed), *others = heads.items()
+    if _ends_in_brain(fixed):
+        notes.append(
+            f"{reference.title} does not reach the top of the brain; nothing is found above it."
+        )
+    for modality, head in others:
+        shown = inside(head.volume.grid, grid, head.to_here)[brain].mean()
+        if shown < _WHOLE:
+            notes.append(
+                f"{modality.title} shows {percent(shown)} of the brain; the rest is segmented "
+                "without it."
+            )
     if missing := [m.title for m in NEEDED if m not in heads]:
         notes.append(f"The case has no {' and no '.join(missing)}.")
         if left_out:
@@ -265,6 +278,6 @@ def _warnings(heads: dict[Modality, _Head], left_out: tuple[str, ...]) -> tuple[
                 f"{len(left_out)} of the series or files in its folder {were} left out; "
                 '"napari-gliocam prepare --list" says why.'
             )
-    if any(head.logits is not None for head in heads.values()):
-        notes.append("Skull and skin were removed by a network; check the border of the brain.")
+    if fixed.logits is not None:
+        notes.append("The brain was found by a network; check its border.")
     return tuple(notes)

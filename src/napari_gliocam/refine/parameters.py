@@ -192,31 +192,39 @@ class ClusterParameters:
     Parameters
     ----------
     superpixels : {"slic", "quickshift"}
-        SLIC has pieces of like size, Quickshift follows intensities alone.
+        How a slice is cut into superpixels: SLIC makes them similar in size, Quickshift
+        follows intensities alone.
     network : bool
-        Whether the network groups the superpixels; False: they are the clusters.
+        Merge superpixels into larger clusters with a small network that learns on each slice;
+        without it, each superpixel is a cluster.
     superpixel_mm2 : float
-        Area of a SLIC superpixel in mm²; paper 4's code has 700 in a crop of
+        SLIC: area of a superpixel in mm²; paper 4's code makes 700 in a crop of
         128 x 128 mm.
     compactness : float
-        Of SLIC, for intensities of 0 to 100: the larger, the rounder are the pieces; 10 is the
-        best in `benchmarks/superpixels.py`, paper 4's code has 20.
-    kernel_size, max_dist, ratio : float
-        Of Quickshift, for intensities of 0 to 1.
+        SLIC, for intensities of 0 to 100: larger values make rounder superpixels; 10 is the best
+        in `benchmarks/superpixels.py`, paper 4's code uses 20.
+    kernel_size : float
+        Quickshift, for intensities of 0 to 1: width of the smoothing kernel in pixels; larger
+        values make fewer superpixels.
+    max_dist : float
+        Quickshift, for intensities of 0 to 1: distance at which superpixels are cut apart; larger
+        values make fewer superpixels.
+    ratio : float
+        Quickshift, in [0, 1]: weight of intensity against distance in the image.
     max_labels : int
-        Output channels of the network: the paper's q.
+        Cluster network: most clusters that it can tell apart (its output channels, q in paper 4).
     min_labels : int
-        It stops learning when no more labels than this are left.
+        Cluster network: it stops learning when only this many clusters are left.
     width : int
-        Channels of its two hidden layers.
+        Cluster network: channels of its two hidden layers.
     iterations : int
-        Steps for which the network learns on each slice.
+        Cluster network: most learning steps on each slice.
     learning_rate : float
-        Of the network, above 0.
+        Cluster network: learning rate, above 0.
     stride : int
-        The network looks at every so many pixels; 1 in the paper.
+        Cluster network: it works on every n-th pixel along rows and columns; 1 in paper 4.
     seed : int
-        Of the network's first weights: the same seed gives the same clusters.
+        Cluster network: seed of its first weights; the same seed gives the same clusters.
     """
 
     superpixels: Superpixels = "slic"

@@ -55,6 +55,8 @@ def test_a_map_that_the_gate_hides_says_so() -> None:
     figures = Figures(case, np.ones(case.grid.shape[0], dtype=bool))
     figures.add(gated)
     assert figures.caption(("A", "core"), 3) == "hidden here, p = 0.20"
+    probabilities[:] = 0.497  # less than the gate's 0.50, which two decimals would not show
+    assert figures.caption(("A", "core"), 3) == "hidden here, p = 0.497"
     figures.add(replace(gated, raw=cast("Any", SimpleNamespace(gate=False))))
     assert "hidden" not in figures.caption(("A", "core"), 3)
 

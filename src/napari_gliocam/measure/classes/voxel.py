@@ -15,6 +15,7 @@ from napari_gliocam.settings import Thresholds
 from napari_gliocam.slices import bilinear_matrix
 from napari_gliocam.targets import BACKGROUND, CLASS_NAMES, TARGETS, TUMOUR_ALONE, Target
 from napari_gliocam.threshold import apply_thresholds
+from napari_gliocam.wording import digits_apart
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def _above(value: NDArray[Any], threshold: float) -> bool:
 def _compared(name: str, value: NDArray[Any], sign: str, limit: float, limit_name: str = "") -> str:
     """Two numbers with as many decimals as it takes to tell them apart."""
     number = float(value.item())
-    digits = next((d for d in range(2, 7) if f"{number:.{d}f}" != f"{limit:.{d}f}"), 2)
+    digits = digits_apart(number, limit)
     return f"{name} {number:.{digits}f} {sign} {limit_name}{limit:.{digits}f}"
 
 

@@ -20,7 +20,7 @@ from napari_gliocam.maps.raw_maps import GATE
 from napari_gliocam.measure.scores.overlap import dice, iou
 from napari_gliocam.targets import TARGETS, Target, mask_of, masks_of
 from napari_gliocam.ui.compare.work import Key
-from napari_gliocam.wording import figure
+from napari_gliocam.wording import digits_apart, figure
 
 #: The threshold of a method that nobody has moved.
 THRESHOLD = 0.5
@@ -175,7 +175,7 @@ class Figures:
             maps = self._maps[key]
             p = maps.probabilities[index, TARGETS.index(target)]
             if maps.raw is not None and maps.raw.gate and p < GATE:
-                return f"hidden here, p = {p:.2f}"
+                return f"hidden here, p = {p:.{digits_apart(p, GATE)}f}"
             words = "" if np.count_nonzero(slices) == 1 else "slice "
             here: slice | NDArray[np.bool_] = slice(*self._starts[index : index + 2])
         elif np.count_nonzero(slices) == 1:
