@@ -193,7 +193,7 @@ def test_a_preview_of_a_slice_is_that_slice_of_the_case(case, segmentation):
 def test_can_be_closed_at_each_yield(case, segmentation):
     steps = list(_steps(module.adapting(segmentation.maps, case)))
     assert [s.done for s in steps] == sorted(s.done for s in steps)
-    assert steps[-1].done == steps[-1].total == 2 * AdaptParameters().rounds + 2
+    assert steps[-1].done == steps[-1].total == 4 + 2 + 2
     for stop in range(len(steps)):
         work = module.adapting(segmentation.maps, case)
         for _, progress in zip(range(stop), work, strict=False):

@@ -11,7 +11,8 @@ as prior (expectation maximisation with a spatial prior, as in Van Leemput et al
 2. Inside the tumour found, one Gaussian for core and one for edema are fitted likewise.  A single
    wide Gaussian takes in enhancing core and necrosis, which lie on either side of edema.  The
    prior is the ratio of the class maps, the depth of a voxel in the tumour, and whether the
-   networks see core in its slice.
+   networks see core in its slice.  It is fitted in half as many rounds: the Gaussians of core and
+   edema overlap, and with each round they drift further from the maps.  The same field follows.
 
 Both posteriors are scaled so that the bundle's own thresholds cut them at even odds.  Nothing is
 drawn at random, and no slice falls from one rule into another: images that differ by little, such
@@ -52,13 +53,19 @@ SAMPLES = 20_000
 #: inverse of the root of x^4 = x + 1 (the additive recurrence R3 of Roberts 2018).
 SPREAD = (0.8191725, 0.6710436, 0.5497005)
 #: Blur of the intensities, of the evidence and of the depth in mm (standard deviation).
-IMAGE_MM, EVIDENCE_MM, DEPTH_MM = 0.7, 1.0, 1.0
+IMAGE_MM, EVIDENCE_MM, DEPTH_MM = 0.7, 0.7, 1.0
 #: The intensities of a voxel weigh no more than this, in units of log-likelihood.
 MOST_EVIDENCE = 4.0
 #: The maps are never surer than this, of a tumour and of one class.
 FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
 #: Reach of the Markov field in mm (standard deviation), and its iterations of mean field.
 FIELD_MM, FIELD_ITERATIONS = 3.0, 5
+#: Log-odds in favour of tumour: an outline takes in the blurred rim of a lesion, of which lesion and
+#: healthy tissue explain the intensities about equally well.
+RIM = 0.4
+#: Log-odds in favour of core where the core map is unsure of any: such tumours hardly enhance, and
+#: core makes up more of them.
+FAINT_CORE = 0.75
 #: Every voxel weighs at least this much in a fit, so that no class is empty.
 LEAST_WEIGHT = 1e-6
 #: Highest values of the core map in the tumour: no core is sure below the first, all at the second.
@@ -98,7 +105,8 @@ def adapting(
         images have no contrast.
     """
     parameters = parameters or AdaptParameters()
-    total = 2 * parameters.rounds + 2
+    class_rounds = (parameters.rounds + 1) // 2
+    total = parameters.rounds + class_rounds + 2
     yield Progress(0, total, STAGE)
     _check_finite(maps)
     maps, given = replace(maps, probabilities=_across_slices(maps, case)), maps
@@ -112,8 +120,8 @@ def adapting(
     sure = np.clip(points.take(maps.tumour), FLOOR_TUMOUR, 1 - FLOOR_TUMOUR)
     prior = _logit(sure) - _logit(even.tumour_threshold)
     fit = _Fit(points, np.ones(len(prior), dtype=np.bool_), prior, parameters.tissues, parameters)
-    logit = yield from fit.rounds(1, total)
-    odds = points.field(logit, parameters.smoothness)
+    logit = yield from fit.rounds(parameters.rounds, 1, total)
+    odds = points.field(logit, parameters.smoothness) + np.float32(RIM)
     found = _kept(points.put(odds, NEVER) > 0, case.grid.voxel_ml)
     if np.count_nonzero(found) * case.grid.voxel_ml < MIN_ML:
         return given
@@ -130,7 +138,8 @@ def adapting(
         return adapted
     prior = _class_prior(maps, points, found, parameters)
     fit = _Fit(points, found[points.inside], prior, 1, parameters)
-    logit = yield from fit.rounds(1 + parameters.rounds, total)
+    logit = yield from fit.rounds(class_rounds, 1 + parameters.rounds, total)
+    logit = points.field(logit, parameters.smoothness, fit.among)
     yield Progress(total, total, STAGE)
     return replace(
         adapted,
@@ -224,17 +233,34 @@ class _NearPoints:
         counts = gaussian_filter(self.put(among), sigma, truncate=3.0)[self.inside]
         return np.where(among, sums / np.maximum(counts, 1e-3), values)
 
-    def field(self, logit: NDArray[np.floating], weight: float) -> NDArray[np.floating]:
-        """Return the logit after mean field over all points, each pair drawn to one class."""
+    def field(
+        self,
+        logit: NDArray[np.floating],
+        weight: float,
+        among: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.floating]:
+        """Return the logit after mean field, each pair of points drawn to one class.
+
+        Parameters
+        ----------
+        logit : ndarray, shape (N,)
+            Logit of the first class.
+        weight : float
+            Weight of the field in log-odds; 0 leaves it out.
+        among : ndarray of bool, shape (N,), optional
+            Points that draw others.  If not given, all of them do, and what lies outside the
+            neighbourhood draws to the second class.
+        """
         from scipy.ndimage import gaussian_filter
 
         sigma = [FIELD_MM / mm for mm in self.spacing]
         drawn = logit
         if weight > 0:
             for _ in range(FIELD_ITERATIONS):
-                found = self.put(_sigmoid(drawn))
-                near = gaussian_filter(found, sigma, truncate=3.0)[self.inside]
-                drawn = logit + np.float32(weight) * (2 * near - 1)
+                sides = 2 * _sigmoid(drawn) - 1
+                sides = self.put(sides, -1) if among is None else self.put(sides * among)
+                near = gaussian_filter(sides, sigma, truncate=3.0)[self.inside]
+                drawn = logit + np.float32(weight) * near
         return drawn
 
     def written(
@@ -329,12 +355,14 @@ class _Fit:
     others: int
     parameters: AdaptParameters
 
-    def rounds(self, done: int, total: int) -> Generator[Progress, None, NDArray[np.floating]]:
+    def rounds(
+        self, count: int, done: int, total: int
+    ) -> Generator[Progress, None, NDArray[np.floating]]:
         """Fit and weigh anew in turns; return the logit of the first class, shape (N,)."""
         points, sample = self.points, self.points.sample(self.among)
         drawn = points.intensities[sample].astype(np.float64)
         logit, second = self.prior, None
-        for step in range(1, self.parameters.rounds + 1):
+        for step in range(1, count + 1):
             sure = _sigmoid(logit[sample]).astype(np.float64)
             first = fit_mixture(drawn, sure**2 + LEAST_WEIGHT, 1)
             second = fit_mixture(drawn, (1 - sure) ** 2 + LEAST_WEIGHT, self.others, second)
@@ -356,7 +384,7 @@ def _class_prior(
     doubted = _doubt_of_core(core[found[points.inside]])
     logit -= np.float32(parameters.balance * doubted) * np.median(logit[found[points.inside]])
     deep = _depth(found, points.spacing)[points.inside] - 0.5
-    logit += np.float32(parameters.depth * doubted) * deep
+    logit += np.float32(doubted) * (np.float32(parameters.depth) * deep + np.float32(FAINT_CORE))
     slices = np.nonzero(points.inside)[0]
     probabilities = maps.probabilities[points.box[0]]
     there = found.any(axis=(1, 2))

@@ -64,8 +64,8 @@ class AdaptParameters:
     tissues : int
         Gaussians for the healthy tissue around the lesion: white and grey matter, ventricles.
     smoothness : float
-        How strongly neighbours are drawn to one class, tumour or not: weight of the Markov field
-        in log-odds, in [0, 10]; 0 leaves it out.
+        How strongly neighbours are drawn to one class, tumour or not, core or edema: weight of the
+        Markov field in log-odds, in [0, 10]; 0 leaves it out.
     balance : float
         How much of the patient's own ratio of the core map to the edema map is set right, in
         [0, 1]; 1 takes core and edema for equally likely in the tumour as a whole.  It acts in
@@ -80,7 +80,8 @@ class AdaptParameters:
         The gate denies tumour only where the networks' probability for the slice is below this,
         in (0, 0.5]; core or edema alone fades below it.
     rounds : int
-        How often the Gaussians are fitted anew to what was found.
+        How often the Gaussians are fitted anew to what was found; half as often, rounded up, those
+        of core and edema.
     """
 
     evidence: float = 0.6
