@@ -145,6 +145,32 @@ def test_a_faint_core_is_raised(case, segmentation):
     assert score(refined.labels, case.expert.labels)["core"] > 0.5
 
 
+@pytest.mark.parametrize(("surest", "stays"), [(0.7, False), (0.97, True)])
+def test_a_part_apart_stays_only_where_the_maps_are_sure(case, segmentation, surest, stays):
+    """Old lesions of white matter look like edema; a second focus is sure somewhere."""
+    apart = np.zeros(case.brain.shape, dtype=np.bool_)
+    apart[0, 20:28, 18:26] = True
+    for modality in (Modality.FLAIR, Modality.T2):
+        case.volumes[modality][apart] = case.volumes[modality][4, 24, 30]
+    maps = replace(segmentation.maps, tumour=np.where(apart, surest, segmentation.maps.tumour))
+    adapted = adapt(maps, case)
+    assert (apply_thresholds(adapted).labels[apart] > 0).any() == stays
+    assert (apply_thresholds(adapted).labels[4] > 0).any()
+    assert (apply_thresholds(adapted, Thresholds(0.1)).labels[apart] > 0).any()
+
+
+def test_core_and_edema_draw_their_neighbours(case, segmentation):
+    """One dark voxel in the core is no edema."""
+    for modality, volume in case.volumes.items():
+        volume[4, 24, 22] = volume[4, 24, 33] if modality is Modality.T1CE else volume[4, 24, 22]
+    weights = (
+        adapt(segmentation.maps, case, AdaptParameters(smoothness=weight)).core[4, 24, 22]
+        for weight in (0, 4)
+    )
+    rough, smooth = weights
+    assert smooth > rough
+
+
 def test_smoothing_removes_single_voxels(case, segmentation):
     noisy = segmentation.maps.tumour.copy()
     noisy[4, 10, 22] = 0.95

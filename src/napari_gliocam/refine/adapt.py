@@ -8,6 +8,7 @@ as prior (expectation maximisation with a spatial prior, as in Van Leemput et al
    tissue are fitted to voxels weighted by how sure the tumour map is of them.  The log-likelihood
    ratio of the two is added to the map's logit; the posterior weights the next round.
    A Markov field (mean field, Gaussian kernel) then draws neighbours to one class.
+   Parts that lie apart and of which the maps are nowhere sure are taken back.
 2. Inside the tumour found, one Gaussian for core and one for edema are fitted likewise.  A single
    wide Gaussian takes in enhancing core and necrosis, which lie on either side of edema.  The
    prior is the ratio of the class maps, the depth of a voxel in the tumour, and whether the
@@ -60,8 +61,12 @@ MOST_EVIDENCE = 4.0
 FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
 #: Reach of the Markov field in mm (standard deviation), and its iterations of mean field.
 FIELD_MM, FIELD_ITERATIONS = 3.0, 5
-#: Log-odds in favour of tumour: an outline takes in the blurred rim of a lesion, of which lesion and
-#: healthy tissue explain the intensities about equally well.
+#: Highest values of the tumour map in a part apart from the largest: it is taken back as a whole
+#: below the first, kept as it is from the second on.  The rims of ventricles and old lesions of
+#: white matter have the intensities of edema, too.
+SURE_TUMOUR = (0.85, 0.95)
+#: Log-odds in favour of tumour: an outline takes in the blurred rim of a lesion, whose intensities
+#: lesion and healthy tissue explain about equally well.
 RIM = 0.4
 #: Log-odds in favour of core where the core map is unsure of any: such tumours hardly enhance, and
 #: core makes up more of them.
@@ -122,6 +127,7 @@ def adapting(
     fit = _Fit(points, np.ones(len(prior), dtype=np.bool_), prior, parameters.tissues, parameters)
     logit = yield from fit.rounds(parameters.rounds, 1, total)
     odds = points.field(logit, parameters.smoothness) + np.float32(RIM)
+    odds = _doubtful_parts_lowered(odds, points, maps.tumour)
     found = _kept(points.put(odds, NEVER) > 0, case.grid.voxel_ml)
     if np.count_nonzero(found) * case.grid.voxel_ml < MIN_ML:
         return given
@@ -372,6 +378,30 @@ class _Fit:
             logit = self.prior + weight * points.blurred(evidence, self.among)
             yield Progress(done + step, total, STAGE)
         return logit
+
+
+def _doubtful_parts_lowered(
+    odds: NDArray[np.floating], points: _NearPoints, tumour: NDArray[np.float32]
+) -> NDArray[np.floating]:
+    """Lower the odds of parts that the maps doubt; a lower threshold brings them back."""
+    from scipy.ndimage import label, labeled_comprehension
+
+    found = points.put(odds, NEVER) > 0
+    parts, count = label(found)
+    if count < 2:
+        return odds
+    numbers = np.arange(1, count + 1)
+    low, high = SURE_TUMOUR
+    surest = labeled_comprehension(tumour[points.box], parts, numbers, _surest, float, 0.0)
+    doubt = np.clip((high - surest) / (high - low), 0, 1)
+    doubt[np.bincount(parts[found])[1:].argmax()] = 0
+    doubt *= labeled_comprehension(points.put(odds), parts, numbers, np.max, float, 0.0)
+    return odds - np.append(0, doubt)[parts[points.inside]].astype(np.float32)
+
+
+def _surest(values: NDArray[np.float32]) -> float:
+    """Return the value that 2 % of the voxels reach."""
+    return float(np.percentile(values, 98))
 
 
 def _class_prior(
