@@ -222,6 +222,10 @@ class Case:
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
 
+    def __repr__(self) -> str:
+        """Return the name alone, not thousands of voxels."""
+        return f"Case({self.name!r})"
+
     def best_modality(self, target: Target) -> Modality:
         """Return the modality that shows a target best, T1ce for core, else FLAIR; or the first."""
         best = Modality.T1CE if target == "core" else Modality.FLAIR

@@ -139,6 +139,10 @@ class ClassMaps:
     is_mask: bool = False
     raw: RawMaps | None = None
 
+    def __repr__(self) -> str:
+        """Return the name alone, not thousands of voxels."""
+        return f"ClassMaps({self.name!r})"
+
     @classmethod
     def of_targets(
         cls, grid: Grid, volumes: Mapping[Target, NDArray[np.float32]], **fields: Any

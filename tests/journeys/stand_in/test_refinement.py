@@ -271,3 +271,13 @@ def test_journey_with_a_real_refinement(
     segmented.viewer.layers.clear()
     segmented.viewer.open(path, plugin="napari-gliocam")
     np.testing.assert_array_equal(segmented.viewer.layers[0].data, refined.labels)
+
+
+def test_a_preview_does_not_cut_all_slices_at_once(segmented: Any) -> None:
+    session, opened = segmented.panel.session, segmented.opened
+    session.set_refinement(Refinement("crf"))
+    session.set_settings(Thresholds(tumour_threshold=0.3))
+    assert opened.result.thresholded.pending
+    session.refine_run._preview()
+    assert opened.result.thresholded.pending, "it waits until they are cut a few at a time"
+    assert session.refine_run._pause.isActive()

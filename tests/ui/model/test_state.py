@@ -38,6 +38,17 @@ def test_a_result_cut_beforehand_counts_only_at_the_thresholds_of_now(moved: boo
     assert opened.result.dice is not None
 
 
+def test_no_array_is_formatted_where_a_callback_holds_a_case() -> None:
+    case = make_case()
+    maps, opened = make_maps(case), OpenCase(case)
+    opened.take(case, maps)
+    assert [repr(one) for one in (case, opened, maps)] == [
+        "Case('small')",
+        "OpenCase('small')",
+        "ClassMaps('Networks')",
+    ]
+
+
 def test_strokes_stay_over_a_result_cut_beforehand() -> None:
     case = make_case()
     maps, opened = make_maps(case), OpenCase(case, refinement=Refinement.nothing())

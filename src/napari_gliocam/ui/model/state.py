@@ -107,6 +107,10 @@ class OpenCase:
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
+    def __repr__(self) -> str:
+        """Return the name; psygnal formats what a callback holds, in the window's thread."""
+        return f"OpenCase({self.case.name!r})"
+
     def __post_init__(self) -> None:
         self.pool = self.pool or sources_of(self.case)
 

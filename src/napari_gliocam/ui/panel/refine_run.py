@@ -76,6 +76,9 @@ class RefineRun(CaseRun):
             return
         if not opened.refinement.changes_something or result.current is not None:
             return
+        if result.thresholded.pending:
+            self._pause.start()  # else all slices are cut at once, which holds up the window
+            return
         if opened.refinement.method == "none":
             self.apply(opened)  # components take no longer than a preview, and need the case
             return
@@ -110,6 +113,9 @@ class RefineRun(CaseRun):
         opened = self._state.current
         result = None if opened is None else opened.result
         if opened is not None and result is not None and result.refined is not None:
+            if result.thresholded.pending:
+                self._rest.start()
+                return
             self._following = not self._state.running and self._start(opened) is not None
 
     def apply(self, opened: OpenCase) -> Job | None:
