@@ -116,3 +116,14 @@ def test_a_constant_volume_is_refused(tmp_path):
     nib.Nifti1Image(np.full((4, 5, 6), 7, np.int16), AFFINE).to_filename(tmp_path / "t2.nii")
     with pytest.raises(CaseError, match=r"t2.nii is constant"):
         read_image(tmp_path / "t2.nii")
+
+
+@pytest.mark.parametrize("kind", ["random", "standard_normal", "standard_exponential"])
+def test_noise_is_refused(tmp_path, kind):
+    noise = getattr(np.random.default_rng(0), kind)((30, 40, 24)).astype(np.float32)
+    nib.Nifti1Image(noise, AFFINE).to_filename(tmp_path / "t2.nii")
+    with pytest.raises(CaseError, match=r"t2.nii is noise"):
+        read_image(tmp_path / "t2.nii")
+    noise[10:20, 10:30] += 5 * noise.std()  # an image under noise is none
+    nib.Nifti1Image(noise, AFFINE).to_filename(tmp_path / "t2.nii")
+    assert read_image(tmp_path / "t2.nii").data.std() > 0

@@ -12,12 +12,14 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.phantom.heads import draw_anatomy, draw_sequence, load_head
 from napari_gliocam.prepare.series import SeriesVolume
 from napari_gliocam.prepare.strip import (
+    UNSURE_FROM_MM,
     brain_logits,
     brain_of,
     may_show_skull,
     shows_skull,
     stripped_brain,
     stripping,
+    unsure_mm,
 )
 from napari_gliocam.prepare.strip_net import StripNet, load_strip_net, standardise
 from napari_gliocam.progress import finish
@@ -127,6 +129,17 @@ def test_a_series_has_no_say_where_it_shows_nothing():
     assert all(-1 <= a - b <= 3 for a, b in zip(grid.shape, image.shape, strict=True))
     middles = [g.canonical_affine @ [*(np.array(g.shape) - 1) / 2, 1] for g in (grid, volume.grid)]
     assert np.abs(middles[0] - middles[1]).max() <= 2.0
+
+
+def test_the_network_is_sure_of_the_border_of_a_head_and_not_of_noise():
+    noise = torch.from_numpy(np.random.default_rng(0).random((60, 60, 60), np.float32))
+    assert unsure_mm(*brain_logits(volume_of_head(noise))) > UNSURE_FROM_MM
+    if not ANATOMY.is_dir():
+        pytest.skip("the label maps (../shared) are not here")
+    real = load_head(ANATOMY / "training_seg_18.nii.gz")
+    anatomy = draw_anatomy(real, np.random.default_rng(3), moved=False, lesions=1)
+    drawn = draw_sequence(anatomy, np.random.default_rng(1), cut_off=False)
+    assert 1.0 < unsure_mm(*brain_logits(volume_of_head(drawn.image))) < UNSURE_FROM_MM
 
 
 def test_no_brain_is_an_error():

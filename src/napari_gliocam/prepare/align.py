@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage as ndi
 
+from napari_gliocam.case import bounding_box
 from napari_gliocam.errors import CaseError
 from napari_gliocam.prepare.extras import import_simpleitk
 from napari_gliocam.prepare.images import FLIP
@@ -22,6 +26,14 @@ if TYPE_CHECKING:
 _FURTHEST_MM, _LARGEST_TURN = 120.0, 50.0
 #: Brains that overlap less than this (Dice) were not aligned.
 _LEAST_OVERLAP = 0.8
+#: Brains of drawn heads and of patients overlap by more, once they are aligned by their images.
+_SURE_OVERLAP = 0.93
+#: An alignment by shape has to overlap by this much more than one by images.
+_FINER = 0.02
+#: Every level of resolution.
+_ALL = slice(None)
+#: Distances to the brain's border are followed so far in mm, at so many places.
+_REACH_MM, _SHAPE_POINTS = 15.0, 40_000
 #: Brains whose centres lie further apart in mm are brought together first.
 _FAR_MM = 30.0
 #: Kept around the brain.
@@ -69,19 +81,43 @@ class Alignment:
         By how much it turned, in degrees.
     overlap : float
         Dice of the two brains after it, in [0, 1].
+    apart : float
+        How far the centres of the brains then lie apart, in mm.
+    by_shape : bool
+        Whether the brains were aligned by their shape alone, since their images led away from it.
     """
 
     movement: NDArray[np.float64]
     shift: float
     turn: float
     overlap: float
+    apart: float = 0.0
+    by_shape: bool = False
+
+    @property
+    def fault(self) -> str:
+        """Why it is implausible; empty where it is not."""
+        if self.apart > _FURTHEST_MM:
+            return f"the centres of their brains would lie {self.apart:.0f} mm apart"
+        if self.turn > _LARGEST_TURN:
+            return f"it would turn the head by {self.turn:.0f}°"
+        if self.overlap < _LEAST_OVERLAP:
+            return f"their brains overlap by {self.overlap:.0%} only"
+        return ""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nothing better is to be looked for."""
+        return not self.fault and self.overlap >= _SURE_OVERLAP
 
 
 def align(fixed: Brain, moving: Brain) -> Alignment:
     """Align a series to another one of the same head.
 
     Mattes' mutual information over the brain (Mattes et al. 2003), gradient descent at 4, 2 and
-    1 times the finer sampling, as in ITK's registration framework.
+    1 times the finer sampling, as in ITK's registration framework.  Where the two brains do not
+    come to lie on each other, it is tried again from an alignment of their shapes, which is the
+    result where the images still lead away from it, as with strong shading.
 
     Parameters
     ----------
@@ -96,37 +132,103 @@ def align(fixed: Brain, moving: Brain) -> Alignment:
         The extra ``prepare`` is not installed.
     """
     sitk = import_simpleitk("align two series")
-    one, other = _image(sitk, fixed), _image(sitk, moving)
+    found = _by_images(sitk, fixed, moving, _start(sitk, fixed, moving))
+    if not found or not found.is_sure:
+        tried = [one for one in (found, *_again(sitk, fixed, moving)) if one]
+        # Of about the same overlap, the images place the brains more finely than their shapes.
+        found = max(
+            tried,
+            key=lambda one: (not one.fault, one.overlap - _FINER * one.by_shape),
+            default=None,
+        )
+    if found is None:
+        raise _implausible(moving, fixed, "their images do not overlap")
+    if found.fault:
+        raise _implausible(moving, fixed, found.fault)
+    return found
+
+
+def _start(sitk: Any, fixed: Brain, moving: Brain, *, centred: bool = False) -> Any:
+    """Return the movement to start from: none, or one of the centre if it lies far away."""
     apart = moving.centre - fixed.centre
     start = sitk.Euler3DTransform()
     start.SetCenter((FLIP[:3, :3] @ fixed.centre).tolist())
-    if np.linalg.norm(apart) > _FAR_MM:
+    if centred or np.linalg.norm(apart) > _FAR_MM:
         start.SetTranslation((FLIP[:3, :3] @ apart).tolist())
+    return start
+
+
+def _again(sitk: Any, fixed: Brain, moving: Brain) -> Generator[Alignment | None, None, None]:
+    """Align by shape, and by the images from there as long as they do not lead away."""
+    best = _by_shape(sitk, fixed, moving)
+    yield best
+    for levels in (slice(1), slice(1, None)):
+        if best is None:
+            return
+        start = _as_transform(sitk, fixed, best)
+        found = _by_images(sitk, fixed, moving, start, levels)
+        best = found if found and found.overlap > best.overlap - _FINER else None
+    yield best
+
+
+def _by_images(
+    sitk: Any, fixed: Brain, moving: Brain, start: Any, levels: slice = _ALL
+) -> Alignment | None:
+    """Align by mutual information; None where the images lose each other."""
+    one, other = _image(sitk, fixed), _image(sitk, moving)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricFixedMask(_mask(sitk, fixed, one))
+    method.SetMetricSamplingPercentagePerLevel([0.5, 0.3, 0.2][levels], seed=1)
+    method.SetShrinkFactorsPerLevel([4, 2, 1][levels])
+    # With 1 mm instead of 0 at last, a T2 and a FLAIR of BraTS2021_01480 came to lie 0.6 mm off
+    # instead of 0.3 mm, which changed labels of its faint core.
+    method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0][levels])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    return _descended(sitk, method, start, (one, other), (fixed, moving), by_shape=False)
+
+
+def _by_shape(sitk: Any, fixed: Brain, moving: Brain) -> Alignment | None:
+    """Align the distances to the borders of the two brains, from where they lie and centred."""
+    found = []
+    one, other = _distances(sitk, fixed), _distances(sitk, moving)
+    for centred in (False, True):
+        method = sitk.ImageRegistrationMethod()
+        method.SetMetricAsMeanSquares()
+        share = min(1.0, _SHAPE_POINTS / one.GetNumberOfPixels())
+        method.SetMetricSamplingPercentage(share, seed=1)
+        start = _start(sitk, fixed, moving, centred=centred)
+        found.append(_descended(sitk, method, start, (one, other), (fixed, moving), by_shape=True))
+    return max((one for one in found if one), key=lambda one: one.overlap, default=None)
+
+
+def _descended(
+    sitk: Any,
+    method: Any,
+    start: Any,
+    images: tuple[Any, Any],
+    brains: tuple[Brain, Brain],
+    *,
+    by_shape: bool,
+) -> Alignment | None:
+    """Run a registration from a start; None where the images lose each other."""
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentagePerLevel([0.5, 0.3, 0.2], seed=1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         2.0, 1e-3, 120, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    # With 1 mm instead of 0 at last, a T2 and a FLAIR of BraTS2021_01480 came to lie 0.6 mm off
-    # instead of 0.3 mm, which changed labels of its faint core.
-    method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(start, inPlace=True)
     try:
-        method.Execute(one, other)
-    except RuntimeError as error:
-        raise _implausible(moving, fixed, "their images do not overlap") from error
-    return check(fixed, moving, _matrix(start))
+        method.Execute(*images)
+    except RuntimeError:
+        return None
+    return _measured(*brains, _matrix(start), by_shape=by_shape)
 
 
-def check(fixed: Brain, moving: Brain, movement: NDArray[np.float64]) -> Alignment:
-    """Measure an alignment and raise `CaseError` where it is implausible."""
+def _measured(
+    fixed: Brain, moving: Brain, movement: NDArray[np.float64], *, by_shape: bool
+) -> Alignment:
     centre = np.append(fixed.centre, 1.0)
     shift = float(np.linalg.norm((movement @ centre - centre)[:3]))
     cosine = (np.trace(movement[:3, :3]) - 1) / 2
@@ -140,11 +242,7 @@ def check(fixed: Brain, moving: Brain, movement: NDArray[np.float64]) -> Alignme
     either = int(np.count_nonzero(here)) + int(np.count_nonzero(brought))
     overlap = 2 * both / max(either, 1)
     near = float(np.linalg.norm((movement @ centre)[:3] - moving.centre))
-    if near > _FURTHEST_MM or turn > _LARGEST_TURN:
-        raise _implausible(moving, fixed, f"it would turn the head by {turn:.0f}°")
-    if overlap < _LEAST_OVERLAP:
-        raise _implausible(moving, fixed, f"their brains overlap by {overlap:.0%} only")
-    return Alignment(movement, shift, turn, overlap)
+    return Alignment(movement, shift, turn, overlap, near, by_shape)
 
 
 def _implausible(moving: Brain, fixed: Brain, why: str) -> CaseError:
@@ -174,6 +272,18 @@ def _image(sitk: Any, brain: Brain) -> Any:
     return _placed(sitk, np.clip(data[part], low, high), affine)
 
 
+def _distances(sitk: Any, brain: Brain) -> Any:
+    """Return a SimpleITK image of the distance to the brain's border in mm, positive inside."""
+    spacing = brain.grid.spacing
+    box = bounding_box(brain.brain, tuple(ceil(_REACH_MM / mm) for mm in spacing))
+    assert box is not None
+    inside = brain.brain[box]
+    deep, far = (ndi.distance_transform_edt(side, sampling=spacing) for side in (inside, ~inside))
+    affine = brain.grid.canonical_affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+    return _placed(sitk, np.clip(deep - far, -_REACH_MM, _REACH_MM).astype(np.float32), affine)
+
+
 def _placed(sitk: Any, data: NDArray[np.generic], canonical: NDArray[np.float64]) -> Any:
     image = sitk.GetImageFromArray(np.ascontiguousarray(data.transpose(2, 1, 0)))
     affine = FLIP @ canonical
@@ -188,6 +298,18 @@ def _mask(sitk: Any, brain: Brain, like: Any) -> Any:
     mask = _placed(sitk, brain.brain.astype(np.uint8), brain.grid.canonical_affine)
     mask = sitk.BinaryDilate(mask, (1, 1, 1))
     return sitk.Resample(mask, like, sitk.Transform(), sitk.sitkNearestNeighbor)
+
+
+def _as_transform(sitk: Any, fixed: Brain, found: Alignment) -> Any:
+    """Return an alignment as a rigid transform of ITK about the centre of the fixed brain."""
+    centre = FLIP[:3, :3] @ fixed.centre
+    matrix = FLIP @ found.movement @ FLIP
+    transform = sitk.Euler3DTransform()
+    transform.SetCenter(centre.tolist())
+    # Sines and cosines leave a turn orthogonal to within rounding only.
+    transform.SetMatrix(matrix[:3, :3].ravel().tolist(), 1e-6)
+    transform.SetTranslation((matrix[:3, 3] - centre + matrix[:3, :3] @ centre).tolist())
+    return transform
 
 
 def _matrix(transform: Any) -> NDArray[np.float64]:

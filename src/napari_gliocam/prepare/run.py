@@ -16,12 +16,14 @@ from napari_gliocam.prepare.align import Alignment, Brain, align
 from napari_gliocam.prepare.examination import Examination, find_examination, read_series
 from napari_gliocam.prepare.resample import case_grid, inside, resample
 from napari_gliocam.prepare.strip import (
+    UNSURE_FROM_MM,
     brain_logits,
     brain_of,
     may_show_skull,
     shows_skull,
     stripped_brain,
     stripping,
+    unsure_mm,
 )
 from napari_gliocam.progress import Progress, finished
 from napari_gliocam.wording import percent
@@ -225,7 +227,8 @@ def _inside(volume: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np
 def _aligned(modality: Modality, reference: Modality, found: Alignment) -> str:
     return (
         f"{modality.title} was aligned to {reference.title}: moved by {found.shift:.1f} mm, "
-        f"turned by {found.turn:.1f}°, overlap of the brains {found.overlap:.0%}."
+        f"turned by {found.turn:.1f}°, overlap of the brains {found.overlap:.0%}"
+        + (", by the shape of the brains alone; check it." if found.by_shape else ".")
     )
 
 
@@ -277,6 +280,13 @@ def _warnings(
             notes.append(
                 f"{len(left_out)} of the series or files in its folder {were} left out; "
                 '"napari-gliocam prepare --list" says why.'
+            )
+    for modality, head in heads.items():
+        thick = 0.0 if head.logits is None else unsure_mm(head.logits, head.grid)
+        if thick > UNSURE_FROM_MM:
+            notes.append(
+                f"The border of the brain is uncertain in {modality.title} ({thick:.1f} mm), as in "
+                "an image that shows a small part of a brain, or none."
             )
     if fixed.logits is not None:
         notes.append("The brain was found by a network; check its border.")

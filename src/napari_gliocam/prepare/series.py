@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from napari_gliocam.prepare.dicom_geometry import Stack
 
+#: Pairs of neighbouring voxels, at least, whose correlation tells noise, and the least of an image.
+_ENOUGH, _LEAST_CORRELATION = 1000, 0.15
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -101,7 +104,7 @@ def volume_of(
     Raises
     ------
     CaseError
-        It is no volume, or all voxels have the same value.
+        It is no volume, all voxels have the same value, or they are noise.
     """
     if array.ndim != 3 or min(array.shape) < 2:
         shape = " × ".join(map(str, array.shape))
@@ -116,4 +119,24 @@ def volume_of(
         notes = (*notes, f"{name} is NaN or infinite in {count:,} voxels, which count as 0.")
     if data.min() == data.max():
         raise CaseError(f"{name} is constant; choose a series that holds an image.")
+    if _is_noise(data):
+        raise CaseError(
+            f"{name} is noise, its neighbouring voxels have nothing in common; choose a series "
+            "that holds an image."
+        )
     return SeriesVolume(name, data, grid, header, notes)
+
+
+def _is_noise(data: NDArray[np.float32]) -> bool:
+    """Return True if neighbouring voxels do not correlate along any axis; in images 0.5 and more.
+
+    Of a few voxels nothing can be said.
+    """
+    even = data[tuple(slice(0, n // 2 * 2, 2) for n in data.shape)]
+    if even.size < _ENOUGH:
+        return False
+    for axis in range(3):
+        odd = data[tuple(slice(a == axis, n // 2 * 2, 2) for a, n in enumerate(data.shape))]
+        if np.corrcoef(even.ravel(), odd.ravel())[0, 1] > _LEAST_CORRELATION:
+            return False
+    return True
