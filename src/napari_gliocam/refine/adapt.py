@@ -396,7 +396,8 @@ def _doubtful_parts_lowered(
     doubt = np.clip((high - surest) / (high - low), 0, 1)
     doubt[np.bincount(parts[found])[1:].argmax()] = 0
     doubt *= labeled_comprehension(points.put(odds), parts, numbers, np.max, float, 0.0)
-    return odds - np.append(0, doubt)[parts[points.inside]].astype(np.float32)
+    lowered: NDArray[np.floating] = odds - np.append(0, doubt)[parts[points.inside]].astype("f4")
+    return lowered
 
 
 def _surest(values: NDArray[np.float32]) -> float:
