@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
+from napari_gliocam.io.naming import parse_name
 from napari_gliocam.prepare.examination import find_examination, read_series
 from napari_gliocam.prepare.images import read_image
 
@@ -75,6 +76,38 @@ def test_two_cases_of_a_folder_are_never_mixed(tmp_path):
     found = find_examination(tmp_path / "Q_flair.nrrd")
     assert found.name == "Q"
     assert {path.name for s in found.series for path in s.paths} == {"Q_t1ce.nii", "Q_flair.nrrd"}
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ("p_t2 p_flair q_t1ce", "p_t2 p_flair"),
+        ("smith_t2 smith_t1ce jones_flair", "smith_t2 smith_t1ce"),
+        ("P01_t2 P01_flair Q02_t1ce", "P01_t2 P01_flair"),
+        ("3_t2 3_flair blade_t1ce", "3_t2 3_flair blade_t1ce"),
+        ("p_t2 p_flair p_9_t1ce", "p_t2 p_flair p_9_t1ce"),
+        ("3_FLAIR 12_T1_post 5_T2", "3_FLAIR 12_T1_post 5_T2"),
+        ("s3_FLAIR s3_T2 s12_t1_gd", "s3_FLAIR s3_T2 s12_t1_gd"),
+        ("ax_t2 sag_flair cor_t1_gd", "ax_t2 sag_flair cor_t1_gd"),
+        ("t2_tse_tra_p2 t2_flair_tra_p2 t1_km", "t2_tse_tra_p2 t2_flair_tra_p2 t1_km"),
+        (
+            "Head_t2_blade Head_t2_flair_blade Head_t1_gd",
+            "Head_t2_blade Head_t2_flair_blade Head_t1_gd",
+        ),
+        ("blade_t2 dark_flair bravo_t1ce", "blade_t2 dark_flair bravo_t1ce"),
+    ],
+)
+def test_an_image_of_another_name_is_asked_for_and_series_are_not(tmp_path, names, taken):
+    for name in names.split():
+        save(tmp_path / f"{name}.mha")
+    found = find_examination(tmp_path)
+    assert {series.name for series in found.chosen.values()} == {f"{n}.mha" for n in taken.split()}
+    for name in set(names.split()) - set(taken.split()):
+        (said,) = found.left_out
+        assert said.startswith(f"{name}.mha is not taken")
+        modality = parse_name(name).modality
+        chosen = found.choosing(modality, found.find_series(name)).chosen
+        assert len(chosen) == len(names.split())
 
 
 def test_cases_whose_files_are_called_by_their_modality_are_told_apart_by_their_folders(tmp_path):

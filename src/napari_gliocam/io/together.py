@@ -135,7 +135,12 @@ def _is_series(group: Group) -> bool:
     (words,) = group.ids
     folder = tuple(re.findall(r"[^\W_]+", _folder(group.files).name.lower()))
     numbers = words[len(folder) :] if folder == words[: len(folder)] else words
-    return len(numbers) == 1 and _SERIES.fullmatch(numbers[0]) is not None
+    return len(numbers) == 1 and is_series_number(numbers[0])
+
+
+def is_series_number(word: str) -> bool:
+    """Return True if a word of a name may be the number of a series, such as 3, s3 or series3."""
+    return _SERIES.fullmatch(word) is not None
 
 
 def _folder(files: Iterable[Path]) -> Path:

@@ -11,7 +11,8 @@ from napari_gliocam.case import Modality
 from napari_gliocam.errors import CaseError
 from napari_gliocam.io.find import CaseFiles
 from napari_gliocam.io.foreign import looks_like_dicom, may_be_dicom
-from napari_gliocam.io.naming import Role, parse_names, readable, stem
+from napari_gliocam.io.naming import FileName, Role, parse_names, readable, stem
+from napari_gliocam.io.together import is_series_number
 from napari_gliocam.prepare.dicom_scan import read_dicom, scan_dicom
 from napari_gliocam.prepare.images import is_image, read_image
 from napari_gliocam.prepare.series import Series, SeriesVolume
@@ -136,11 +137,14 @@ def find_examination(source: str | Path | CaseFiles) -> Examination:
             f"{where} holds no image and no DICOM; choose the folder of an examination."
         )
     if not found or not found.series:
-        return _proposed(replace(_of_images(where, images, path), left_out=left_out))
+        examination = _of_images(where, images, path)
+        return _proposed(replace(examination, left_out=left_out + examination.left_out))
     series = found.series
     if images:
         try:  # of a modality that both show, the DICOM is proposed
-            series += _of_images(where, images, path).series
+            beside = _of_images(where, images, path)
+            series += beside.series
+            left_out += beside.left_out
         except CaseError as error:
             left_out += (str(error),)
     return _proposed(Examination(where, series, left_out=left_out))
@@ -189,13 +193,43 @@ def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
                 "choose a file of the one you mean."
             )
         told = {path: name for path, name in told.items() if case_of[path] == own}
-    series = [
-        Series(path.name, (path,), name.modality, "the file's name" if name.modality else "")
-        for path, name in told.items()
-    ]
-    names = {name.case for name in told.values() if name.modality}
+    doubtful = _of_another(told, asked)
+    series = []
+    for path, name in told.items():
+        modality = None if path in doubtful else name.modality
+        series.append(Series(path.name, (path,), modality, "the file's name" if modality else ""))
+    names = {name.case for path, name in told.items() if name.modality and path not in doubtful}
     named = names.pop() if len(names) == 1 else ""
-    return Examination(readable(named) or where, tuple(series))
+    return Examination(readable(named) or where, tuple(series), left_out=tuple(doubtful.values()))
+
+
+def _of_another(told: Mapping[Path, FileName], asked: Path) -> dict[Path, str]:
+    """Return the images that may show another patient, each with a sentence about it.
+
+    Names of series differ in numbers and words, so one name of its own says nothing.  But where two
+    modalities have a name in common (``p_t2``, ``p_flair``), it is that of the case, and a third
+    whose name shares no word with it (``q_t1ce``) is not taken without being asked for.
+    """
+    shown: dict[tuple[str, ...], dict[Path, Modality]] = {}
+    for path, name in told.items():
+        if name.modality and name.id:
+            shown.setdefault(name.id, {})[path] = name.modality
+    common = [
+        one
+        for one, files in shown.items()
+        if len(set(files.values())) > 1 and not any(map(is_series_number, one))
+    ]
+    if len(common) != 1 or (asked in told and told[asked].id not in common):
+        return {}
+    (case,) = common
+    listed = " and ".join(readable(path.name) for path in list(shown[case])[:2])
+    return {
+        path: f"{readable(path.name)} is not taken, since its name shares nothing with {listed}; "
+        f"if it shows the same patient, choose it with --{modality.value}."
+        for words, files in shown.items()
+        if not set(words) & set(case) and not any(map(is_series_number, words))
+        for path, modality in files.items()
+    }
 
 
 def _stem(path: Path) -> str:
