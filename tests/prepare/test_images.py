@@ -160,3 +160,11 @@ def test_noise_is_refused(tmp_path, kind):
     noise[10:20, 10:30] += 5 * noise.std()  # an image under noise is none
     nib.Nifti1Image(noise, AFFINE).to_filename(tmp_path / "t2.nii")
     assert read_image(tmp_path / "t2.nii").data.std() > 0
+
+
+def test_a_few_bright_voxels_are_not_judged_as_noise(tmp_path):
+    """A correlation of equal values is no number, which numpy warns of."""
+    data = np.zeros((30, 40, 24), np.float32)
+    data[1::6, 1::6, 1::6] = 1
+    nib.Nifti1Image(data, AFFINE).to_filename(tmp_path / "t2.nii")
+    assert read_image(tmp_path / "t2.nii").data.max() == 1

@@ -133,10 +133,10 @@ def _is_noise(data: NDArray[np.float32]) -> bool:
     Of a few voxels nothing can be said.
     """
     even = data[tuple(slice(0, n // 2 * 2, 2) for n in data.shape)]
-    if even.size < _ENOUGH:
+    if np.count_nonzero(even != even.min()) < _ENOUGH:
         return False
     for axis in range(3):
         odd = data[tuple(slice(a == axis, n // 2 * 2, 2) for a, n in enumerate(data.shape))]
-        if np.corrcoef(even.ravel(), odd.ravel())[0, 1] > _LEAST_CORRELATION:
+        if np.ptp(odd) == 0 or np.corrcoef(even.flat, odd.flat)[0, 1] > _LEAST_CORRELATION:
             return False
     return True

@@ -33,7 +33,7 @@ _LARGEST_SURE_ML, _LARGEST_END_CM2 = 1800.0, 50.0
 #: heads, 0.99 to 1.09 times in stripped series of seven patients of BraTS.
 _HEAD_FROM = 1.25
 #: Thicker borders in mm (`unsure_mm`) are not those of a head: 1.3 to 2.2 mm in drawn heads, in
-#: their parts of 40 mm and more and in slices of 5 mm, but for 3 of 72; 2.3 to 4.9 mm in noise.
+#: most of their parts of 40 mm and more and in slices of 5 mm; 2.3 to 4.9 mm in noise.
 UNSURE_FROM_MM = 2.25
 #: Mean probability from which a place is brain.  From 0.35 on, which was tried, too, more of drawn
 #: lesions is kept (99.5 % instead of 98.9 %), and more dura.
