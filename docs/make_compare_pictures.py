@@ -23,6 +23,7 @@ def main(folder: Path) -> None:
     """Compare four methods on the sample, and take a picture of each stage."""
     folder.mkdir(parents=True, exist_ok=True)
     viewer = napari.Viewer()
+    viewer.theme = "dark"
     panel = dock_panel(viewer)
     viewer.window.resize(1280, 900)
 

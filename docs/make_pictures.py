@@ -46,6 +46,7 @@ def main(folder: Path) -> None:
     """Open the sample, segment it, and take a picture of each stage."""
     folder.mkdir(parents=True, exist_ok=True)
     viewer = napari.Viewer()
+    viewer.theme = "dark"
     panel = dock_panel(viewer)
     viewer.window.resize(1280, 900)
 
@@ -53,6 +54,7 @@ def main(folder: Path) -> None:
         until(lambda: False, 0.7)
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
+    until(lambda: len(panel.state.devices) > 1, 60.0)
     picture("panel-empty")
     viewer.open_sample(PLUGIN, "enhancing")
     picture("case-open")

@@ -21,6 +21,7 @@ def main(folder: Path, case: str = "") -> None:
     """Segment a case, the sample by default, and take a picture of each tab."""
     folder.mkdir(parents=True, exist_ok=True)
     viewer = napari.Viewer()
+    viewer.theme = "dark"
     panel = dock_panel(viewer)
     viewer.window.resize(1280, 900)
 
@@ -44,6 +45,7 @@ def main(folder: Path, case: str = "") -> None:
     until(lambda: session.last is not None and session.last.measures.case.core_depth_mm is not None)
     dock.measures_view.diameters_button.click()
     dock.measures_view.go_button.click()
+    until(lambda: not dock.status.text(), 60.0)
     picture("measures")
     dock.tabs.setCurrentWidget(dock.overlap_view)
     until(lambda: dock.overlap_view.table.rowCount() > 0)

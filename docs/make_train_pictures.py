@@ -53,6 +53,7 @@ def main(folder: Path, width: int = 1280, height: int = 900) -> None:
 
     train_session.recipe_of_choice = quick
     viewer = napari.Viewer()
+    viewer.theme = "dark"
     dock = TrainDock.show_in(viewer)
     viewer.window.resize(width, height)
     session = dock.session

@@ -156,6 +156,7 @@ class Elided(QElidingLabel):
     def __init__(self) -> None:
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setEllipsesWidth(8)  # with less, the last letter is cut
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def set_text(self, text: str, more: str = "") -> None:
