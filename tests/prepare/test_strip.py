@@ -131,6 +131,18 @@ def test_a_series_has_no_say_where_it_shows_nothing():
     assert np.abs(middles[0] - middles[1]).max() <= 2.0
 
 
+def test_no_brain_is_found_in_a_slice_or_two():
+    """No cube's centre lies in them, which stopped a case of one slice."""
+    for slices in (1, 2):
+        image = np.random.default_rng(0).random((slices, 200, 160), np.float32)
+        volume = SeriesVolume("FLAIR", image, Grid(np.eye(4), (160, 200, slices)))
+        logits, grid = brain_logits(volume)
+        assert logits.shape == grid.shape
+        assert not shows_skull(image > 0, volume.grid, logits, grid)
+        with pytest.raises(CaseError, match="No brain was found in FLAIR"):
+            brain_of(logits, grid, "FLAIR")
+
+
 def test_the_network_is_sure_of_the_border_of_a_head_and_not_of_noise():
     noise = torch.from_numpy(np.random.default_rng(0).random((60, 60, 60), np.float32))
     assert unsure_mm(*brain_logits(volume_of_head(noise))) > UNSURE_FROM_MM

@@ -135,7 +135,8 @@ def _shown(
 ) -> tuple[NDArray[np.float32], Grid]:
     """Cut off what the network was given around the field of view, but for a voxel."""
     box = bounding_box(grid.to_file(inside(shown, grid)), (1, 1, 1))
-    assert box is not None
+    if box is None:  # a slice or two lie between the cubes' centres: nothing was seen of them
+        return np.full_like(logits, -np.inf), grid
     part = grid.to_file(logits)[box]
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
