@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 from tests.refine.conftest import LESION
 
 from napari_gliocam.case import Modality
@@ -145,18 +146,36 @@ def test_a_faint_core_is_raised(case, segmentation):
     assert score(refined.labels, case.expert.labels)["core"] > 0.5
 
 
-@pytest.mark.parametrize(("surest", "stays"), [(0.7, False), (0.97, True)])
-def test_a_part_apart_stays_only_where_the_maps_are_sure(case, segmentation, surest, stays):
-    """Old lesions of white matter look like edema; a second focus is sure somewhere."""
+def with_a_part_apart(case, maps, surest):
+    """Return maps of a second lesion on the first slice, which looks like edema."""
     apart = np.zeros(case.brain.shape, dtype=np.bool_)
     apart[0, 20:28, 18:26] = True
     for modality in (Modality.FLAIR, Modality.T2):
         case.volumes[modality][apart] = case.volumes[modality][4, 24, 30]
-    maps = replace(segmentation.maps, tumour=np.where(apart, surest, segmentation.maps.tumour))
+    return apart, replace(maps, tumour=np.where(apart, surest, maps.tumour))
+
+
+@pytest.mark.parametrize(("surest", "stays"), [(0.7, False), (0.97, True)])
+def test_a_part_apart_stays_only_where_the_maps_are_sure(case, segmentation, surest, stays):
+    """Old lesions of white matter look like edema; a second focus is sure somewhere."""
+    apart, maps = with_a_part_apart(case, segmentation.maps, surest)
     adapted = adapt(maps, case)
     assert (apply_thresholds(adapted).labels[apart] > 0).any() == stays
     assert (apply_thresholds(adapted).labels[4] > 0).any()
     assert (apply_thresholds(adapted, Thresholds(0.1)).labels[apart] > 0).any()
+
+
+def test_a_part_taken_back_comes_back_whole_and_before_its_surroundings(
+    case, segmentation, monkeypatch
+):
+    """A lower threshold found a ring around it, and of the part itself next to nothing."""
+    _, maps = with_a_part_apart(case, segmentation.maps, 0.7)
+    lowered = adapt(maps, case).tumour[0]
+    monkeypatch.setattr(module, "SURE_TUMOUR", (0.0, 0.1))
+    part = adapt(maps, case).tumour[0] > 0.4
+    around = binary_dilation(part, iterations=3) & ~part
+    assert 0.19 < lowered[part].min() < lowered[part].max() < 0.401
+    assert lowered[around].max() <= lowered[part].min()
 
 
 def test_core_and_edema_draw_their_neighbours(case, segmentation):

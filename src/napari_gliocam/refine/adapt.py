@@ -383,8 +383,12 @@ class _Fit:
 def _doubtful_parts_lowered(
     odds: NDArray[np.floating], points: _NearPoints, tumour: NDArray[np.float32]
 ) -> NDArray[np.floating]:
-    """Lower the odds of parts that the maps doubt; a lower threshold brings them back."""
-    from scipy.ndimage import label, labeled_comprehension
+    """Lower the odds of parts that the maps doubt, and of what is around them.
+
+    Log-odds below even are divided by the highest of the part, so that a part taken back is whole
+    again one unit below even, and its inside comes before its surroundings.
+    """
+    from scipy.ndimage import distance_transform_edt, label, labeled_comprehension
 
     found = points.put(odds, NEVER) > 0
     parts, count = label(found)
@@ -395,9 +399,16 @@ def _doubtful_parts_lowered(
     surest = labeled_comprehension(tumour[points.box], parts, numbers, _surest, float, 0.0)
     doubt = np.clip((high - surest) / (high - low), 0, 1)
     doubt[np.bincount(parts[found])[1:].argmax()] = 0
-    doubt *= labeled_comprehension(points.put(odds), parts, numbers, np.max, float, 0.0)
-    lowered: NDArray[np.floating] = odds - np.append(0, doubt)[parts[points.inside]].astype("f4")
-    return lowered
+    if not doubt.any():
+        return odds
+    highest = labeled_comprehension(points.put(odds), parts, numbers, np.max, float, 0.0)
+    nearest = distance_transform_edt(
+        ~found, sampling=points.spacing, return_distances=False, return_indices=True
+    )
+    own = parts[tuple(nearest[:, points.inside])] - 1
+    lowered: NDArray[np.floating] = odds - (doubt * highest)[own].astype("f4")
+    below = np.maximum(1 + doubt * (highest - 1), 1)[own].astype("f4")
+    return np.where(lowered < 0, lowered / below, lowered)
 
 
 def _surest(values: NDArray[np.float32]) -> float:
