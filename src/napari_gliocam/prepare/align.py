@@ -158,23 +158,25 @@ def _start(sitk: Any, fixed: Brain, moving: Brain, *, centred: bool = False) -> 
     return start
 
 
-def _again(sitk: Any, fixed: Brain, moving: Brain) -> Generator[Alignment | None, None, None]:
+def _again(sitk: Any, fixed: Brain, moving: Brain) -> Generator[Alignment, None, None]:
     """Align by shape, and by the images from there as long as they do not lead away."""
-    best = _by_shape(sitk, fixed, moving)
+    shaped = _by_shape(sitk, fixed, moving)
+    if shaped is None:
+        return
+    best, reached = shaped
     yield best
     for levels in (slice(1), slice(1, None)):
-        if best is None:
+        found = _by_images(sitk, fixed, moving, reached, levels)
+        if found is None or found.overlap <= best.overlap - _FINER:
             return
-        start = _as_transform(sitk, fixed, best)
-        found = _by_images(sitk, fixed, moving, start, levels)
-        best = found if found and found.overlap > best.overlap - _FINER else None
+        best = found
     yield best
 
 
 def _by_images(
     sitk: Any, fixed: Brain, moving: Brain, start: Any, levels: slice = _ALL
 ) -> Alignment | None:
-    """Align by mutual information; None where the images lose each other."""
+    """Align by mutual information, moving the start; None where the images lose each other."""
     one, other = _image(sitk, fixed), _image(sitk, moving)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
@@ -188,8 +190,11 @@ def _by_images(
     return _descended(sitk, method, start, (one, other), (fixed, moving), by_shape=False)
 
 
-def _by_shape(sitk: Any, fixed: Brain, moving: Brain) -> Alignment | None:
-    """Align the distances to the borders of the two brains, from where they lie and centred."""
+def _by_shape(sitk: Any, fixed: Brain, moving: Brain) -> tuple[Alignment, Any] | None:
+    """Align the distances to the borders of the brains; return the transform of ITK as well.
+
+    It starts from where the brains lie and from one centre on the other, and the better one counts.
+    """
     found = []
     one, other = _distances(sitk, fixed), _distances(sitk, moving)
     for centred in (False, True):
@@ -198,8 +203,10 @@ def _by_shape(sitk: Any, fixed: Brain, moving: Brain) -> Alignment | None:
         share = min(1.0, _SHAPE_POINTS / one.GetNumberOfPixels())
         method.SetMetricSamplingPercentage(share, seed=1)
         start = _start(sitk, fixed, moving, centred=centred)
-        found.append(_descended(sitk, method, start, (one, other), (fixed, moving), by_shape=True))
-    return max((one for one in found if one), key=lambda one: one.overlap, default=None)
+        made = _descended(sitk, method, start, (one, other), (fixed, moving), by_shape=True)
+        if made is not None:
+            found.append((made, start))
+    return max(found, key=lambda pair: pair[0].overlap, default=None)
 
 
 def _descended(
@@ -211,7 +218,7 @@ def _descended(
     *,
     by_shape: bool,
 ) -> Alignment | None:
-    """Run a registration from a start; None where the images lose each other."""
+    """Run a registration, which moves its start; None where the images lose each other."""
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -298,18 +305,6 @@ def _mask(sitk: Any, brain: Brain, like: Any) -> Any:
     mask = _placed(sitk, brain.brain.astype(np.uint8), brain.grid.canonical_affine)
     mask = sitk.BinaryDilate(mask, (1, 1, 1))
     return sitk.Resample(mask, like, sitk.Transform(), sitk.sitkNearestNeighbor)
-
-
-def _as_transform(sitk: Any, fixed: Brain, found: Alignment) -> Any:
-    """Return an alignment as a rigid transform of ITK about the centre of the fixed brain."""
-    centre = FLIP[:3, :3] @ fixed.centre
-    matrix = FLIP @ found.movement @ FLIP
-    transform = sitk.Euler3DTransform()
-    transform.SetCenter(centre.tolist())
-    # Sines and cosines leave a turn orthogonal to within rounding only.
-    transform.SetMatrix(matrix[:3, :3].ravel().tolist(), 1e-6)
-    transform.SetTranslation((matrix[:3, 3] - centre + matrix[:3, :3] @ centre).tolist())
-    return transform
 
 
 def _matrix(transform: Any) -> NDArray[np.float64]:
