@@ -126,6 +126,18 @@ def test_a_dock_is_one_whichever_way_it_is_opened(
     assert again is not made, "a dock that was closed is opened anew"
 
 
+def test_a_panel_inside_another_widget_is_no_dock_of_napari(gliocam: Any) -> None:
+    window = getattr(gliocam.viewer, "__wrapped__", gliocam.viewer).window
+    before = dict(window._wrapped_dock_widgets)
+    window.remove_dock_widget(gliocam.panel)
+    assert not window._wrapped_dock_widgets.keys() & before.keys()
+    inside = type(gliocam.panel)(gliocam.viewer)
+    outside = QWidget()
+    inside.setParent(outside)
+    assert not window._wrapped_dock_widgets
+    inside.setParent(None)
+
+
 @pytest.mark.parametrize("dock", [w.display_name for w in MANIFEST.contributions.widgets])
 def test_long_tooltips_are_wrapped(segmented: Any, dock: str) -> None:
     if dock == "Train":

@@ -364,6 +364,12 @@ def test_each_case_keeps_its_own_thresholds(segmented: Any) -> None:
     assert panel.threshold_view.tumour.value() == pytest.approx(0.30)
 
 
+def test_a_message_stays_where_no_case_is_closed(gliocam: Any) -> None:
+    gliocam.state.fail("photo.png holds no case.")
+    gliocam.viewer.add_image(np.zeros((4, 5)))
+    assert gliocam.state.message is not None
+
+
 def test_without_a_case_the_thresholds_are_those_of_the_next_one(segmented: Any) -> None:
     view = segmented.panel.threshold_view
     usual = view.settings()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QLineEdit, QMainWindow
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QApplication, QDockWidget, QLineEdit, QMainWindow
 
 from napari_gliocam.ui.model.state import Message
 from napari_gliocam.ui.widgets.dock import Dock, MessageView, _End
@@ -49,6 +50,12 @@ def test_enter_clicks_the_button_that_has_the_focus(qtbot: Any) -> None:
         focused.setFocus()
         qtbot.keyClick(focused, getattr(Qt.Key, f"Key_{key}"))
     assert len(clicked) == 2
+    button.setFocus()
+    held = QKeyEvent(
+        QEvent.Type.KeyPress, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, "", True
+    )
+    QApplication.sendEvent(button, held)
+    assert len(clicked) == 2, "a key held down would start a run and cancel it"
 
 
 def test_docks_that_a_menu_opens_share_their_tabs(qtbot: Any) -> None:

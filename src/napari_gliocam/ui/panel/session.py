@@ -258,8 +258,8 @@ class Session(DockSession):
             if fresh[-1].to_prepare is not None:
                 self.state.examination = fresh[-1].to_prepare
             self._activate.start()  # when the reader's other layers are in as well
-        elif self.state.current not in open_cases:
-            self.state.message = None
+        elif self.state.current not in (None, *open_cases):
+            self.state.message = None  # it spoke of the case that is closed
             self.select(open_cases[-1] if open_cases else None)
         self.layers.name_apart()
         self._watch_strokes()

@@ -175,9 +175,10 @@ class Dock(ViewerWidget):
 
     def docked(self) -> None:
         """Let napari find the dock by every name, so that it never adds a second one."""
-        holders = self._holders()
-        for name in self._names():
-            holders.setdefault(name, self.parentWidget())
+        holder, holders = self.holder, self._holders()
+        if holder is not None:
+            for name in self._names():
+                holders.setdefault(name, holder)
 
     def undocked(self) -> None:
         """Stop the work: the user closed the dock."""
@@ -222,8 +223,9 @@ class Dock(ViewerWidget):
         """Click the button that has the focus by Enter, as Space does by itself."""
         button = QApplication.focusWidget()
         enter = event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and isinstance(button, QAbstractButton):
-            button.click()
+        if event is not None and enter and isinstance(button, QAbstractButton):
+            if not event.isAutoRepeat():  # held down, it would start a run and cancel it
+                button.click()
         else:
             super().keyPressEvent(event)
 
