@@ -225,7 +225,7 @@ def _of_another(told: Mapping[Path, FileName], asked: Path) -> dict[Path, str]:
     listed = " and ".join(readable(path.name) for path in list(shown[case])[:2])
     return {
         path: f"{readable(path.name)} is not taken, since its name shares nothing with {listed}; "
-        f"if it shows the same patient, choose it with --{modality.value}."
+        f"if it shows the same patient, choose it in the panel or with --{modality.value}."
         for words, files in shown.items()
         if not set(words) & set(case) and not any(map(is_series_number, words))
         for path, modality in files.items()
