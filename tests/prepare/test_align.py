@@ -87,7 +87,7 @@ def test_a_refusal_says_what_would_be_wrong():
     for change, words in (
         ({"apart": 130.0}, "130 mm apart"),
         ({"turn": 60.0}, "turn the head by 60°"),
-        ({"overlap": 0.7}, "overlap by 70% only"),
+        ({"overlap": 0.7}, "overlap by 70 % only"),
     ):
         assert words in replace(sound, **change).fault
 

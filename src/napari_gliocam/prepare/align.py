@@ -15,6 +15,7 @@ from napari_gliocam.errors import CaseError
 from napari_gliocam.prepare.extras import import_simpleitk
 from napari_gliocam.prepare.images import FLIP
 from napari_gliocam.prepare.resample import resample
+from napari_gliocam.wording import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +103,7 @@ class Alignment:
         if self.turn > _LARGEST_TURN:
             return f"it would turn the head by {self.turn:.0f}°"
         if self.overlap < _LEAST_OVERLAP:
-            return f"their brains overlap by {self.overlap:.0%} only"
+            return f"their brains overlap by {percent(self.overlap)} only"
         return ""
 
     @property

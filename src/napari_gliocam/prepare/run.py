@@ -227,7 +227,7 @@ def _inside(volume: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np
 def _aligned(modality: Modality, reference: Modality, found: Alignment) -> str:
     return (
         f"{modality.title} was aligned to {reference.title}: moved by {found.shift:.1f} mm, "
-        f"turned by {found.turn:.1f}°, overlap of the brains {found.overlap:.0%}"
+        f"turned by {found.turn:.1f}°, overlap of the brains {percent(found.overlap)}"
         + (", by the shape of the brains alone; check it." if found.by_shape else ".")
     )
 
