@@ -61,6 +61,20 @@ def test_real_has_the_steps_of_the_bundle_that_ships():
     assert recipe.classifier.tumour == recipe.classifier.classes
 
 
+def test_real_cpu_is_real_with_less_work():
+    whole, small = read_recipe("real"), read_recipe("real-cpu")
+
+    def slices(recipe):
+        batch, steps = recipe.classifier.tumour.fit.batch, recipe.data.sampling.steps
+        return recipe.seeds * batch * steps * sum(each.epochs for each in recipe.rounds)
+
+    assert slices(small) < slices(whole) / 7
+    assert [r.prior_shift for r in small.rounds] == [r.prior_shift for r in whole.rounds]
+    assert small.classifier.tumour == small.classifier.classes
+    again = replace(small.classifier.tumour.augment, without_enhancement=0.0)
+    assert again == whole.classifier.tumour.augment
+
+
 def test_paper_and_released_differ_where_the_register_says():
     keys = differences(recipe_values(read_recipe("paper")), recipe_values(read_recipe("released")))
     for key in (

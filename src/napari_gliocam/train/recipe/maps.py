@@ -23,10 +23,10 @@ from napari_gliocam.train.recipe.stages import (
 from napari_gliocam.train.recipe.toml_file import read_settings
 
 #: The recipes that ship: the papers' text, their released code, our default; to go on from a bundle
-#: with all networks, or with the aggregators alone; the recipe of the bundle that ships; those of
-#: papers 1, 2 and 5 for single tables.
+#: with all networks, or with the aggregators alone; the recipe of the bundle that ships, for a GPU
+#: and for a CPU; those of papers 1, 2 and 5 for single tables.
 RECIPES = (
-    *("paper", "released", "default", "finetune", "aggregators", "real"),
+    *("paper", "released", "default", "finetune", "aggregators", "real", "real-cpu"),
     *("ame-cam", "ame-cam-23", "c2am", "resnet34", "resnet50"),
     *("paper1-class", "paper1-class-separate"),
 )
