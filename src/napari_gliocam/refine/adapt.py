@@ -385,8 +385,8 @@ def _doubtful_parts_lowered(
 ) -> NDArray[np.floating]:
     """Lower the odds of parts that the maps doubt, and of what is around them.
 
-    Log-odds below even are divided by the highest of the part, so that a part taken back is whole
-    again one unit below even, and its inside comes before its surroundings.
+    Inside a part, log-odds below even are divided by its highest, so that a part taken back is
+    whole again one unit below even, before its surroundings, which lie lower by that highest.
     """
     from scipy.ndimage import distance_transform_edt, label, labeled_comprehension
 
@@ -408,7 +408,7 @@ def _doubtful_parts_lowered(
     own = parts[tuple(nearest[:, points.inside])] - 1
     lowered: NDArray[np.floating] = odds - (doubt * highest)[own].astype("f4")
     below = np.maximum(1 + doubt * (highest - 1), 1)[own].astype("f4")
-    return np.where(lowered < 0, lowered / below, lowered)
+    return np.where(found[points.inside] & (lowered < 0), lowered / below, lowered)
 
 
 def _surest(values: NDArray[np.float32]) -> float:
