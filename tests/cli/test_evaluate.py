@@ -258,7 +258,7 @@ def on_another_grid(path):
     ("spoil", "said"),
     [
         pytest.param(lambda p: p.unlink(), "no expert labels", id="missing"),
-        pytest.param(on_another_grid, "different grids", id="another grid"),
+        pytest.param(on_another_grid, "another grid than the case", id="another grid"),
         pytest.param(lambda p: p.write_text("hello"), "not a NIfTI", id="no NIfTI"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_gliocam.case import Grid, Modality
-from napari_gliocam.errors import CaseError
+from napari_gliocam.errors import CaseError, UnpreparedError
 from napari_gliocam.io import find_case, find_cases, read_case, read_labels
 
 from ..small_case import on_disk
@@ -201,10 +201,14 @@ def test_two_orders_of_the_same_voxels_agree(tmp_path, write_nifti, make_blob, l
 
 
 def test_labels_on_another_grid(tmp_path, write_case, write_nifti, lps):
+    """The remedy was to prepare the case, which leaves labels out."""
     folder = write_case(tmp_path)
     lps[0, 3] += 1
     write_nifti(folder / "BraTS2021_00001_seg.nii.gz", np.ones((18, 17, 16), np.uint8), lps)
-    sentence(folder, ["BraTS2021_00001_flair.nii.gz", "BraTS2021_00001_seg.nii.gz"])
+    assert "resample the labels" in sentence(folder, ["BraTS2021_00001_seg.nii.gz"])
+    with pytest.raises(CaseError) as caught:
+        read_case(folder)
+    assert not isinstance(caught.value, UnpreparedError)
 
 
 def test_problems_of_a_folder(tmp_path, write_nifti):

@@ -106,8 +106,9 @@ def test_an_image_of_another_name_is_asked_for_and_series_are_not(tmp_path, name
         (said,) = found.left_out
         assert said.startswith(f"{name}.mha is not taken")
         modality = parse_name(name).modality
-        chosen = found.choosing(modality, found.find_series(name)).chosen
-        assert len(chosen) == len(names.split())
+        found = found.choosing(modality, found.find_series(name))
+        assert len(found.chosen) == len(names.split())
+        assert not found.left_out
 
 
 def test_cases_whose_files_are_called_by_their_modality_are_told_apart_by_their_folders(tmp_path):

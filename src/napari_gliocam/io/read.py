@@ -107,7 +107,7 @@ def read_case(
     for volume in volumes.values():
         _same_grid(first.path, first.grid, volume.path, volume.grid)
     if labels and labels.expert.source:
-        _same_grid(first.path, first.grid, labels.expert.source, labels.grid)
+        _labels_fit(labels.expert.source, first.grid, labels.grid)
     case = Case(
         name=files.name,
         volumes={modality: volume.data for modality, volume in volumes.items()},
@@ -147,11 +147,8 @@ def read_labels(
         raise CaseError(f"{path.name} is {file.array.ndim}-D; labels must be one 3-D volume.")
     x, y, z = file.array.shape
     own = Grid(file.affine, (x, y, z))
-    if grid is not None and (gap := difference(grid, own)):
-        raise CaseError(
-            f"{path.name} lies on another grid than the case ({gap}); "
-            "resample the labels onto the case."
-        )
+    if grid is not None:
+        _labels_fit(path, grid, own)
     raw = schemes.whole_numbers(own.from_file(file.array))
     values = schemes.label_values(raw)
     result, edited = written_here(path, file.header), changed_since(path)
@@ -258,6 +255,14 @@ def _same_grid(path: Path, grid: Grid, other_path: Path, other: Grid) -> None:
         raise UnpreparedError(
             f"{path.name} and {other_path.name} lie on different grids ({gap}); "
             "prepare the case, or register and resample the files onto one grid."
+        )
+
+
+def _labels_fit(path: Path, grid: Grid, own: Grid) -> None:
+    if gap := difference(grid, own):
+        raise CaseError(
+            f"{path.name} lies on another grid than the case ({gap}); "
+            "resample the labels onto the case, or move that file out of its folder."
         )
 
 

@@ -20,6 +20,8 @@ from napari_gliocam.wording import counted
 
 #: Files of one folder beyond which it is no study but an archive.
 _MOST_FILES = 60_000
+#: What is said of an image until it is chosen.
+_NOT_TAKEN = " is not taken"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,12 @@ class Examination:
         chosen = {m: s for m, s in self.chosen.items() if m is not modality and s is not series}
         if series is not None:
             chosen[modality] = series
-        return replace(self, chosen={m: chosen[m] for m in Modality if m in chosen})
+        used = tuple(f"{readable(one.name)}{_NOT_TAKEN}" for one in chosen.values())
+        return replace(
+            self,
+            chosen={m: chosen[m] for m in Modality if m in chosen},
+            left_out=tuple(said for said in self.left_out if not said.startswith(used)),
+        )
 
     def find_series(self, words: str) -> Series:
         """Return the series with a name, or a part of it that no other has.
@@ -224,7 +231,7 @@ def _of_another(told: Mapping[Path, FileName], asked: Path) -> dict[Path, str]:
     (case,) = common
     listed = " and ".join(readable(path.name) for path in list(shown[case])[:2])
     return {
-        path: f"{readable(path.name)} is not taken, since its name shares nothing with {listed}; "
+        path: f"{readable(path.name)}{_NOT_TAKEN}, since its name shares nothing with {listed}; "
         f"if it shows the same patient, choose it in the panel or with --{modality.value}."
         for words, files in shown.items()
         if not set(words) & set(case) and not any(map(is_series_number, words))
