@@ -183,6 +183,15 @@ def test_a_prepared_case_reads_as_any_other(examination, tmp_path):
     assert str(tmp_path) not in text
 
 
+def test_an_alignment_by_shape_is_a_warning(examination, monkeypatch):
+    from napari_gliocam.prepare import run
+
+    found = run.align
+    monkeypatch.setattr(run, "align", lambda *brains: replace(found(*brains), by_shape=True))
+    case = prepare(examination)
+    assert any("by the shape of the brains alone; check" in note for note in case.warnings)
+
+
 def test_series_of_two_heads_cannot_be_aligned(examination):
     other = np.zeros(GRID.shape, np.float32)
     other[2:8, 3:47, 3:37] = np.random.default_rng(0).random((6, 44, 34)) * 100 + 200

@@ -68,16 +68,16 @@ class _Head(Brain):
     ----------
     logits : ndarray of float32, or None
         Of the network that found its brain; None where it was stripped already.
-    movement : ndarray, shape (4, 4), or None
-        From the case to the series, RAS+ mm; None where it was not aligned.
+    alignment : Alignment or None
+        From the case to the series; None where it was not aligned.
     """
 
     logits: NDArray[np.float32] | None = None
-    movement: NDArray[np.float64] | None = None
+    alignment: Alignment | None = None
 
     @property
     def to_here(self) -> NDArray[np.float64]:
-        return np.eye(4) if self.movement is None else self.movement
+        return np.eye(4) if self.alignment is None else self.alignment.movement
 
 
 def preparing(
@@ -143,15 +143,14 @@ def preparing(
             )
         if steps.align:
             yield Progress(number - 1, len(order) - 1, f"aligning {modality.title}")
-            found_movement = align(fixed, moving)
-            moving.movement = found_movement.movement
-            said.append(_aligned(modality, reference, found_movement))
+            moving.alignment = align(fixed, moving)
+            said.append(_aligned(modality, reference, moving.alignment))
     grid = case_grid(fixed.volume.grid) if steps.resample else fixed.volume.grid
     volumes: dict[Modality, NDArray[np.float32]] = {}
     for number, modality in enumerate(order):
         yield Progress(number, len(order), "resampling")
         head = heads[modality]
-        same = head.movement is None and difference(head.volume.grid, grid) is None
+        same = head.alignment is None and difference(head.volume.grid, grid) is None
         if same:
             volumes[modality] = head.volume.data
         else:
@@ -228,7 +227,7 @@ def _aligned(modality: Modality, reference: Modality, found: Alignment) -> str:
     return (
         f"{modality.title} was aligned to {reference.title}: moved by {found.shift:.1f} mm, "
         f"turned by {found.turn:.1f}°, overlap of the brains {percent(found.overlap)}"
-        + (", by the shape of the brains alone; check it." if found.by_shape else ".")
+        + (", by the shape of the brains alone." if found.by_shape else ".")
     )
 
 
@@ -267,6 +266,11 @@ def _warnings(
             f"{reference.title} does not reach the top of the brain; nothing is found above it."
         )
     for modality, head in others:
+        if head.alignment is not None and head.alignment.by_shape:
+            notes.append(
+                f"{modality.title} was aligned to {reference.title} by the shape of the brains "
+                "alone; check the alignment."
+            )
         shown = inside(head.volume.grid, grid, head.to_here)[brain].mean()
         if shown < _WHOLE:
             notes.append(

@@ -385,8 +385,9 @@ def _doubtful_parts_lowered(
 ) -> NDArray[np.floating]:
     """Lower the odds of parts that the maps doubt, and of what is around them.
 
-    Inside a part, log-odds below even are divided by its highest, so that a part taken back is
-    whole again one unit below even, before its surroundings, which lie lower by that highest.
+    A part that is taken back as a whole lies within one unit of log-odds below even, and its
+    surroundings further below, so that a lower tumour threshold brings the part back as it was,
+    not a ring around it.
     """
     from scipy.ndimage import distance_transform_edt, label, labeled_comprehension
 
