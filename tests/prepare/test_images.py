@@ -65,6 +65,9 @@ def test_labels_are_no_series(tmp_path):
     save(tmp_path / "P1_seg.mha")
     found = find_examination(tmp_path)
     assert [series.name for series in found.series] == ["P1_t2.mha"]
+    assert found.left_out == (
+        "P1_seg.mha holds labels, which are not brought onto the case's grid.",
+    )
 
 
 def test_two_cases_of_a_folder_are_never_mixed(tmp_path):

@@ -22,6 +22,7 @@ from napari_gliocam.wording import counted
 _MOST_FILES = 60_000
 #: What is said of an image until it is chosen.
 _NOT_TAKEN = " is not taken"
+_NOT_MOVED = " holds labels, which are not brought onto the case's grid."
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +174,7 @@ def _files(folder: Path, *, deep: bool) -> list[Path]:
 def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
     """Return the images of a folder, or of one case in it where a file of it was asked for."""
     told = dict(zip(images, parse_names(_stem(path) for path in images), strict=True))
+    labels = {path: name.case for path, name in told.items() if name.role is Role.LABELS}
     told = {
         path: name
         for path, name in told.items()
@@ -200,6 +202,7 @@ def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
                 "choose a file of the one you mean."
             )
         told = {path: name for path, name in told.items() if case_of[path] == own}
+        labels = {path: case for path, case in labels.items() if case == own}
     doubtful = _of_another(told, asked)
     series = []
     for path, name in told.items():
@@ -207,7 +210,8 @@ def _of_images(where: str, images: list[Path], asked: Path) -> Examination:
         series.append(Series(path.name, (path,), modality, "the file's name" if modality else ""))
     names = {name.case for path, name in told.items() if name.modality and path not in doubtful}
     named = names.pop() if len(names) == 1 else ""
-    return Examination(readable(named) or where, tuple(series), left_out=tuple(doubtful.values()))
+    left_out = *doubtful.values(), *(f"{readable(path.name)}{_NOT_MOVED}" for path in labels)
+    return Examination(readable(named) or where, tuple(series), left_out=left_out)
 
 
 def _of_another(told: Mapping[Path, FileName], asked: Path) -> dict[Path, str]:
