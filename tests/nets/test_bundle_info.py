@@ -1,5 +1,4 @@
 import json
-import re
 
 import pytest
 from hypothesis import given
@@ -15,8 +14,10 @@ def test_the_cost_of_a_missing_modality_is_said(bundle):
     info = read_bundle_info(None)
     assert info.worse_without(set(Modality)) == ""
     sentence = info.worse_without({Modality.FLAIR, Modality.T2})
-    dice = r"tumour 0\.\d\d instead of 0\.\d\d, core 0\.\d\d instead of 0\.\d\d"
-    assert re.match(f"Dice without T1ce: {dice}", sentence)
+    assert sentence.startswith(
+        "Dice without T1ce: tumour 0.89 instead of 0.89, core 0.49 instead of 0.77, "
+        "edema 0.67 instead of 0.79"
+    )
     assert "not measured" in info.worse_without({Modality.FLAIR})
     assert info.worse_without({Modality.T2, Modality.T1CE}) == ""
     _, folder = bundle

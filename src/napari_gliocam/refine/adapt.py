@@ -61,9 +61,9 @@ MOST_EVIDENCE = 4.0
 FLOOR_TUMOUR, FLOOR_CLASS = 0.02, 0.05
 #: Reach of the Markov field in mm (standard deviation), and its iterations of mean field.
 FIELD_MM, FIELD_ITERATIONS = 3.0, 5
-#: Highest values of the tumour map in a part apart from the largest: it is taken back as a whole
-#: below the first, kept as it is from the second on.  The rims of ventricles and old lesions of
-#: white matter have the intensities of edema, too.
+#: Values of the tumour map that 2 % of a part apart from the largest reach: below the first all of
+#: it is taken back, from the second on it stays as it is.  The rims of ventricles and old
+#: lesions of white matter have the intensities of edema, too.
 SURE_TUMOUR = (0.85, 0.95)
 #: Log-odds in favour of tumour: an outline takes in the blurred rim of a lesion, whose intensities
 #: lesion and healthy tissue explain about equally well.
